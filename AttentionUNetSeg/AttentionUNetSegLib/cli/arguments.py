@@ -1,0 +1,206 @@
+"""The commands and their options.
+
+argparse rather than a library on top of it: a wrong option has to cost one sentence, exit code 2 and, with --json, a
+JSON object, as every other bad input does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from .. import __version__
+from ..errors import BadInput
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"The arguments cannot be used: {message}", f"See {self.prog} --help.")
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the command's options; --help and --version end the process.
+
+    `module` and `function` name what runs the command in this package: only that is imported then, so that
+    `models list` does not wait for SimpleITK.
+
+    Raises
+    ------
+    BadInput : the words are no command with its options.
+    """
+    return _parser().parse_args(_with_joined_positions(words))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="attention-unet-seg",
+        description="Pancreas segmentation on CT with a 3D Attention U-Net. Research software: not a medical device.",
+        epilog="Exit codes: 0 done, 1 internal error, 2 bad input or arguments, 3 bad model, 4 out of memory, "
+        "5 device not available, 130 cancelled.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.set_defaults(json=False, verbose=False, function="run")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_segment(commands)
+    _add_correct(commands)
+    _add_phantom(commands)
+    _add_replay(commands)
+    _add_models(commands)
+    _add_serve(commands)
+    commands.add_parser("worker", help="run the background process; speaks the worker protocol on stdin and stdout")
+    return parser
+
+
+def _add_segment(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "segment",
+        help="segment the pancreas on a CT",
+        description="Segment the pancreas on a CT. All results are written into one folder, or none: segmentation "
+        "(.seg.nrrd), probability, attention of every gate, a scene for 3D Slicer (.mrb), a picture and a report.",
+    )
+    command.set_defaults(module="segment")
+    command.add_argument("input", type=Path, metavar="INPUT", help="image file (NIfTI, NRRD, MHA) or DICOM folder")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results")
+    command.add_argument("--series", help="number or UID of the series, for a DICOM folder that holds several")
+    command.add_argument("--model", help="id of a model (default: see models list), or a model package folder")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: %(default)s)")
+    command.add_argument("--threshold", type=float, help="lowest probability that is pancreas (default: the model's)")
+    command.add_argument("--tta", action="store_true", help="average over slightly shifted copies: slower, smoother")
+    command.add_argument("--keep-largest", action="store_true", help="keep only the largest connected part")
+    command.add_argument("--max-memory", type=int, metavar="MB", help="bound for the memory of the network")
+    command.add_argument("--no-scene", action="store_true", help="write no scene file")
+    command.add_argument("--no-picture", action="store_true", help="draw no overview picture")
+    command.add_argument("--force", action="store_true", help="also replace results of another input or origin")
+    _add_output_options(command)
+
+
+def _add_correct(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "correct",
+        help="correct a result by clicks",
+        description="Add or remove tissue where you say, on a result of segment, without running the network again. "
+        "The corrected files are written beside it, all or none. Of two clicks on one voxel the later one counts.",
+    )
+    command.set_defaults(module="correct", clicks=[])
+    command.add_argument(
+        "result", type=Path, metavar="RESULT", help="output folder, *_scene.mrb or *_report.json of segment or correct"
+    )
+    for kind, positive in (("add", True), ("remove", False)):
+        command.add_argument(
+            f"--{kind}", action=_Click, const=positive, metavar="X,Y,Z",
+            help=f"{kind} the tissue at this position (RAS, mm); may be given several times",
+        )  # fmt: skip
+    command.add_argument("--reach", type=float, metavar="MM", help="how far a click acts (default: 15 mm)")
+    command.add_argument("--threshold", type=float, help="lowest probability that is pancreas (default: unchanged)")
+    command.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder (default: that of the result)")
+    command.add_argument("--no-scene", action="store_true", help="write no scene file")
+    command.add_argument("--no-picture", action="store_true", help="draw no overview picture")
+    command.add_argument("--force", action="store_true", help="also replace results of another input or origin")
+    _add_output_options(command)
+
+
+class _Click(argparse.Action):
+    """Collects --add and --remove in the order in which they are given, as (positive, position)."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, chosen: argparse.Namespace, words: str, option: str | None = None
+    ) -> None:
+        try:
+            x, y, z = (float(part) for part in words.split(","))
+        except ValueError:
+            parser.error(f"{option} needs three coordinates in mm such as 12.5,-40,310, not {words!r}")
+        chosen.clicks = [*chosen.clicks, (self.const, (x, y, z))]
+
+
+def _with_joined_positions(words: Sequence[str]) -> list[str]:
+    """Write "--add -1,2,3" as "--add=-1,2,3": argparse takes a word that begins with a minus for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in ("--add", "--remove") and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _add_phantom(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "phantom",
+        help="write a synthetic CT and its labels",
+        description="Write a synthetic abdominal CT, marked as one, and its label map (<name>_label) beside it.",
+    )
+    command.set_defaults(module="phantom")
+    command.add_argument("output", type=Path, metavar="OUT", help="image file (.nrrd, .nii.gz, .mha) or a folder")
+    command.add_argument("--seed", type=int, default=1, help="which phantom (default: %(default)s)")
+    command.add_argument("--spacing", metavar="X,Y,Z", help="voxel size in mm (default: 0.8,0.8,2)")
+    command.add_argument("--phase", help="non_contrast or portal_venous (default: by the seed)")
+    command.add_argument("--force", action="store_true", help="replace files that are no phantoms")
+    _add_output_options(command)
+
+
+def _add_replay(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "replay",
+        help="run a kept job again",
+        description="Run the job folder that a failed run kept once more, and print how it ends.",
+    )
+    command.set_defaults(module="replay")
+    command.add_argument("job", type=Path, metavar="JOB", help="job folder, as named in an error")
+    command.add_argument("-o", "--output", type=Path, metavar="OUT", help="new folder that keeps the outcome")
+    _add_output_options(command)
+
+
+def _add_models(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("models", help="list, add, remove and verify models")
+    command.set_defaults(module="model_packages")
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+
+    def add(name: str, function: str, explanation: str) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=explanation)
+        action.set_defaults(function=function)
+        _add_output_options(action)
+        return action
+
+    add("list", "show_list", "list the installed models")
+    info = add("info", "show_info", "describe a model: what it was trained on, how well it does, what it cannot do")
+    info.add_argument("model", nargs="?", metavar="ID", help="id of the model (default: the default model)")
+    source = add("add", "add", "install a model package")
+    source.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP", help="model package")
+    remove = add("remove", "remove", "delete an installed model package")
+    remove.add_argument("model", metavar="ID", help="id of the model")
+    verify = add("verify", "verify", "compare a model's weights with their hash")
+    verify.add_argument("model", nargs="?", metavar="ID", help="id of the model (default: all models)")
+
+
+def _add_serve(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "serve",
+        help="open the tool in a browser",
+        description="Serve the tool as a web page of this machine and open it. The address holds a token; only who "
+        "knows it can use the page.",
+    )
+    command.set_defaults(module="serve")
+    command.add_argument("input", type=Path, nargs="?", metavar="INPUT", help="image file or DICOM folder to open")
+    command.add_argument("--series", help="number or UID of the series, for a DICOM folder that holds several")
+    command.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s, this machine)")
+    command.add_argument("--port", type=int, default=0, help="port to listen on (default: any that is free)")
+    command.add_argument("--token", help="what the address ends with (default: random); needed with another --host")
+    command.add_argument(
+        "--upload-limit", type=int, default=2048, metavar="MB", help="largest file to upload (default: %(default)s)"
+    )
+    command.add_argument("--no-browser", action="store_true", help="print the address only")
+    ending = command.add_mutually_exclusive_group()
+    ending.add_argument("--stay", action="store_true", help="go on when no tab is open")
+    ending.add_argument(
+        "--linger", type=float, default=60.0, metavar="S", help="end S seconds after the last tab closed (%(default)g)"
+    )
+    _add_output_options(command)
+
+
+def _add_output_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print the answer as JSON, and nothing else, on stdout")
+    command.add_argument("--verbose", action="store_true", help="show tracebacks and what the libraries say, on stderr")

@@ -1,0 +1,168 @@
+"""`attention-unet-seg correct`: clicks on a result of `segment`, and the corrected result beside it."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput
+from ..session import ResultEditor
+from .clock import Clock
+from .outputs import OutputFolder
+from .report import correction_report, describe, write_report
+from .scene_files import draw, open_scene, save
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    import slicer
+
+    from ..scene import ResultNodes
+
+_REPORT, _SCENE = "_report.json", "_scene.mrb"
+_CORRECTED = "_corrected"
+_OPENED, _CORRECT, _SAVED = 0.3, 0.6, 0.8
+
+
+def run(options: Namespace, terminal: Terminal) -> None:
+    """Apply `options.clicks` to the result `options.result` and leave the corrected files beside it, or nothing.
+
+    Raises
+    ------
+    AttentionUNetSegError : whatever makes a correction impossible, a click outside the CT for example.
+    """
+    if not options.clicks and options.threshold is None:
+        raise BadInput("There is nothing to correct.", "Give at least one --add x,y,z or --remove x,y,z.")
+    earlier = _find(options.result)
+    stem = earlier.stem if earlier.stem.endswith(_CORRECTED) else earlier.stem + _CORRECTED
+    outputs = OutputFolder(options.output or earlier.folder, stem)
+    source = earlier.report.get("input") or {"path": str(earlier.folder / f"{earlier.stem}.mrb"), "series": None}
+    outputs.check(source, options.force)
+    clock = Clock()
+    warnings: list[str] = []
+
+    def warn(text: str) -> None:
+        warnings.append(text)
+        terminal.warn(text)
+
+    with terminal.progress() as line:
+        line.show(0.0, "Opening the result")
+        with clock.measure("open"):
+            _app, scene = open_scene(terminal)  # the application lives as long as the scene is used
+            with terminal.interrupts.deferred():
+                nodes = _load(scene, earlier)
+        line.show(_OPENED, "Correcting")
+        with clock.measure("correct"), terminal.interrupts.deferred():
+            editor = _correct(nodes, options)
+        for text in editor.warnings:
+            warn(text)
+        with outputs.staging() as staging:
+            destination = OutputFolder(staging, stem)
+            line.show(_CORRECT, "Saving")
+            with clock.measure("save"), terminal.interrupts.deferred():
+                _save_probability(nodes, destination)
+                save(scene, nodes, destination, with_scene=not options.no_scene)
+            line.show(_SAVED, "Drawing the picture")
+            with clock.measure("picture"), terminal.interrupts.deferred():
+                if not options.no_picture:
+                    draw(nodes, destination.file("overview.png"), terminal, warn)
+            report = correction_report(outputs, earlier.report, source, editor, warnings, clock.seconds, staging)
+            write_report(report, destination.file("report.json"))
+    terminal.answer(report, describe(report))
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """An earlier run: its folder, what its file names begin with, its report ({} where there is none), its scene."""
+
+    folder: Path
+    stem: str
+    report: dict[str, object]
+    scene: Path | None
+
+
+def _find(result: Path) -> _Earlier:
+    """Return the run that a folder, a scene file or a report belongs to."""
+    path = result.absolute()
+    if path.is_dir():
+        path = _only_report(path)
+    if not path.is_file():
+        raise BadInput(f"There is no result {result}.", "Give the output folder of an earlier run of segment.")
+    if path.name.endswith(_REPORT):
+        stem = path.name[: -len(_REPORT)]
+        scene = path.with_name(stem + _SCENE)
+        return _Earlier(path.parent, stem, _read_report(path), scene if scene.is_file() else None)
+    if path.suffix.lower() == ".mrb":
+        stem = path.name[: -len(_SCENE)] if path.name.endswith(_SCENE) else path.stem
+        report = path.with_name(stem + _REPORT)
+        return _Earlier(path.parent, stem, _read_report(report) if report.is_file() else {}, path)
+    raise BadInput(f"{result} is no result.", "Give an output folder, a *_scene.mrb or a *_report.json of segment.")
+
+
+def _only_report(folder: Path) -> Path:
+    reports = sorted(folder.glob(f"*{_REPORT}"))
+    reports = [path for path in reports if not path.name.endswith(_CORRECTED + _REPORT)]
+    if not reports:
+        raise BadInput(f"The folder {folder} holds no result of segment.", "Give the folder that segment wrote to.")
+    if len(reports) > 1:
+        raise BadInput(f"The folder {folder} holds {len(reports)} results.", "Name one of the *_report.json in it.")
+    return reports[0]
+
+
+def _read_report(path: Path) -> dict[str, object]:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"The report {path} cannot be read ({error}).") from None
+    if not isinstance(report, dict):
+        raise BadInput(f"The report {path} is not one of attention-unet-seg.")
+    return report
+
+
+def _load(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
+    """Bring the result into the scene: from its scene file or, where none was written, from CT and probability."""
+    from ..scene import find_results, load_scene
+
+    if earlier.scene is None:
+        return _rebuilt(scene, earlier)
+    load_scene(scene, earlier.scene)
+    results = find_results(scene)
+    if not results:
+        raise BadInput(f"The scene {earlier.scene} holds no result of segment.")
+    return results[-1]
+
+
+def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
+    from ..imaging import read_volume
+    from ..scene import add_volume, import_result
+
+    report = earlier.report
+    try:
+        source, files = report["input"], report["files"]
+        kept = {"probability": files["probability"], "attention": files["attention"]}
+        fields = {key: report[key] for key in ("threshold", "model", "device", "device_name", "warnings")}
+        path, keep_largest = source["path"], bool(report["keep_largest"])
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"The report of {earlier.stem} in {earlier.folder} lacks {error}.", "Segment again.") from None
+    node = add_volume(scene, read_volume(Path(path), source.get("series")))
+    return import_result(scene, node, {**fields, "files": kept}, earlier.folder, keep_largest)
+
+
+def _correct(nodes: ResultNodes, options: Namespace) -> ResultEditor:
+    editor = ResultEditor(nodes)
+    if options.reach is not None:
+        editor.reach_mm = options.reach
+    for positive, position in options.clicks:
+        editor.add_click(position, positive)
+    if options.threshold is not None:
+        _, keep_largest, smoothing_mm = editor.settings
+        editor.set_threshold(options.threshold, keep_largest, smoothing_mm)
+    return editor
+
+
+def _save_probability(nodes: ResultNodes, destination: OutputFolder) -> None:
+    from ..scene import export_volume
+
+    export_volume(nodes.field, destination.file("probability.nrrd"), compress=True)

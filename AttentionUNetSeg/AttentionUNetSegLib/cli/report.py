@@ -1,0 +1,120 @@
+"""The report of a run: everything a person or a script needs to know, as JSON and in a few lines."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+from .. import __version__
+from ..errors import InternalError
+from ..session import ResultEditor, SegmentRequest, SegmentResult
+from .outputs import OutputFolder
+
+_ENDINGS = {
+    "segmentation": "pancreas.seg.nrrd",
+    "probability": "probability.nrrd",
+    "scene": "scene.mrb",
+    "overview": "overview.png",
+}
+
+
+def make_report(
+    outputs: OutputFolder,
+    source: dict[str, object],
+    request: SegmentRequest,
+    result: SegmentResult,
+    warnings: list[str],
+    timings: dict[str, float],
+    staging: Path,
+) -> dict[str, object]:
+    """The report as JSON fields.
+
+    "timings" are seconds by stage of the command line, "segment_timings" those within its stage "segment"; "files" are
+    names in "folder", only of files that were written.
+    """
+    return {
+        "program": f"attention-unet-seg {__version__}",
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "input": source,
+        "model": result.model,
+        "device": result.device,
+        "device_name": result.device_name,
+        "tta": request.tta,
+        "threshold": result.threshold,
+        "keep_largest": result.keep_largest,
+        "volume_ml": {name: round(volume, 3) for name, volume in result.volume_ml.items()},
+        "warnings": warnings,
+        "timings": _rounded(timings),
+        "segment_timings": _rounded(result.timings),
+        "folder": str(outputs.folder),
+        "files": _files(outputs, staging),
+    }
+
+
+def correction_report(
+    outputs: OutputFolder,
+    earlier: dict[str, object],
+    source: dict[str, object],
+    editor: ResultEditor,
+    warnings: list[str],
+    timings: dict[str, float],
+    staging: Path,
+) -> dict[str, object]:
+    """The report of a corrected result: what `earlier` says of the network's run, and the clicks (RAS mm)."""
+    threshold, keep_largest, _ = editor.settings
+    label = next(iter(earlier.get("volume_ml") or {"Pancreas": 0.0}))
+    return {
+        **{key: earlier[key] for key in ("model", "device", "device_name", "tta") if key in earlier},
+        "program": f"attention-unet-seg {__version__}",
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "input": source,
+        "threshold": threshold,
+        "keep_largest": keep_largest,
+        "reach_mm": editor.reach_mm,
+        "clicks": [
+            {"kind": "add" if click.positive else "remove", "ras_mm": [round(x, 3) for x in click.position_ras_world]}
+            for click in editor.clicks
+        ],
+        "volume_ml": {label: round(editor.volume_ml, 3)},
+        "warnings": warnings,
+        "timings": _rounded(timings),
+        "folder": str(outputs.folder),
+        "files": _files(outputs, staging),
+    }
+
+
+def write_report(report: dict[str, object], path: Path) -> None:
+    """Write the report; raises InternalError if it cannot be written."""
+    try:
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InternalError(f"The report {path} cannot be written ({error.strerror}).") from error
+
+
+def describe(report: dict[str, object]) -> str:
+    """The report in a few lines: what was found, how, and where the files are."""
+    volumes = ", ".join(f"{name}: {volume:.1f} mL" for name, volume in report["volume_ml"].items())
+    model = report.get("model", {})
+    how = [f"threshold {report['threshold']:g}", f"{model.get('name', '')} {model.get('version', '')}".strip()]
+    if "clicks" in report:
+        how.append(f"{len(report['clicks'])} click" + "s" * (len(report["clicks"]) != 1))
+    how += [report.get("device_name", ""), f"{report['timings']['total']:.1f} s"]
+    lines = [f"{volumes} ({', '.join(filter(None, how))})"]
+    lines += [f"Results in {report['folder']}:"]
+    for name in report["files"].values():
+        lines += [f"  {each}" for each in (name if isinstance(name, list) else [name])]
+    return "\n".join(lines)
+
+
+def _files(outputs: OutputFolder, staging: Path) -> dict[str, object]:
+    names = {kind: outputs.name(ending) for kind, ending in _ENDINGS.items()}
+    files: dict[str, object] = {kind: name for kind, name in names.items() if (staging / name).is_file()}
+    attention = [outputs.name(f"attention_{n}.nrrd") for n in range(1, len(list(staging.iterdir())))]
+    files["attention"] = [name for name in attention if (staging / name).is_file()]
+    files["report"] = outputs.name("report.json")
+    return files
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {stage: round(value, 3) for stage, value in seconds.items()}

@@ -1,0 +1,55 @@
+"""The scene of a run and the files that are made of it: segmentation, scene file, picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput, InternalError
+from .outputs import OutputFolder
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    import slicer
+    from trame_slicer.core import SlicerApp
+
+    from ..scene import ResultNodes
+
+
+def open_scene(terminal: Terminal) -> tuple[SlicerApp, slicer.vtkMRMLScene]:
+    """Open an empty scene; raises InternalError where Slicer's libraries are not installed."""
+    try:
+        with terminal.interrupts.deferred():
+            from ..scene import open_standalone_scene
+
+            opened = open_standalone_scene()
+        return opened
+    except ModuleNotFoundError as error:
+        raise InternalError(
+            f"Slicer's libraries are missing in this Python (there is no module {error.name}).",
+            "Install them with pip install 'attention-unet-seg[standalone]'.",
+        ) from error
+    except ImportError as error:
+        raise InternalError(f"Slicer's libraries cannot be loaded ({str(error).rstrip('.')}).") from error
+
+
+def save(scene: slicer.vtkMRMLScene, nodes: ResultNodes, destination: OutputFolder, with_scene: bool) -> None:
+    """Write the segmentation and, on request, the scene, with its slice views on the segment."""
+    from ..scene import arrange_slice_views, save_scene, save_segmentation
+
+    save_segmentation(nodes, destination.file("pancreas.seg.nrrd"))
+    if with_scene:
+        arrange_slice_views(nodes)
+        save_scene(scene, destination.file("scene.mrb"))
+
+
+def draw(nodes: ResultNodes, path: Path, terminal: Terminal, warn: Callable[[str], None]) -> None:
+    """Draw the overview; a machine that cannot draw gets a warning instead, and everything else all the same."""
+    from ..scene import RenderingUnavailable, render_overview
+
+    try:
+        render_overview(nodes, path)
+    except (RenderingUnavailable, BadInput) as error:
+        if not terminal.interrupts.came:  # Ctrl-C ends the attempt too
+            warn(str(error))

@@ -1,0 +1,178 @@
+"""`attention-unet-seg segment`: from a CT to segmentation, probability, attention, scene, picture and report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..models import Catalogue, ModelPackage, load_package
+from ..session import (
+    Event,
+    Failed,
+    Progressed,
+    ResultReady,
+    SegmentRequest,
+    SegmentResult,
+    Session,
+    Warned,
+    WorkerReady,
+)
+from .clock import Clock
+from .outputs import OutputFolder, stem_of
+from .report import describe, make_report, write_report
+from .scene_files import draw, open_scene, save
+from .terminal import ProgressLine, Terminal
+
+# The rooms `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
+# the worker, started before, already loads torch.
+if TYPE_CHECKING:
+    import slicer
+
+    from ..imaging import Volume
+
+# Where each part of a run ends on the progress bar.
+_READ, _OPENED, _SEGMENTED, _SAVED = 0.02, 0.06, 0.85, 0.95
+_SECONDS_BETWEEN_LOOKS = 0.2  # for an interrupt, which waits until MRML has returned
+
+
+def run(options: Namespace, terminal: Terminal) -> None:
+    """Segment `options.input` and leave all results in `options.output`, or none.
+
+    Raises
+    ------
+    AttentionUNetSegError : whatever makes a result impossible.
+    KeyboardInterrupt : the person asked to stop; nothing is left behind.
+    """
+    request = SegmentRequest(
+        model=_package(options.model),
+        device=options.device,
+        tta=options.tta,
+        max_memory_mb=options.max_memory,
+        threshold=options.threshold,
+        keep_largest=options.keep_largest,
+    )
+    clock = Clock()
+    with terminal.progress() as line, _started_session(options, terminal, line) as (session, listener):
+        source: dict[str, object] = {"path": os.path.abspath(options.input), "series": options.series}
+        with terminal.interrupts.deferred():
+            stem = stem_of(options.input)
+        outputs = OutputFolder(options.output, stem)
+        outputs.check(source, options.force)
+        with clock.measure("read"):
+            volume = _read(options, terminal)
+        source.update(
+            size=list(volume.image.GetSize()),
+            spacing_mm=list(volume.image.GetSpacing()),
+            is_phantom=volume.is_phantom,
+        )
+        line.show(_READ, "Opening the scene")
+        with clock.measure("open_scene"):
+            _app, scene = open_scene(terminal)  # the application lives as long as the scene is used
+        with outputs.staging() as staging:
+            listener.destination = OutputFolder(staging, outputs.stem)
+            with clock.measure("segment"):
+                result = _segment(session, terminal, listener, scene, volume, request)
+            line.show(_SEGMENTED, "Saving")
+            with clock.measure("save"), terminal.interrupts.deferred():
+                save(scene, result.nodes, listener.destination, with_scene=not options.no_scene)
+            line.show(_SAVED, "Drawing the picture")
+            with clock.measure("picture"), terminal.interrupts.deferred():
+                if not options.no_picture:
+                    draw(result.nodes, listener.destination.file("overview.png"), terminal, listener.warn)
+            report = make_report(outputs, source, request, result, listener.warnings, clock.seconds, staging)
+            write_report(report, listener.destination.file("report.json"))
+    terminal.answer(report, describe(report))
+
+
+class _Listener:
+    """Shows what the session tells, collects the warnings, and takes the worker's files before they are deleted."""
+
+    def __init__(self, terminal: Terminal, line: ProgressLine, device: str) -> None:
+        self.warnings: list[str] = []
+        self.destination: OutputFolder | None = None
+        self._terminal = terminal
+        self._line = line
+        self._device = device
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progressed):
+            self._line.show(_OPENED + event.fraction * (_SEGMENTED - _OPENED), event.stage)
+        elif isinstance(event, WorkerReady):
+            self._line.device(self._name_of_device(event))
+        elif isinstance(event, ResultReady):
+            self._keep_files(event)
+        elif isinstance(event, Failed):
+            self._terminal.note(event.detail)
+        elif isinstance(event, Warned):
+            if event.job is None:  # about the worker: if it matters, the job's own error says so too
+                self._terminal.note(event.text)
+            else:
+                self.warn(event.text)
+
+    def warn(self, text: str) -> None:
+        """Show a warning and keep it for the report, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self._terminal.warn(text)
+
+    def _name_of_device(self, ready: WorkerReady) -> str:
+        names = dict(ready.devices)  # the best comes first, and "auto" takes it
+        return next(iter(names.values()), "") if self._device == "auto" else names.get(self._device, self._device)
+
+    def _keep_files(self, event: ResultReady) -> None:
+        endings = {event.files.probability: "probability.nrrd"}
+        endings.update((name, f"attention_{n}.nrrd") for n, name in enumerate(event.files.attention, start=1))
+        for name, ending in endings.items():
+            shutil.copyfile(event.folder / name, self.destination.file(ending))
+
+
+def _package(model: str | None) -> ModelPackage:
+    """The model package of an id, of a folder, or the default one."""
+    if model is not None and (os.sep in model or Path(model, "model.json").is_file()):
+        return load_package(Path(model).absolute())
+    return Catalogue().get(model)
+
+
+@contextmanager
+def _started_session(
+    options: Namespace, terminal: Terminal, line: ProgressLine
+) -> Iterator[tuple[Session, _Listener]]:
+    listener = _Listener(terminal, line, options.device)
+    with Session(on_event=listener) as session:
+        line.show(0.0, "Reading the CT")
+        if options.input.exists():  # otherwise the sentence about it comes at once
+            session.start_worker()
+        yield session, listener
+
+
+def _read(options: Namespace, terminal: Terminal) -> Volume:
+    with terminal.interrupts.deferred():
+        from ..imaging import read_volume
+
+    return read_volume(options.input, options.series)
+
+
+def _segment(
+    session: Session,
+    terminal: Terminal,
+    listener: _Listener,
+    scene: slicer.vtkMRMLScene,
+    volume: Volume,
+    request: SegmentRequest,
+) -> SegmentResult:
+    from ..scene import add_volume
+
+    for text in volume.warnings:
+        listener.warn(text)
+    result = None
+    with terminal.interrupts.deferred():
+        job = session.segment(add_volume(scene, volume), request)
+    while result is None:
+        with terminal.interrupts.deferred(), suppress(TimeoutError):
+            result = session.wait(job, _SECONDS_BETWEEN_LOOKS)
+    return result

@@ -1,0 +1,56 @@
+"""`attention-unet-seg serve`: the tool in a browser, on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import webbrowser
+from argparse import Namespace
+
+from ..errors import InternalError
+from .terminal import Terminal
+
+
+def run(options: Namespace, terminal: Terminal) -> None:
+    """Serve the page until its last tab is closed or Ctrl-C, and print its address.
+
+    Raises
+    ------
+    BadInput : no such CT, or the page would be open to others without a token.
+    InternalError : trame-slicer is not installed.
+    """
+    try:
+        from ..web import ServeOptions, serve
+    except ModuleNotFoundError as error:
+        raise InternalError(
+            f"The page cannot be served: the Python module {error.name} is not installed.",
+            "Install it with: pip install 'attention-unet-seg[standalone]'.",
+        ) from error
+
+    def on_ready(address: str) -> None:
+        ending = "Ctrl-C ends it." if options.stay else "It ends when the last tab is closed, or with Ctrl-C."
+        terminal.answer({"url": address}, f"Open {address}\n{ending}")
+        if not options.no_browser and _has_display():
+            # Some browsers return only when they are closed.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+    serve(
+        ServeOptions(
+            path=options.input,
+            series=options.series,
+            host=options.host,
+            port=options.port,
+            token=options.token,
+            upload_limit_mb=options.upload_limit,
+            linger_seconds=None if options.stay else options.linger,
+        ),
+        on_ready,
+    )
+
+
+def _has_display() -> bool:
+    """Whether a browser that opens would be seen; otherwise a text browser could take over the terminal."""
+    if not sys.platform.startswith("linux"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

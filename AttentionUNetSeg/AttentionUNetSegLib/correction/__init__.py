@@ -1,0 +1,21 @@
+"""Clicks and strokes on a probability map: a corrected map, computed locally and without the network.
+
+Arrays are KJI. Needs numpy, scipy and SimpleITK only. `seeds` says what a click is here, `influence` (on a
+`working_grid`) how far one click reaches into the tissue around it, `rivalry` how neighbouring clicks share an error,
+`field` how all of them change the probability.
+"""
+
+from .field import InfluenceCache, correct_probability
+from .influence import FURTHEST, surroundings
+from .seeds import BACKGROUND, FOREGROUND, Seed, settle
+
+__all__ = [
+    "BACKGROUND",
+    "FOREGROUND",
+    "FURTHEST",
+    "InfluenceCache",
+    "Seed",
+    "correct_probability",
+    "settle",
+    "surroundings",
+]

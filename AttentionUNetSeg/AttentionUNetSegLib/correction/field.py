@@ -1,0 +1,179 @@
+"""All clicks together on the probability map: a sum of evidence in log odds, the same in whatever order they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import BadInput
+from .influence import FURTHEST, Influence, influence_of
+from .rivalry import with_own_reaches
+from .seeds import BACKGROUND, FOREGROUND, Seed, settle
+from .working_grid import Box
+
+# Log odds that the network's certainty is worth at most, and those of a click in the tissue that it lies on. A click
+# turns even a certain network two of its own reaches away, where half of its weight is left.
+NETWORK_LOG_ODDS = 6.0
+CLICK_LOG_ODDS = 12.0
+# Up to the full reach a click still turns a network that is not certain.
+FAR_LOG_ODDS = 5.5
+# The weight falls as 1 - (distance / FURTHEST) ** DECAY.
+DECAY = 1.7
+
+Triple = tuple[int, int, int]
+InfluenceCache = dict[tuple, Influence]
+
+
+def correct_probability(
+    ct: np.ndarray,
+    probability: np.ndarray,
+    seeds: Iterable[Seed],
+    reach_mm: float,
+    spacing: tuple[float, float, float],
+    strokes: np.ndarray | None = None,
+    cache: InfluenceCache | None = None,
+    origin: Triple = (0, 0, 0),
+) -> np.ndarray:
+    """Return the corrected probability, uint8 0..255, of the same shape. Nothing that is passed in is changed.
+
+    The result depends on the set of seeds only, not on their sequence. A clicked voxel becomes 255 or 0. Voxels further
+    than 3 x `reach_mm` from every click, and without a stroke, keep their value exactly.
+
+    Parameters
+    ----------
+    ct : HU, KJI. It should hold the `surroundings` of every click.
+    probability : uint8 0..255, on the voxels of `ct`: the network's own, never an already corrected one.
+    seeds : clicks. Of several on one voxel the latest counts (see `settle`).
+    reach_mm : how far a click acts in tissue like the clicked one.
+    spacing : voxel size in mm along K, J, I.
+    strokes : uint8 on the same voxels; `FOREGROUND` becomes 255, `BACKGROUND` becomes 0, whatever clicks say.
+    cache : keep the same one for as long as CT and network stay the same: clicks seen before then cost next to nothing.
+    origin : where the arrays begin on the grid (k, j, i) that the seeds' voxel indices count on. An array that was
+        enlarged keeps its cache this way.
+
+    Raises
+    ------
+    BadInput : shapes or types do not fit, a click lies outside, the reach or the spacing is not positive.
+    """
+    seeds, _ = settle(seeds)
+    _check(ct, probability, seeds, reach_mm, spacing, strokes, origin)
+    cache = {} if cache is None else cache
+    influences = [_influence(ct, probability, seed, reach_mm, spacing, cache, origin) for seed in seeds]
+    influences = with_own_reaches(seeds, influences, reach_mm, spacing)
+    influences = [replace(one, box=_moved(one.box, origin, -1)) for one in influences]
+    corrected = probability.copy()
+    for box in _joined(one.box for one in influences):
+        corrected[box] = _corrected_part(probability[box], box, seeds, influences)
+    for seed in seeds:
+        corrected[_in_arrays(seed, origin)] = 255 if seed.positive else 0
+    if strokes is not None:
+        corrected[strokes == FOREGROUND] = 255
+        corrected[strokes == BACKGROUND] = 0
+    return corrected
+
+
+def _influence(
+    ct: np.ndarray,
+    probability: np.ndarray,
+    seed: Seed,
+    reach_mm: float,
+    spacing: tuple[float, float, float],
+    cache: InfluenceCache,
+    origin: Triple,
+) -> Influence:
+    """Return a click's influence with its box on the seeds' grid."""
+    key = (seed.voxel, seed.positive, reach_mm)
+    if key not in cache:
+        found = influence_of(ct, probability, _in_arrays(seed, origin), seed.positive, spacing, reach_mm)
+        cache[key] = replace(found, box=_moved(found.box, origin, 1))
+    return cache[key]
+
+
+def _corrected_part(
+    probability: np.ndarray, box: Box, seeds: tuple[Seed, ...], influences: list[Influence]
+) -> np.ndarray:
+    """Return the corrected values of one box that holds each influence wholly or not at all."""
+    nearest = {kind: np.full(probability.shape, FURTHEST, np.float32) for kind in (True, False)}
+    weight = {kind: np.zeros(probability.shape, np.float32) for kind in (True, False)}
+    for seed, one in zip(seeds, influences, strict=True):
+        if not all(a.start <= b.start and b.stop <= a.stop for a, b in zip(box, one.box, strict=True)):
+            continue
+        part = tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(box, one.box, strict=True))
+        in_own_reaches = np.minimum(one.distance / one.own_reach, FURTHEST)
+        strength = np.maximum(CLICK_LOG_ODDS * _left(in_own_reaches), FAR_LOG_ODDS * _left(one.distance))
+        np.minimum(nearest[seed.positive][part], in_own_reaches, out=nearest[seed.positive][part])
+        np.maximum(weight[seed.positive][part], strength, out=weight[seed.positive][part])
+    to_add, to_remove = nearest[True] ** 2, nearest[False] ** 2
+    both = to_add + to_remove
+    # Where clicks of both kinds act, the nearer kind counts more, and alone at its own click.
+    share = np.divide(to_remove, both, out=np.full_like(both, 0.5), where=both > 0)
+    evidence = share * weight[True] - (1.0 - share) * weight[False]
+    touched = evidence != 0
+    corrected = probability.copy()
+    odds = _LOG_ODDS[probability[touched]] + evidence[touched]
+    corrected[touched] = np.rint(255.0 / (1.0 + np.exp(-odds))).astype(np.uint8)
+    return corrected
+
+
+def _left(distance: np.ndarray) -> np.ndarray:
+    """Return the share of a click's weight that is left: 1 at the click, 0 at FURTHEST."""
+    return 1.0 - (distance / np.float32(FURTHEST)) ** np.float32(DECAY)
+
+
+def _log_odds_table() -> np.ndarray:
+    share = np.arange(256) / 255.0
+    with np.errstate(divide="ignore"):
+        odds = np.log(share) - np.log1p(-share)
+    return np.clip(odds, -NETWORK_LOG_ODDS, NETWORK_LOG_ODDS).astype(np.float32)
+
+
+_LOG_ODDS = _log_odds_table()
+
+
+def _in_arrays(seed: Seed, origin: Triple) -> Triple:
+    k, j, i = (int(n) - int(o) for n, o in zip(seed.voxel, origin, strict=True))
+    return k, j, i
+
+
+def _moved(box: Box, origin: Triple, sign: int) -> Box:
+    return tuple(slice(s.start + sign * o, s.stop + sign * o) for s, o in zip(box, origin, strict=True))
+
+
+def _joined(boxes: Iterable[Box]) -> list[Box]:
+    """Return boxes that hold all the given ones and do not overlap each other."""
+    joined: list[Box] = []
+    for box in boxes:
+        while overlapping := [other for other in joined if _overlap(box, other)]:
+            joined = [other for other in joined if other not in overlapping]
+            for other in overlapping:
+                box = tuple(
+                    slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True)
+                )
+        joined.append(box)
+    return joined
+
+
+def _overlap(first: Box, second: Box) -> bool:
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(first, second, strict=True))
+
+
+def _check(
+    ct: np.ndarray,
+    probability: np.ndarray,
+    seeds: tuple[Seed, ...],
+    reach_mm: float,
+    spacing: tuple[float, float, float],
+    strokes: np.ndarray | None,
+    origin: Triple,
+) -> None:
+    if probability.dtype != np.uint8 or probability.ndim != 3:
+        raise BadInput("The probability to correct is not a volume of values 0 to 255.")
+    if ct.shape != probability.shape or (strokes is not None and strokes.shape != ct.shape):
+        raise BadInput("The CT, the probability and the strokes do not have the same voxels.")
+    if not 0.0 < reach_mm < np.inf or len(spacing) != 3 or not all(0.0 < s < np.inf for s in spacing):
+        raise BadInput(f"A reach of {reach_mm} mm on voxels of {spacing} mm cannot be used: both must be above 0.")
+    for seed in seeds:
+        if not all(0 <= n < size for n, size in zip(_in_arrays(seed, origin), ct.shape, strict=True)):
+            raise BadInput(f"Click {seed.order} lies outside the volume.")

@@ -1,0 +1,113 @@
+"""Device, Python, log, added models, versions."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from .. import __version__
+from . import settings
+from .interpreter import ENVIRONMENT_VARIABLE, other_interpreter, slicer_python
+
+if TYPE_CHECKING:
+    from .panel import Panel
+
+
+class AdvancedSection:
+    """What most people never need."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel, self._ui = panel, panel.ui
+        self._devices: list[str] = []
+        self._is_filling = False
+        ui = self._ui
+        overridden = os.environ.get(ENVIRONMENT_VARIABLE)
+        ui.interpreterPathLineEdit.currentPath = overridden or settings.interpreter()
+        if overridden:
+            ui.interpreterPathLineEdit.enabled = False
+            ui.interpreterPathLineEdit.toolTip = _("Set by the environment variable {name}.").format(
+                name=ENVIRONMENT_VARIABLE
+            )
+        ui.keepWorkerWarmCheckBox.checked = settings.keep_worker_warm()
+        ui.interpreterPathLineEdit.currentPathChanged.connect(self._on_interpreter)
+        ui.keepWorkerWarmCheckBox.toggled.connect(settings.set_keep_worker_warm)
+        ui.deviceComboBox.connect("currentIndexChanged(int)", self._on_device)
+        ui.copyLogButton.clicked.connect(self._on_copy_log)
+        ui.openModelFolderButton.clicked.connect(self._on_open_folder)
+        ui.removeModelButton.clicked.connect(self._on_remove_model)
+        ui.modelFolderValueLabel.text = str(panel.logic.modelFolder())
+        self.update()
+
+    def update(self) -> None:
+        """Show the devices and versions that are known now."""
+        worker = self._panel.logic.worker()
+        found = dict(worker.devices) if worker is not None else {}
+        names = {"auto": _("Automatic"), **found}
+        names.setdefault("cpu", _("Processor (CPU)"))
+        chosen = self._panel.parameters.device if self._panel.parameters is not None else "auto"
+        names.setdefault(chosen, _("{device} (not found on this computer yet)").format(device=chosen))
+        self._is_filling = True
+        if list(names) != self._devices:
+            self._devices = list(names)
+            self._ui.deviceComboBox.clear()
+            for name in names.values():
+                self._ui.deviceComboBox.addItem(name)
+        self._ui.deviceComboBox.setCurrentIndex(self._devices.index(chosen))
+        self._is_filling = False
+        self._ui.versionsLabel.text = self._versions()
+
+    def add_to_log(self, text: str) -> None:
+        """Append a line to the log."""
+        self._ui.logText.appendPlainText(text)
+
+    # --- What the person does ---
+
+    def _on_interpreter(self, path: str) -> None:
+        settings.set_interpreter(path.strip())
+        self.update()
+
+    def _on_device(self, index: int) -> None:
+        if not self._is_filling and self._panel.parameters is not None and 0 <= index < len(self._devices):
+            self._panel.parameters.device = self._devices[index]
+
+    def _on_copy_log(self) -> None:
+        text = "\n".join([self._versions(), self._settings(), "", self._ui.logText.plainText])
+        slicer.app.clipboard().setText(text)
+
+    def _on_open_folder(self) -> None:
+        with self._panel.errors():
+            folder = self._panel.logic.modelFolder()
+            folder.mkdir(parents=True, exist_ok=True)
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
+
+    def _on_remove_model(self) -> None:
+        package = self._panel.input.package
+        if package is None:
+            return
+        with self._panel.errors():
+            self._panel.logic.removeModel(package.id)
+            self._panel.message.show(_("Removed {name}.").format(name=package.name))
+            self._panel.input.fill_models()
+
+    def _settings(self) -> str:
+        """What a report needs to know; no names of volumes, which may be those of patients."""
+        package, volume = self._panel.input.package, self._panel.input.volume
+        parts = [f"Model {package.id} {package.version}" if package is not None else "No model"]
+        if volume is not None and volume.GetImageData() is not None:
+            size = " x ".join(str(n) for n in volume.GetImageData().GetDimensions())
+            spacing = " x ".join(f"{each:.2f}" for each in volume.GetSpacing())
+            parts.append(f"{size} voxels of {spacing} mm")
+        if self._panel.parameters is not None:
+            parts.append(f"device {self._panel.parameters.device}")
+            parts.append(f"test-time augmentation {self._panel.parameters.testTimeAugmentation}")
+        return " · ".join(parts)
+
+    def _versions(self) -> str:
+        worker = self._panel.logic.worker()
+        torch = f"PyTorch {worker.torch}" if worker is not None else _("PyTorch: not started yet")
+        python = other_interpreter() or slicer_python()
+        return " · ".join([f"AttentionUNetSeg {__version__}", f"Slicer {slicer.app.applicationVersion}", torch, python])

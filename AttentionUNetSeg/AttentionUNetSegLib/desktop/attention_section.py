@@ -1,0 +1,117 @@
+"""Where the network looked: probability or attention over the CT, in all slice views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.i18n import tr as _
+
+if TYPE_CHECKING:
+    from ..session.editing import ResultEditor
+    from .panel import Panel
+
+NO_OVERLAY, PROBABILITY = "", "probability"
+
+
+class AttentionSection:
+    """Overlay, opacity, colour map and display threshold of the selected result."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel, self._ui = panel, panel.ui
+        self._choices: list[str] = []
+        self._shown: slicer.vtkMRMLSegmentationNode | None = None
+        self._is_filling = False
+        ui = self._ui
+        ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
+        ui.overlayOpacitySlider.valueChanged.connect(self._on_changed)
+        ui.overlayThresholdSlider.valueChanged.connect(self._on_changed)
+        ui.overlayColorSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_color)
+
+    def show(self, editor: ResultEditor | None) -> None:
+        """Offer what the selected result has, and show the chosen overlay of it instead of the last result's."""
+        if self._panel.result is not self._shown and self._panel.logic.editor(self._shown) is not None:
+            self._panel.logic.showAttention(self._shown, None)
+        self._shown = self._panel.result if editor is not None else None
+        gates = len(editor.nodes.attention) if editor is not None else 0
+        self._choices = [NO_OVERLAY, PROBABILITY, *(str(level + 1) for level in range(gates))]
+        self._is_filling = True
+        self._ui.overlayComboBox.clear()
+        for choice in self._choices:
+            self._ui.overlayComboBox.addItem(_label(choice))
+        self._is_filling = False
+        for widget in (self._ui.overlayComboBox, self._ui.overlayOpacitySlider):
+            widget.enabled = editor is not None
+        self.follow_parameters()
+        self.apply()
+
+    def follow_parameters(self) -> None:
+        """Show the overlay and the colour map that the parameter node names."""
+        parameters = self._panel.parameters
+        if parameters is None or not self._choices:
+            return
+        chosen = parameters.overlay if parameters.overlay in self._choices else NO_OVERLAY
+        self._is_filling = True
+        self._ui.overlayComboBox.setCurrentIndex(self._choices.index(chosen))
+        color = parameters.overlayColor or self._present_color()
+        if color is not None and self._ui.overlayColorSelector.currentNode() is not color:
+            self._ui.overlayColorSelector.setCurrentNode(color)
+        self._is_filling = False
+
+    def apply(self) -> None:
+        """Show the chosen overlay as it is set."""
+        if self._panel.editor is None or self._panel.parameters is None:
+            return
+        with self._panel.errors():
+            self._panel.logic.showAttention(
+                self._panel.result,
+                _level(self._chosen()),
+                opacity=self._ui.overlayOpacitySlider.value,
+                colorNode=self._panel.parameters.overlayColor,
+                lowerThreshold=self._ui.overlayThresholdSlider.value,
+            )
+
+    # --- What the person does ---
+
+    def _on_overlay(self, _index: int) -> None:
+        if self._is_filling:
+            return
+        if self._panel.parameters is not None:
+            self._panel.parameters.overlay = self._chosen()
+        self.apply()
+
+    def _on_changed(self, _value: float) -> None:
+        if self._chosen() != NO_OVERLAY:
+            self.apply()
+
+    def _on_color(self, node: object) -> None:
+        if self._is_filling or self._panel.parameters is None or node is None:
+            return
+        self._panel.parameters.overlayColor = node
+        self._on_changed(0.0)
+
+    # --- helpers ---
+
+    def _chosen(self) -> str:
+        index = self._ui.overlayComboBox.currentIndex
+        return self._choices[index] if 0 <= index < len(self._choices) else NO_OVERLAY
+
+    def _present_color(self) -> object:
+        editor = self._panel.editor
+        display = editor.nodes.probability.GetDisplayNode() if editor is not None else None
+        return display.GetColorNode() if display is not None else None
+
+
+def _level(choice: str) -> int | str | None:
+    if choice == NO_OVERLAY:
+        return None
+    return choice if choice == PROBABILITY else int(choice)
+
+
+def _label(choice: str) -> str:
+    if choice == NO_OVERLAY:
+        return _("None")
+    if choice == PROBABILITY:
+        return _("Probability")
+    text = _("Attention, gate {number}").format(number=choice)
+    return text + _(" (finest)") if choice == "1" else text

@@ -1,0 +1,152 @@
+"""Correcting the selected result: clicks in the views, undo and redo, and the way to Segment Editor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.util import VTKObservationMixin
+
+from .delayed_call import DelayedCall
+from .place_mode import PlaceMode
+from .segment_editor import open_in_segment_editor
+
+if TYPE_CHECKING:
+    from ..session.editing import ResultEditor
+    from .panel import Panel
+
+
+class CorrectionSection(VTKObservationMixin):
+    """Add and Remove put points into the result's two lists; whatever happens to the lists applies at once."""
+
+    def __init__(self, panel: Panel) -> None:
+        VTKObservationMixin.__init__(self)
+        self._panel, self._ui = panel, panel.ui
+        self._is_showing = False
+        # Not from within the markups' own event: the displayable managers are in the middle of handling the click.
+        self._sync = DelayedCall(0, self._take_clicks)
+        self._place_mode = PlaceMode(self._show_place_mode)
+        ui = self._ui
+        ui.addClickButton.toggled.connect(lambda checked: self._on_tool(True, checked))
+        ui.removeClickButton.toggled.connect(lambda checked: self._on_tool(False, checked))
+        ui.undoButton.clicked.connect(self._on_undo)
+        ui.redoButton.clicked.connect(self._on_redo)
+        ui.clearClicksButton.clicked.connect(self._on_clear)
+        ui.reachSlider.valueChanged.connect(self._on_reach)
+        ui.segmentEditorButton.clicked.connect(self._on_segment_editor)
+
+    def show(self, editor: ResultEditor | None) -> None:
+        """Turn to another result, or none."""
+        self.leave()
+        self._sync.drop()
+        self.removeObservers()
+        for name in ("addClickButton", "removeClickButton", "reachSlider", "segmentEditorButton"):
+            getattr(self._ui, name).enabled = editor is not None
+        if editor is not None:
+            self._observe(editor)
+        self.update()
+
+    def update(self) -> None:
+        """Show what can be undone and redone, and the reach, as they are now."""
+        editor = self._panel.editor
+        self._ui.undoButton.enabled = editor is not None and editor.can_undo
+        self._ui.redoButton.enabled = editor is not None and editor.can_redo
+        self._ui.clearClicksButton.enabled = editor is not None
+        if editor is not None:
+            self._is_showing = True
+            self._ui.reachSlider.value = editor.reach_mm
+            self._is_showing = False
+
+    def leave(self) -> None:
+        """End placing points: the person goes elsewhere."""
+        if self._ui.addClickButton.checked or self._ui.removeClickButton.checked:
+            self._place_mode.stop()
+        self._show_place_mode()
+
+    @property
+    def is_placing(self) -> bool:
+        """Whether the person is placing points of this panel's result now."""
+        return bool(self._ui.addClickButton.checked or self._ui.removeClickButton.checked)
+
+    def close(self) -> None:
+        """Observe nothing any more."""
+        self.leave()
+        self.removeObservers()
+        self._place_mode.close()
+
+    # --- What the person does ---
+
+    def _on_tool(self, positive: bool, checked: bool) -> None:
+        if self._is_showing or self._panel.editor is None:
+            return
+        if not checked:
+            self._place_mode.stop()
+            return
+        with self._panel.errors():
+            editor = self._panel.editor
+            add, remove = editor.require_click_lists()
+            self._observe(editor)
+            self._place_mode.start(add if positive else remove)
+        self._show_place_mode()
+
+    def _on_undo(self) -> None:
+        self._change(lambda: self._panel.logic.undo(self._panel.result))
+
+    def _on_redo(self) -> None:
+        self._change(lambda: self._panel.logic.redo(self._panel.result))
+
+    def _on_clear(self) -> None:
+        self._change(lambda: self._panel.logic.clearCorrections(self._panel.result))
+
+    def _on_reach(self, value: float) -> None:
+        if not self._is_showing:
+            self._change(lambda: self._panel.logic.setClickReach(self._panel.result, value))
+
+    def _on_segment_editor(self) -> None:
+        if self._panel.editor is not None:
+            self.leave()
+            with self._panel.errors():
+                open_in_segment_editor(self._panel.editor.nodes)
+
+    def _take_clicks(self) -> None:
+        editor = self._panel.editor
+        if editor is not None:
+            self._change(editor.sync_from_markups)
+
+    # --- helpers ---
+
+    def _change(self, change: object) -> None:
+        if self._panel.editor is None:
+            return
+        with self._panel.errors():
+            change()
+            for warning in self._panel.editor.warnings:
+                self._panel.message.show(warning)
+            # Undo may have made the lists anew.
+            self._observe(self._panel.editor)
+        self._panel.result_section.update()
+        self.update()
+
+    def _observe(self, editor: ResultEditor) -> None:
+        events = (
+            slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent,
+            slicer.vtkMRMLMarkupsNode.PointEndInteractionEvent,
+            slicer.vtkMRMLMarkupsNode.PointPositionUndefinedEvent,
+            slicer.vtkMRMLMarkupsNode.PointRemovedEvent,
+        )
+        for node in (editor.nodes.add_clicks, editor.nodes.remove_clicks):
+            for event in events if node is not None else ():
+                if not self.hasObserver(node, event, self._on_points):
+                    self.addObserver(node, event, self._on_points)
+
+    def _on_points(self, _node: object, _event: object) -> None:
+        self._sync.request()
+
+    def _show_place_mode(self) -> None:
+        """Press the button of the list that clicks go into now, and no other."""
+        editor = self._panel.editor
+        lists = (editor.nodes.add_clicks, editor.nodes.remove_clicks) if editor is not None else (None, None)
+        self._is_showing = True
+        self._ui.addClickButton.checked = self._place_mode.is_on(lists[0])
+        self._ui.removeClickButton.checked = self._place_mode.is_on(lists[1])
+        self._is_showing = False

@@ -1,0 +1,169 @@
+"""The panel's input: which volume, which model, which region, and whether they go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..models import BrokenPackage, ModelPackage, package_summary
+from ..session import SegmentRequest
+
+if TYPE_CHECKING:
+    from .panel import Panel
+
+
+class InputSection:
+    """Volume, model, region; tells the panel through `panel.update_run` when any of them has changed."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel, self._ui = panel, panel.ui
+        self._packages: tuple[ModelPackage, ...] = ()
+        self._is_filling = False
+        self._doubts: tuple[str, ...] = ()
+        ui = self._ui
+        ui.inputVolumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
+        ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
+        ui.addModelFileButton.clicked.connect(self._on_add_file)
+        ui.addModelFolderButton.clicked.connect(self._on_add_folder)
+        ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self._on_new_region)
+        ui.loadPhantomButton.clicked.connect(self._on_load_phantom)
+        ui.segmentAnywayCheckBox.toggled.connect(self._on_anyway)
+        self.fill_models()
+
+    @property
+    def volume(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The selected volume."""
+        return self._ui.inputVolumeSelector.currentNode()
+
+    @property
+    def package(self) -> ModelPackage | None:
+        """The selected model."""
+        index = self._ui.modelComboBox.currentIndex
+        return self._packages[index] if 0 <= index < len(self._packages) else None
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing can be segmented now; "" where it can."""
+        if self.volume is None:
+            return _("Select a CT volume first.")
+        if self.package is None:
+            return _("No model is installed: add one.")
+        if self._doubts and not self._ui.segmentAnywayCheckBox.checked:
+            return _("Read the warning above, then tick “Segment it anyway”.")
+        return ""
+
+    def request(self) -> SegmentRequest:
+        """Return what the person asks for."""
+        parameters = self._panel.parameters
+        return SegmentRequest(
+            model=self.package,
+            device=parameters.device,
+            tta=parameters.testTimeAugmentation,
+            keep_largest=self._ui.keepLargestCheckBox.checked,
+            region=self._ui.roiSelector.currentNode(),
+            any_intensity=bool(self._doubts),
+        )
+
+    def fill_models(self) -> None:
+        """Read the installed models anew; the selected one stays selected."""
+        self._packages = self._panel.logic.models()
+        self._is_filling = True
+        self._ui.modelComboBox.clear()
+        for package in self._packages:
+            self._ui.modelComboBox.addItem(f"{package.name} {package.version}")
+        self._is_filling = False
+        self.follow_parameters()
+        self.update()
+
+    def follow_parameters(self) -> None:
+        """Show the model that the parameter node names; the default one where it is not installed."""
+        wanted = self._panel.parameters.model if self._panel.parameters is not None else ""
+        ids = [package.id for package in self._packages]
+        if wanted not in ids and ids:
+            wanted = self._panel.logic.defaultModel().id
+        index = ids.index(wanted) if wanted in ids else -1
+        if self._ui.modelComboBox.currentIndex != index:
+            self._is_filling = True
+            self._ui.modelComboBox.setCurrentIndex(index)
+            self._is_filling = False
+            self.update()
+
+    def update(self) -> None:
+        """Look at volume and model again, and say what is doubtful about them."""
+        self._ui.modelInformationLabel.text = _information(self.package, self._panel.logic.brokenModels())
+        doubts = self._panel.logic.volumeDoubts(self.volume, self.package) if self.volume is not None else ()
+        if doubts != self._doubts:
+            self._doubts = doubts
+            self._ui.segmentAnywayCheckBox.checked = False
+        self._ui.inputWarningLabel.text = "\n".join(doubts)
+        self._ui.inputWarningWidget.visible = bool(doubts)
+        self._panel.update_run()
+
+    # --- What the person does ---
+
+    def _on_volume(self, _node: object) -> None:
+        self._ui.segmentAnywayCheckBox.checked = False
+        self.update()
+
+    def _on_model(self, _index: int) -> None:
+        if self._is_filling:
+            return
+        if self._panel.parameters is not None and self.package is not None:
+            self._panel.parameters.model = self.package.id
+        self.update()
+
+    def _on_anyway(self, _checked: bool) -> None:
+        self._panel.update_run()
+
+    def _on_add_file(self) -> None:
+        path = qt.QFileDialog.getOpenFileName(
+            slicer.util.mainWindow(), _("Add a model"), "", _("Model package (*.zip)")
+        )
+        self._add(path)
+
+    def _on_add_folder(self) -> None:
+        self._add(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Add a model")))
+
+    def _add(self, path: str) -> None:
+        if not path:
+            return
+        with self._panel.errors():
+            addition = self._panel.logic.addModel(path)
+            self._panel.message.show(addition.message)
+            if self._panel.parameters is not None:
+                self._panel.parameters.model = addition.package.id
+            self.fill_models()
+
+    def _on_new_region(self, region: slicer.vtkMRMLMarkupsROINode) -> None:
+        """Let a new ROI begin as the whole volume, ready to be made smaller by its handles."""
+        if self.volume is None:
+            return
+        bounds = [0.0] * 6
+        self.volume.GetRASBounds(bounds)
+        region.SetCenter(*((bounds[axis] + bounds[axis + 1]) / 2 for axis in (0, 2, 4)))
+        region.SetSize(*(bounds[axis + 1] - bounds[axis] for axis in (0, 2, 4)))
+
+    def _on_load_phantom(self) -> None:
+        with self._panel.errors(), slicer.util.WaitCursor():
+            node = self._panel.logic.makePhantom()
+            self._ui.inputVolumeSelector.setCurrentNode(node)
+            slicer.util.setSliceViewerLayers(background=node, fit=True)
+
+
+def _information(package: ModelPackage | None, broken: tuple[BrokenPackage, ...]) -> str:
+    """Return what the selected model is for, how well it measured, its licence, and which others cannot be used."""
+    if package is None:
+        lines = [_("No model is installed. Add a model package to segment.")]
+    else:
+        summary = package_summary(package)
+        measured = "; ".join(summary["performance"]) or _("not measured")
+        lines = [
+            summary["description"],
+            _("Measured: {measured}").format(measured=measured),
+            _("Licence: {licence}").format(licence=summary["licence"]),
+        ]
+    lines += [_("Cannot be used: {reason}").format(reason=each.reason) for each in broken]
+    return "\n".join(lines)

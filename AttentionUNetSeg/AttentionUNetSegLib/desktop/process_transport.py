@@ -1,0 +1,139 @@
+"""The worker process behind a QProcess: everything arrives as Qt signals, so Slicer stays responsive."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+
+import qt
+import slicer
+
+from ..worker.framing import LineSplitter
+from ..worker.launch import WorkerCommand
+from ..worker.transport import ProcessExit, TransportListener
+
+
+class QProcessTransport:
+    """A `worker.transport.Transport`; the listener is called from Qt's event loop, or from `pump`.
+
+    Parameters
+    ----------
+    command : what to start.
+    log : takes every line of the worker's stderr as well, for the panel's log.
+    """
+
+    def __init__(self, command: WorkerCommand, log: Callable[[str], None] = lambda text: None) -> None:
+        self._command = command
+        self._log = log
+        self._listener: TransportListener | None = None
+        self._process: qt.QProcess | None = None
+        self._output = LineSplitter()
+        self._errors = LineSplitter()
+        self._arrived: deque[tuple[str, object]] = deque()
+        self._is_delivering = False
+        self._has_ended = False
+
+    @property
+    def is_running(self) -> bool:
+        """See `Transport`."""
+        return self._listener is not None and not self._has_ended
+
+    def start(self, listener: TransportListener) -> None:
+        """See `Transport`."""
+        if self._listener is not None:
+            raise RuntimeError("A transport starts one process only; make a new one.")
+        self._listener = listener
+        # The application owns it: Qt may not delete a process while it emits the signal that tells of its end.
+        process = self._process = qt.QProcess(slicer.app)
+        process.setProcessChannelMode(qt.QProcess.SeparateChannels)
+        process.setProcessEnvironment(_qt_environment(self._command.environment))
+        process.setWorkingDirectory(self._command.folder)
+        process.readyReadStandardOutput.connect(self._read_output)
+        process.readyReadStandardError.connect(self._read_errors)
+        process.errorOccurred.connect(self._on_error)
+        process.connect("finished(int,QProcess::ExitStatus)", self._on_finished)  # Qt 5 has two signals of this name
+        program, *arguments = self._command.arguments
+        process.start(program, arguments)
+
+    def send(self, line: bytes) -> None:
+        """See `Transport`."""
+        if self.is_running:
+            self._process.write(qt.QByteArray(line))
+
+    def close_input(self) -> None:
+        """See `Transport`."""
+        if self.is_running:
+            self._process.closeWriteChannel()
+
+    def kill(self) -> None:
+        """See `Transport`. The interpreter behind the PythonSlicer launcher ends because its stdin closes."""
+        if self.is_running:
+            self._process.kill()
+
+    def pump(self, timeout: float) -> None:
+        """See `Transport`. Qt delivers by itself, so without a timeout there is nothing to do."""
+        if timeout <= 0 or not self.is_running:
+            return
+        milliseconds = max(1, round(timeout * 1000))
+        if self._is_delivering:  # Qt does not emit readyRead again from within its own slot
+            self._process.waitForFinished(milliseconds)
+        else:
+            self._process.waitForReadyRead(milliseconds)
+
+    # --- Qt's signals ---
+
+    def _read_output(self) -> None:
+        chunk = bytes(self._process.readAllStandardOutput().data())
+        self._arrived.extend(("on_line", line) for line in self._output.feed(chunk))
+        self._deliver()
+
+    def _read_errors(self) -> None:
+        self._take_errors(bytes(self._process.readAllStandardError().data()))
+        self._deliver()
+
+    def _take_errors(self, chunk: bytes) -> None:
+        for line in self._errors.feed(chunk):
+            text = "(a line too long to keep)" if line is None else line.decode("utf-8", "replace")
+            self._log(text)
+            self._arrived.append(("on_stderr", text))
+
+    def _on_error(self, error: int) -> None:
+        if error == qt.QProcess.FailedToStart:
+            reason = str(self._process.errorString())
+            self._end(ProcessExit(None, f"{self._command.arguments[0]}: {reason}"))
+
+    def _on_finished(self) -> None:
+        self._read_output()
+        self._take_errors(bytes(self._process.readAllStandardError().data()) + b"\n")
+        code = int(self._process.exitCode())
+        if self._process.exitStatus() == qt.QProcess.CrashExit and os.name == "posix":
+            code = -abs(code)  # Qt gives the signal's number; `ProcessExit` counts signals downwards
+        self._end(ProcessExit(code))
+
+    def _end(self, how: ProcessExit) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._arrived.append(("on_exit", how))
+        self._process.deleteLater()
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Tell everything that arrived, in order, even when a listener makes Qt process events meanwhile."""
+        if self._is_delivering:
+            return
+        self._is_delivering = True
+        try:
+            while self._arrived:
+                callback, value = self._arrived.popleft()
+                getattr(self._listener, callback)(value)
+        finally:
+            self._is_delivering = False
+
+
+def _qt_environment(variables: dict[str, str]) -> qt.QProcessEnvironment:
+    environment = qt.QProcessEnvironment()
+    for name, value in variables.items():
+        environment.insert(name, value)
+    return environment

@@ -1,0 +1,126 @@
+"""The selected result: its volume, and the threshold, smoothing and clean-up that make it, live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slicer.i18n import tr as _
+
+from .delayed_call import DelayedCall
+
+if TYPE_CHECKING:
+    from ..session.editing import ResultEditor
+    from .panel import Panel
+
+# A new segment at most every so many milliseconds while the mouse moves: about as often as a screen shows it.
+_LIVE_MILLISECONDS = 30
+# A slider that is let go where it began tells nothing, so the surface also comes back when the mouse rests.
+_REST_MILLISECONDS = 800
+
+
+class ResultSection:
+    """Shows how the selected result is made and changes it. The values live on the result itself, not in the panel."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel, self._ui = panel, panel.ui
+        self._is_showing = False
+        self._had_surface: bool | None = None  # before a drag that has not ended yet
+        self._live = DelayedCall(_LIVE_MILLISECONDS, self._apply_live)
+        self._rest = DelayedCall(_REST_MILLISECONDS, self._restore_surface)
+        ui = self._ui
+        ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_selected)
+        for slider, name in ((ui.thresholdSlider, "threshold"), (ui.smoothingSlider, "smoothing")):
+            slider.valueIsChanging.connect(lambda value, name=name: self._on_changing(name, value))
+            slider.valueChanged.connect(lambda value, name=name: self._on_changed(name, value))
+        ui.keepLargestCheckBox.toggled.connect(self._on_keep_largest)
+        ui.show3DCheckBox.toggled.connect(self._on_show_3d)
+
+    def show(self, editor: ResultEditor | None) -> None:
+        """Show another result, or none."""
+        self._live.drop()
+        self._rest.drop()
+        self._had_surface = None
+        for widget in (self._ui.thresholdSlider, self._ui.smoothingSlider):
+            widget.enabled = editor is not None
+        self.update()
+
+    def update(self) -> None:
+        """Show the settings and the volume of the selected result as they are now."""
+        editor = self._panel.editor
+        if editor is None:
+            foreign = _("Not a result of this module, or its volumes are gone.")
+            self._ui.volumeValueLabel.text = "-" if self._panel.result is None else foreign
+            return
+        threshold, keep_largest, smoothing = editor.settings
+        self._is_showing = True
+        self._ui.thresholdSlider.value = threshold
+        self._ui.smoothingSlider.value = smoothing
+        self._ui.keepLargestCheckBox.checked = keep_largest
+        self._is_showing = False
+        self._show_volume(editor.volume_ml)
+
+    def show_surface(self) -> None:
+        """Show or remove the 3D surface of the selected result, as the check box says."""
+        if self._panel.editor is not None:
+            with self._panel.errors():
+                self._panel.logic.showSurface(self._panel.result, self._ui.show3DCheckBox.checked)
+
+    # --- What the person does ---
+
+    def _on_selected(self, _node: object) -> None:
+        self._panel.follow_result()
+
+    def _on_changing(self, name: str, value: float) -> None:
+        if not self._is_showing and self._panel.editor is not None:
+            self._live.request(name, value)
+
+    def _on_changed(self, name: str, value: float) -> None:
+        if self._is_showing or self._panel.editor is None:
+            return
+        self._live.drop()
+        self._apply(name, value)
+        self._restore_surface()
+
+    def _on_keep_largest(self, checked: bool) -> None:
+        if not self._is_showing and self._panel.editor is not None:
+            self._apply("keep_largest", checked)
+
+    def _on_show_3d(self, _checked: bool) -> None:
+        self.show_surface()
+
+    # --- helpers ---
+
+    def _apply_live(self, name: str, value: float) -> None:
+        """Follow the mouse without the surface: making it takes far longer than the segment itself."""
+        if self._panel.editor is None:
+            return
+        if self._had_surface is None:
+            self._had_surface = self._panel.logic.hasSurface(self._panel.result)
+            if self._had_surface:
+                self._panel.logic.showSurface(self._panel.result, False)
+        self._apply(name, value)
+        self._rest.drop()
+        self._rest.request()
+
+    def _restore_surface(self) -> None:
+        self._rest.drop()
+        if self._had_surface and self._panel.editor is not None:
+            self._panel.logic.showSurface(self._panel.result, True)
+        self._had_surface = None
+
+    def _apply(self, name: str, value: float | bool) -> None:
+        threshold, keep_largest, smoothing = self._panel.editor.settings
+        settings = {"threshold": threshold, "keep_largest": keep_largest, "smoothing": smoothing}
+        if settings[name] == value:
+            return
+        settings[name] = value
+        with self._panel.errors():
+            volume = self._panel.logic.setThreshold(
+                self._panel.result, settings["threshold"], settings["keep_largest"], settings["smoothing"]
+            )
+            self._show_volume(volume)
+        self._panel.correction.update()
+
+    def _show_volume(self, volume_ml: float) -> None:
+        text = _("{volume:.1f} mL").format(volume=volume_ml)
+        self._ui.volumeValueLabel.text = text if volume_ml else _("0 mL: nothing reaches the threshold")

@@ -1,0 +1,85 @@
+"""The errors a person can meet, each with a code of the worker protocol's closed enumeration.
+
+Every message is one sentence that says what is wrong and where; `hint` says what to do about it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class ErrorCode(str, Enum):
+    """The closed enumeration of error codes that the worker protocol and the report use."""
+
+    BAD_INPUT = "bad_input"
+    BAD_MODEL = "bad_model"
+    OUT_OF_MEMORY = "out_of_memory"
+    CANCELLED = "cancelled"
+    UNAVAILABLE_DEVICE = "unavailable_device"
+    PROTOCOL = "protocol"
+    INTERNAL = "internal"
+
+
+class AttentionUNetSegError(Exception):
+    """Base of all errors this package raises on purpose.
+
+    Parameters
+    ----------
+    message : one sentence: what is wrong, and where.
+    hint : one sentence: what the person can do. May be empty.
+    """
+
+    code = ErrorCode.INTERNAL
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class BadInput(AttentionUNetSegError):
+    """The image, file or argument that the person gave cannot be used."""
+
+    code = ErrorCode.BAD_INPUT
+
+
+class BadModel(AttentionUNetSegError):
+    """A model package is missing, damaged or does not follow the schema."""
+
+    code = ErrorCode.BAD_MODEL
+
+
+class OutOfMemory(AttentionUNetSegError):
+    """Neither the chosen device nor the CPU has the memory for the smallest tile."""
+
+    code = ErrorCode.OUT_OF_MEMORY
+
+
+class Cancelled(AttentionUNetSegError):
+    """The person asked to stop."""
+
+    code = ErrorCode.CANCELLED
+
+    def __init__(self, message: str = "Cancelled.", hint: str = "") -> None:
+        super().__init__(message, hint)
+
+
+class UnavailableDevice(AttentionUNetSegError):
+    """The requested device does not exist on this machine."""
+
+    code = ErrorCode.UNAVAILABLE_DEVICE
+
+
+class ProtocolError(AttentionUNetSegError):
+    """A message does not follow the worker protocol."""
+
+    code = ErrorCode.PROTOCOL
+
+
+class InternalError(AttentionUNetSegError):
+    """Something failed that should not have: a bug, a full disk, a crashed process."""
+
+    code = ErrorCode.INTERNAL

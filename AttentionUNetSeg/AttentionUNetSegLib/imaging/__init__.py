@@ -1,0 +1,36 @@
+"""CT volumes: read, check, resample to the model's grid and back, write.
+
+Geometry is LPS in mm throughout, as SimpleITK has it; arrays are KJI (slices, rows, columns).
+Needs numpy, scipy, SimpleITK and, for DICOM, pydicom.
+"""
+
+from .check import check_ct, intensity_doubts
+from .components import body_box, keep_largest_component, volume_ml
+from .dicom import DicomSeries, list_dicom_series
+from .geometry import Geometry, coarser_grid, image_on_grid
+from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, write_image
+from .intensity import HUWindow
+from .probability import probability_to_input_grid
+from .resample import to_model_grid
+from .volume import Volume, read_volume
+
+__all__ = [
+    "PHANTOM_DESCRIPTION",
+    "PHANTOM_KEY",
+    "DicomSeries",
+    "Geometry",
+    "HUWindow",
+    "Volume",
+    "body_box",
+    "check_ct",
+    "coarser_grid",
+    "image_on_grid",
+    "intensity_doubts",
+    "keep_largest_component",
+    "list_dicom_series",
+    "probability_to_input_grid",
+    "read_volume",
+    "to_model_grid",
+    "volume_ml",
+    "write_image",
+]

@@ -1,0 +1,141 @@
+"""The grid of an image: where each voxel lies in the patient (LPS, millimetres, as SimpleITK has it)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+import SimpleITK as sitk
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A voxel grid in LPS patient coordinates.
+
+    Attributes
+    ----------
+    size : voxels along I, J, K.
+    spacing : distance of neighbouring voxel centres along I, J, K in mm.
+    origin : LPS position in mm of the centre of voxel (0, 0, 0).
+    direction : 3x3 matrix, row by row; its columns are the unit vectors of I, J, K.
+    """
+
+    size: tuple[int, int, int]
+    spacing: Triple
+    origin: Triple
+    direction: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        # ITK's matrix inversion fails on entries such as 1e-162; 1e-12 moves nothing by a millionth of a millimetre.
+        clean = tuple(0.0 if abs(entry) < 1e-12 else float(entry) for entry in self.direction)
+        object.__setattr__(self, "direction", clean)
+
+    @classmethod
+    def of(cls, image: sitk.Image) -> Geometry:
+        """Return the grid of a 3D image."""
+        return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+    @property
+    def axes(self) -> np.ndarray:
+        """The direction as a 3x3 array; column a is the unit vector of axis a."""
+        return np.asarray(self.direction, dtype=float).reshape(3, 3)
+
+    @property
+    def index_to_physical(self) -> np.ndarray:
+        """3x3 array that takes a difference of IJK indices to a difference of LPS positions in mm."""
+        return self.axes * np.asarray(self.spacing)
+
+    def physical(self, ijk: np.ndarray) -> np.ndarray:
+        """Return the LPS positions (..., 3) in mm of continuous IJK indices (..., 3)."""
+        return np.asarray(ijk, dtype=float) @ self.index_to_physical.T + np.asarray(self.origin)
+
+    def index(self, points: np.ndarray) -> np.ndarray:
+        """Return the continuous IJK indices (..., 3) of LPS positions (..., 3) in mm."""
+        return (np.asarray(points, dtype=float) - np.asarray(self.origin)) @ np.linalg.inv(self.index_to_physical).T
+
+    def centre(self) -> np.ndarray:
+        """Return the LPS position in mm of the middle of the grid."""
+        return self.physical((np.asarray(self.size) - 1) / 2)
+
+    def corners(self, start: np.ndarray | None = None, stop: np.ndarray | None = None) -> np.ndarray:
+        """Return the LPS positions (8, 3) of the outer corners of voxels start..stop-1 (IJK; default: all)."""
+        low = np.zeros(3) if start is None else np.asarray(start, dtype=float)
+        high = np.asarray(self.size, dtype=float) if stop is None else np.asarray(stop, dtype=float)
+        unit = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
+        return self.physical(low + unit * (high - low) - 0.5)
+
+    def cropped(self, start: tuple[int, int, int], size: tuple[int, int, int]) -> Geometry:
+        """Return the part of this grid that begins at voxel `start` (IJK) and has `size` voxels."""
+        return replace(self, size=tuple(int(n) for n in size), origin=tuple(self.physical(start)))
+
+    def resampled(self, spacing: Triple) -> Geometry:
+        """Return the smallest grid of this spacing with the same axes and centre that covers this one.
+
+        The field of view reaches from the outer face of the first voxel to the outer face of the last one.
+        Sizes a rounding error above a whole number of voxels do not get a voxel more.
+        """
+        extent = np.asarray(self.size) * np.asarray(self.spacing)
+        size = np.maximum(1, np.ceil(extent / np.asarray(spacing) - 1e-4)).astype(int)
+        first = self.axes @ ((1 - size) / 2 * np.asarray(spacing))
+        return Geometry(
+            tuple(size.tolist()),
+            tuple(float(s) for s in spacing),
+            tuple((self.centre() + first).tolist()),
+            self.direction,
+        )
+
+
+def coarser_grid(grid: sitk.Image | Geometry, level: int) -> Geometry:
+    """Return the grid whose voxel i covers voxels i * 2^level .. (i + 1) * 2^level - 1 of `grid` along every axis.
+
+    That is the grid of feature maps after `level` poolings by two. Its first voxel lies (2^level - 1) / 2 fine voxels
+    further in; its size is rounded up, so that it covers the whole of `grid`.
+    """
+    fine = grid if isinstance(grid, Geometry) else Geometry.of(grid)
+    factor = 2**level
+    return Geometry(
+        tuple(-(-n // factor) for n in fine.size),
+        tuple(s * factor for s in fine.spacing),
+        tuple(fine.physical(np.full(3, (factor - 1) / 2)).tolist()),
+        fine.direction,
+    )
+
+
+def image_on_grid(array: np.ndarray, grid: sitk.Image | Geometry) -> sitk.Image:
+    """Return an image of a KJI array whose voxel (0, 0, 0) is the first voxel of `grid`.
+
+    The array may have more or fewer voxels than the grid (feature maps of a padded input do): only origin, spacing and
+    direction are taken from it.
+    """
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    geometry = grid if isinstance(grid, Geometry) else Geometry.of(grid)
+    image.SetSpacing(geometry.spacing)
+    image.SetOrigin(geometry.origin)
+    image.SetDirection(geometry.direction)
+    return image
+
+
+def closest_patient_axes(direction: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Return which image axis runs along each of L, P, S most closely, and whether it has to be flipped to do so.
+
+    Parameters
+    ----------
+    direction : 3x3, column a is the unit vector of image axis a in LPS.
+
+    Returns
+    -------
+    order : order[p] is the image axis (0 = I, 1 = J, 2 = K) closest to patient axis p.
+    flipped : flipped[p] is True where that image axis points against patient axis p.
+    """
+    order = max(permutations(range(3)), key=lambda axes: sum(abs(direction[p, axes[p]]) for p in range(3)))
+    return order, tuple(bool(direction[p, order[p]] < 0) for p in range(3))
+
+
+def obliqueness_degrees(direction: np.ndarray) -> float:
+    """Return the largest angle in degrees between an image axis and the patient axis closest to it."""
+    order, _ = closest_patient_axes(direction)
+    cosines = [min(1.0, abs(direction[p, order[p]])) for p in range(3)]
+    return float(np.degrees(np.arccos(min(cosines))))

@@ -1,0 +1,155 @@
+"""Image files: read one with its geometry checked, write one beside and rename it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import BadInput, InternalError
+from .check import check_geometry, check_shape
+from .geometry import Geometry
+from .nifti import check_nifti
+
+PHANTOM_KEY = "AttentionUNetSeg_phantom"
+PHANTOM_DESCRIPTION = "AttentionUNetSeg phantom"
+# Longest first: a name loses its whole ending.
+ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".dcm", ".gipl", ".vtk")
+WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
+
+
+def read_image_file(path: Path) -> tuple[sitk.Image, list[str]]:
+    """Read a 3D image file; return it with warnings about its geometry.
+
+    A 4D file with one time point counts as 3D.
+
+    Raises
+    ------
+    BadInput : not readable, not one 3D volume, or a geometry that cannot be trusted.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with quiet_itk(), _sentences(path):
+        reader.ReadImageInformation()
+        check_shape(reader.GetSize(), reader.GetNumberOfComponents())
+        header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+        image = reader.Execute()
+    while image.GetDimension() > 3:
+        image = image[..., 0]
+    grid = Geometry.of(image)
+    check_geometry(grid)
+    image.SetDirection(grid.direction)
+    if "qform_code" in header:
+        return image, check_nifti(path, grid)
+    unplaced = grid.origin == (0, 0, 0) and grid.spacing == (1, 1, 1) and grid.direction == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    if unplaced or (header.get("ITK_InputFilterName") == "NrrdImageIO" and "NRRD_space" not in header):
+        return image, [f"{path.name} holds no orientation: its axes were taken as left, posterior, superior."]
+    return image, []
+
+
+def write_image(image: sitk.Image, path: str | os.PathLike, compress: bool = True) -> None:
+    """Write an image file (.nrrd, .mha, .nii, .nii.gz) under another name beside `path`, then rename it to `path`.
+
+    The phantom mark survives: as meta data in NRRD and MHA, in the description field of NIfTI.
+
+    Raises
+    ------
+    BadInput : the ending is not a known one, or the folder does not exist.
+    InternalError : the file could not be written (disk full, no permission).
+    """
+    path = Path(path)
+    ending = next((e for e in WRITABLE if path.name.lower().endswith(e)), None)
+    if ending is None:
+        raise BadInput(f"{path.name} cannot be written: its ending is none of {', '.join(WRITABLE)}.")
+    if not path.parent.is_dir():
+        raise BadInput(f"{path.name} cannot be written: there is no folder {path.parent}.")
+    partial = path.with_name(f".{name_without_ending(path)}.{os.getpid()}.partial{ending}")
+    if ending.startswith(".nii") and is_phantom(image):
+        image = sitk.Image(image)
+        image.SetMetaData("ITK_FileNotes", PHANTOM_DESCRIPTION)
+    try:
+        with quiet_itk():
+            sitk.WriteImage(image, str(partial), compress)
+            _require_complete(partial, image)
+        os.replace(partial, path)
+    except (RuntimeError, OSError) as error:
+        raise InternalError(
+            f"{path} could not be written ({_last_line(error)}).", "Check free space and permissions."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _require_complete(path: Path, image: sitk.Image) -> None:
+    """Raise OSError where the file does not hold the whole image: ITK does not notice a disk that fills at the end."""
+    voxels = sitk.GetArrayViewFromImage(image)
+    if path.stat().st_size >= voxels.nbytes:
+        return  # not compressed: a file of full length was written to its end
+    try:
+        written = sitk.ReadImage(str(path))
+        complete = np.array_equal(sitk.GetArrayViewFromImage(written), voxels)
+    except RuntimeError:
+        complete = False
+    if not complete:
+        raise OSError("the file is incomplete")
+
+
+def is_phantom(image: sitk.Image) -> bool:
+    """Tell whether the image carries the mark of a synthetic phantom (in its meta data)."""
+    keys = image.GetMetaDataKeys()
+    if PHANTOM_KEY in keys and image.GetMetaData(PHANTOM_KEY).strip() == "1":
+        return True
+    return any(
+        key in keys and image.GetMetaData(key).startswith(PHANTOM_DESCRIPTION) for key in ("descrip", "ITK_FileNotes")
+    )
+
+
+def name_without_ending(path: Path) -> str:
+    """Return the file's name without .nii.gz, .nrrd and the like."""
+    ending = next((e for e in ENDINGS if path.name.lower().endswith(e)), "")
+    return path.name[: len(path.name) - len(ending)] or path.name
+
+
+@contextlib.contextmanager
+def quiet_itk() -> Iterator[None]:
+    """Keep ITK from printing warnings meanwhile: what matters is said in sentences by this package."""
+    before = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+@contextlib.contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    """Turn what SimpleITK raises into a BadInput with one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if "orthonormal" in text:
+            raise BadInput(
+                f"{path.name} has a sheared or empty orientation (its NIfTI sform is not a rotation with spacing).",
+                "Resample it to a grid with perpendicular axes, or export it again.",
+            ) from error
+        if "Unable to determine ImageIO" in text:
+            raise BadInput(
+                f"{path.name} is no image that can be read, or it is damaged.",
+                "Give a NIfTI, NRRD or MHA file or a DICOM folder.",
+            ) from error
+        if "memory" in text.lower() or "bad_alloc" in text:
+            raise BadInput(f"{path.name} does not fit into memory.", "Crop or downsample it first.") from error
+        raise BadInput(
+            f"{path.name} cannot be read: it is incomplete or damaged ({_last_line(error)}).",
+            "Copy or export it again.",
+        ) from error
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,83 @@
+"""The network's probability back on the voxels of the input, cropped to where there is something."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+
+from .geometry import Geometry, image_on_grid
+
+SLAB_VOXELS = 2**23
+
+
+def probability_to_input_grid(probability: sitk.Image, reference: sitk.Image, lowest: float = 0.01) -> sitk.Image:
+    """Interpolate a probability map linearly on the voxels of the input, where it is above `lowest`.
+
+    Parameters
+    ----------
+    probability : float image, 0..1, on any grid (the model's).
+    reference : image whose voxel grid the result is aligned with; its values are not read.
+    lowest : probabilities up to this one are left out where that makes the result smaller.
+
+    Returns
+    -------
+    uint8 image, round(255 * probability), the smallest box of reference voxels that holds every value above
+    255 * lowest. Where there is none: one voxel with 0 in the middle of the reference.
+    """
+    grid = Geometry.of(reference)
+    box = _reference_box(probability, grid, lowest)
+    if box is None:
+        return _one_empty_voxel(grid)
+    start, stop = box
+    values = _interpolate(probability, grid, start, stop)
+    tight = _bounding_box(values > lowest * 255)
+    if tight is None:
+        return _one_empty_voxel(grid)
+    first, last = tight
+    values = values[first[0] : last[0], first[1] : last[1], first[2] : last[2]]
+    return image_on_grid(values, grid.cropped(start + first[::-1], values.shape[::-1]))
+
+
+def _reference_box(probability: sitk.Image, grid: Geometry, lowest: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return start and stop (IJK of the reference) of the voxels that interpolation can raise above `lowest`."""
+    found = _bounding_box(sitk.GetArrayViewFromImage(probability) > lowest)
+    if found is None:
+        return None
+    # Linear interpolation reaches one voxel further than the voxels that are above.
+    corners = grid.index(Geometry.of(probability).corners(found[0][::-1] - 1, found[1][::-1] + 1))
+    start = np.maximum(0, np.floor(corners.min(axis=0)).astype(int))
+    stop = np.minimum(np.asarray(grid.size), np.ceil(corners.max(axis=0)).astype(int) + 1)
+    return (start, stop) if np.all(start < stop) else None
+
+
+def _interpolate(probability: sitk.Image, grid: Geometry, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Return the KJI uint8 values of reference voxels start..stop-1 (IJK), slab by slab to save memory."""
+    size = stop - start
+    values = np.empty(size[::-1], dtype=np.uint8)
+    thickness = max(1, SLAB_VOXELS // int(size[0] * size[1]))
+    for k in range(0, int(size[2]), thickness):
+        slab = grid.cropped(start + [0, 0, k], (size[0], size[1], min(thickness, size[2] - k)))
+        interpolated = sitk.Resample(
+            probability, slab.size, sitk.Transform(), sitk.sitkLinear, slab.origin, slab.spacing, slab.direction,
+            0.0, sitk.sitkFloat32,
+        )  # fmt: skip
+        scaled = sitk.GetArrayViewFromImage(interpolated) * np.float32(255)
+        values[k : k + thickness] = np.rint(np.clip(scaled, 0, 255, out=scaled), out=scaled)
+    return values
+
+
+def _bounding_box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return start and stop (KJI) of the True voxels, or None where there are none."""
+    start, stop = [], []
+    for axis in range(3):
+        hits = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not len(hits):
+            return None
+        start.append(hits[0])
+        stop.append(hits[-1] + 1)
+    return np.array(start), np.array(stop)
+
+
+def _one_empty_voxel(grid: Geometry) -> sitk.Image:
+    middle = tuple(n // 2 for n in grid.size)
+    return image_on_grid(np.zeros((1, 1, 1), dtype=np.uint8), grid.cropped(middle, (1, 1, 1)))

@@ -1,0 +1,60 @@
+"""A CT volume that has been read and checked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from ..errors import BadInput
+from .check import check_ct
+from .dicom import is_dicom_file, read_dicom_file, read_dicom_series
+from .image_file import is_phantom, name_without_ending, read_image_file
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A CT volume, its name, and what is doubtful about it.
+
+    Attributes
+    ----------
+    image : 3D, one component, HU; geometry in LPS and mm, as SimpleITK has it.
+    name : for people; the file's name without its ending, or the DICOM series description.
+    is_phantom : True for a synthetic phantom (see `image_file.PHANTOM_KEY`).
+    warnings : one sentence each.
+    """
+
+    image: sitk.Image
+    name: str
+    is_phantom: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def read_volume(path: str | os.PathLike, series: str | None = None, any_intensity: bool = False) -> Volume:
+    """Read a CT from an image file (NIfTI, NRRD, MHA, ...) or a DICOM folder and check it.
+
+    Parameters
+    ----------
+    path : file or folder.
+    series : number or UID of the series, for a DICOM folder with several CT series.
+    any_intensity : as in `check_ct`.
+
+    Raises
+    ------
+    BadInput : with one sentence that says what is wrong and where (see `check_ct`).
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(f"There is no file or folder {path}.")
+    if path.is_dir():
+        image, name, warnings = read_dicom_series(path, series)
+    elif is_dicom_file(path):
+        image, name, warnings = read_dicom_file(path)
+    else:
+        if series is not None:
+            raise BadInput(f"A series can be chosen in a DICOM folder only, and {path.name} is a file.")
+        image, warnings = read_image_file(path)
+        name = name_without_ending(path)
+    return Volume(image, name, is_phantom(image), (*warnings, *check_ct(image, any_intensity)))

@@ -1,0 +1,19 @@
+"""Model packages: what is in one, which are installed, how one is added. Standard library only."""
+
+from .card import model_card, package_summary
+from .catalogue import Addition, BrokenPackage, Catalogue, bundled_models_folder, user_models_folder
+from .package import ModelPackage, load_package, verify_weights, write_package
+
+__all__ = [
+    "ModelPackage",
+    "load_package",
+    "verify_weights",
+    "write_package",
+    "Catalogue",
+    "Addition",
+    "BrokenPackage",
+    "bundled_models_folder",
+    "user_models_folder",
+    "package_summary",
+    "model_card",
+]

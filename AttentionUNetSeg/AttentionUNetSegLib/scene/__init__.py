@@ -1,0 +1,56 @@
+"""Results as nodes of a real MRML scene: in desktop Slicer, and in a standalone scene of slicer-core.
+
+The scene is always passed in; nothing here uses `slicer.app` or `slicer.modules`. Volumes cross between
+SimpleITK (LPS) and MRML (RAS) voxel by voxel, never resampled.
+"""
+
+from .clicks import PlacedClick, placed, read_clicks, require_click_lists, voxel_of, world_position, write_clicks
+from .corrections import read_strokes, write_corrected, write_strokes
+from .cropped_field import CroppedField, joined_box, read_field, tight_box
+from .display import show_attention
+from .importing import import_result
+from .overview import RenderingUnavailable, render_overview
+from .results import ResultNodes, find_results
+from .saving import load_scene, save_scene, save_segmentation
+from .segment import center_of_segment, segment_volume_ml
+from .slice_views import arrange_slice_views
+from .standalone import open_standalone_scene
+from .strokes import new_strokes
+from .threshold import recompute_segment, set_threshold, settings_of
+from .volumes import add_volume, export_volume
+
+__all__ = [
+    "CroppedField",
+    "PlacedClick",
+    "RenderingUnavailable",
+    "ResultNodes",
+    "add_volume",
+    "arrange_slice_views",
+    "center_of_segment",
+    "export_volume",
+    "find_results",
+    "import_result",
+    "joined_box",
+    "load_scene",
+    "new_strokes",
+    "open_standalone_scene",
+    "placed",
+    "read_clicks",
+    "read_field",
+    "read_strokes",
+    "recompute_segment",
+    "render_overview",
+    "require_click_lists",
+    "save_scene",
+    "save_segmentation",
+    "segment_volume_ml",
+    "set_threshold",
+    "settings_of",
+    "show_attention",
+    "tight_box",
+    "voxel_of",
+    "world_position",
+    "write_clicks",
+    "write_corrected",
+    "write_strokes",
+]

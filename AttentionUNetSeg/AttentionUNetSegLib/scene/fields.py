@@ -1,0 +1,28 @@
+"""Fields of a CT as volumes: probability, corrected probability, attention."""
+
+from __future__ import annotations
+
+import SimpleITK as sitk
+import slicer
+
+from .colors import inferno_color_node
+from .volumes import add_image
+
+# The fraction of 1 that the display hides: below it a gate passes next to nothing, and the CT shall stay visible.
+LOWEST_SHOWN = 0.2
+
+
+def add_field(
+    scene: slicer.vtkMRMLScene, image: sitk.Image, name: str, volume_node: slicer.vtkMRMLScalarVolumeNode
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add a uint8 field (0..255) of a CT: under its transform, in Inferno, transparent where it is low."""
+    node = add_image(scene, image, scene.GenerateUniqueName(name))
+    node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+    display = node.GetDisplayNode()
+    display.SetAndObserveColorNodeID(inferno_color_node(scene).GetID())
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(0.0, 255.0)
+    display.AutoThresholdOff()
+    display.SetThreshold(round(LOWEST_SHOWN * 255), 255)
+    display.ApplyThresholdOn()
+    return node

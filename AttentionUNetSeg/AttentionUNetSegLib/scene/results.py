@@ -1,0 +1,105 @@
+"""The nodes of one result, and how a saved scene's results are found again without running the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import slicer
+
+from . import provenance
+from .provenance import PREFIX
+
+INPUT_REFERENCE = f"{PREFIX}input"
+PROBABILITY_REFERENCE = f"{PREFIX}probability"
+ATTENTION_REFERENCE = f"{PREFIX}attention"
+CORRECTED_REFERENCE = f"{PREFIX}corrected"
+STROKES_REFERENCE = f"{PREFIX}strokes"
+ADD_CLICKS_REFERENCE = f"{PREFIX}clicks.add"
+REMOVE_CLICKS_REFERENCE = f"{PREFIX}clicks.remove"
+
+
+@dataclass(frozen=True)
+class ResultNodes:
+    """The nodes of one result in one scene.
+
+    volume : the CT that was segmented.
+    segmentation : holds the segment; its node references lead to all the others.
+    probability : the network's uint8 field (0..255) on the CT's voxels, cropped; never changed.
+    attention : one uint8 volume per gate, finest first, each on its gate's coarser grid. May be empty.
+    folder_item : subject-hierarchy item ID of the result's folder; valid in this scene only, never saved.
+    """
+
+    volume: slicer.vtkMRMLScalarVolumeNode
+    segmentation: slicer.vtkMRMLSegmentationNode
+    probability: slicer.vtkMRMLScalarVolumeNode
+    attention: list[slicer.vtkMRMLScalarVolumeNode]
+    folder_item: int
+
+    @property
+    def scene(self) -> slicer.vtkMRMLScene:
+        """The MRML scene that holds the nodes."""
+        return self.segmentation.GetScene()
+
+    @property
+    def corrected(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The probability with clicks and strokes applied, like `probability`; None before the first correction."""
+        return self.segmentation.GetNodeReference(CORRECTED_REFERENCE)
+
+    @property
+    def field(self) -> slicer.vtkMRMLScalarVolumeNode:
+        """What the segment is computed from: the corrected probability where there is one, or the network's."""
+        return self.corrected or self.probability
+
+    @property
+    def strokes(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """uint8, 1 where somebody erased and 2 where somebody painted; None where nobody did."""
+        return self.segmentation.GetNodeReference(STROKES_REFERENCE)
+
+    @property
+    def add_clicks(self) -> slicer.vtkMRMLMarkupsFiducialNode | None:
+        """The clicks that add tissue; None before the first correction."""
+        return self.segmentation.GetNodeReference(ADD_CLICKS_REFERENCE)
+
+    @property
+    def remove_clicks(self) -> slicer.vtkMRMLMarkupsFiducialNode | None:
+        """The clicks that remove tissue; None before the first correction."""
+        return self.segmentation.GetNodeReference(REMOVE_CLICKS_REFERENCE)
+
+    @property
+    def result_id(self) -> str:
+        """Identifies the result across saving, loading and merging of scenes."""
+        return provenance.read(self.segmentation, "result") or ""
+
+
+def find_results(scene: slicer.vtkMRMLScene) -> list[ResultNodes]:
+    """Return every result in the scene, oldest first, as it was imported: threshold and attention work at once.
+
+    A result whose CT or probability somebody deleted cannot be recomputed and is left out.
+    """
+    results = []
+    for segmentation in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene):
+        if provenance.read(segmentation, "role") != provenance.SEGMENTATION:
+            continue
+        volume = segmentation.GetNodeReference(INPUT_REFERENCE)
+        probability = segmentation.GetNodeReference(PROBABILITY_REFERENCE)
+        if volume is not None and probability is not None:
+            count = segmentation.GetNumberOfNodeReferences(ATTENTION_REFERENCE)
+            attention = [segmentation.GetNthNodeReference(ATTENTION_REFERENCE, n) for n in range(count)]
+            attention = [node for node in attention if node is not None]
+            results.append(
+                ResultNodes(volume, segmentation, probability, attention, _folder_of(segmentation))
+            )
+    return sorted(results, key=lambda nodes: provenance.read(nodes.segmentation, "date") or "")
+
+
+def link(nodes: ResultNodes) -> None:
+    """Write the node references that `find_results` follows."""
+    nodes.segmentation.SetNodeReferenceID(INPUT_REFERENCE, nodes.volume.GetID())
+    nodes.segmentation.SetNodeReferenceID(PROBABILITY_REFERENCE, nodes.probability.GetID())
+    for node in nodes.attention:
+        nodes.segmentation.AddNodeReferenceID(ATTENTION_REFERENCE, node.GetID())
+
+
+def _folder_of(segmentation: slicer.vtkMRMLSegmentationNode) -> int:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(segmentation.GetScene())
+    return hierarchy.GetItemParent(hierarchy.GetItemByDataNode(segmentation))

@@ -1,0 +1,83 @@
+"""The result's segment as it is now, edits by hand included: its voxels, volume and place in the world."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+from vtkmodules.vtkCommonTransforms import vtkGeneralTransform
+
+from ..errors import BadInput
+from . import provenance
+from .results import ResultNodes
+
+
+def segment_id_of(nodes: ResultNodes) -> str:
+    """Return the ID of the result's segment.
+
+    Raises
+    ------
+    BadInput : somebody removed the segment.
+    """
+    segment_id = provenance.read(nodes.segmentation, "segment") or ""
+    if nodes.segmentation.GetSegmentation().GetSegment(segment_id) is None:
+        raise BadInput(
+            f"The segment that the network made is no longer in {nodes.segmentation.GetName()}.",
+            "Segment the CT again.",
+        )
+    return segment_id
+
+
+def segment_volume_ml(nodes: ResultNodes) -> float:
+    """Return the volume of the segment in mL, before any parent transform."""
+    labelmap, inside = _voxels(nodes)
+    return len(inside) * float(np.prod(labelmap.GetSpacing())) / 1000.0
+
+
+def center_of_segment(nodes: ResultNodes) -> np.ndarray | None:
+    """Return where axial, coronal and sagittal planes cut the largest areas, or None for an empty segment.
+
+    World RAS millimetres, shape (3,). The pancreas is bent: planes through its centre of mass may miss most of it.
+    """
+    labelmap, inside = _voxels(nodes)
+    if not len(inside):
+        return None
+    to_ras = vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(to_ras)  # "world" here is the segmentation node's own frame
+    points = to_world(nodes.segmentation, inside, slicer.util.arrayFromVTKMatrix(to_ras))
+    layer_mm = max(labelmap.GetSpacing())
+    return np.array([_fullest(points[:, axis], layer_mm) for axis in range(3)])
+
+
+def to_world(node: slicer.vtkMRMLTransformableNode, ijk: np.ndarray, ijk_to_ras: np.ndarray) -> np.ndarray:
+    """Return the world RAS positions (n, 3) of voxel indices (n, 3) of a node, its parent transforms applied."""
+    ras = ijk @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3]
+    if node.GetParentTransformNode() is None:
+        return ras
+    transform = vtkGeneralTransform()
+    node.GetParentTransformNode().GetTransformToWorld(transform)
+    before, after = vtkPoints(), vtkPoints()
+    before.SetData(numpy_to_vtk(ras, deep=True))
+    after.SetDataTypeToDouble()
+    transform.TransformPoints(before, after)
+    return vtk_to_numpy(after.GetData()).copy()
+
+
+def _voxels(nodes: ResultNodes) -> tuple[slicer.vtkOrientedImageData, np.ndarray]:
+    """Return the segment's labelmap and the indices (n, 3; IJK) of its voxels."""
+    labelmap = slicer.vtkOrientedImageData()
+    nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id_of(nodes), labelmap)
+    scalars = labelmap.GetPointData().GetScalars()
+    if scalars is None:
+        return labelmap, np.empty((0, 3), dtype=int)
+    voxels = vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
+    return labelmap, np.argwhere(voxels)[:, ::-1] + np.array(labelmap.GetExtent()[::2])
+
+
+def _fullest(coordinates: np.ndarray, layer_mm: float) -> float:
+    """Return the middle of the layer, of all that the axis is divided into, that holds the most points."""
+    layers = ((coordinates - coordinates.min()) / layer_mm + 0.5).astype(int)
+    fullest = np.bincount(layers).argmax()
+    return float(coordinates[layers == fullest].mean())

@@ -1,0 +1,58 @@
+"""A scene with its logics where no Slicer runs: the command line, tests, pictures."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import slicer
+from vtkmodules.util.misc import calldata_type
+from vtkmodules.util.vtkConstants import VTK_STRING
+from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
+
+from .colors import inferno_color_node
+
+if TYPE_CHECKING:
+    from trame_slicer.core import SlicerApp
+
+_log = logging.getLogger(__name__)
+
+
+def open_standalone_scene() -> tuple[SlicerApp, slicer.vtkMRMLScene]:
+    """Return a new trame-slicer application (keep it: its logics live as long as it does) and its empty MRML scene.
+
+    Sets `slicer.mrmlScene`. VTK's and MRML's errors and warnings go to this module's logger, as error and
+    info: stdout and stderr stay the caller's.
+    """
+    app = new_application()
+    slicer.mrmlScene = app.scene
+    return app, app.scene
+
+
+def new_application() -> SlicerApp:
+    """Return a trame-slicer application with an empty scene that knows Slicer's Inferno table; see above."""
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)
+    # Only here: desktop Slicer has no trame_slicer, and its import takes half a second.
+    from trame_slicer.core.slicer_app import SlicerApp
+
+    app = SlicerApp()
+    _log_vtk_messages()  # after SlicerApp, which installs a window that prints to stderr
+    inferno_color_node(app.scene)
+    return app
+
+
+def _log_vtk_messages() -> None:
+    window = vtkOutputWindow()
+    window.SetDisplayModeToNever()
+
+    @calldata_type(VTK_STRING)
+    def on_error(_window: vtkOutputWindow, _event: str, text: str) -> None:
+        _log.error("%s", text.strip())
+
+    @calldata_type(VTK_STRING)
+    def on_warning(_window: vtkOutputWindow, _event: str, text: str) -> None:
+        _log.info("%s", text.strip())
+
+    window.AddObserver("ErrorEvent", on_error)
+    window.AddObserver("WarningEvent", on_warning)
+    vtkOutputWindow.SetInstance(window)

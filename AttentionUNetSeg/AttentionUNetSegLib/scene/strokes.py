@@ -1,0 +1,89 @@
+"""What people paint and erase in a result's segment, by any tool: found by comparing it with what was last written."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+from ..correction import BACKGROUND, FOREGROUND
+from . import provenance
+from .corrections import read_strokes
+from .cropped_field import CroppedField, joined_box, tight_box
+from .geometry import ijk_to_ras_of_node, voxel_offset
+from .results import ResultNodes
+from .segment import segment_id_of
+from .threshold import DIGEST, digest, mask_of_field, settings_of
+
+
+def new_strokes(nodes: ResultNodes) -> CroppedField | None:
+    """Return all strokes, those stored and those made since the segment was last written; None without new ones.
+
+    A voxel painted since then is certain foreground, an erased one certain background; both replace what was stored.
+
+    Raises
+    ------
+    BadInput : the segment or a node of the result is no longer what it was.
+    """
+    segment = segment_on_ct(nodes)
+    if digest(segment) == provenance.read(nodes.segmentation, DIGEST):
+        return None
+    written = mask_of_field(nodes, *settings_of(nodes))
+    box = joined_box(segment.box, written.box)
+    now, before = segment.on(box) != 0, written.on(box) != 0
+    changed = now != before
+    if not changed.any():
+        return None
+    stored = read_strokes(nodes)
+    if stored is not None:
+        box = joined_box(box, stored.box)
+        now, changed = segment.on(box) != 0, (segment.on(box) != 0) != (written.on(box) != 0)
+    strokes = np.zeros(now.shape, np.uint8) if stored is None else stored.on(box)
+    strokes[changed] = np.where(now[changed], FOREGROUND, BACKGROUND)
+    tight = tight_box(strokes, tuple(part.start for part in box))
+    found = CroppedField(tuple(part.start for part in box), strokes)
+    return CroppedField(tuple(part.start for part in tight), found.on(tight))
+
+
+def segment_on_ct(nodes: ResultNodes) -> CroppedField:
+    """Return the segment as it is now, 0 or 1 on the CT's voxels; on another grid it is resampled (nearest voxel)."""
+    labelmap = slicer.vtkOrientedImageData()
+    nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id_of(nodes), labelmap)
+    scalars = labelmap.GetPointData().GetScalars()
+    if scalars is None or not scalars.GetNumberOfTuples():
+        return CroppedField((0, 0, 0), np.zeros((1, 1, 1), np.uint8))
+    grid = ijk_to_ras_of_node(nodes.volume)
+    matrix = vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(matrix)
+    offset = voxel_offset(slicer.util.arrayFromVTKMatrix(matrix), grid)
+    if offset is None:
+        labelmap, offset = _resampled(nodes, labelmap, grid), (0, 0, 0)
+        scalars = labelmap.GetPointData().GetScalars()
+    extent = labelmap.GetExtent()
+    values = (vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1]) != 0).astype(np.uint8)
+    start = tuple(first + shift for first, shift in zip(extent[::2], offset, strict=True))
+    return _inside_ct(CroppedField(start[::-1], values), nodes)
+
+
+def _resampled(
+    nodes: ResultNodes, labelmap: slicer.vtkOrientedImageData, grid: np.ndarray
+) -> slicer.vtkOrientedImageData:
+    reference = slicer.vtkOrientedImageData()
+    reference.SetExtent(nodes.volume.GetImageData().GetExtent())
+    reference.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(grid))
+    resampled = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+        labelmap, reference, resampled, False
+    )
+    return resampled
+
+
+def _inside_ct(field: CroppedField, nodes: ResultNodes) -> CroppedField:
+    """Cut off what was painted beyond the CT: there is no probability there."""
+    size = nodes.volume.GetImageData().GetDimensions()[::-1]
+    box = tuple(
+        slice(min(max(part.start, 0), n - 1), max(1, min(part.stop, n)))
+        for part, n in zip(field.box, size, strict=True)
+    )
+    return field if box == field.box else CroppedField(tuple(part.start for part in box), field.on(box))

@@ -1,0 +1,192 @@
+"""The threshold, live: the segment is always clean(probability >= threshold), recomputed in the cropped box only."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+
+import numpy as np
+import slicer
+from scipy import ndimage
+from vtkmodules.util.numpy_support import numpy_to_vtk
+
+from ..correction import BACKGROUND, FOREGROUND
+from ..errors import BadInput
+from ..imaging import keep_largest_component
+from . import provenance
+from .clicks import read_clicks, voxel_of
+from .corrections import read_strokes
+from .cropped_field import Box, CroppedField, read_values, tight_box
+from .geometry import ijk_to_ras_of_node, voxel_offset, voxel_volume_ml
+from .results import ResultNodes
+from .segment import segment_id_of
+
+CLOSED_SURFACE = "Closed surface"
+# The attribute that tells what the segment was when it was last written, so that strokes can be found.
+DIGEST = "written"
+
+
+def set_threshold(
+    nodes: ResultNodes, threshold: float, keep_largest: bool = False, smoothing_mm: float = 0.0
+) -> float:
+    """Recompute the segment from the probability and return its volume in mL (parent transforms left out).
+
+    A voxel with the stored value v (0..255) belongs to the segment when v / 255 >= threshold; a voxel of
+    probability 0 never does. Replaces whatever the segment held. A closed surface that existed exists again
+    afterwards. The settings are written on the segmentation node ("AttentionUNetSeg.threshold",
+    ".keep_largest", ".smoothing_mm").
+
+    Parameters
+    ----------
+    threshold : 0 < threshold <= 1.
+    keep_largest : keep only the largest connected part (voxels that share a face, an edge or a corner).
+    smoothing_mm : standard deviation in millimetres of a Gaussian that smooths the probability first; 0 for
+        none.
+
+    Raises
+    ------
+    BadInput : a setting is out of range, or the result's nodes were changed so that they no longer belong
+        together.
+    """
+    check_threshold(threshold)
+    if not 0.0 <= smoothing_mm < 100.0:
+        raise BadInput(f"The smoothing {smoothing_mm} mm is not between 0 and 100 mm.")
+    nodes.scene.SaveStateForUndo(nodes.segmentation)
+    return recompute_segment(nodes, threshold, keep_largest, smoothing_mm)
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise BadInput where the threshold is not above 0 and at most 1."""
+    if not 0.0 < threshold <= 1.0:
+        raise BadInput(f"The threshold {threshold} is not above 0 and at most 1.")
+
+
+def recompute_segment(
+    nodes: ResultNodes, threshold: float, keep_largest: bool = False, smoothing_mm: float = 0.0
+) -> float:
+    """Do what `set_threshold` does, without asking the scene for an undo step."""
+    mask = mask_of_field(nodes, threshold, keep_largest, smoothing_mm)
+    _write_segment(nodes, mask)
+    provenance.write(nodes.segmentation, DIGEST, digest(mask))
+    provenance.write(nodes.segmentation, "threshold", repr(float(threshold)))
+    provenance.write(nodes.segmentation, "keep_largest", str(bool(keep_largest)).lower())
+    provenance.write(nodes.segmentation, "smoothing_mm", repr(float(smoothing_mm)))
+    return float(np.count_nonzero(mask.values)) * voxel_volume_ml(nodes.field)
+
+
+def settings_of(nodes: ResultNodes) -> tuple[float, bool, float]:
+    """Return threshold, keep_largest and smoothing_mm that the segment was last computed with."""
+    threshold = float(provenance.read(nodes.segmentation, "threshold") or 0.5)
+    keep_largest = provenance.read(nodes.segmentation, "keep_largest") == "true"
+    return threshold, keep_largest, float(provenance.read(nodes.segmentation, "smoothing_mm") or 0.0)
+
+
+def mask_of_field(nodes: ResultNodes, threshold: float, keep_largest: bool, smoothing_mm: float) -> CroppedField:
+    """Return the mask (0 or 1) that these settings make of the field, strokes and clicks respected, on the CT's voxels.
+
+    Where somebody hardened a transform on the CT alone, the mask lies on the field's own grid, which is still right.
+    """
+    values = read_values(nodes.field)
+    offset = voxel_offset(ijk_to_ras_of_node(nodes.field), ijk_to_ras_of_node(nodes.volume))
+    field = CroppedField((0, 0, 0) if offset is None else offset[::-1], values)
+    certain = None if offset is None else _certain(nodes, field.box)
+    smoothing = [smoothing_mm / spacing for spacing in nodes.field.GetSpacing()[::-1]]
+    return CroppedField(field.start, clean_mask(field.values, threshold, keep_largest, smoothing, certain))
+
+
+def clean_mask(
+    field: np.ndarray,
+    threshold: float,
+    keep_largest: bool = False,
+    smoothing_voxels: list[float] | None = None,
+    certain: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the uint8 mask (0 or 1, KJI) of a uint8 field: smoothed, then thresholded, then its largest part.
+
+    `smoothing_voxels` is the Gaussian's standard deviation per array axis; the field is 0 outside its box. What a
+    person marked as `certain` (correction.FOREGROUND, correction.BACKGROUND) is kept whatever smoothing does, and so
+    are parts with certain foreground beside the largest one.
+    """
+    if smoothing_voxels and any(smoothing_voxels):
+        field = ndimage.gaussian_filter(
+            field, smoothing_voxels, output=np.float32, mode="constant", cval=0.0, truncate=3.0
+        )
+        mask = field >= threshold * 255.0
+    else:
+        mask = field >= lowest_value(threshold)
+    if certain is not None:
+        mask = (mask & (certain != BACKGROUND)) | (certain == FOREGROUND)
+    mask = mask.view(np.uint8)
+    return _largest_part(mask, certain) if keep_largest else mask
+
+
+def lowest_value(threshold: float) -> int:
+    """Return the lowest uint8 value v with v / 255 >= threshold (0 < threshold <= 1), so at least 1."""
+    return int(np.searchsorted(np.arange(256) / 255.0, threshold))
+
+
+def digest(mask: CroppedField) -> str:
+    """Return what identifies a mask's voxels on the CT, however large the box is that holds them."""
+    box = tight_box(mask.values, mask.start)
+    if box is None:
+        return "empty"
+    inside = np.packbits(mask.on(box) != 0)
+    return f"{box[0].start},{box[1].start},{box[2].start}:{zlib.crc32(inside.tobytes()):08x}"
+
+
+def _certain(nodes: ResultNodes, box: Box) -> np.ndarray | None:
+    """Return what clicks and strokes say for certain on a box of the CT; strokes count more. None without any."""
+    strokes, clicks = read_strokes(nodes), read_clicks(nodes)
+    if strokes is None and not clicks:
+        return None
+    certain = np.zeros([part.stop - part.start for part in box], np.uint8)
+    for click in clicks:
+        with suppress(BadInput):  # a point that somebody dragged out of the CT says nothing about it
+            place = tuple(n - part.start for n, part in zip(voxel_of(nodes, click), box, strict=True))
+            if all(0 <= n < size for n, size in zip(place, certain.shape, strict=True)):
+                certain[place] = FOREGROUND if click.positive else BACKGROUND
+    if strokes is not None:
+        painted = strokes.on(box)
+        certain[painted != 0] = painted[painted != 0]
+    return certain
+
+
+def _largest_part(mask: np.ndarray, certain: np.ndarray | None) -> np.ndarray:
+    # Labelling costs more than everything else here, so only the box that holds anything is labelled.
+    box = tight_box(mask)
+    if box is None:
+        return mask
+    largest = np.zeros_like(mask)
+    largest[box] = keep_largest_component(mask[box], None if certain is None else certain[box] == FOREGROUND)
+    return largest
+
+
+def _write_segment(nodes: ResultNodes, mask: CroppedField) -> None:
+    segment_id = segment_id_of(nodes)
+    segmentation = nodes.segmentation.GetSegmentation()
+    had_surface = segmentation.ContainsRepresentation(CLOSED_SURFACE)
+    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+        _labelmap(nodes, mask),
+        nodes.segmentation,
+        segment_id,
+        slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE,
+    )
+    if had_surface and not segmentation.ContainsRepresentation(CLOSED_SURFACE):
+        nodes.segmentation.CreateClosedSurfaceRepresentation()
+
+
+def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImageData:
+    """Return the mask as a piece of the CT's grid, so that nothing is resampled, now or when somebody edits it."""
+    grid = ijk_to_ras_of_node(nodes.volume)
+    box = ijk_to_ras_of_node(nodes.field)
+    offset = voxel_offset(box, grid)
+    if offset is None:  # somebody hardened a transform on the CT alone: the field's own grid is still right
+        grid, offset = box, (0, 0, 0)
+    size = mask.values.shape[::-1]
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.SetExtent(
+        *[bound for first, n in zip(offset, size, strict=True) for bound in (first, first + n - 1)]
+    )
+    labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(grid))
+    labelmap.GetPointData().SetScalars(numpy_to_vtk(mask.values.ravel(), deep=True))
+    return labelmap

@@ -1,0 +1,120 @@
+"""Volumes in and out of the scene: the voxels and the geometry cross unchanged, parent transforms stay out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import slicer
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkImageData
+
+from ..errors import BadInput
+from ..imaging import PHANTOM_KEY, Volume, write_image
+from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, set_image_geometry
+from .provenance import PREFIX
+
+ABDOMEN_WINDOW_LEVEL_HU = (400.0, 40.0)
+PHANTOM_ATTRIBUTE = f"{PREFIX}phantom"
+
+
+def add_volume(scene: slicer.vtkMRMLScene, volume: Volume) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add a CT to the scene, displayed with the abdomen window (W 400, L 40 HU).
+
+    Voxels are copied once. 64-bit integers, which MRML cannot display, become int16 or int32, or double where
+    they do not fit. A phantom carries the attribute "AttentionUNetSeg.phantom" = "1".
+
+    Raises
+    ------
+    BadInput : the image is not a three-dimensional volume with one value per voxel.
+    """
+    if volume.image.GetDimension() != 3 or volume.image.GetNumberOfComponentsPerPixel() != 1:
+        raise BadInput(
+            f"{volume.name} is not a three-dimensional volume with one value per voxel.",
+            "Open the CT series itself, not a colour or time series.",
+        )
+    node = add_image(scene, volume.image, scene.GenerateUniqueName(volume.name))
+    if volume.is_phantom:
+        node.SetAttribute(PHANTOM_ATTRIBUTE, "1")
+    display = node.GetDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevel(*ABDOMEN_WINDOW_LEVEL_HU)
+    return node
+
+
+def add_image(scene: slicer.vtkMRMLScene, image: sitk.Image, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add a SimpleITK image (LPS) as a scalar volume node with a grey display node; `name` is taken as it is."""
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    set_voxels(node, image)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def set_voxels(node: slicer.vtkMRMLScalarVolumeNode, image: sitk.Image) -> None:
+    """Give a node the voxels and the geometry of an image (LPS); observers are told once."""
+    array = _storable(sitk.GetArrayViewFromImage(image))
+    data = vtkImageData()
+    data.SetDimensions(*image.GetSize())
+    data.GetPointData().SetScalars(numpy_to_vtk(array.ravel(), deep=True))
+    modifying = node.StartModify()
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras_of_image(image)))
+    node.SetAndObserveImageData(data)
+    node.EndModify(modifying)
+
+
+def export_volume(
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    path: Path | str,
+    compress: bool = False,
+    box: list[tuple[int, int]] | None = None,
+) -> None:
+    """Write the node's voxels with the node's own IJK to RAS geometry; parent transforms are left out on purpose.
+
+    A phantom's mark goes into the file. The file is written beside its place and then renamed. Not compressed
+    by default: the background process reads it once, and compressing a large CT takes longer than that. Where a
+    `box` is given (see `region`), only its voxels are written.
+
+    Raises
+    ------
+    BadInput : the node holds no voxels or several values per voxel; the ending or the folder of `path` is not
+        usable.
+    InternalError : the file could not be written.
+    """
+    image = image_of_node(volume_node)
+    if box is not None:
+        image = image[tuple(slice(first, end) for first, end in box)]
+    if volume_node.GetAttribute(PHANTOM_ATTRIBUTE) == "1":
+        image.SetMetaData(PHANTOM_KEY, "1")
+    write_image(image, path, compress)
+
+
+def image_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> sitk.Image:
+    """Return a copy of the node's voxels and own geometry (parent transform ignored) as a SimpleITK image in LPS.
+
+    Raises
+    ------
+    BadInput : the node holds no voxels, or more than one value per voxel.
+    """
+    data = volume_node.GetImageData()
+    scalars = data.GetPointData().GetScalars() if data else None
+    if scalars is None or scalars.GetNumberOfTuples() == 0:
+        raise BadInput(f"The volume {volume_node.GetName()} holds no voxels.", "Load the CT again.")
+    if scalars.GetNumberOfComponents() != 1:
+        raise BadInput(
+            f"The volume {volume_node.GetName()} has several values per voxel.", "Choose a CT volume."
+        )
+    image = sitk.GetImageFromArray(vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1]))
+    set_image_geometry(image, ijk_to_ras_of_node(volume_node))
+    return image
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """Return the array in a type that MRML displays: 64-bit integers become narrower, or else double."""
+    if array.dtype not in (np.int64, np.uint64):
+        return array
+    lowest, highest = int(array.min()), int(array.max())
+    for dtype in (np.int16, np.int32):
+        if np.iinfo(dtype).min <= lowest and highest <= np.iinfo(dtype).max:
+            return array.astype(dtype)
+    return array.astype(np.float64)

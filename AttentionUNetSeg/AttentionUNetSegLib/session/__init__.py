@@ -1,0 +1,39 @@
+"""The one controller behind every front end: volume nodes in, events and result nodes out.
+
+    with Session(on_event=print) as session:
+        result = session.wait(session.segment(volume_node, SegmentRequest(device="cpu")))
+
+`controller` holds the `Session`, `events` what it takes and tells, `job` one segmentation in the making, `editing` the
+`ResultEditor` that clicks, strokes, undo and redo go through. Neither Qt nor torch is imported.
+"""
+
+from .controller import Session
+from .editing import Click, ResultEditor
+from .events import (
+    Event,
+    Failed,
+    Progressed,
+    ResultReady,
+    SegmentRequest,
+    SegmentResult,
+    State,
+    StateChanged,
+    Warned,
+    WorkerReady,
+)
+
+__all__ = [
+    "Session",
+    "ResultEditor",
+    "Click",
+    "SegmentRequest",
+    "SegmentResult",
+    "State",
+    "Event",
+    "StateChanged",
+    "Progressed",
+    "Warned",
+    "WorkerReady",
+    "ResultReady",
+    "Failed",
+]

@@ -1,0 +1,353 @@
+"""`Session`: the queue of jobs, the warm worker behind it, and the scene that the results go to."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ..errors import AttentionUNetSegError, BadInput, Cancelled, ErrorCode, InternalError
+from ..models import Catalogue, ModelPackage
+from ..worker import protocol
+from ..worker.client import WorkerClient
+from ..worker.transport import SubprocessTransport, Transport
+from .editing import ResultEditor
+from .events import (
+    TRANSITIONS,
+    Event,
+    Failed,
+    Progressed,
+    ResultReady,
+    SegmentRequest,
+    SegmentResult,
+    State,
+    StateChanged,
+    Warned,
+    WorkerReady,
+    check_threshold,
+)
+from .job import Job
+
+# The scene room is imported where it is first needed: it costs about two seconds outside Slicer, in which the
+# worker that `start_worker` started can already load torch.
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode
+
+_NOTHING_TO_REPLAY = {ErrorCode.BAD_INPUT, ErrorCode.CANCELLED}
+_OUTCOMES_KEPT = 8
+
+
+class Session:
+    """Runs segmentations of volume nodes, one after the other, in one warm worker process.
+
+    It is driven from one thread, blocks in `wait` (and briefly in `close`) only, and tells everything that
+    happens to one listener on that thread. Results go to the scene of their volume, as new nodes. Nothing of
+    the user's is changed.
+
+    Parameters
+    ----------
+    catalogue : where model packages are looked up; default: those bundled and those of the user.
+    transport_factory : makes the way to a new worker process; Slicer passes one that makes a QProcess.
+    on_event : called with every `Event`. It may call the session back, `close` included.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue | None = None,
+        transport_factory: Callable[[], Transport] = SubprocessTransport,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self._catalogue = catalogue or Catalogue()
+        self._tell = on_event
+        self._client = WorkerClient(transport_factory, self._take)
+        self._queue: deque[Job] = deque()
+        self._active: Job | None = None
+        self._outcomes: dict[str, SegmentResult | AttentionUNetSegError] = {}
+        self._is_closed = False
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def state(self) -> State:
+        """The state of the job at work, `IDLE` when there is none, `CLOSED` after `close()`."""
+        if self._is_closed:
+            return State.CLOSED
+        return self._active.state if self._active else State.IDLE
+
+    def start_worker(self) -> None:
+        """Start the worker before its first job, so that it loads torch while a person still chooses."""
+        self._client.start()
+
+    def segment(self, volume_node: vtkMRMLScalarVolumeNode, request: SegmentRequest | None = None) -> str:
+        """Queue a segmentation of the volume node and return its job id.
+
+        Whatever goes wrong, from an unknown model to a dead worker, is told by a `Failed` event. It comes
+        before this returns where a look at volume and model is enough.
+
+        Raises
+        ------
+        InternalError : the session is closed.
+        """
+        if self._is_closed:
+            raise InternalError("The session is closed.")
+        job = Job(uuid.uuid4().hex[:12], volume_node, volume_node.GetScene(), request or SegmentRequest())
+        self._queue.append(job)
+        try:
+            self._tell(StateChanged(job.id, State.QUEUED))
+        finally:  # here and below: a listener that raises must not stop the work
+            self._start_next()
+        return job.id
+
+    def cancel(self, job: str) -> None:
+        """Stop a job; it ends as `CANCELLED`. Does nothing for a job that has ended."""
+        waiting = next((queued for queued in self._queue if queued.id == job), None)
+        if waiting:
+            self._queue.remove(waiting)
+            self._finish(waiting, State.CANCELLED, Cancelled())
+        elif self._active and self._active.id == job:
+            if not self._active.is_submitted:
+                self._finish(self._active, State.CANCELLED, Cancelled())
+            elif self._active.state is State.RUNNING:
+                try:
+                    self._enter(self._active, State.CANCELLING)
+                finally:
+                    self._client.cancel(job)
+
+    def wait(self, job: str, timeout: float | None = None) -> SegmentResult:
+        """Drive the session until the job has ended and return its result. The only call that blocks.
+
+        Raises
+        ------
+        AttentionUNetSegError : what the job failed with; `Cancelled` if it was cancelled.
+        InternalError : there is no such job, or its outcome has been collected already.
+        TimeoutError : the job has not ended after `timeout` seconds; it goes on.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while job not in self._outcomes:
+            if all(job != unfinished.id for unfinished in (self._active, *self._queue) if unfinished):
+                raise InternalError(f"There is no job {job} to wait for.")
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError(f"The job {job} has not ended after {timeout:g} s.")
+            self.pump(0.1)
+        outcome = self._outcomes.pop(job)
+        if isinstance(outcome, AttentionUNetSegError):
+            raise outcome
+        return outcome
+
+    def pump(self, timeout: float = 0.0) -> None:
+        """Deliver what the worker has said, waiting `timeout` seconds at most for the first of it.
+
+        With a transport that delivers by itself (Qt), call it now and then all the same: it ends a worker that
+        does not start or does not obey a cancel.
+        """
+        self._client.pump(timeout)
+
+    def set_threshold(self, result: SegmentResult, threshold: float, keep_largest: bool = False) -> float:
+        """Make the segment anew where the probability is at least `threshold`; return its volume in mL.
+
+        Raises
+        ------
+        BadInput : the threshold is not in (0, 1], or the result is no longer in the scene.
+        """
+        check_threshold(threshold)
+        volume = ResultEditor(result.nodes).set_threshold(threshold, keep_largest)
+        result.threshold, result.keep_largest = threshold, keep_largest
+        result.volume_ml = dict.fromkeys(result.volume_ml, volume)
+        return volume
+
+    def close(self) -> None:
+        """Cancel all jobs, end the worker, delete the job folders at work. May be called twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._client.close()
+        finally:
+            self._cancel_all()
+
+    def _cancel_all(self) -> None:
+        job = self._active or (self._queue.popleft() if self._queue else None)
+        if job is not None:
+            try:
+                self._finish(job, State.CANCELLED, Cancelled())
+            finally:
+                self._cancel_all()
+
+    # --- From the queue to the worker ---
+
+    def _start_next(self) -> None:
+        while self._queue and not self._active and not self._is_closed:
+            job = self._active = self._queue.popleft()
+            try:
+                self._enter(job, State.PREPARING)
+            finally:
+                if job.state is State.PREPARING:  # it may have cancelled the job
+                    self._launch(job)
+
+    def _launch(self, job: Job) -> None:
+        try:
+            message = job.export(self._package(job.request))
+        except AttentionUNetSegError as error:
+            self._fail(job, error)
+            return
+        except OSError as error:
+            self._fail(job, InternalError(f"The job folder cannot be written ({error})."))
+            return
+        except Exception as error:  # whatever MRML refuses
+            self._fail(job, InternalError(f"The volume could not be prepared ({error})."))
+            return
+        try:
+            self._enter(job, State.RUNNING)
+        finally:
+            if job.state is State.RUNNING:
+                self._submit(job, message)
+
+    def _submit(self, job: Job, message: protocol.Segment) -> None:
+        job.is_submitted = True
+        try:
+            self._client.submit(message)
+        except AttentionUNetSegError as error:
+            self._fail(job, error)
+
+    def _package(self, request: SegmentRequest) -> ModelPackage:
+        if isinstance(request.model, ModelPackage):
+            return request.model
+        return self._catalogue.get(request.model)
+
+    # --- From the worker to the scene ---
+
+    def _take(self, event: protocol.Event) -> None:
+        """Take one event of the worker. What concerns jobs that have ended comes too late to matter."""
+        if isinstance(event, protocol.Ready):
+            self._tell(WorkerReady(event.torch, tuple((device.id, device.name) for device in event.devices)))
+            return
+        if event.job is None:
+            self._take_about_worker(event)
+            return
+        job = self._active
+        if job is None or job.id != event.job or job.state not in (State.RUNNING, State.CANCELLING):
+            return
+        if isinstance(event, protocol.Progress):
+            self._take_progress(job, event)
+        elif isinstance(event, protocol.Result):
+            self._take_result(job, event)
+        elif isinstance(event, protocol.Error):
+            self._fail(job, event.exception(), event.detail)
+        elif event.level == "warning":
+            self._warn(job, event.text)
+
+    def _take_about_worker(self, event: protocol.Log | protocol.Error) -> None:
+        if isinstance(event, protocol.Error):
+            self._tell(Warned(None, f"{event.message} {event.hint}".strip()))
+        elif event.level == "warning":
+            self._tell(Warned(None, event.text))
+
+    def _take_progress(self, job: Job, event: protocol.Progress) -> None:
+        if job.state is State.CANCELLING:
+            return
+        try:
+            job.require_volume()
+        except BadInput as error:
+            self._client.cancel(job.id)
+            self._fail(job, error)
+            return
+        self._tell(Progressed(job.id, event.fraction, event.stage, event.elapsed))
+
+    def _take_result(self, job: Job, event: protocol.Result) -> None:
+        if job.state is State.CANCELLING:
+            self._finish(job, State.CANCELLED, Cancelled())
+            return
+        try:
+            result = self._import(job, event)
+        except AttentionUNetSegError as error:
+            self._fail(job, error)
+        except Exception as error:  # whatever MRML refuses; the folder is kept, so that it can be looked into
+            self._fail(job, InternalError(f"The result could not be brought into the scene ({error})."))
+        else:
+            self._finish(job, State.DONE, result)
+
+    def _import(self, job: Job, event: protocol.Result) -> SegmentResult:
+        from ..scene import import_result
+
+        job.require_unmoved_volume()
+        started = time.monotonic()
+        job.files = event.files
+        fields = {**asdict(event), "labels": job.labels}
+        nodes = import_result(job.scene, job.volume_node, fields, job.folder, box=job.box)
+        result = SegmentResult(
+            job=job.id,
+            nodes=nodes,
+            threshold=event.threshold,
+            keep_largest=False,
+            volume_ml=dict(event.volume_ml),
+            timings={},
+            device=event.device,
+            device_name=event.device_name,
+            model=asdict(event.model),
+            warnings=(),
+        )
+        threshold = event.threshold if job.request.threshold is None else job.request.threshold
+        if threshold != event.threshold or job.request.keep_largest or job.box is not None:
+            self.set_threshold(result, threshold, job.request.keep_largest)
+            if not any(result.volume_ml.values()):
+                self._warn(job, f"The segment is empty: nothing in the CT reaches the threshold {threshold:g}.")
+        for text in event.warnings:
+            self._warn(job, text)
+        result.timings = {"export": job.export_seconds, **event.timings, "import": time.monotonic() - started}
+        result.warnings = tuple(job.warnings)
+        return result
+
+    # --- The end of a job ---
+
+    def _fail(self, job: Job, error: AttentionUNetSegError, detail: str = "") -> None:
+        if job.state is State.CANCELLING or error.code is ErrorCode.CANCELLED:
+            self._finish(job, State.CANCELLED, Cancelled())
+        else:
+            self._finish(job, State.FAILED, error, detail)
+
+    def _finish(
+        self, job: Job, state: State, outcome: SegmentResult | AttentionUNetSegError, detail: str = ""
+    ) -> None:
+        kept = None
+        if state is State.FAILED and outcome.code not in _NOTHING_TO_REPLAY and job.is_replayable:
+            kept = job.folder
+            outcome.hint = f"{outcome.hint} The job is kept in {kept}.".strip()
+        if self._active is job:
+            self._active = None
+        self._keep(job.id, outcome)
+        try:
+            self._enter(job, state)
+            if state is State.DONE:
+                self._tell(ResultReady(job.id, outcome, job.folder, job.files))
+            elif state is State.FAILED:
+                self._tell(Failed(job.id, outcome, kept, detail))
+        finally:
+            if kept is None:
+                job.delete_folder()
+            self._start_next()
+
+    def _keep(self, job: str, outcome: SegmentResult | AttentionUNetSegError) -> None:
+        """Keep the outcome for `wait`, but no results whose volume has left its scene: they hold its voxels."""
+        self._outcomes[job] = outcome
+        for old, kept in list(self._outcomes.items())[:-1]:
+            has_left = isinstance(kept, SegmentResult) and kept.nodes.volume.GetScene() is None
+            if has_left or len(self._outcomes) > _OUTCOMES_KEPT:
+                del self._outcomes[old]
+
+    def _enter(self, job: Job, state: State) -> None:
+        if state not in TRANSITIONS.get(job.state, ()):
+            raise RuntimeError(f"A job cannot go from {job.state.value} to {state.value}.")
+        job.state = state
+        self._tell(StateChanged(job.id, state))
+
+    def _warn(self, job: Job, text: str) -> None:
+        if text not in job.warnings:
+            job.warnings.append(text)
+            self._tell(Warned(job.id, text))

@@ -1,0 +1,165 @@
+"""What a session takes and tells: requests, results, the states of a job, and a dataclass for every event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import AttentionUNetSegError, BadInput
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLMarkupsROINode
+
+    from ..models import ModelPackage
+    from ..scene import ResultNodes
+    from ..worker.protocol import ResultFiles
+
+
+class State(str, Enum):
+    """Where a job is; `IDLE` and `CLOSED` are states of the session only."""
+
+    IDLE = "idle"
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    CLOSED = "closed"
+
+
+TRANSITIONS = {
+    State.QUEUED: {State.PREPARING, State.CANCELLED},
+    State.PREPARING: {State.RUNNING, State.FAILED, State.CANCELLED},
+    State.RUNNING: {State.DONE, State.FAILED, State.CANCELLING, State.CANCELLED},
+    State.CANCELLING: {State.CANCELLED},
+}
+
+
+@dataclass(frozen=True)
+class SegmentRequest:
+    """What to do with a volume.
+
+    Attributes
+    ----------
+    model : a package, or its id in the session's catalogue; None: the catalogue's default.
+    device : "auto", "cpu", "cuda", "cuda:1", "mps".
+    tta : average over slightly shifted copies (test-time augmentation).
+    max_memory_mb : bound for the memory of a forward pass; None: what the device has free.
+    threshold : of the probability, above 0 and not above 1; None: the model's own.
+    keep_largest : drop all but the largest connected component of the segment.
+    region : a box that limits the result, and the work to it and its surroundings; None: the whole volume.
+    any_intensity : run on values that are not Hounsfield units too, with a warning.
+    """
+
+    model: str | ModelPackage | None = None
+    device: str = "auto"
+    tta: bool = False
+    max_memory_mb: int | None = None
+    threshold: float | None = None
+    keep_largest: bool = False
+    region: vtkMRMLMarkupsROINode | None = None
+    any_intensity: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise BadInput for a threshold or a memory limit that cannot be."""
+        if self.threshold is not None:
+            check_threshold(self.threshold)
+        if self.max_memory_mb is not None and self.max_memory_mb <= 0:
+            raise BadInput(f"The memory limit must be above 0 MB, not {self.max_memory_mb}.")
+
+
+@dataclass
+class SegmentResult:
+    """A job that succeeded: its nodes in the scene, and how they came about.
+
+    Attributes
+    ----------
+    nodes : the nodes in the scene.
+    threshold, keep_largest, volume_ml : how the segment is made from the probability now, and its volume in mL
+        by label name; they follow `Session.set_threshold`.
+    timings : seconds by stage: the session's "export" and "import", and the worker's own between them.
+    device, device_name : for example "cuda:0" and "NVIDIA H200".
+    model : its "id", "version", "name" and the "sha256" of its weights.
+    warnings : everything that was told by `Warned` for this job.
+    """
+
+    job: str
+    nodes: ResultNodes
+    threshold: float
+    keep_largest: bool
+    volume_ml: dict[str, float]
+    timings: dict[str, float]
+    device: str
+    device_name: str
+    model: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StateChanged:
+    """A job went from one state to the next. With `CANCELLED` it is the job's last event."""
+
+    job: str
+    state: State
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """How far a running job is: `fraction` in 0..1 never falls, `elapsed` is in seconds."""
+
+    job: str
+    fraction: float
+    stage: str
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the person should know about a job, or about the worker itself (`job` None)."""
+
+    job: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """The worker has loaded torch: its version, and the devices as (id, name)."""
+
+    torch: str
+    devices: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ResultReady:
+    """A job succeeded. `folder` holds the worker's `files`, and is deleted once the listener returns."""
+
+    job: str
+    result: SegmentResult
+    folder: Path
+    files: ResultFiles
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A job failed. `folder` is the job folder that is kept for `attention-unet-seg replay`, if one is.
+
+    `detail` is for developers: the last lines of the worker's log.
+    """
+
+    job: str
+    error: AttentionUNetSegError
+    folder: Path | None
+    detail: str = ""
+
+
+Event = StateChanged | Progressed | Warned | WorkerReady | ResultReady | Failed
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise BadInput unless 0 < threshold <= 1."""
+    if not 0.0 < threshold <= 1.0:
+        raise BadInput(f"The threshold must lie above 0 and not above 1, not {threshold:g}.")

@@ -1,0 +1,103 @@
+"""One segmentation between the scene and the worker: its volume, its state, its private folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from ..models import ModelPackage
+from ..worker import job_folder, protocol
+from .events import SegmentRequest, State
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLScene
+
+# Around a region the network sees this much more of the patient: without its surroundings it finds no organ.
+CONTEXT_MM = 64.0
+
+
+@dataclass
+class Job:
+    """What the session knows of a job. `scene` is where the volume was when the job was queued."""
+
+    id: str
+    volume_node: vtkMRMLScalarVolumeNode
+    scene: vtkMRMLScene | None
+    request: SegmentRequest
+    state: State = State.QUEUED
+    is_submitted: bool = False
+    folder: Path | None = None
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    files: protocol.ResultFiles | None = None
+    export_seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+    box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.region`
+    _geometry: tuple[float, ...] = ()
+
+    def export(self, package: ModelPackage) -> protocol.Segment:
+        """Write the volume and the request into a new folder that nobody else can read; return the request.
+
+        Raises
+        ------
+        AttentionUNetSegError : the volume has gone, holds nothing to segment, or cannot be written.
+        OSError : there is no place for the folder.
+        """
+        from ..scene import export_volume
+        from ..scene.region import box_of_region, widened
+
+        self.require_volume()
+        self.labels = package.labels
+        self.folder = Path(tempfile.mkdtemp(prefix="attention-unet-seg-"))  # mkdtemp makes it 0700
+        started = time.monotonic()
+        exported = None
+        if self.request.region is not None:
+            self.box = box_of_region(self.volume_node, self.request.region)
+            exported = widened(self.box, self.volume_node, CONTEXT_MM)
+        export_volume(self.volume_node, self.folder / "input.nrrd", box=exported)
+        self._geometry = _geometry(self.volume_node)
+        self.export_seconds = time.monotonic() - started
+        message = protocol.Segment(
+            job=self.id,
+            folder=str(self.folder),
+            model=str(package.folder),
+            device=self.request.device,
+            tta=self.request.tta,
+            max_memory_mb=self.request.max_memory_mb,
+            any_intensity=self.request.any_intensity,
+        )
+        job_folder.write_job(self.folder, message)
+        return message
+
+    def require_volume(self) -> None:
+        """Raise BadInput if somebody removed the volume, or closed the scene, since the job was queued."""
+        if self.scene is None or self.volume_node.GetScene() is not self.scene:
+            raise BadInput("The volume was removed from the scene before its segmentation had ended.")
+
+    def require_unmoved_volume(self) -> None:
+        """Raise BadInput if the volume has gone, or its voxels lie elsewhere than when they were exported."""
+        self.require_volume()
+        if _geometry(self.volume_node) != self._geometry:
+            raise BadInput("The volume was moved or resampled while it was being segmented.", "Segment it again.")
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether the folder holds everything that a replay needs."""
+        return self.folder is not None and (self.folder / job_folder.JOB_FILE).is_file()
+
+    def delete_folder(self) -> None:
+        """Delete the job folder, if there is one."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _geometry(volume_node: vtkMRMLScalarVolumeNode) -> tuple[float, ...]:
+    """Everything that says where the node's voxels lie below its parent transform."""
+    from ..scene.geometry import ijk_to_ras_of_node
+
+    image = volume_node.GetImageData()
+    return (*(image.GetDimensions() if image else ()), *ijk_to_ras_of_node(volume_node).ravel())

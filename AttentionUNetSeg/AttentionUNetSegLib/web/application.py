@@ -1,0 +1,85 @@
+"""The parts of the page, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import trame_slicer.module
+from trame_server import Server
+
+from ..models import Catalogue
+from ..scene import open_standalone_scene
+from ..session import Event, ResultReady, Session
+from .desk import Desk
+from .downloads import Downloads
+from .opening import Opening
+from .page import build_page
+from .refining import Refining
+from .segmenting import Segmenting
+from .tools import Tools
+from .uploads import Uploads
+from .views import FourViews
+
+_STATIC = Path(__file__).with_name("static")
+_ASSETS = {"serve": {"page": str(_STATIC)}, "scripts": ["page/page.js"], "styles": ["page/page.css"]}
+
+
+class Application:
+    """One person's tool in a page: a scene, a session with its worker, and the page that shows them.
+
+    Must be made, used and closed on a running asyncio loop.
+
+    Parameters
+    ----------
+    server : the trame server, not started yet.
+    folder : private and temporary, for everything that is uploaded or to be downloaded.
+    upload_limit_mb : the largest upload.
+    catalogue : where the models are; default: those bundled and those of the user.
+    """
+
+    def __init__(self, server: Server, folder: Path, upload_limit_mb: int, catalogue: Catalogue | None = None) -> None:
+        catalogue = catalogue or Catalogue()
+        server.enable_module(trame_slicer.module)
+        server.enable_module(_ASSETS)
+        slicer_app, _scene = open_standalone_scene()
+        self.desk = Desk(server, slicer_app, folder)
+        self._tools = Tools(self.desk, on_change=lambda: self._refining.show_volume())
+        self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
+        self.desk.session = Session(catalogue, on_event=self._take)
+        self._refining = Refining(self.desk)
+        self._segmenting = Segmenting(self.desk, catalogue, self._take_result)
+        self._opening = Opening(
+            self.desk,
+            upload_limit_mb,
+            on_opened=self._start_anew,
+            may_open=lambda: not self._segmenting.is_at_work,
+        )
+        self.uploads = Uploads(folder, upload_limit_mb, self._opening.open_upload)
+        self.downloads = Downloads(self.desk)
+        build_page(server, upload_limit_mb)
+        self._pump = asyncio.get_running_loop().create_task(self._segmenting.pump())
+
+    def start(self, path: Path | None, series: str | None) -> None:
+        """Start the worker, so that it loads torch while the person still looks, and open what was named."""
+        self.desk.session.start_worker()
+        if path is not None:
+            self._opening.open_path(path, series)
+
+    async def close(self) -> None:
+        """End the worker and everything that runs in the background."""
+        self._pump.cancel()
+        await asyncio.gather(self._pump, return_exceptions=True)
+        self.desk.session.close()
+        await self.desk.close()
+
+    def _take(self, event: Event) -> None:
+        self._segmenting.take(event)
+
+    def _take_result(self, event: ResultReady) -> None:
+        self._refining.take(event)
+        self._tools.take_result()
+
+    def _start_anew(self) -> None:
+        self._refining.forget()
+        self._tools.forget()

@@ -1,0 +1,145 @@
+"""What all parts of the page work on: one scene with its views, and the CT and the result that are open now."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import slicer
+from trame_server import Server
+from trame_slicer.core import SlicerApp
+
+from ..errors import AttentionUNetSegError, Cancelled
+from ..scene import ResultNodes
+from ..session import Session
+from ..session.editing import ResultEditor
+from .views import FourViews
+
+_log = logging.getLogger(__name__)
+_MOST_NOTICES = 4
+
+
+class Desk:
+    """One scene on one page.
+
+    State: `notices`, a list of dicts (id, kind "error" | "warning" | "success", title, text), newest last.
+
+    Attributes
+    ----------
+    volume : the CT that is open.
+    result : its result, once there is one; `editor` changes it.
+    folder : private and temporary: nobody else can read it, and it is removed when the server ends.
+    """
+
+    def __init__(self, server: Server, slicer_app: SlicerApp, folder: Path) -> None:
+        self.server = server
+        self.slicer_app = slicer_app
+        self.folder = folder
+        self.volume: slicer.vtkMRMLScalarVolumeNode | None = None
+        self.result: ResultNodes | None = None
+        self.editor: ResultEditor | None = None
+        # Made by the application, which knows who listens to them.
+        self.views: FourViews
+        self.session: Session
+        self._notice_ids = count(1)
+        self._tasks: set[asyncio.Task] = set()
+        server.state.notices = []
+        server.controller.add("dismiss_notice")(self.dismiss)
+
+    @property
+    def scene(self) -> slicer.vtkMRMLScene:
+        """The MRML scene."""
+        return self.slicer_app.scene
+
+    def show(self, **values: Any) -> None:
+        """Write values into the page's state, at once."""
+        with self.server.state as state:
+            state.update(values)
+
+    def notice(self, kind: str, text: str, title: str = "") -> None:
+        """Tell the person something; it stays until they dismiss it or there are newer ones."""
+        notices = [each for each in self.server.state.notices if each["text"] != text]
+        notices.append({"id": next(self._notice_ids), "kind": kind, "title": title, "text": text})
+        self.show(notices=notices[-_MOST_NOTICES:])
+
+    def dismiss(self, notice_id: int) -> None:
+        """Take one notice away."""
+        self.show(notices=[each for each in self.server.state.notices if each["id"] != notice_id])
+
+    def clear_notices(self) -> None:
+        """Take all notices away: what they were about is over."""
+        self.show(notices=[])
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Turn whatever goes wrong inside into a notice."""
+        try:
+            yield
+        except Cancelled:
+            pass
+        except AttentionUNetSegError as error:
+            self.notice("error", error.hint, error.message)
+        except Exception as error:  # a bug; the page must go on
+            _log.exception("unexpected error")
+            self.notice("error", f"({type(error).__name__}: {error})", "Something unexpected went wrong.")
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task:
+        """Run something in the background; what goes wrong in it becomes a notice."""
+
+        async def run() -> None:
+            with self.reporting():
+                await work
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)  # asyncio itself holds tasks weakly
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def breathe(self) -> None:
+        """Let the page show what the state says before something slow keeps this thread busy."""
+        await asyncio.sleep(0.03)
+
+    async def close(self) -> None:
+        """Stop what runs in the background."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.views.close()
+
+
+class LatestOnly:
+    """Runs a slow reaction to a fast control: once for the newest state, never once for each state on the way.
+
+    Parameters
+    ----------
+    desk : runs the reaction and reports its errors.
+    react : called on the event loop.
+    """
+
+    def __init__(self, desk: Desk, react: Callable[[], None]) -> None:
+        self._desk = desk
+        self._react = react
+        self._is_wanted = False
+        self._is_running = False
+
+    def __call__(self, **state: Any) -> None:
+        """React soon; takes what trame passes to those who listen to its state."""
+        self._is_wanted = True
+        if not self._is_running:
+            self._is_running = True
+            self._desk.start(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._is_wanted:
+                await self._desk.breathe()
+                self._is_wanted = False
+                with self._desk.reporting():
+                    self._react()
+        finally:
+            self._is_running = False

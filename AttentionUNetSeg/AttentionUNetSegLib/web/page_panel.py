@@ -1,0 +1,226 @@
+"""The panel on the left, from top to bottom the way a person goes: CT, model, run, result, overlay, files."""
+
+from __future__ import annotations
+
+from trame.widgets import html
+from trame.widgets import vuetify3 as vuetify
+from trame_server import Server
+
+from .page_attributes import attributes
+
+
+def build_panel(server: Server) -> None:
+    """Build the panel. Everything is there from the start, so that nothing moves when a result comes."""
+    with html.Header(classes="brand"):
+        html.Span("AttentionUNetSeg", classes="brand-name")
+        html.Span("Pancreas on CT", classes="brand-note")
+    with html.Div(classes="sections"):
+        _build_ct(server)
+        _build_run(server)
+        _build_result()
+        _build_overlay()
+        _build_files()
+
+
+def build_dialogs(server: Server) -> None:
+    """Build what opens over the page: the model's card, and the choice between the series of a DICOM folder."""
+    with (
+        vuetify.VDialog(
+            v_model=("show_card", False), max_width=640, scrollable=True, **attributes(aria_label="About the model")
+        ),
+        vuetify.VCard(classes="dialog"),
+    ):
+        vuetify.VCardTitle("{{ (models.find((each) => each.value === model) || {}).title }}")
+        with vuetify.VCardText(), html.Div(v_for="section in model_card", key="section.title"):
+            html.H3("{{ section.title }}", v_if=("section.title",))
+            html.P("{{ line }}", v_for="line in section.lines", key="line")
+        with vuetify.VCardActions():
+            vuetify.VSpacer()
+            vuetify.VBtn("Close", click="show_card = false")
+    with (
+        vuetify.VDialog(
+            model_value=("series.length > 0",),
+            max_width=640,
+            persistent=True,
+            **attributes(aria_label="Choose a series"),
+        ),
+        vuetify.VCard(classes="dialog"),
+    ):
+        vuetify.VCardTitle("Which series is the CT to segment?")
+        with vuetify.VCardText():
+            vuetify.VBtn(
+                "{{ each.title }}",
+                v_for="each in series",
+                key="each.value",
+                block=True,
+                classes="series",
+                click=(server.controller.open_series, "[each.value]"),
+            )
+        with vuetify.VCardActions():
+            vuetify.VSpacer()
+            vuetify.VBtn("None of them", click=server.controller.forget_series)
+
+
+def _build_ct(server: Server) -> None:
+    with html.Section(classes="section", **attributes(aria_label="CT")):
+        html.H2("CT")
+        with html.Div(classes="two-lines"):
+            with html.Div(classes="line strong"):
+                html.Span("{{ volume_name || 'No CT is open' }}", classes="ellipsis", title=("volume_name",))
+                html.Span("synthetic", classes="mark", v_if=("volume_is_phantom",))
+            html.Div("{{ volume_details || 'Open a file, or try it on a phantom' }}", classes="line small")
+        with html.Div(classes="buttons"):
+            busy = "opening !== '' || run !== '' || upload_fraction > 0"
+            vuetify.VBtn(
+                "Open",
+                prepend_icon="mdi-folder-open-outline",
+                disabled=(busy,),
+                click="utils.get('attentionUNetSeg').choose()",
+            )
+            vuetify.VBtn(
+                "Phantom",
+                prepend_icon="mdi-human",
+                disabled=(busy,),
+                click=server.controller.open_phantom,
+                title="Draw a synthetic CT",
+            )
+
+
+def _build_run(server: Server) -> None:
+    controller = server.controller
+    with html.Section(classes="section", **attributes(aria_label="Model and run")):
+        with html.Div(classes="with-button"):
+            vuetify.VSelect(
+                v_model=("model",),
+                items=("models",),
+                label="Model",
+                no_data_text="No model is installed",
+                disabled=("models.length === 0 || run !== ''",),
+            )
+            with html.Button(
+                type="button",
+                classes="tool",
+                disabled=("!model",),
+                click="show_card = true",
+                title="About this model",
+                **attributes(aria_label="About this model"),
+            ):
+                vuetify.VIcon("mdi-information-outline", size=20)
+        html.Div("{{ model_note }}", classes="small note", title=("model_note",))
+        # Button and progress take turns in one place of one size.
+        with html.Div(classes="run"):
+            vuetify.VBtn(
+                "Segment Pancreas",
+                block=True,
+                color="primary",
+                variant="flat",
+                height=44,
+                click=controller.segment,
+                disabled=("!volume_name || !model || opening !== ''",),
+                v_if=("run === ''",),
+            )
+            with html.Div(classes="progress", v_else=True):
+                with html.Div(classes="progress-line"):
+                    vuetify.VProgressLinear(
+                        model_value=("progress",),
+                        color="primary",
+                        height=6,
+                        rounded=True,
+                        **attributes(aria_label="Progress of the segmentation"),
+                    )
+                    vuetify.VBtn("Cancel", size="small", click=controller.cancel, disabled=("run === 'cancelling'",))
+                html.Div(
+                    "{{ stage }}{{ progress > 0 ? ' · ' + Math.round(progress) + ' %' : '' }}"
+                    "{{ device_name ? ' · ' + device_name : '' }}",
+                    classes="small ellipsis",
+                )
+
+
+def _build_result() -> None:
+    with html.Section(classes=("['section', has_result ? '' : 'idle']",), **attributes(aria_label="Result")):
+        with html.Div(classes="headline"):
+            html.H2("Pancreas")
+            with html.Div(classes="volume", **attributes(aria_live="polite")):
+                html.Span("{{ volume_ml === null ? '–' : volume_ml.toFixed(1) }}", classes="number", id="volume")
+                html.Span(" mL")
+        _slider("threshold", "Threshold", 0.05, 0.95, 0.01, "threshold.toFixed(2)")
+        _slider("smoothing_mm", "Smoothing", 0, 4, 0.5, "smoothing_mm.toFixed(1) + ' mm'")
+        with html.Div(classes="row"):
+            vuetify.VCheckbox(
+                v_model=("keep_largest",), label="Largest part only", disabled=("!has_result",), classes="check"
+            )
+            html.Button(
+                "Reset",
+                type="button",
+                classes="quiet-button",
+                disabled=("!has_result",),
+                click="threshold = model_threshold; smoothing_mm = 0; keep_largest = false",
+                title="The model's own threshold, no smoothing",
+            )
+
+
+def _build_overlay() -> None:
+    with html.Section(classes=("['section', has_result ? '' : 'idle']",), **attributes(aria_label="Overlay")):
+        html.H2("Overlay")
+        vuetify.VSelect(v_model=("overlay",), items=("overlays",), label="Over the CT", disabled=("!has_result",))
+        with html.Div(classes="with-button"):
+            vuetify.VSelect(
+                v_model=("overlay_color",), items=("overlay_colors",), label="Colours", disabled=("overlay === 'off'",)
+            )
+            with html.Div(classes=("['ramp', overlay === 'off' ? 'faint' : '']",), **attributes(aria_hidden="true")):
+                html.Div(classes="ramp-bar", style=("{ background: overlay_ramp }",))
+                with html.Div(classes="ramp-ends"):
+                    html.Span("0")
+                    html.Span("1")
+        _slider(
+            "overlay_opacity", "Opacity", 0, 1, 0.05, "Math.round(100 * overlay_opacity) + ' %'", "overlay === 'off'"
+        )
+
+
+def _build_files() -> None:
+    with html.Section(classes=("['section', has_result ? '' : 'idle']",), **attributes(aria_label="Save")):
+        with html.Div(classes="headline"):
+            html.H2("Save")
+            html.Span("{{ saving }}", classes="small", **attributes(role="status"))
+        with html.Div(classes="files"):
+            for what, label, ending in (
+                ("segment", "Segment", ".seg.nrrd"),
+                ("probability", "Probability", ".nrrd"),
+                ("scene", "Scene", ".mrb"),
+            ):
+                _file_button(f"'download/{what}'", label, ending)
+            with vuetify.VMenu():
+                with (
+                    vuetify.Template(v_slot_activator="{ props }"),
+                    vuetify.VBtn(v_bind="props", disabled=("!has_result || attention_levels === 0",), classes="file"),
+                ):
+                    html.Span("Attention")
+                    html.Span(".nrrd", classes="ending")
+                with vuetify.VList(density="compact"):
+                    vuetify.VListItem(
+                        title=("'Gate ' + level",),
+                        v_for="level in attention_levels",
+                        key="level",
+                        href=("'download/attention_' + level",),
+                        **attributes(download=""),
+                    )
+
+
+# Without the attribute `download` a link leaves the page, and trame's client hangs up although it stays.
+def _file_button(address: str, label: str, ending: str) -> None:
+    with vuetify.VBtn(
+        href=(address,), disabled=("!has_result || saving !== ''",), classes="file", **attributes(download="")
+    ):
+        html.Span(label)
+        html.Span(ending, classes="ending")
+
+
+def _slider(
+    name: str, label: str, lowest: float, highest: float, step: float, shown: str, disabled: str = "!has_result"
+) -> None:
+    with html.Div(classes="slider"):
+        html.Span(label, classes="label")
+        vuetify.VSlider(
+            v_model=(name,), min=lowest, max=highest, step=step, disabled=(disabled,), **attributes(aria_label=label)
+        )
+        html.Span(f"{{{{ {shown} }}}}", classes="value")

@@ -1,0 +1,170 @@
+"""The result: its volume, the threshold while it is dragged, and what is laid over the CT."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+
+from ..scene import ResultNodes, arrange_slice_views, show_attention
+from ..session import ResultReady
+from ..session.editing import ResultEditor
+from .desk import Desk, LatestOnly
+
+# Colour tables that slicer-core has, and that read well on a grey image.
+_COLORS = {
+    "Inferno": "vtkMRMLColorTableNodeFileInferno.txt",
+    "Iron": "vtkMRMLColorTableNodeIron",
+    "Ocean": "vtkMRMLColorTableNodeOcean",
+    "Rainbow": "vtkMRMLColorTableNodeRainbow",
+    "Warm": "vtkMRMLColorTableNodeWarm1",
+    "Grey": "vtkMRMLColorTableNodeGrey",
+}
+_FILL_OPACITY = 0.15
+
+
+class Refining:
+    """Shows the newest result and follows its controls.
+
+    State: `has_result`, `volume_ml`, `model_threshold`, `threshold`, `keep_largest`, `smoothing_mm`; `overlays`
+    (choices), `overlay` ("off", "probability", "1", "2", ...), `overlay_opacity`, `overlay_color`, `overlay_colors`
+    (choices), `overlay_ramp` (CSS); `attention_levels`; `show_segment`.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._apply_settings = LatestOnly(desk, self._set_threshold)
+        self._apply_overlay = LatestOnly(desk, self._show_overlay)
+        desk.server.state.update(
+            {
+                "has_result": False,
+                "volume_ml": None,
+                "threshold": 0.5,
+                "model_threshold": 0.5,
+                "keep_largest": False,
+                "smoothing_mm": 0.0,
+                "overlays": _overlays(0),
+                "attention_levels": 0,
+                "overlay": "off",
+                "overlay_opacity": 0.5,
+                "overlay_color": "Inferno",
+                "overlay_colors": list(_COLORS),
+                "overlay_ramp": "",
+                "show_segment": True,
+            }
+        )
+        state = desk.server.state
+        state.change("threshold", "keep_largest", "smoothing_mm")(self._apply_settings)
+        state.change("overlay", "overlay_opacity", "overlay_color")(self._apply_overlay)
+        state.change("show_segment")(lambda **values: self._show_segment())
+        self._show_ramp()
+
+    def forget(self) -> None:
+        """Show that there is no result: another CT was opened."""
+        self._desk.show(has_result=False, volume_ml=None, overlay="off", overlays=_overlays(0), attention_levels=0)
+
+    def take(self, event: ResultReady) -> None:
+        """Show a new result in place of the one before."""
+        desk = self._desk
+        earlier, desk.result, desk.editor = desk.result, None, None
+        if earlier is not None:
+            _remove(earlier)
+        nodes = event.result.nodes
+        _style(nodes)
+        desk.result = nodes
+        desk.editor = ResultEditor(nodes)
+        arrange_slice_views(nodes)
+        nodes.segmentation.CreateClosedSurfaceRepresentation()
+        desk.views.look_at_surface()
+        levels = len(nodes.attention)
+        desk.show(
+            has_result=True,
+            threshold=round(event.result.threshold, 2),
+            model_threshold=round(event.result.threshold, 2),
+            keep_largest=event.result.keep_largest,
+            smoothing_mm=0.0,
+            overlays=_overlays(levels),
+            attention_levels=levels,
+            show_segment=True,
+        )
+        self.show_volume()
+        self._show_overlay()
+
+    def show_volume(self) -> None:
+        """Show the segment's volume as it is now."""
+        self._desk.show(volume_ml=round(self._desk.editor.volume_ml, 2))
+
+    def _set_threshold(self) -> None:
+        state, editor = self._desk.server.state, self._desk.editor
+        wanted = (float(state.threshold), bool(state.keep_largest), float(state.smoothing_mm))
+        if editor is None or wanted == tuple(editor.settings):
+            return
+        editor.set_threshold(*wanted)
+        self.show_volume()
+
+    def _show_overlay(self) -> None:
+        state, nodes = self._desk.server.state, self._desk.result
+        self._show_ramp()
+        if nodes is None:
+            return
+        level: Any = {"off": None, "probability": "probability"}.get(state.overlay, state.overlay)
+        if level is not None and level != "probability":
+            level = int(level)
+        show_attention(nodes, level, float(state.overlay_opacity), self._color_node())
+        self._desk.views.draw_slices()
+
+    def _show_segment(self) -> None:
+        if self._desk.result is not None:
+            self._desk.result.segmentation.SetDisplayVisibility(bool(self._desk.server.state.show_segment))
+
+    def _color_node(self) -> slicer.vtkMRMLColorNode | None:
+        return self._desk.scene.GetNodeByID(_COLORS.get(self._desk.server.state.overlay_color, ""))
+
+    def _show_ramp(self) -> None:
+        """Write the colour table as a CSS gradient, for the legend."""
+        node = self._color_node()
+        if node is None:
+            return
+        stops = []
+        for index in range(0, 256, 15):
+            color = [0.0] * 4
+            node.GetColor(index * (node.GetNumberOfColors() - 1) // 255, color)
+            stops.append("rgb({:.0f},{:.0f},{:.0f})".format(*(255 * channel for channel in color[:3])))
+        self._desk.show(overlay_ramp=f"linear-gradient(to right, {', '.join(stops)})")
+
+
+def _overlays(levels: int) -> list[dict[str, str]]:
+    gates = [{"value": str(level), "title": f"Attention, gate {level}"} for level in range(1, levels + 1)]
+    if gates:
+        gates[0]["title"] += " (finest)"
+    if len(gates) > 1:
+        gates[-1]["title"] += " (coarsest)"
+    return [{"value": "off", "title": "None"}, {"value": "probability", "title": "Probability"}, *gates]
+
+
+def _style(nodes: ResultNodes) -> None:
+    """Show the segment as a clear outline with a faint fill, so that the CT below stays readable."""
+    display = nodes.segmentation.GetDisplayNode()
+    display.SetOpacity2DFill(_FILL_OPACITY)
+    display.SetOpacity2DOutline(1.0)
+    display.SetSliceIntersectionThickness(2)
+
+
+def _remove(nodes: ResultNodes) -> None:
+    """Take a result and everything that refers to it out of the scene."""
+    scene, segmentation = nodes.scene, nodes.segmentation
+    roles = [segmentation.GetNthNodeReferenceRole(n) for n in range(segmentation.GetNumberOfNodeReferenceRoles())]
+    linked = [
+        segmentation.GetNthNodeReference(role, n)
+        for role in roles
+        for n in range(segmentation.GetNumberOfNodeReferences(role))
+    ]
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    hierarchy.RemoveItem(nodes.folder_item, False, False)
+    for node in [segmentation, *linked]:
+        if node is not None and node.GetScene() is scene and node is not nodes.volume and not _is_shared(node):
+            scene.RemoveNode(node)
+
+
+def _is_shared(node: slicer.vtkMRMLNode) -> bool:
+    return node.GetSingletonTag() is not None or isinstance(node, slicer.vtkMRMLTransformNode)

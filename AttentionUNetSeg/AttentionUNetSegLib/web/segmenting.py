@@ -1,0 +1,159 @@
+"""Choosing a model, starting and cancelling a run, and what the page shows while it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ..models import Catalogue, ModelPackage, model_card, package_summary
+from ..session import (
+    Event,
+    Failed,
+    Progressed,
+    ResultReady,
+    SegmentRequest,
+    State,
+    StateChanged,
+    Warned,
+    WorkerReady,
+)
+from .desk import Desk
+
+_PUMP_SECONDS = 0.03
+_AT_WORK = {State.QUEUED, State.PREPARING, State.RUNNING, State.CANCELLING}
+
+
+class Segmenting:
+    """One run at a time, on the desk's session.
+
+    State: `models` (choices: value, title), `model`, `model_note` (one line about it), `model_card` (all about it),
+    `device_name`, `run` ("", "starting", "running", "cancelling"), `progress` (0..100), `stage`.
+
+    Parameters
+    ----------
+    desk : whose volume is segmented.
+    catalogue : where the models are.
+    on_result : called with each result.
+    """
+
+    def __init__(self, desk: Desk, catalogue: Catalogue, on_result: Callable[[ResultReady], None]) -> None:
+        self._desk = desk
+        self._catalogue = catalogue
+        self._on_result = on_result
+        self._job: str | None = None
+        desk.server.state.update(
+            {
+                "model": None,
+                "model_note": "",
+                "model_card": [],
+                "device_name": "",
+                "run": "",
+                "progress": 0,
+                "stage": "",
+            }
+        )
+        self._list_models()
+        desk.server.controller.add("segment")(self.segment)
+        desk.server.controller.add("cancel")(self.cancel)
+        desk.server.state.change("model")(lambda **state: self._describe_model())
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a run is going on."""
+        return self._desk.server.state.run != ""
+
+    def segment(self) -> None:
+        """Start a run, unless one is going on or there is nothing to segment."""
+        state = self._desk.server.state
+        if self.is_at_work or state.opening or self._desk.volume is None or state.model is None:
+            return
+        self._desk.clear_notices()
+        self._desk.show(run="starting", progress=0, stage="Preparing")
+        self._desk.start(self._segment(state.model))
+
+    def cancel(self) -> None:
+        """Stop the run."""
+        if self._job is not None:
+            self._desk.session.cancel(self._job)
+
+    async def pump(self) -> None:
+        """Deliver what the worker says, for as long as the server lives."""
+        while True:
+            with self._desk.reporting():
+                self._desk.session.pump()
+            await asyncio.sleep(_PUMP_SECONDS)
+
+    def take(self, event: Event) -> None:
+        """Show what the session tells."""
+        if isinstance(event, WorkerReady):
+            self._desk.show(device_name=event.devices[0][1] if event.devices else "")
+        elif isinstance(event, Progressed):
+            self._desk.show(progress=round(100 * event.fraction, 1), stage=event.stage)
+        elif isinstance(event, Warned):
+            self._desk.notice("warning", event.text)
+        elif isinstance(event, Failed):
+            self._desk.notice("error", event.error.hint, event.error.message)
+        elif isinstance(event, ResultReady):
+            self._on_result(event)
+        elif isinstance(event, StateChanged):
+            self._follow(event)
+
+    def _follow(self, event: StateChanged) -> None:
+        if event.state in _AT_WORK:
+            # Before `Session.segment` has returned: its first events already need the job's name.
+            self._job = event.job
+            is_cancelling = event.state is State.CANCELLING
+            self._desk.show(run="cancelling" if is_cancelling else "running")
+            if is_cancelling:
+                self._desk.show(stage="Cancelling")
+        else:
+            self._job = None
+            self._desk.show(run="", progress=0, stage="")
+
+    async def _segment(self, model: str) -> None:
+        await self._desk.breathe()
+        try:
+            self._desk.session.segment(self._desk.volume, SegmentRequest(model=model))
+        except BaseException:
+            self._desk.show(run="")
+            raise
+
+    # --- Models ---
+
+    def _list_models(self) -> None:
+        packages = self._catalogue.packages()
+        chosen = self._catalogue.default().id if packages else None
+        choices = [{"value": each.id, "title": f"{each.name} {each.version}"} for each in packages]
+        self._desk.server.state.update({"models": choices, "model": chosen})
+        self._describe_model()
+        for broken in self._catalogue.broken():
+            self._desk.notice("warning", broken.reason, f"The model in {broken.folder} cannot be used.")
+
+    def _describe_model(self) -> None:
+        model: str | None = self._desk.server.state.model
+        if model is None:
+            note = "No model is installed. Add one: attention-unet-seg models add FILE"
+            self._desk.show(model_note=note, model_card=[])
+            return
+        with self._desk.reporting():
+            package = self._catalogue.get(model)
+            self._desk.show(model_note=_note(package), model_card=_card(package))
+
+
+def _note(package: ModelPackage) -> str:
+    measured = package_summary(package)["performance"]
+    first = measured[0] if measured else "Nothing was measured."
+    return f"For synthetic phantoms only. {first}" if package.is_phantom_only else first
+
+
+def _card(package: ModelPackage) -> list[dict[str, Any]]:
+    """The model's card as sections (title, lines) for the page; the first is untitled."""
+    sections: list[dict[str, Any]] = [{"title": "", "lines": []}]
+    for line in model_card(package).splitlines():
+        text = line.strip().replace("**", "").replace("`", "")
+        if line.startswith("## "):
+            sections.append({"title": text[3:], "lines": []})
+        elif text and not line.startswith("# "):
+            sections[-1]["lines"].append(text.removeprefix("- "))
+    return sections

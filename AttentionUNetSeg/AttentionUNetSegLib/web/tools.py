@@ -1,0 +1,172 @@
+"""What the mouse does in a slice: browse, add, remove, paint, erase; and undoing it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+from trame_slicer.segmentation import (
+    BrushDiameterMode,
+    SegmentationEffectErase,
+    SegmentationEffectNoTool,
+    SegmentationEffectPaint,
+)
+from trame_slicer.views import SliceView
+
+from .desk import Desk, LatestOnly
+
+BROWSE, ADD, REMOVE, PAINT, ERASE = "browse", "add", "remove", "paint", "erase"
+_EFFECTS = {PAINT: SegmentationEffectPaint, ERASE: SegmentationEffectErase}
+# A press and release further apart than this is a drag.
+_CLICK_PIXELS = 4
+_WINDOWS = {
+    "Abdomen 400 / 40": (400.0, 40.0),
+    "Pancreas 250 / 70": (250.0, 70.0),
+    "Liver 150 / 60": (150.0, 60.0),
+    "Bone 1800 / 400": (1800.0, 400.0),
+}
+
+
+class Tools:
+    """The tool in hand, and the history of corrections.
+
+    State: `tool`, `reach_mm` (of a click), `brush_mm` (diameter), `can_undo`, `can_redo`, `additions`, `removals`
+    (numbers of clicks), `window` and `windows` (choices of window / level).
+
+    Parameters
+    ----------
+    desk : whose result is corrected.
+    on_change : called when the segment was changed by a tool.
+    """
+
+    def __init__(self, desk: Desk, on_change: Callable[[], None]) -> None:
+        self._desk = desk
+        self._on_change = on_change
+        self._pressed: tuple[SliceView, int, int] | None = None
+        self._buttons: set[str] = set()
+        desk.server.state.update(
+            {
+                "tool": BROWSE,
+                "reach_mm": 15.0,
+                "brush_mm": 10.0,
+                "window": next(iter(_WINDOWS)),
+                "windows": list(_WINDOWS),
+                "can_undo": False,
+                "can_redo": False,
+                "additions": 0,
+                "removals": 0,
+            }
+        )
+        controller, state = desk.server.controller, desk.server.state
+        controller.add("undo")(lambda: self._change(lambda: desk.editor.undo()))
+        controller.add("redo")(lambda: self._change(lambda: desk.editor.redo()))
+        controller.add("clear_clicks")(lambda: self._change(lambda: desk.editor.clear()))
+        controller.add("reset_views")(lambda: desk.views.reset())
+        state.change("tool", "has_result")(lambda **values: self._take_in_hand())
+        state.change("brush_mm")(lambda **values: self._set_brush())
+        state.change("reach_mm")(LatestOnly(desk, self._set_reach))
+        state.change("window")(lambda **values: self._set_window())
+
+    def forget(self) -> None:
+        """Put the tools away: there is no result any more."""
+        self._desk.show(tool=BROWSE)
+        self._show_history()
+        self._set_window()
+
+    def take_result(self) -> None:
+        """Make the tools work on the desk's new result."""
+        desk = self._desk
+        segment_editor = desk.slicer_app.segmentation_editor
+        segment_editor.set_active_segmentation(desk.result.segmentation, desk.volume)
+        segment_editor.show_3d(True)
+        self._set_reach()
+        self._show_history()
+        self._take_in_hand()
+
+    def on_pointer(self, view: SliceView, event: dict[str, Any]) -> bool:
+        """Follow the mouse in a slice view; True keeps the event from the view."""
+        kind, tool = event["type"], self._desk.server.state.tool
+        if kind.endswith("Press"):
+            self._buttons.add(kind[: -len("Press")])
+        elif kind.endswith("Release"):
+            self._buttons.discard(kind[: -len("Release")])
+        if kind == "LeftButtonPress":
+            self._pressed = (view, event["x"], event["y"])
+            return tool in (ADD, REMOVE)
+        if kind == "LeftButtonRelease":
+            return self._release(view, event, tool)
+        if kind == "MouseMove" and not self._buttons:
+            # Only the brush and Shift (the other views follow) need to know where an idle mouse is.
+            return tool not in _EFFECTS and not event.get("shiftKey")
+        return kind == "MouseMove" and tool in (ADD, REMOVE) and "LeftButton" in self._buttons
+
+    def _release(self, view: SliceView, event: dict[str, Any], tool: str) -> bool:
+        pressed, self._pressed = self._pressed, None
+        is_click = pressed is not None and pressed[0] is view and _distance(pressed, event) <= _CLICK_PIXELS
+        if tool in _EFFECTS:
+            # The effect writes its stroke while it gets this very event.
+            asyncio.get_running_loop().call_soon(self._absorb_strokes)
+        elif is_click:
+            position = self._desk.views.position_at(view, event)
+            if tool == BROWSE:
+                self._desk.views.jump_to(position, but=view)
+            else:
+                self._change(lambda: self._desk.editor.add_click(position, positive=tool == ADD))
+        return tool in (ADD, REMOVE)
+
+    def _absorb_strokes(self) -> None:
+        self._change(lambda: self._desk.editor.absorb_strokes())
+
+    def _change(self, do: Callable[[], Any]) -> None:
+        if self._desk.editor is None:
+            return
+        with self._desk.reporting():
+            do()
+        for text in self._desk.editor.warnings:
+            self._desk.notice("warning", text)
+        self._show_history()
+        self._on_change()
+
+    def _show_history(self) -> None:
+        editor = self._desk.editor
+        clicks = editor.clicks if editor else ()
+        self._desk.show(
+            can_undo=bool(editor and editor.can_undo),
+            can_redo=bool(editor and editor.can_redo),
+            additions=sum(click.positive for click in clicks),
+            removals=sum(not click.positive for click in clicks),
+        )
+
+    # --- What is in hand ---
+
+    def _take_in_hand(self) -> None:
+        desk = self._desk
+        tool = desk.server.state.tool if desk.editor is not None else BROWSE
+        interaction = desk.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+        mode = slicer.vtkMRMLInteractionNode
+        interaction.SetCurrentInteractionMode(mode.AdjustWindowLevel if tool == BROWSE else mode.ViewTransform)
+        desk.slicer_app.segmentation_editor.set_active_effect_type(_EFFECTS.get(tool, SegmentationEffectNoTool))
+        self._set_brush()
+
+    def _set_brush(self) -> None:
+        editor = self._desk.slicer_app.segmentation_editor
+        for effect in _EFFECTS.values():
+            brush = editor.get_effect(effect)
+            brush.set_use_sphere_brush(True)
+            brush.set_brush_diameter(float(self._desk.server.state.brush_mm), BrushDiameterMode.Absolute)
+
+    def _set_reach(self) -> None:
+        if self._desk.editor is not None:
+            self._desk.editor.reach_mm = float(self._desk.server.state.reach_mm)
+            self._on_change()
+
+    def _set_window(self) -> None:
+        window = _WINDOWS.get(self._desk.server.state.window)
+        if window is not None and self._desk.volume is not None:
+            self._desk.volume.GetDisplayNode().SetWindowLevel(*window)
+
+
+def _distance(pressed: tuple[SliceView, int, int], event: dict[str, Any]) -> float:
+    return max(abs(pressed[1] - event["x"]), abs(pressed[2] - event["y"]))

@@ -1,0 +1,296 @@
+"""The messages between a front end and the worker process: typed, closed, one JSON object a line.
+
+A message is a frozen dataclass. On the wire it is one line of UTF-8 JSON, an object whose `type` names the
+class (`segment`, `result`, ...) and whose other fields are the class's own. Nothing is guessed: unknown,
+missing, repeated and wrongly typed fields, NaN and infinities are refused with a `ProtocolError` that names
+the field.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import AttentionUNetSegError, ErrorCode, ProtocolError
+from .typed_json import from_fields, to_fields
+
+PROTOCOL_VERSION = 1
+MAXIMUM_LINE_BYTES = 1024 * 1024
+
+
+# --- Requests: front end -> worker ---
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Opens the conversation. The worker answers `Ready` once its libraries are loaded, or `Error`."""
+
+    version: int = PROTOCOL_VERSION
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Segment the CT `input` (a plain file name) of the job folder `folder` (an absolute path).
+
+    `model` is the folder of a model package, `device` is "auto", "cpu", "cuda", "cuda:1", "mps", ...; `tta`
+    averages over mirrored copies; `max_memory_mb` bounds the memory of a forward pass (None: what the device
+    has free); `any_intensity` warns of values that are not Hounsfield units instead of refusing them.
+    """
+
+    job: str
+    folder: str
+    model: str
+    input: str = "input.nrrd"
+    device: str = "auto"
+    tta: bool = False
+    max_memory_mb: int | None = None
+    any_intensity: bool = False
+
+    def __post_init__(self) -> None:
+        _require_job(self.job, "segment")
+        _require_plain_name(self.input, "segment.input")
+        if self.max_memory_mb is not None and self.max_memory_mb <= 0:
+            raise ProtocolError("segment.max_memory_mb must be above zero.")
+
+
+@dataclass(frozen=True)
+class Click:
+    """One correction: a point in LPS millimetres that belongs to the organ (`inside`) or does not."""
+
+    position: tuple[float, float, float]
+    inside: bool
+
+
+@dataclass(frozen=True)
+class Correct:
+    """Correct `probability` of the job folder with clicks; `input` is the CT they were made on.
+
+    Both are plain file names in `folder`.
+    """
+
+    job: str
+    folder: str
+    clicks: tuple[Click, ...]
+    input: str = "input.nrrd"
+    probability: str = "probability.nrrd"
+
+    def __post_init__(self) -> None:
+        _require_job(self.job, "correct")
+        _require_plain_name(self.input, "correct.input")
+        _require_plain_name(self.probability, "correct.probability")
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop the job, running or queued. The job then ends with `Error` `cancelled`."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class Shutdown:
+    """Cancel everything and end the worker process."""
+
+
+# --- Events: worker -> front end ---
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device a job may ask for: its identifier ("cuda") and the name people know ("NVIDIA H200")."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker runs: its process, interpreter, torch version and devices, and its seconds to start."""
+
+    version: int
+    pid: int
+    python: str
+    torch: str
+    devices: tuple[Device, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is: `fraction` (0..1) never falls, `elapsed` is in seconds since the job began."""
+
+    job: str
+    fraction: float
+    stage: str
+    elapsed: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.fraction <= 1.0:
+            raise ProtocolError(f"progress.fraction must lie in 0..1, not {self.fraction}.")
+
+
+@dataclass(frozen=True)
+class Log:
+    """Something a person may want to read; `job` says which run it is about, None: the worker itself."""
+
+    level: Literal["info", "warning", "error"]
+    text: str
+    job: str | None = None
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Plain file names inside the job folder; `attention` holds one map a gate, finest first."""
+
+    probability: str
+    attention: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _require_plain_name(self.probability, "result.files.probability")
+        for name in self.attention:
+            _require_plain_name(name, "result.files.attention")
+
+
+@dataclass(frozen=True)
+class ResultModel:
+    """The model package that made a result; `sha256` is its weights' hash."""
+
+    id: str
+    version: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A job that succeeded: volumes in mL by label at `threshold` (0..1), timings in seconds by stage."""
+
+    job: str
+    folder: str
+    files: ResultFiles
+    volume_ml: dict[str, float]
+    threshold: float
+    timings: dict[str, float]
+    device: str
+    device_name: str
+    model: ResultModel
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Error:
+    """A job that failed (`job`), or a fault of the conversation or the worker itself (`job` None).
+
+    `message` and `hint` are sentences for people; `detail` is for developers: the worker's last log lines.
+    """
+
+    job: str | None
+    code: ErrorCode
+    message: str
+    hint: str = ""
+    detail: str = field(default="", repr=False)
+
+    def exception(self) -> AttentionUNetSegError:
+        """The exception with this code, message and hint, ready to be raised."""
+        for kind in AttentionUNetSegError.__subclasses__():
+            if kind.code is self.code:
+                return kind(self.message, self.hint)
+        return AttentionUNetSegError(self.message, self.hint)
+
+
+Request = Hello | Segment | Correct | Cancel | Shutdown
+Event = Ready | Progress | Log | Result | Error
+Message = Request | Event
+
+REQUESTS: tuple[type, ...] = (Hello, Segment, Correct, Cancel, Shutdown)
+EVENTS: tuple[type, ...] = (Ready, Progress, Log, Result, Error)
+_CLASS_BY_TYPE: dict[str, type] = {kind.__name__.lower(): kind for kind in REQUESTS + EVENTS}
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as one line of UTF-8 JSON, newline included.
+
+    Raises
+    ------
+    ProtocolError : a field has the wrong type, is NaN or infinite or is no valid Unicode, or the line exceeds
+        1 MiB.
+    """
+    fields = message_to_fields(message)
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    line = text.encode("utf-8") + b"\n"
+    if len(line) > MAXIMUM_LINE_BYTES:
+        raise ProtocolError(_too_long(len(line)))
+    return line
+
+
+def decode(line: bytes) -> Message:
+    """Return the message of one line; the newline at its end may be missing.
+
+    Raises
+    ------
+    ProtocolError : the line is too long, not UTF-8, not one JSON object, or not exactly one of the messages
+        above.
+    """
+    if len(line) > MAXIMUM_LINE_BYTES:
+        raise ProtocolError(_too_long(len(line)))
+    try:
+        text = line.decode("utf-8")
+        fields = json.loads(text, object_pairs_hook=_object_without_repeats, parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise ProtocolError("A line came that is not UTF-8 text.") from None
+    except RecursionError:
+        raise ProtocolError("A line came whose JSON is nested too deeply.") from None
+    except ValueError as error:
+        raise ProtocolError(f"A line came that is not JSON: {error}.") from None
+    return message_from_fields(fields)
+
+
+def message_to_fields(message: Message) -> dict[str, object]:
+    """Return the message as the JSON object of its line; raises ProtocolError as `encode` does."""
+    name = type(message).__name__.lower()
+    if _CLASS_BY_TYPE.get(name) is not type(message):
+        raise ProtocolError(f"{type(message).__name__} is not a message of the worker protocol.")
+    return {"type": name, **to_fields(message, name)}
+
+
+def message_from_fields(fields: object) -> Message:
+    """Return the message of a parsed JSON object; raises ProtocolError as `decode` does."""
+    if not isinstance(fields, dict):
+        raise ProtocolError("A message must be a JSON object with a type.")
+    name = fields.get("type")
+    if name is None:
+        raise ProtocolError("A message came without a type.")
+    if not isinstance(name, str) or name not in _CLASS_BY_TYPE:
+        known = ", ".join(_CLASS_BY_TYPE)
+        raise ProtocolError(f"Unknown message type {str(name)[:60]!r}; known are {known}.")
+    others = {key: value for key, value in fields.items() if key != "type"}
+    return from_fields(_CLASS_BY_TYPE[name], others, name)
+
+
+def _too_long(length: int) -> str:
+    return f"A line has {length} bytes; {MAXIMUM_LINE_BYTES} are the most it may have."
+
+
+def _require_job(job: str, message: str) -> None:
+    if not 0 < len(job) <= 128:
+        raise ProtocolError(f"{message}.job must have 1 to 128 characters.")
+
+
+def _require_plain_name(name: str, where: str) -> None:
+    """Refuse anything that could lead out of the job folder, on any operating system."""
+    if name in ("", ".", "..") or any(character in name for character in "/\\:\0"):
+        raise ProtocolError(f"{where} must be a plain file name, not {name[:60]!r}.")
+
+
+def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ProtocolError(f"The field {repeated[:60]!r} comes twice in one object.")
+    return fields
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ProtocolError(f"{constant} is not a number a message may hold.")

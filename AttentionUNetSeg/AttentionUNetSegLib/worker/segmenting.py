@@ -1,0 +1,107 @@
+"""One segment job, from its folder to its result; models stay loaded between jobs."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+from .. import imaging, inference, models
+from ..errors import BadInput, BadModel
+from .observing import JobObserver
+from .protocol import Result, ResultFiles, ResultModel, Segment
+
+_KEPT_SEGMENTERS = 2
+
+
+class SegmentRunner:
+    """Runs segment jobs one after the other and keeps the models of the last two warm."""
+
+    def __init__(self) -> None:
+        self._segmenters: OrderedDict[tuple, inference.Segmenter] = OrderedDict()
+
+    def run(self, request: Segment, observer: JobObserver) -> Result:
+        """Segment the CT in the job folder and write the results beside it.
+
+        Raises
+        ------
+        BadInput : no such folder or file, or it is no usable CT.
+        BadModel : the package is missing, damaged or not what its manifest says.
+        AttentionUNetSegError : whatever else the pipeline refuses (see `inference.Segmenter.segment`).
+        """
+        timings: dict[str, float] = {}
+        started = time.monotonic()
+        path = _input_path(request)
+        observer.progress(0.0, "Loading the model")
+        segmenter = self._segmenter(Path(request.model), request.device)
+        timings["load_model"] = _seconds_since(started)
+        observer.raise_if_cancelled()
+
+        observer.progress(0.01, "Reading the CT")
+        reading = time.monotonic()
+        volume = imaging.read_volume(path, any_intensity=request.any_intensity)
+        timings["read"] = _seconds_since(reading)
+        observer.raise_if_cancelled()
+
+        options = inference.SegmentOptions(tta=request.tta, max_memory_mb=request.max_memory_mb)
+        segmentation = segmenter.segment(volume, options, observer)
+        observer.raise_if_cancelled()
+
+        observer.progress(0.97, "Writing the results")
+        writing = time.monotonic()
+        files = inference.write_segmentation(segmentation, path.parent)
+        timings["write"] = _seconds_since(writing)
+        package = segmenter.package
+        return Result(
+            job=request.job,
+            folder=request.folder,
+            files=ResultFiles(files["probability"], tuple(files["attention"])),
+            volume_ml=dict(segmentation.volume_ml),
+            threshold=segmentation.threshold,
+            timings={**timings, **segmentation.timings, "total": _seconds_since(started)},
+            device=segmentation.device,
+            device_name=segmentation.device_name,
+            model=ResultModel(package.id, package.version, package.name, package.weights_sha256),
+            warnings=tuple(segmentation.warnings),
+        )
+
+    def forget(self) -> None:
+        """Drop the loaded models, to give memory back after a failure."""
+        self._segmenters.clear()
+
+    def _segmenter(self, folder: Path, device: str) -> inference.Segmenter:
+        """Return the loaded model, from memory if neither manifest nor weights have changed on the disk since."""
+        if not folder.is_absolute():
+            raise BadModel(f"The model folder {folder} is not an absolute path.")
+        package = models.load_package(folder)
+        key = (str(folder), device, package.weights_sha256, *_file_stamp(package.weights_path))
+        segmenter = self._segmenters.pop(key, None) or inference.Segmenter(package, device)
+        self._segmenters[key] = segmenter
+        while len(self._segmenters) > _KEPT_SEGMENTERS:
+            self._segmenters.popitem(last=False)
+        return segmenter
+
+
+def _input_path(request: Segment) -> Path:
+    folder = Path(request.folder)
+    if not folder.is_absolute():
+        raise BadInput(f"The job folder {request.folder} is not an absolute path.")
+    if not folder.is_dir():
+        raise BadInput(f"There is no job folder {folder}.")
+    path = folder / request.input
+    if not path.is_file():
+        raise BadInput(f"There is no file {request.input} in the job folder {folder}.")
+    return path
+
+
+def _file_stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change; zeros for a missing file, about which the Segmenter has the right sentence."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)
+
+
+def _seconds_since(start: float) -> float:
+    return round(time.monotonic() - start, 4)

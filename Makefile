@@ -1,0 +1,84 @@
+# make demo   segments a phantom, or your CT: CT=path make demo   (SERIES=..., DEVICE=cpu|cuda, OUTPUT=folder)
+# make app    opens the tool in a browser, on your CT where one is named: CT=path make app
+# make screenshots  takes the pictures of the README anew (Chromium needed)
+# make test   style, import rules, tests
+# make clean  removes .venv and everything that was built
+
+PYTHON ?= python3
+# One exact version, so that everybody runs the same network; another build or index: TORCH="torch --index-url ..."
+TORCH ?= torch==2.13.0
+OUTPUT ?= demo-output
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+# What VTK loads at run time to draw without a display (it crashes where one of them is missing); only the picture
+# needs it. Whether it can draw is what the scene room finds out by drawing in a process of its own.
+RENDERING_PACKAGES := libegl1 libgl1-mesa-dri libx11-6
+CAN_RENDER := from AttentionUNetSegLib.scene.offscreen import require_offscreen_rendering as probe; probe()
+
+# The browser of the tests and the screenshots; without it those tests are skipped.
+HAS_CHROMIUM := command -v chromium || command -v chromium-browser || command -v google-chrome
+
+export TORCH SERIES DEVICE OUTPUT
+
+.PHONY: demo app screenshots test clean
+
+demo: $(INSTALLED)
+	@set -e; \
+	if [ -z "$$CT" ]; then \
+		echo "No CT given (CT=path make demo): segmenting a synthetic one."; \
+		CT="$$OUTPUT/phantom.nrrd"; \
+		$(BIN)/attention-unet-seg phantom "$$CT"; \
+	fi; \
+	set -- segment "$$CT" -o "$$OUTPUT"; \
+	if [ -n "$$SERIES" ]; then set -- "$$@" --series "$$SERIES"; fi; \
+	if [ "$$OUTPUT" = demo-output ]; then set -- "$$@" --force; fi; \
+	if [ -n "$$DEVICE" ]; then set -- "$$@" --device "$$DEVICE"; fi; \
+	$(BIN)/attention-unet-seg "$$@"; \
+	picture=$$(ls -t "$$OUTPUT"/*_overview.png 2>/dev/null | head -n 1); \
+	if [ -z "$$picture" ]; then :; \
+	elif [ "$$(uname)" = Darwin ]; then open "$$picture"; \
+	elif [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] && command -v xdg-open >/dev/null; then xdg-open "$$picture"; \
+	else echo "See the picture: $$picture"; fi
+
+app: $(INSTALLED)
+	@set -e; \
+	set -- serve; \
+	if [ -n "$$CT" ]; then set -- "$$@" "$$CT"; fi; \
+	if [ -n "$$SERIES" ]; then set -- "$$@" --series "$$SERIES"; fi; \
+	$(BIN)/attention-unet-seg "$$@"
+
+screenshots: $(INSTALLED)
+	$(BIN)/python Testing/web/take_screenshots.py Resources/Screenshots
+
+test: $(INSTALLED)
+	$(BIN)/ruff check AttentionUNetSeg Testing
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+	@echo "All checks passed: style, import rules, tests."
+
+clean:
+	rm -rf $(VENV) build dist demo-output AttentionUNetSeg/*.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(INSTALLED): pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "Python 3.10 or newer is needed, and '$(PYTHON)' was not found. Install it, or name it: make PYTHON=..."; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed, and $$($(PYTHON) --version) was found. Name another: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/pip || "$(PYTHON)" -c 'import ensurepip' 2>/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y python3-venv; } || \
+		{ echo "Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
+	set -f; $(BIN)/pip install --disable-pip-version-check -q $$TORCH
+	$(BIN)/pip install --disable-pip-version-check -q -e '.[standalone,train,test]'
+	@if [ "$$(uname)" = Linux ] && ! $(BIN)/python -c '$(CAN_RENDER)' 2>/dev/null; then \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y $(RENDERING_PACKAGES); } || \
+		echo "Warning: results will have no picture: VTK needs OpenGL (EGL). On Debian and Ubuntu: sudo apt-get install $(RENDERING_PACKAGES)"; \
+	fi
+	@if [ "$$(uname)" = Linux ] && ! { $(HAS_CHROMIUM); } >/dev/null; then \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y chromium; } || \
+		echo "Warning: the tests of the page will be skipped: there is no Chromium. On Debian: sudo apt-get install chromium"; \
+	fi
+	@touch $@

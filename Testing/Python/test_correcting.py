@@ -1,0 +1,149 @@
+"""Clicks, undo and redo, strokes of Segment Editor."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+from panel_case import PanelTestCase, process_until
+
+
+class CorrectingTest(PanelTestCase):
+    """Points that are placed, dragged and deleted in the views act at once, and each is undoable."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.volume = self.add_phantom()
+        self.segmentation = self.segment(self.volume)
+        self.ui.thresholdSlider.value = 0.97  # so that much of the pancreas is missing
+        slicer.app.processEvents()
+        self.start = self.segment_mask(self.segmentation)
+        missing = np.argwhere(self.truth & ~self.start)
+        self.missing = tuple(int(n) for n in missing[len(missing) // 2])
+
+    def place(self, button: object, voxel: tuple[int, int, int]) -> object:
+        """Choose a tool and click a voxel (KJI) in a view."""
+        import vtk
+
+        if not button.checked:
+            self.click(button)
+        application = slicer.app.applicationLogic()
+        self.assertEqual(
+            application.GetInteractionNode().GetCurrentInteractionMode(), slicer.vtkMRMLInteractionNode.Place
+        )
+        node = slicer.mrmlScene.GetNodeByID(application.GetSelectionNode().GetActivePlaceNodeID())
+        node.AddControlPoint(vtk.vtkVector3d(*self.position(voxel)))
+        slicer.app.processEvents()
+        slicer.app.processEvents()
+        return node
+
+    def position(self, voxel: tuple[int, int, int]) -> list[float]:
+        """World RAS of a voxel (KJI) of the untransformed CT."""
+        import vtk
+
+        matrix = vtk.vtkMatrix4x4()
+        self.volume.GetIJKToRASMatrix(matrix)
+        return list(matrix.MultiplyPoint((*(float(n) for n in voxel[::-1]), 1.0))[:3])
+
+    def has(self, voxel: tuple[int, int, int]) -> bool:
+        """Whether the segment has the voxel now."""
+        return bool(self.segment_mask(self.segmentation)[voxel])
+
+    def wait_until_it_has(self, voxel: tuple[int, int, int], expected: bool) -> None:
+        process_until(lambda: self.has(voxel) == expected, "the correction", 20.0)
+
+    def test_a_click_adds_and_undo_takes_it_back(self) -> None:
+        self.assertFalse(self.ui.undoButton.enabled)
+        self.assertFalse(self.has(self.missing))
+        before = self.shown_volume()
+        self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        self.assertGreater(self.shown_volume(), before)
+        self.click(self.ui.undoButton)
+        self.assertFalse(self.has(self.missing))
+        np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
+        self.assertFalse(self.ui.undoButton.enabled)
+        self.click(self.ui.redoButton)
+        self.assertTrue(self.has(self.missing))
+        self.assertFalse(self.ui.redoButton.enabled)
+
+    def test_a_click_removes_where_it_is(self) -> None:
+        inside = np.argwhere(self.start)
+        voxel = tuple(int(n) for n in inside[len(inside) // 2])
+        self.place(self.ui.removeClickButton, voxel)
+        self.wait_until_it_has(voxel, False)
+        self.assertFalse(self.ui.addClickButton.checked)
+        self.click(self.ui.clearClicksButton)
+        np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
+        self.click(self.ui.undoButton)
+        self.assertFalse(self.has(voxel))
+
+    def test_clicks_survive_a_new_threshold(self) -> None:
+        self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        self.ui.thresholdSlider.value = 0.99
+        slicer.app.processEvents()
+        self.assertTrue(self.has(self.missing))
+
+    def test_dragging_and_deleting_a_point_apply_anew(self) -> None:
+        node = self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        far = np.argwhere(self.truth & ~self.start)
+        distance = np.abs(far - np.array(self.missing)).sum(axis=1)
+        other = tuple(int(n) for n in far[int(distance.argmax())])
+        node.SetNthControlPointPosition(0, *self.position(other))
+        node.InvokeEvent(slicer.vtkMRMLMarkupsNode.PointEndInteractionEvent)
+        self.wait_until_it_has(other, True)
+        self.assertFalse(self.has(self.missing))
+        node.RemoveNthControlPoint(0)
+        process_until(lambda: not self.has(other), "the deletion", 20.0)
+        np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
+
+    def test_the_reach_of_clicks(self) -> None:
+        self.ui.reachSlider.value = 4.0
+        self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        near = self.shown_volume()
+        self.ui.reachSlider.value = 30.0
+        slicer.app.processEvents()
+        self.assertGreaterEqual(self.shown_volume(), near)
+        self.assertTrue(self.has(self.missing))
+
+    def test_the_tools_end_with_the_module(self) -> None:
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        self.click(self.ui.addClickButton)
+        self.assertEqual(interaction.GetCurrentInteractionMode(), slicer.vtkMRMLInteractionNode.Place)
+        interaction.SetCurrentInteractionMode(slicer.vtkMRMLInteractionNode.ViewTransform)  # as Esc does
+        slicer.app.processEvents()
+        self.assertFalse(self.ui.addClickButton.checked)
+        self.click(self.ui.removeClickButton)
+        self.assertTrue(self.ui.removeClickButton.checked)
+        self.widget.exit()
+        self.assertEqual(interaction.GetCurrentInteractionMode(), slicer.vtkMRMLInteractionNode.ViewTransform)
+        self.assertFalse(self.ui.removeClickButton.checked)
+        self.widget.enter()
+
+    def test_strokes_are_kept(self) -> None:
+        painted = self.missing
+        inside = np.argwhere(self.start)
+        erased = tuple(int(n) for n in inside[0])
+        mask = self.segment_mask(self.segmentation).astype(np.uint8)
+        mask[painted], mask[erased] = 1, 0
+        segment_id = self.segmentation.GetSegmentation().GetNthSegmentID(0)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, self.segmentation, segment_id, self.volume)
+        self.widget.exit()
+        self.widget.enter()  # coming back from Segment Editor
+        self.ui.thresholdSlider.value = 0.5
+        slicer.app.processEvents()
+        self.assertTrue(self.has(painted))
+        self.assertFalse(self.has(erased))
+        self.click(self.ui.undoButton)
+        self.assertTrue(self.has(erased))
+
+    def test_the_way_to_segment_editor(self) -> None:
+        if slicer.util.mainWindow() is None:
+            self.skipTest("Slicer runs without a main window, so no module can be selected.")
+        self.click(self.ui.segmentEditorButton)
+        editor = slicer.util.getModuleWidget("SegmentEditor").editor
+        self.assertIs(editor.segmentationNode(), self.segmentation)
+        self.assertIs(editor.sourceVolumeNode(), self.volume)
+        slicer.util.selectModule("AttentionUNetSeg")

@@ -1,0 +1,107 @@
+"""Saving, loading and closing scenes; reloading the module."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+from panel_case import PanelTestCase, process_until
+
+
+class ScenesTest(PanelTestCase):
+    """What a person made is in the scene, and goes on from there without the network."""
+
+    def test_everything_survives_save_and_load(self) -> None:
+        segmentation = self.segment()
+        self.ui.thresholdSlider.value = 0.9
+        self.ui.overlayComboBox.setCurrentIndex(2)
+        self.ui.overlayOpacitySlider.value = 0.35
+        slicer.app.processEvents()
+        missing = np.argwhere(self.truth & ~self.segment_mask(segmentation))[0]
+        matrix = self._ijk_to_ras(self.panel.editor.nodes.volume)
+        position = (matrix @ [*(float(n) for n in missing[::-1]), 1.0])[:3]
+        self.logic.addClick(segmentation, tuple(position), True)
+        mask = self.segment_mask(segmentation)
+        path = str(self.folder / "scene.mrb")
+        self.assertTrue(slicer.util.saveScene(path))
+        slicer.mrmlScene.Clear(False)
+        slicer.app.processEvents()
+        self.assertEqual(self.logic.results(), [])
+        self.assertFalse(self.ui.thresholdSlider.enabled)
+
+        slicer.util.loadScene(path)
+        slicer.app.processEvents()
+        (loaded,) = self.logic.results()
+        self.assertIs(self.ui.resultSelector.currentNode(), loaded)
+        self.assertAlmostEqual(self.ui.thresholdSlider.value, 0.9, places=2)
+        self.assertAlmostEqual(self.ui.overlayOpacitySlider.value, 0.35)
+        self.assertEqual(self.ui.overlayComboBox.currentIndex, 2)
+        np.testing.assert_array_equal(self.segment_mask(loaded), mask)
+
+        self.ui.thresholdSlider.value = 0.3
+        slicer.app.processEvents()
+        self.assertGreater(np.count_nonzero(self.segment_mask(loaded)), np.count_nonzero(mask))
+        self.click(self.ui.clearClicksButton)
+        self.ui.thresholdSlider.value = 0.9
+        slicer.app.processEvents()
+        self.assertFalse(self.segment_mask(loaded)[tuple(missing)])
+        self.assertEqual(self.logic.unfinishedRuns(), ())
+
+    def test_closing_the_scene_empties_the_panel(self) -> None:
+        self.segment()
+        self.click(self.ui.addClickButton)
+        slicer.mrmlScene.Clear(False)
+        slicer.app.processEvents()
+        self.assertFalse(self.ui.segmentButton.enabled)
+        self.assertFalse(self.ui.thresholdSlider.enabled)
+        self.assertFalse(self.ui.addClickButton.enabled)
+        self.assertIsNone(self.ui.resultSelector.currentNode())
+        self.assertEqual(self.ui.volumeValueLabel.text, "-")
+        self.segment()  # and the panel works on
+
+    def test_the_scene_is_closed_during_a_run(self) -> None:
+        self.add_slow_model()
+        self.select(self.add_phantom())
+        self.click(self.ui.segmentButton)
+        self.wait_for_progress()
+        slicer.mrmlScene.Clear(False)
+        self.wait_for_runs()
+        self.assertEqual(self.logic.results(), [])
+        self.segment()
+
+    def test_the_input_is_deleted_during_a_run(self) -> None:
+        self.add_slow_model()
+        volume = self.add_phantom()
+        self.select(volume)
+        self.click(self.ui.segmentButton)
+        self.wait_for_progress()
+        slicer.mrmlScene.RemoveNode(volume)
+        self.wait_for_runs()
+        self.assertEqual(self.logic.results(), [])
+        self.assert_message("removed")
+        self.panel.parameters.model = self.logic.defaultModel().id
+
+    def test_the_module_is_reloaded_during_a_run(self) -> None:
+        segmentation = self.segment()
+        self.add_slow_model()
+        self.select(self.add_phantom(seed=4))
+        self.click(self.ui.segmentButton)
+        self.wait_for_progress()
+        old_logic = self.logic
+        self.widget.onReload()
+        slicer.app.processEvents()
+        self.take_widget()
+        self.assertIsNot(self.logic, old_logic)
+        self.assertEqual(old_logic.unfinishedRuns(), ())
+        process_until(lambda: self.ui.resultSelector.currentNode() is segmentation, "the panel", 5.0)
+        self.panel.parameters.model = self.logic.defaultModel().id
+        self.ui.thresholdSlider.value = 0.8
+        slicer.app.processEvents()
+        self.assertGreater(self.shown_volume(), 0.0)
+        self.segment(self.add_phantom(name="after the reload"))
+
+    def _ijk_to_ras(self, volume: object) -> np.ndarray:
+        import vtk
+
+        matrix = vtk.vtkMatrix4x4()
+        volume.GetIJKToRASMatrix(matrix)
+        return slicer.util.arrayFromVTKMatrix(matrix)

@@ -1,0 +1,107 @@
+"""The selected result: threshold, clean-up, surface, attention."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+from panel_case import PanelTestCase, process_for
+
+
+class ShowingTest(PanelTestCase):
+    """Sliders and check boxes act on the selected result at once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.segmentation = self.segment()
+
+    def test_the_threshold_slider_moves_the_segment(self) -> None:
+        volumes = []
+        for threshold in (0.2, 0.5, 0.8, 0.95):
+            self.ui.thresholdSlider.value = threshold
+            slicer.app.processEvents()
+            volumes.append(self.shown_volume())
+            voxels = np.count_nonzero(self.segment_mask(self.segmentation))
+            self.assertAlmostEqual(volumes[-1], voxels * 0.08, delta=0.2)
+        self.assertEqual(volumes, sorted(volumes, reverse=True))
+        self.assertGreater(volumes[0], volumes[-1])
+        self.assertAlmostEqual(self.panel.editor.settings[0], 0.95, places=2)
+
+    def test_a_drag_is_followed_before_the_mouse_is_let_go(self) -> None:
+        before = self.shown_volume()
+        for value in (0.6, 0.7, 0.8, 0.9):
+            self.ui.thresholdSlider.valueIsChanging(value)  # what the slider tells while the mouse moves
+        process_for(0.3)
+        during = self.shown_volume()
+        self.assertLess(during, before)
+        self.ui.thresholdSlider.value = 0.9
+        slicer.app.processEvents()
+        self.assertAlmostEqual(self.shown_volume(), during, delta=0.2)
+        self.assertEqual(self.logic.hasSurface(self.segmentation), self.ui.show3DCheckBox.checked)
+
+    def test_clean_up(self) -> None:
+        self.ui.thresholdSlider.value = 0.05
+        rough = self.shown_volume()
+        self.click(self.ui.keepLargestCheckBox)
+        self.assertLessEqual(self.shown_volume(), rough)
+        self.assertTrue(self.panel.editor.settings[1])
+        self.ui.smoothingSlider.value = 4.0
+        slicer.app.processEvents()
+        self.assertAlmostEqual(self.panel.editor.settings[2], 4.0)
+        self.assertNotEqual(self.shown_volume(), rough)
+
+    def test_the_surface_follows_its_check_box(self) -> None:
+        self.assertTrue(self.ui.show3DCheckBox.checked)
+        self.assertTrue(self.logic.hasSurface(self.segmentation))
+        self.click(self.ui.show3DCheckBox)
+        self.assertFalse(self.logic.hasSurface(self.segmentation))
+        self.click(self.ui.show3DCheckBox)
+        self.assertTrue(self.logic.hasSurface(self.segmentation))
+        self.assertTrue(self.segmentation.GetDisplayNode().GetVisibility3D())
+
+    def test_attention_lies_over_the_slices(self) -> None:
+        combo = self.ui.overlayComboBox
+        gates = self.panel.editor.nodes.attention
+        self.assertEqual(combo.count, 2 + len(gates))
+        self.assertGreaterEqual(len(gates), 2)
+        shown = [None, self.panel.editor.nodes.probability, *gates]
+        for index in (1, 2, len(shown) - 1):
+            combo.setCurrentIndex(index)
+            slicer.app.processEvents()
+            for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+                self.assertEqual(composite.GetForegroundVolumeID(), shown[index].GetID())
+        self.ui.overlayOpacitySlider.value = 0.75
+        self.ui.overlayThresholdSlider.value = 0.4
+        slicer.app.processEvents()
+        display = gates[-1].GetDisplayNode()
+        self.assertAlmostEqual(display.GetLowerThreshold(), 0.4 * 255, delta=1.0)
+        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            self.assertAlmostEqual(composite.GetForegroundOpacity(), 0.75)
+        combo.setCurrentIndex(0)
+        slicer.app.processEvents()
+        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            self.assertFalse(composite.GetForegroundVolumeID())
+
+    def test_the_colour_map_is_that_of_the_selector(self) -> None:
+        self.ui.overlayComboBox.setCurrentIndex(1)
+        color = slicer.mrmlScene.GetFirstNodeByName("Warm1") or slicer.mrmlScene.GetFirstNodeByName("Grey")
+        self.ui.overlayColorSelector.setCurrentNode(color)
+        slicer.app.processEvents()
+        shown = self.panel.editor.nodes.probability.GetDisplayNode().GetColorNode()
+        self.assertEqual(shown.GetID(), color.GetID())
+
+    def test_the_panel_follows_the_selected_result(self) -> None:
+        other = self.segment(self.add_phantom(seed=4, name="other"))
+        self.ui.overlayComboBox.setCurrentIndex(2)
+        slicer.app.processEvents()
+        self.ui.resultSelector.setCurrentNode(self.segmentation)
+        slicer.app.processEvents()
+        own = self.panel.editor.nodes.attention[0].GetID()
+        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            self.assertEqual(composite.GetForegroundVolumeID(), own)
+        slicer.mrmlScene.RemoveNode(other)
+        slicer.app.processEvents()
+        self.assertIs(self.panel.result, self.segmentation)
+        slicer.mrmlScene.RemoveNode(self.segmentation)
+        slicer.app.processEvents()
+        self.assertFalse(self.ui.thresholdSlider.enabled)
+        self.assertFalse(self.ui.addClickButton.enabled)

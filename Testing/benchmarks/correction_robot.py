@@ -1,0 +1,64 @@
+"""The robot user: clicks into the middle of the largest error, exactly or as a hand does, and counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from AttentionUNetSegLib.correction import Seed
+from correction_scenarios import Case
+from scipy import ndimage
+
+Corrector = Callable[[list[Seed]], np.ndarray]  # all clicks so far -> mask
+
+
+@dataclass
+class Round:
+    """One run: Dice after 0, 1, 2, ... clicks, and the milliseconds of each click."""
+
+    dice: list[float] = field(default_factory=list)
+    milliseconds: list[float] = field(default_factory=list)
+
+
+def play(case: Case, start: np.ndarray, correct: Corrector, clicks: int, jitter: np.random.Generator | None) -> Round:
+    """Let the robot click `clicks` times. With `jitter` it misses the middle and sometimes takes a smaller error."""
+    mask, seeds = start, []
+    done = Round([dice(mask, case.truth)])
+    while len(seeds) < clicks:
+        voxel = _next_click(mask, case, jitter)
+        if voxel is None:
+            break
+        seeds.append(Seed(len(seeds) + 1, voxel, bool(case.truth[voxel])))
+        started = time.perf_counter()
+        mask = correct(seeds)
+        done.milliseconds.append(1000 * (time.perf_counter() - started))
+        done.dice.append(dice(mask, case.truth))
+    done.dice += [done.dice[-1]] * (clicks + 1 - len(done.dice))
+    return done
+
+
+def dice(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Return the Dice overlap of two masks."""
+    return float(2 * np.count_nonzero(mask & truth) / max(1, np.count_nonzero(mask) + np.count_nonzero(truth)))
+
+
+def _next_click(mask: np.ndarray, case: Case, jitter: np.random.Generator | None) -> tuple[int, int, int] | None:
+    labels, count = ndimage.label(mask != case.truth)
+    if not count:
+        return None
+    sizes = np.bincount(labels.ravel())[1:]
+    chosen = int(sizes.argmax())
+    if jitter is not None and count > 1 and jitter.random() < 0.25:
+        chosen = int(np.argsort(sizes)[-2])
+    box = ndimage.find_objects(labels, max_label=chosen + 1)[chosen]
+    region = np.pad(labels[box] == chosen + 1, 1)
+    depth = ndimage.distance_transform_edt(region, sampling=case.spacing)
+    if jitter is None:
+        inside = np.unravel_index(depth.argmax(), depth.shape)
+    else:  # anywhere in the inner half of the error, as a person who aims does
+        inner = np.argwhere(depth >= 0.5 * depth.max())
+        inside = inner[jitter.integers(len(inner))]
+    k, j, i = (int(n) - 1 + part.start for n, part in zip(inside, box, strict=True))
+    return k, j, i

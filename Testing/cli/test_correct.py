@@ -1,0 +1,135 @@
+"""`correct` on results of `segment`: what it writes, where, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+ENDINGS = {"pancreas.seg.nrrd", "probability.nrrd", "scene.mrb", "report.json", "overview.png"}
+
+
+@pytest.fixture
+def result(segmented, tmp_path) -> Path:
+    """A copy of a run's folder, free to write to."""
+    return Path(shutil.copytree(segmented.folder, tmp_path / "results"))
+
+
+def inside(path: Path, fraction: float = 0.5) -> tuple[float, float, float]:
+    """A position in RAS mm within an image."""
+    image = sitk.ReadImage(str(path))
+    x, y, z = image.TransformContinuousIndexToPhysicalPoint([fraction * (n - 1) for n in image.GetSize()])
+    return -x, -y, z
+
+
+def text_of(position) -> str:
+    return ",".join(f"{value:.3f}" for value in position)
+
+
+def value_at(path: Path, ras) -> int:
+    image = sitk.ReadImage(str(path))
+    return image[image.TransformPhysicalPointToIndex((-ras[0], -ras[1], ras[2]))]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_clicks_are_applied_and_the_corrected_files_lie_beside_the_others(segmented, result, in_process):
+    add, remove = inside(segmented.input, 0.5), inside(segmented.input, 0.3)
+    before = contents(result)
+    outcome = in_process("correct", result, "--add", text_of(add), "--remove", text_of(remove), "--json")
+    assert outcome.code == 0, outcome.stderr
+    report = outcome.answer
+    after = contents(result)
+    assert {name: after[name] for name in before} == before
+    written = {name.removeprefix("phantom ü_corrected_") for name in after.keys() - before.keys()}
+    assert written | {"overview.png"} == ENDINGS
+    assert [click["kind"] for click in report["clicks"]] == ["add", "remove"]
+    np.testing.assert_allclose(report["clicks"][0]["ras_mm"], add, atol=0.01)
+    assert report["threshold"] == pytest.approx(0.44)
+    assert report["keep_largest"] is True
+    assert report["model"] == segmented.report["model"]
+    assert report["input"] == segmented.report["input"]
+    corrected = result / "phantom ü_corrected_probability.nrrd"
+    assert value_at(corrected, add) == 255
+    assert value_at(corrected, remove) == 0
+
+
+def test_a_correction_can_be_repeated_and_gone_on_with(segmented, result, in_process):
+    first, second = inside(segmented.input, 0.5), inside(segmented.input, 0.62)
+    options = ("--no-picture", "--json")
+    once = in_process("correct", result, "--add", text_of(first), *options).answer
+    again = in_process("correct", result, "--add", text_of(first), *options).answer
+    assert again["volume_ml"] == once["volume_ml"]
+    scene = result / "phantom ü_corrected_scene.mrb"
+    further = in_process("correct", scene, "--add", text_of(second), "--reach", "8", *options)
+    assert further.code == 0, further.stderr
+    assert len(further.answer["clicks"]) == 2
+    assert further.answer["reach_mm"] == 8.0
+    assert not list(result.glob("*corrected_corrected*"))
+    assert value_at(result / "phantom ü_corrected_probability.nrrd", second) == 255
+
+
+def test_a_result_without_a_scene_is_rebuilt_from_the_ct_and_the_probability(segmented, result, in_process):
+    add = text_of(inside(segmented.input))
+    options = ("--no-picture", "--no-scene", "--json")
+    with_scene = in_process("correct", result / "phantom ü_report.json", "--add", add, *options).answer
+    (result / "phantom ü_scene.mrb").unlink()
+    outcome = in_process("correct", result, "--add", add, *options)
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.answer["volume_ml"] == with_scene["volume_ml"]
+    assert not (result / "phantom ü_corrected_scene.mrb").exists()
+
+
+def test_positions_may_begin_with_a_minus_and_the_later_click_counts(segmented, result, in_process, tmp_path):
+    place = inside(segmented.input, 0.4)
+    text = text_of(place)
+    other = tmp_path / "elsewhere" / "deep"
+    outcome = in_process(
+        "correct", result, "--add", text, "--remove", text, "-o", other, "--threshold", "0.3", "--no-picture", "--json"
+    )
+    assert outcome.code == 0, outcome.stderr
+    assert value_at(other / "phantom ü_corrected_probability.nrrd", place) == 0
+    assert "later one counts" in outcome.answer["warnings"][0]
+    assert outcome.answer["threshold"] == 0.3
+    assert in_process("correct", result, "--add", "-1e5,-2,-3").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--add", "9999,0,0"), "outside the volume"),
+        (("--add", "1,2"), "three coordinates"),
+        (("--remove", "a,b,c"), "three coordinates"),
+        ((), "nothing to correct"),
+        (("--add", "{inside}", "--reach", "0"), "reach"),
+        (("--add", "{inside}", "--threshold", "0"), "threshold"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_leaves_everything_as_it_was(segmented, result, in_process, words, sentence):
+    before = contents(result)
+    words = [word.format(inside=text_of(inside(segmented.input))) for word in words]
+    outcome = in_process("correct", result, *words, "--json")
+    assert outcome.code == 2
+    assert sentence in outcome.answer["error"]["message"] + outcome.answer["error"]["hint"]
+    assert contents(result) == before
+
+
+def test_what_is_no_result_is_refused(result, in_process, tmp_path, phantom_file):
+    for path, sentence in (
+        (tmp_path / "missing", "no result"),
+        (tmp_path, "no result of segment"),
+        (phantom_file, "is no result"),
+    ):
+        outcome = in_process("correct", path, "--add", "0,0,0", "--json")
+        assert outcome.code == 2
+        assert sentence in outcome.answer["error"]["message"]
+    (result / "other_report.json").write_text("{}")
+    assert "2 results" in in_process("correct", result, "--add", "0,0,0", "--json").answer["error"]["message"]
+    (result / "phantom ü_scene.mrb").write_bytes(b"no archive")
+    outcome = in_process("correct", result / "phantom ü_scene.mrb", "--add", "0,0,0", "--json")
+    assert outcome.code == 2

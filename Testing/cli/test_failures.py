@@ -1,0 +1,180 @@
+"""What else goes wrong: Ctrl-C, broken models, devices and libraries that are not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def children_of(pid: int) -> list[int]:
+    listing = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return [int(word) for word in listing.stdout.split()]
+
+
+def exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as Ctrl-C sends them")
+@pytest.mark.parametrize(
+    ("moment", "number", "as_json"),
+    [("network", signal.SIGINT, False), ("network", signal.SIGTERM, True), ("picture", signal.SIGINT, False)],
+)
+def test_ctrl_c_leaves_nothing_behind(
+    moment, number, as_json, environment, phantom_file, tiny_model_package, slow_model_package, tmp_path, job_folders
+):
+    out = tmp_path / "results"
+    model = (slow_model_package if moment == "network" else tiny_model_package).folder
+    words = ["segment", phantom_file, "-o", out, "--model", model, "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "AttentionUNetSegLib.cli", *map(str, words), *(["--json"] if as_json else [])],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
+    if moment == "network":
+        wait_until(lambda: job_folders() and (job_folders()[0] / "job.json").exists())
+        time.sleep(1.0)
+    else:
+        wait_until(lambda: list(out.glob(".attention-unet-seg-*/*_scene.mrb")))
+    workers = children_of(process.pid)
+    assert workers
+    os.killpg(process.pid, number)  # to the whole group, as a terminal does
+    interrupted = time.monotonic()
+    stdout, stderr = process.communicate(timeout=30)
+    assert time.monotonic() - interrupted < 10  # on a busy machine; half a second on an idle one
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == "Cancelled." and "Traceback" not in stderr
+    if as_json:
+        assert json.loads(stdout)["error"]["code"] == "cancelled"
+    else:
+        assert stdout == ""
+    assert not out.exists() and job_folders() == []
+    wait_until(lambda: not any(map(exists, workers)))
+
+
+def wait_until(condition, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_a_broken_model_is_named_and_the_job_can_be_replayed(
+    command_line, in_process, phantom_file, tiny_model_package, tmp_path, job_folders
+):
+    broken = tmp_path / "model"
+    shutil.copytree(tiny_model_package.folder, broken)
+    with (broken / "weights.pt").open("r+b") as weights:
+        weights.write(b"damaged")
+    words = ("segment", phantom_file, "-o", tmp_path / "out", "--model", broken, "--device", "cpu")
+    outcome = command_line(*words)
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "Traceback" not in outcome.stderr and "SHA-256" in outcome.stderr
+    assert not (tmp_path / "out").exists()
+    (kept,) = job_folders()
+    assert str(kept) in outcome.stderr
+
+    held = sorted((path.name, path.stat().st_mtime_ns) for path in kept.iterdir())
+    replayed = command_line("replay", kept, "-o", tmp_path / "replayed")
+    assert replayed.code == 3 and "SHA-256" in replayed.stderr
+    assert not (tmp_path / "replayed").exists()
+
+    shutil.copyfile(tiny_model_package.weights_path, broken / "weights.pt")
+    mended = command_line("replay", kept, "-o", tmp_path / "replayed", "--json")
+    assert mended.code == 0, mended.stderr
+    assert mended.answer["device"] == "cpu" and mended.answer["model"]["id"] == "tiny-random"
+    assert (tmp_path / "replayed" / mended.answer["files"]["probability"]).is_file()
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in kept.iterdir()) == held
+    full = in_process("replay", kept, "-o", tmp_path / "replayed")
+    assert full.code == 2 and "exists already" in full.stderr
+    assert in_process("replay", tmp_path).code == 2
+    shutil.rmtree(kept)
+    assert job_folders() == []
+
+
+def test_a_model_that_is_not_there(in_process, phantom_file, tmp_path):
+    for model in ("no-such-model", tmp_path / "nowhere" / "package"):
+        outcome = in_process("segment", phantom_file, "-o", tmp_path / "out", "--model", model)
+        assert outcome.code == 3 and outcome.stdout == "" and outcome.stderr.count("\n") == 1
+
+
+def test_a_device_that_is_not_there(command_line, phantom_file, tiny_model_package, tmp_path, job_folders):
+    outcome = command_line(
+        "segment", phantom_file, "-o", tmp_path / "out", "--model", tiny_model_package.folder,
+        "--device", "cuda:99", "--json",
+    )  # fmt: skip
+    assert outcome.code == 5
+    assert outcome.answer["error"]["code"] == "unavailable_device"
+    assert not (tmp_path / "out").exists()
+    for kept in job_folders():
+        assert str(kept) in outcome.stderr
+        shutil.rmtree(kept)
+
+
+def blocking(folder: Path, *modules: str) -> dict[str, str]:
+    """The environment of a Python that lacks these modules."""
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {modules!r}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n",
+        encoding="utf-8",
+    )
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_without_slicers_libraries_the_sentence_says_what_to_install(
+    command_line, phantom_file, tiny_model_package, tmp_path, job_folders
+):
+    outcome = command_line(
+        "segment", phantom_file, "-o", tmp_path / "out", "--model", tiny_model_package.folder,
+        **blocking(tmp_path, "slicer", "slicer_core"),
+    )  # fmt: skip
+    assert outcome.code == 1
+    assert outcome.stderr.count("\n") == 1
+    assert "pip install 'attention-unet-seg[standalone]'" in outcome.stderr
+    assert not (tmp_path / "out").exists() and job_folders() == []
+
+
+def test_what_needs_no_scene_runs_without_slicers_libraries(command_line, tmp_path):
+    without = blocking(tmp_path, "slicer", "trame_slicer", "vtk", "vtkmodules")
+    assert command_line("models", "list", **without).code == 0
+    assert command_line("phantom", tmp_path / "p.nrrd", "--spacing", "9,9,9", **without).code == 0
+
+
+def test_without_torch_the_sentence_says_so(command_line, phantom_file, tiny_model_package, tmp_path, job_folders):
+    outcome = command_line(
+        "segment", phantom_file, "-o", tmp_path / "out", "--model", tiny_model_package.folder,
+        **blocking(tmp_path, "torch"),
+    )  # fmt: skip
+    assert outcome.code == 1
+    assert outcome.stderr.count("\n") == 1 and "torch" in outcome.stderr.lower()
+    for kept in job_folders():
+        shutil.rmtree(kept)
+
+
+def test_an_unexpected_error_is_one_sentence_and_a_traceback_only_on_request(command_line, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import AttentionUNetSegLib.models as models\n"
+        "def broken(*arguments): raise ZeroDivisionError('by nothing')\n"
+        "models.Catalogue.packages = broken\n",
+        encoding="utf-8",
+    )
+    short = command_line("models", "list", PYTHONPATH=str(tmp_path))
+    assert short.code == 1 and short.stdout == ""
+    assert short.stderr.count("\n") == 1 and "ZeroDivisionError" in short.stderr
+    long = command_line("models", "list", "--verbose", PYTHONPATH=str(tmp_path))
+    assert long.code == 1 and "Traceback" in long.stderr

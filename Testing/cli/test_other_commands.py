@@ -1,0 +1,121 @@
+"""phantom, models, worker, --version, and the Python API that the README shows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from AttentionUNetSegLib import __version__
+from AttentionUNetSegLib.imaging import read_volume
+
+
+def test_version_and_help(command_line):
+    assert command_line("--version").stdout == f"attention-unet-seg {__version__}\n"
+    for words in (["--help"], ["segment", "--help"], ["models", "--help"], ["models", "add", "--help"]):
+        outcome = command_line(*words)
+        assert outcome.code == 0 and outcome.stdout.startswith("usage: attention-unet-seg")
+
+
+@pytest.mark.parametrize(("name", "label"), [("p.nii.gz", "p_label.nii.gz"), ("a.b.nrrd", "a.b_label.nrrd")])
+def test_phantom_writes_a_marked_ct_and_its_label(name, label, in_process, tmp_path):
+    path = tmp_path / "new" / name
+    words = ("phantom", path, "--seed", 5, "--spacing", "8,8,9", "--phase", "non_contrast")
+    outcome = in_process(*words, "--json")
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.answer["phantom"] == str(path) and outcome.answer["phase"] == "non_contrast"
+    volume = read_volume(path)
+    assert volume.is_phantom and volume.image.GetSpacing() == pytest.approx((8, 8, 9))
+    labels = sitk.ReadImage(str(path.with_name(label)))
+    assert labels.GetSize() == volume.image.GetSize()
+    assert np.count_nonzero(sitk.GetArrayViewFromImage(labels)) > 100
+    assert in_process(*words).code == 0, "a phantom may be replaced by another"
+
+
+def test_phantom_into_a_folder(in_process, tmp_path):
+    assert in_process("phantom", tmp_path / "demo", "--spacing", "8,8,8").code == 0
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["phantom.nrrd", "phantom_label.nrrd"]
+
+
+def test_phantom_spares_what_is_no_phantom(in_process, tmp_path):
+    patient = tmp_path / "ct.nrrd"
+    sitk.WriteImage(sitk.Image(20, 20, 20, sitk.sitkInt16), str(patient))
+    before = patient.read_bytes()
+    words = ("phantom", patient, "--spacing", "8,8,8")
+    outcome = in_process(*words)
+    assert outcome.code == 2 and "no phantom" in outcome.stderr and outcome.stderr.count("\n") == 1
+    assert patient.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["ct.nrrd"]
+    assert in_process(*words, "--force").code == 0
+    assert read_volume(patient).is_phantom
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--spacing", "1,2"], ["--spacing", "0,1,1"], ["--spacing", "a,b,c"], ["--phase", "lunar"], ["--seed", "-1"]],
+)
+def test_phantom_with_wrong_options(words, in_process, tmp_path):
+    outcome = in_process("phantom", tmp_path / "p.nrrd", *words)
+    assert (outcome.code, outcome.stdout, outcome.stderr.count("\n")) == (2, "", 1)
+    assert list(tmp_path.iterdir()) == []
+    assert in_process("phantom", tmp_path / "p.docx").code == 2
+
+
+def test_models_are_added_listed_described_verified_and_removed(command_line, tiny_model_package, tmp_path):
+    here = {"ATTENTIONUNETSEG_MODELS": str(tmp_path / "models")}
+    archive = shutil.make_archive(str(tmp_path / "tiny"), "zip", tiny_model_package.folder)
+    added = command_line("models", "add", archive, "--json", **here)
+    assert added.code == 0, added.stderr
+    assert added.answer["id"] == "tiny-random"
+
+    listed = command_line("models", "list", "--json", **here).answer
+    assert "tiny-random" in [model["id"] for model in listed["models"]] and listed["broken"] == []
+    assert listed["default"] in [model["id"] for model in listed["models"]]
+    assert "tiny-random" in command_line("models", "list", **here).stdout
+    card = command_line("models", "info", "tiny-random", **here)
+    assert "Random weights" in card.stdout and "Licence" in card.stdout
+    manifest = command_line("models", "info", "tiny-random", "--json", **here).answer
+    assert manifest["weights"]["sha256"] == tiny_model_package.weights_sha256
+
+    assert command_line("models", "verify", **here).code == 0
+    weights = tmp_path / "models" / "tiny-random" / "weights.pt"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert command_line("models", "verify", "tiny-random", **here).code == 3
+
+    removed = command_line("models", "remove", "tiny-random", **here)
+    assert removed.code == 0 and not weights.exists()
+    assert command_line("models", "remove", "tiny-random", **here).code == 2
+    assert command_line("models", "info", "tiny-random", **here).code == 3
+    assert command_line("models", "add", tmp_path / "nothing.zip", **here).code == 2
+
+
+def test_worker_speaks_the_protocol(environment):
+    hello = json.dumps({"type": "hello", "version": 1}) + "\n"
+    with subprocess.Popen(
+        [sys.executable, "-m", "AttentionUNetSegLib.cli", "worker"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        process.stdin.write(hello)
+        process.stdin.flush()
+        ready = json.loads(process.stdout.readline())
+        assert ready["type"] == "ready" and ready["version"] == 1
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0
+
+
+def test_the_python_api_in_five_lines(phantom_file, tiny_model_package, tmp_path, segmented):
+    from AttentionUNetSegLib.imaging import read_volume, write_image
+    from AttentionUNetSegLib.inference import Segmenter
+    from AttentionUNetSegLib.models import Catalogue
+
+    (tmp_path / "models").mkdir()
+    package = Catalogue(bundled=tiny_model_package.folder.parent, user=tmp_path / "models").get("tiny-random")
+    segmentation = Segmenter(package, device="cpu").segment(read_volume(phantom_file))
+    write_image(segmentation.probability, tmp_path / "probability.nrrd")
+
+    ours = sitk.GetArrayFromImage(segmentation.probability)
+    from_command_line = sitk.GetArrayFromImage(sitk.ReadImage(str(segmented.file("probability.nrrd"))))
+    np.testing.assert_array_equal(ours, from_command_line)

@@ -1,0 +1,190 @@
+"""One real run from file to results, looked at from all sides."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicer
+from AttentionUNetSegLib.scene import find_results, open_standalone_scene
+
+ENDINGS = {
+    "pancreas.seg.nrrd", "probability.nrrd", "attention_1.nrrd", "attention_2.nrrd", "scene.mrb", "overview.png",
+    "report.json",
+}  # fmt: skip
+
+
+def test_the_folder_holds_the_results_and_nothing_else(segmented):
+    names = {path.name for path in segmented.folder.iterdir()}
+    allowed = {f"phantom ü_{ending}" for ending in ENDINGS}
+    assert names <= allowed
+    assert names >= allowed - {"phantom ü_overview.png"}
+    assert os.listdir(segmented.input.parent) == [segmented.input.name]
+    everybody = 0o666 & ~_umask()
+    assert {stat.S_IMODE((segmented.folder / name).stat().st_mode) for name in names} == {everybody}
+
+
+def test_stdout_is_the_report_and_nothing_else(segmented):
+    assert segmented.report == json.loads(segmented.file("report.json").read_text(encoding="utf-8"))
+    assert segmented.outcome.stdout.startswith("{")
+
+
+def test_the_report_says_how_the_result_came_about(segmented, tiny_model_package):
+    report = segmented.report
+    assert report["input"]["path"] == str(segmented.input)
+    assert report["input"]["is_phantom"] is True
+    assert report["model"]["id"] == "tiny-random"
+    assert report["model"]["sha256"] == tiny_model_package.weights_sha256
+    assert report["device"] == "cpu" and report["device_name"]
+    assert report["threshold"] == 0.44 and report["keep_largest"] is True
+    stages = report["timings"]
+    assert set(stages) == {"read", "open_scene", "segment", "save", "picture", "total"}
+    assert sum(seconds for stage, seconds in stages.items() if stage != "total") <= stages["total"]
+    assert {"export", "network", "import"} <= set(report["segment_timings"])
+    assert sum(value for stage, value in report["segment_timings"].items() if stage != "total") <= stages["segment"]
+    assert report["folder"] == str(segmented.folder)
+    listed = [*report["files"]["attention"], *(name for name in report["files"].values() if isinstance(name, str))]
+    assert sorted(listed) == sorted(os.listdir(segmented.folder))
+
+
+def test_the_volume_is_that_of_the_saved_segment(segmented):
+    segment = sitk.ReadImage(str(segmented.file("pancreas.seg.nrrd")))
+    volume = np.count_nonzero(sitk.GetArrayViewFromImage(segment)) * np.prod(segment.GetSpacing()) / 1000
+    assert volume > 0
+    assert segmented.report["volume_ml"]["Pancreas"] == pytest.approx(volume, rel=1e-3)
+    parts = sitk.ConnectedComponent(segment != 0, True)
+    assert sitk.GetArrayViewFromImage(parts).max() == 1, "--keep-largest leaves one part"
+
+
+def test_segment_and_probability_lie_on_the_inputs_voxels(segmented):
+    ct = sitk.ReadImage(str(segmented.input))
+    for ending in ("pancreas.seg.nrrd", "probability.nrrd"):
+        image = sitk.ReadImage(str(segmented.file(ending)))
+        index = np.array(ct.TransformPhysicalPointToContinuousIndex(image.GetOrigin()))
+        np.testing.assert_allclose(index, np.rint(index), atol=1e-3)
+        np.testing.assert_allclose(image.GetSpacing(), ct.GetSpacing(), rtol=1e-5)
+        np.testing.assert_allclose(image.GetDirection(), ct.GetDirection(), atol=1e-5)
+
+
+def test_the_segment_is_where_the_probability_reaches_the_threshold(segmented):
+    probability = sitk.ReadImage(str(segmented.file("probability.nrrd")))
+    segment = sitk.ReadImage(str(segmented.file("pancreas.seg.nrrd")))
+    segment = sitk.Resample(segment, probability, sitk.Transform(), sitk.sitkNearestNeighbor)
+    inside = sitk.GetArrayFromImage(segment) > 0
+    values = sitk.GetArrayFromImage(probability)
+    assert values.dtype == np.uint8
+    assert values[inside].min() >= 0.44 * 255
+
+
+def test_the_scene_opens_with_everything_in_place(segmented, tmp_path):
+    """As a person who opens the file in Slicer finds it: nodes, links, folder, terminology, display, slice views."""
+    app, scene = open_standalone_scene()
+    assert app.io_manager.load_scene(str(segmented.file("scene.mrb")))
+    (nodes,) = find_results(scene)
+    assert nodes.volume.GetDisplayNode().GetWindow() == 400
+    ct = sitk.GetArrayFromImage(sitk.ReadImage(str(segmented.input)))
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(nodes.volume), ct)
+    segmentation = nodes.segmentation.GetSegmentation()
+    segment = segmentation.GetSegment(segmentation.GetNthSegmentID(0))
+    assert segment.GetName() == "Pancreas"
+    assert "SCT^15776009^Pancreas" in segment.GetTerminology()
+    assert len(nodes.attention) == 2
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    for node in (nodes.segmentation, nodes.probability, *nodes.attention):
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == nodes.folder_item
+    views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", scene)
+    assert {view.GetBackgroundVolumeID() for view in views} == {nodes.volume.GetID()}
+    del app
+
+
+def test_the_picture_shows_something(segmented):
+    if not segmented.file("overview.png").exists():
+        assert any("picture" in text for text in segmented.report["warnings"])
+        pytest.skip(f"this machine cannot draw: {segmented.report['warnings']}")
+    pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(segmented.file("overview.png"))))
+    assert min(pixels.shape[:2]) > 300 and pixels[..., :3].std() > 20
+
+
+@pytest.fixture(scope="module")
+def second_input(segmented, command_line, tiny_model_package, tmp_path_factory):
+    """The phantom without its mark, as if it were a patient, segmented into a folder that holds a file already.
+
+    On Linux the machine seems to have no library that draws.
+    """
+    folder = tmp_path_factory.mktemp("second")
+    phantom = sitk.ReadImage(str(segmented.input))
+    patient = sitk.GetImageFromArray(sitk.GetArrayFromImage(phantom))
+    patient.SetSpacing(phantom.GetSpacing())
+    sitk.WriteImage(patient, str(folder / "patient.nrrd"))
+    (folder / "out").mkdir()
+    (folder / "out" / "notes.txt").write_text("mine", encoding="utf-8")
+
+    words = (
+        "segment", folder / "patient.nrrd", "-o", folder / "out", "--model", tiny_model_package.folder,
+        "--device", "cpu",
+    )  # fmt: skip
+    for library in ("libEGL.so.1", "libEGL.so", "libOSMesa.so.8", "libOSMesa.so", "libX11.so.6", "libX11.so"):
+        (folder / library).touch()  # an empty file in front of the real one: loading it fails
+    return folder / "out", words, command_line(*words, LD_LIBRARY_PATH=str(folder), DISPLAY="")
+
+
+def test_a_phantom_only_model_warns_loudly_about_a_ct(second_input):
+    folder, _, outcome = second_input
+    assert outcome.code == 0, outcome.stderr
+    assert "WARNING: " in outcome.stderr and "phantom" in outcome.stderr
+    report = json.loads((folder / "patient_report.json").read_text(encoding="utf-8"))
+    assert any("phantom" in text for text in report["warnings"])
+    assert all(f"WARNING: {text}" in outcome.stderr for text in report["warnings"])
+    assert report["input"]["is_phantom"] is False
+    assert "phantom only" in report["model"]["name"].lower()
+
+
+def test_without_json_stdout_says_what_was_found_and_where_it_is(second_input):
+    folder, _, outcome = second_input
+    lines = outcome.stdout.splitlines()
+    assert lines[0].startswith("Pancreas: 0.0 mL (threshold 0.5, ")
+    assert lines[1] == f"Results in {folder}:"
+    assert {line.strip() for line in lines[2:]} == set(os.listdir(folder)) - {"notes.txt"}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the libraries are hidden the Linux way")
+def test_where_nothing_can_be_drawn_everything_but_the_picture_is_there(second_input):
+    folder, _, outcome = second_input
+    assert "patient_overview.png" not in outcome.stdout
+    assert {"patient_scene.mrb", "patient_pancreas.seg.nrrd"} <= set(os.listdir(folder))
+    assert "apt-get install libegl1" in outcome.stderr
+    report = json.loads((folder / "patient_report.json").read_text(encoding="utf-8"))
+    assert any("libegl1" in text for text in report["warnings"]) and "overview" not in report["files"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo terminal")
+def test_a_second_run_at_a_terminal_shows_progress_and_replaces_the_first(second_input, at_terminal):
+    folder, words, _ = second_input
+    assert (folder / "patient_scene.mrb").exists()
+    second = at_terminal(*words, "--no-picture", "--no-scene", "--json")
+    assert second.code == 0, second.stderr
+    for shown in ("Reading the CT", "Opening the scene", "%", "0:00:", "WARNING: "):
+        assert shown in second.stderr
+    assert "scene" not in second.answer["files"]
+    assert not (folder / "patient_scene.mrb").exists(), "a scene of the earlier run would contradict the new report"
+    assert (folder / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_nothing_temporary_is_left(segmented, job_folders):
+    assert job_folders() == []
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_the_input_is_untouched(segmented):
+    assert Path(segmented.input).stat().st_mtime < segmented.file("report.json").stat().st_mtime

@@ -1,0 +1,62 @@
+"""Clicks on phantoms: what a person gains by one. Testing/benchmarks/correction.py measures it at length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from AttentionUNetSegLib.correction import Seed, correct_probability
+from AttentionUNetSegLib.training.phantom import make_phantom
+from scipy import ndimage
+
+REACH_MM = 15.0
+SPACING_KJI = (3.0, 2.0, 2.0)
+
+
+@pytest.fixture(scope="module", params=[5, 8])
+def phantom(request):
+    made = make_phantom(request.param, spacing_mm=SPACING_KJI[::-1])
+    return sitk.GetArrayFromImage(made.ct), sitk.GetArrayFromImage(made.pancreas) > 0
+
+
+def dice(mask, truth) -> float:
+    return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+
+
+def middle_of_largest_error(mask, truth) -> Seed:
+    labels, _ = ndimage.label(mask != truth)
+    largest = labels == np.bincount(labels.ravel())[1:].argmax() + 1
+    depth = ndimage.distance_transform_edt(largest, sampling=SPACING_KJI)
+    voxel = tuple(int(n) for n in np.unravel_index(depth.argmax(), depth.shape))
+    return Seed(1, voxel, bool(truth[voxel]))
+
+
+def ball(seed: Seed, shape) -> np.ndarray:
+    apart = sum(
+        ((index - at) * size) ** 2
+        for index, at, size in zip(np.indices(shape, sparse=True), seed.voxel, SPACING_KJI, strict=True)
+    )
+    return apart <= REACH_MM**2
+
+
+def test_one_click_brings_most_of_a_missing_tail_and_more_than_a_brush(phantom):
+    ct, truth = phantom
+    where = np.argwhere(truth)[:, 2]
+    known = truth.copy()
+    known[:, :, int(np.percentile(where, 65)) :] = False  # left is the tail
+    probability = (255 * ndimage.gaussian_filter(known.astype(float), 0.7)).astype(np.uint8)
+    seed = middle_of_largest_error(probability >= 128, truth)
+    corrected = correct_probability(ct, probability, [seed], REACH_MM, SPACING_KJI) >= 128
+    before = dice(probability >= 128, truth)
+    brushed = (probability >= 128) | ball(seed, ct.shape)
+    assert dice(corrected, truth) > before + 0.04
+    assert dice(corrected, truth) > dice(brushed, truth)
+
+
+def test_one_click_without_any_prediction_finds_mostly_pancreas(phantom):
+    ct, truth = phantom
+    nothing = np.zeros(ct.shape, np.uint8)
+    seed = middle_of_largest_error(nothing >= 128, truth)
+    corrected = correct_probability(ct, nothing, [seed], REACH_MM, SPACING_KJI) >= 128
+    assert truth[corrected].mean() > 0.7
+    assert corrected[truth].mean() > 0.15

@@ -1,0 +1,112 @@
+"""CTK's widgets."""
+
+from __future__ import annotations
+
+from .qt_dialogs import QMessageBox
+from .qt_inputs import Choice, Number, number_property
+from .qt_widgets import Button, QPushButton, QWidget, boolean
+from .signals import Signal
+from .strict import Property, setter
+
+
+class ctkCollapsibleButton(Button, listed_as="ctk.ctkCollapsibleButton"):
+    """A section that opens and closes; collapsed, its content is not visible."""
+
+    contentsCollapsed = Signal("contentsCollapsed(bool)")
+    flat = Property(False)
+    collapsedHeight = Property(10)
+
+    @property
+    def collapsed(self) -> bool:
+        return self._d.values.get("collapsed", False)
+
+    @collapsed.setter
+    def collapsed(self, value: bool) -> None:
+        value = boolean(value, "ctk.ctkCollapsibleButton.collapsed")
+        if value != self.collapsed:
+            self._d.values["collapsed"] = value
+            self.contentsCollapsed.emit(value)
+            self.toggled.emit(not value)
+
+    def toggle(self) -> None:
+        self.collapsed = not self.collapsed
+
+    def click(self) -> None:
+        if self.enabled:
+            self.toggle()
+            self.clicked.emit(not self.collapsed)
+
+    def _shows_children(self) -> bool:
+        return not self.collapsed
+
+
+class ctkCheckablePushButton(QPushButton, listed_as="ctk.ctkCheckablePushButton"):
+    """A push button with a check box."""
+
+
+class ctkSliderWidget(Number, listed_as="ctk.ctkSliderWidget"):
+    """A slider with a number field."""
+
+    minimum, maximum, value = (number_property(name) for name in ("minimum", "maximum", "value"))
+    decimals = Property(2)
+    singleStep = Property(1.0)
+    pageStep = Property(10.0)
+    tickInterval = Property(0.0)
+    tracking = Property(True)
+    prefix = Property("")
+    suffix = Property("")
+    spinBoxVisible = Property(True)
+    valueChanged = Signal("valueChanged(double)")
+    valueIsChanging = Signal("valueIsChanging(double)")
+    decimalsChanged = Signal("decimalsChanged(int)")
+    setValue, setDecimals, setSpinBoxVisible = setter("value"), setter("decimals"), setter("spinBoxVisible")
+
+    def reset(self) -> None:
+        self.value = 0.0
+
+
+class ctkDoubleSpinBox(Number, listed_as="ctk.ctkDoubleSpinBox"):
+    """A number field."""
+
+    minimum, maximum, value = (number_property(name) for name in ("minimum", "maximum", "value"))
+    decimals = Property(2)
+    singleStep = Property(1.0)
+    prefix = Property("")
+    suffix = Property("")
+    valueChanged = Signal("valueChanged(double)")
+    editingFinished = Signal("editingFinished()")
+    setValue, setDecimals = setter("value"), setter("decimals")
+
+
+class ctkComboBox(Choice, listed_as="ctk.ctkComboBox"):
+    """A list to choose from, with a text for no choice."""
+
+    defaultText = Property("")
+
+
+class ctkPathLineEdit(QWidget, listed_as="ctk.ctkPathLineEdit"):
+    """A path with a browse button and a history."""
+
+    currentPath = Property("", notify="currentPathChanged")
+    currentPathChanged = Signal("currentPathChanged(QString)")
+    validInputChanged = Signal("validInputChanged(bool)")
+    filters = Property(None)
+    nameFilters = Property(None)
+    settingKey = Property("")
+    label = Property("")
+    showBrowseButton = Property(True)
+    showHistoryButton = Property(True)
+    setCurrentPath = setter("currentPath")
+
+    def addCurrentPathToHistory(self) -> None:
+        pass
+
+    def retrieveHistory(self) -> None:
+        pass
+
+
+class ctkMessageBox(QMessageBox, listed_as="ctk.ctkMessageBox"):
+    """A message box that may be silenced; `answers` of `qt_dialogs` answers it."""
+
+    dontShowAgainSettingsKey = Property("")
+    dontShowAgain = Property(False)

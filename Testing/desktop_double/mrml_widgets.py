@@ -1,0 +1,271 @@
+"""qMRML widgets on the real MRML scene."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import slicer
+from vtkmodules.vtkCommonCore import vtkObject
+
+from .qt_objects import QObject
+from .qt_widgets import QPushButton, QWidget
+from .signals import Signal
+from .strict import Property, setter
+
+
+class qMRMLWidget(QWidget, listed_as="slicer.qMRMLWidget"):
+    """A widget with a scene; a .ui file passes it on by its connections."""
+
+    mrmlSceneChanged = Signal("mrmlSceneChanged(vtkMRMLScene*)")
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._d.scene = None
+
+    def mrmlScene(self) -> Any:
+        return self._d.scene
+
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is not self._d.scene:
+            self._d.scene = scene
+            self.mrmlSceneChanged.emit(scene)
+
+
+class NodeChoice(QWidget):
+    """What qMRMLNodeComboBox and qMRMLColorTableComboBox share.
+
+    As in Slicer, a selector that may not be empty takes the first node that suits, at once and whenever it has none.
+    """
+
+    nodeTypes = Property(())
+    noneEnabled = Property(False)
+    noneDisplay = Property("None")
+    addEnabled = Property(True)
+    removeEnabled = Property(True)
+    renameEnabled = Property(False)
+    editEnabled = Property(False)
+    showHidden = Property(False)
+    showChildNodeTypes = Property(True)
+    selectNodeUponCreation = Property(True)
+    baseName = Property("")
+    currentNodeChanged = Signal("currentNodeChanged(vtkMRMLNode*)", "currentNodeChanged(bool)")
+    currentNodeIDChanged = Signal("currentNodeIDChanged(QString)")
+    currentNodeRenamed = Signal("currentNodeRenamed(QString)")
+    nodeActivated = Signal("nodeActivated(vtkMRMLNode*)")
+    nodeAddedByUser = Signal("nodeAddedByUser(vtkMRMLNode*)")
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._d.scene = None
+        self._d.node_id = ""
+        self._d.attributes = []
+        self._d.tags = []
+
+    def mrmlScene(self) -> Any:
+        return self._d.scene
+
+    def setMRMLScene(self, scene: Any) -> None:
+        self._stop_watching()
+        self._d.scene = scene
+        if scene is not None:
+            selector = weakref.ref(self)
+
+            def refresh(_scene: Any, _event: str) -> None:
+                if (alive := selector()) is not None and not alive._d.is_deleted:
+                    alive._refresh()
+
+            events = [scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent, scene.EndCloseEvent]
+            self._d.tags = [scene.AddObserver(event, refresh) for event in events]
+        self._refresh()
+
+    def addAttribute(self, node_type: str, name: str, value: str | None = None) -> None:
+        self._d.attributes.append((node_type, name, value))
+        self._refresh()
+
+    def removeAttribute(self, node_type: str, name: str) -> None:
+        self._d.attributes = [entry for entry in self._d.attributes if entry[:2] != (node_type, name)]
+        self._refresh()
+
+    def currentNode(self) -> Any:
+        return self._d.scene.GetNodeByID(self._d.node_id) if self._d.scene and self._d.node_id else None
+
+    @property
+    def currentNodeID(self) -> str:
+        return self._d.node_id
+
+    @currentNodeID.setter
+    def currentNodeID(self, node_id: str) -> None:
+        self.setCurrentNodeID(node_id)
+
+    def setCurrentNodeID(self, node_id: str) -> None:
+        self.setCurrentNode(self._d.scene.GetNodeByID(node_id) if node_id else None)
+
+    def setCurrentNode(self, node: Any) -> None:
+        if self._d.scene is None:
+            raise RuntimeError(f"{self.objectName}: set the scene before the node (setMRMLScene).")
+        if node is not None and not isinstance(node, vtkObject):
+            raise TypeError(f"{self.listed_as}.setCurrentNode takes a node, not {node!r}.")
+        suits = node is not None and any(node is other for other in self._nodes())
+        if suits:
+            self._put(node.GetID())
+        elif self.noneEnabled or not self._nodes():
+            self._put("")
+
+    def setCurrentNodeIndex(self, index: int) -> None:
+        nodes = self._nodes()
+        self.setCurrentNode(nodes[index] if 0 <= index < len(nodes) else None)
+
+    @property
+    def nodeCount(self) -> int:
+        return len(self._nodes())
+
+    def nodeFromIndex(self, index: int) -> Any:
+        nodes = self._nodes()
+        return nodes[index] if 0 <= index < len(nodes) else None
+
+    def addNode(self) -> Any:
+        node = self._d.scene.AddNewNodeByClass(self.nodeTypes[0], self.baseName)
+        self._put(node.GetID())
+        self.nodeAddedByUser.emit(node)
+        return node
+
+    def removeCurrentNode(self) -> None:
+        self._d.scene.RemoveNode(self.currentNode())
+
+    def _nodes(self) -> list[Any]:
+        if self._d.scene is None:
+            return []
+        collected = self._d.scene.GetNodes()
+        nodes = [collected.GetItemAsObject(i) for i in range(collected.GetNumberOfItems())]
+        return [node for node in nodes if self._suits(node)]
+
+    def _suits(self, node: Any) -> bool:
+        kinds = (
+            any(node.IsA(kind) for kind in self.nodeTypes)
+            if self.showChildNodeTypes
+            else node.GetClassName() in self.nodeTypes
+        )
+        if not kinds or (node.GetHideFromEditors() and not self.showHidden):
+            return False
+        return all(
+            node.GetAttribute(name) is not None and value in (None, node.GetAttribute(name))
+            for kind, name, value in self._d.attributes
+            if node.IsA(kind)
+        )
+
+    def _refresh(self) -> None:
+        scene = self._d.scene
+        if scene is not None and (scene.IsBatchProcessing() or scene.IsClosing()):
+            return
+        nodes = self._nodes()
+        if any(node.GetID() == self._d.node_id for node in nodes):
+            return
+        self._put(nodes[0].GetID() if nodes and not self.noneEnabled else "")
+
+    def _put(self, node_id: str) -> None:
+        if node_id == self._d.node_id:
+            return
+        self._d.node_id = node_id
+        node = self.currentNode()
+        self.currentNodeChanged.emit_overloads(
+            {"currentNodeChanged(vtkMRMLNode*)": (node,), "currentNodeChanged(bool)": (node is not None,)}
+        )
+        self.currentNodeIDChanged.emit(node_id)
+
+    def _stop_watching(self) -> None:
+        for tag in self._d.tags:
+            self._d.scene.RemoveObserver(tag)
+        self._d.tags = []
+
+
+class qMRMLNodeComboBox(NodeChoice, listed_as="slicer.qMRMLNodeComboBox"):
+    """A selector of nodes of some types."""
+
+
+class qMRMLColorTableComboBox(NodeChoice, listed_as="slicer.qMRMLColorTableComboBox"):
+    """A selector of colour tables; those are hidden nodes."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._d.values.update(nodeTypes=("vtkMRMLColorTableNode", "vtkMRMLProceduralColorNode"), showHidden=True)
+
+
+class qMRMLSegmentationShow3DButton(QPushButton, listed_as="slicer.qMRMLSegmentationShow3DButton"):
+    """The button that shows a segmentation in 3D."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._d.segmentation_id = ""
+        self._d.values["checkable"] = True
+
+    def segmentationNode(self) -> Any:
+        return slicer.mrmlScene.GetNodeByID(self._d.segmentation_id) if self._d.segmentation_id else None
+
+    def setSegmentationNode(self, node: Any) -> None:
+        self._d.segmentation_id = node.GetID() if node is not None else ""
+
+    def _tell_checked(self, value: bool) -> None:
+        node = self.segmentationNode()
+        if node is not None and value:
+            node.CreateClosedSurfaceRepresentation()
+        if node is not None and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetVisibility3D(value)
+        super()._tell_checked(value)
+
+
+class qSlicerMarkupsPlaceWidget(QWidget, listed_as="slicer.qSlicerMarkupsPlaceWidget"):
+    """The place button of a markups node."""
+
+    placeModeEnabled = Property(False, notify="activeMarkupsPlaceModeChanged")
+    placeModePersistency = Property(False)
+    buttonsVisible = Property(True)
+    activeMarkupsPlaceModeChanged = Signal("activeMarkupsPlaceModeChanged(bool)")
+    setPlaceModeEnabled, setPlaceModePersistency = setter("placeModeEnabled"), setter("placeModePersistency")
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._d.scene = None
+        self._d.node = None
+
+    def setMRMLScene(self, scene: Any) -> None:
+        self._d.scene = scene
+
+    def currentNode(self) -> Any:
+        return self._d.node
+
+    def setCurrentNode(self, node: Any) -> None:
+        self._d.node = node
+
+
+class qMRMLSegmentEditorWidget(QWidget, listed_as="slicer.qMRMLSegmentEditorWidget"):
+    """Segment Editor's own widget: which segment of which segmentation it edits, on which volume."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._d.nodes = {"segmentation": "", "volume": ""}
+        self._d.segment_id = ""
+
+    def segmentationNode(self) -> Any:
+        return slicer.mrmlScene.GetNodeByID(self._d.nodes["segmentation"]) if self._d.nodes["segmentation"] else None
+
+    def setSegmentationNode(self, node: Any) -> None:
+        self._d.nodes = {"segmentation": node.GetID() if node is not None else "", "volume": ""}
+
+    def sourceVolumeNode(self) -> Any:
+        return slicer.mrmlScene.GetNodeByID(self._d.nodes["volume"]) if self._d.nodes["volume"] else None
+
+    def setSourceVolumeNode(self, node: Any) -> None:
+        self._d.nodes["volume"] = node.GetID() if node is not None else ""
+
+    def currentSegmentID(self) -> str:
+        return self._d.segment_id
+
+    def setCurrentSegmentID(self, segment_id: str) -> None:
+        segmentation = self.segmentationNode()
+        if segmentation is None or segmentation.GetSegmentation().GetSegment(segment_id) is None:
+            raise ValueError(f"There is no segment {segment_id!r} to select.")
+        self._d.segment_id = segment_id
+
+    def saveStateForUndo(self) -> None:
+        pass

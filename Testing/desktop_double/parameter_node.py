@@ -1,0 +1,319 @@
+"""`slicer.parameterNodeWrapper` on a real vtkMRMLScriptedModuleNode: typed parameters, validated, bound to widgets.
+
+Slicer's own is Python on top of Qt and is not part of slicer-core. This one has what can be seen from outside: the
+same parameter names and texts in the node (so scenes load in Slicer), the same refusals of values out of range or of
+the wrong type, the same pairs of type and widget.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import typing
+import weakref
+from types import ModuleType
+from typing import Annotated, Any
+
+import slicer
+from vtkmodules.vtkCommonCore import vtkCommand
+
+from . import ctk_widgets, mrml_widgets, qt_inputs, qt_widgets
+from .strict import names_of
+
+SlicerParameterNamePropertyName = "SlicerParameterName"
+
+
+class Validator:
+    """Base of what `Annotated` may hold to limit a parameter."""
+
+    def validate(self, value: Any) -> None:
+        """Raise ValueError for a value that may not be."""
+
+
+class WithinRange(Validator):
+    """Between two bounds, both included."""
+
+    def __init__(self, minimum: float, maximum: float) -> None:
+        self.minimum, self.maximum = minimum, maximum
+
+    def validate(self, value: Any) -> None:
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"Value must be within range [{self.minimum}, {self.maximum}], is {value}")
+
+
+class Minimum(Validator):
+    """Not less than."""
+
+    def __init__(self, minimum: float) -> None:
+        self.minimum = minimum
+
+    def validate(self, value: Any) -> None:
+        if value < self.minimum:
+            raise ValueError(f"Value must not be less than {self.minimum}, is {value}")
+
+
+class Maximum(Validator):
+    """Not more than."""
+
+    def __init__(self, maximum: float) -> None:
+        self.maximum = maximum
+
+    def validate(self, value: Any) -> None:
+        if value > self.maximum:
+            raise ValueError(f"Value must not be more than {self.maximum}, is {value}")
+
+
+class Choice(Validator):
+    """One of some values."""
+
+    def __init__(self, choices: list[Any]) -> None:
+        self.choices = choices
+
+    def validate(self, value: Any) -> None:
+        if value not in self.choices:
+            raise ValueError(f"Value is {value}, but must be one of {self.choices}")
+
+
+class Default:
+    """The value of a new parameter, as an annotation."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Decimals(Default):
+    """Digits that a spin box or slider shows."""
+
+
+class SingleStep(Default):
+    """Step of a spin box or slider."""
+
+
+class _Parameter:
+    """One parameter: its type, limits and default, and how it is written into the node."""
+
+    def __init__(self, name: str, annotated: Any, assigned: Any) -> None:
+        self.name = name
+        self.kind, *self.annotations = (
+            typing.get_args(annotated) if typing.get_origin(annotated) is Annotated else (annotated,)
+        )
+        self.is_node = isinstance(self.kind, type) and issubclass(self.kind, slicer.vtkMRMLNode)
+        if not self.is_node and self.kind not in (bool, int, float, str, pathlib.Path):
+            raise NotImplementedError(f"The double knows no parameters of type {self.kind} ({name}).")
+        given = [annotation.value for annotation in self.annotations if type(annotation) is Default]
+        own_default = None if self.is_node else self.kind()
+        self.default = assigned if assigned is not ... else (given[0] if given else own_default)
+
+    def write(self, node: Any, value: Any) -> None:
+        accepted = {float: (int, float)}.get(self.kind, self.kind)
+        if value is None and not self.is_node:
+            raise ValueError(f"Value must not be None ({self.name})")
+        if value is not None and not isinstance(value, accepted):
+            raise TypeError(f"Value of {self.name} must be of type {self.kind}, is {value!r}")
+        for annotation in self.annotations:
+            if isinstance(annotation, Validator):
+                annotation.validate(value)
+        if self.is_node:
+            node.SetParameter(self.name, "")
+            node.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
+        else:
+            node.SetParameter(self.name, str(value))
+
+    def read(self, node: Any) -> Any:
+        if not node.HasParameter(self.name):
+            self.write(node, self.default)
+        if self.is_node:
+            return node.GetNodeReference(self.name)
+        text = node.GetParameter(self.name)
+        return text == "True" if self.kind is bool else self.kind(text)
+
+
+def parameterNodeWrapper(classtype: type | None = None) -> Any:
+    """Class decorator: make the annotated names properties of a parameter node."""
+    if classtype is None:
+        return parameterNodeWrapper
+    parameters = {
+        name: _Parameter(name, annotated, getattr(classtype, name, ...))
+        for name, annotated in typing.get_type_hints(classtype, include_extras=True).items()
+    }
+    for parameter in parameters.values():
+        setattr(classtype, parameter.name, _as_property(parameter))
+    for name, member in vars(_Wrapper).items():
+        if not name.startswith("__") or name == "__init__":
+            if name in parameters:
+                raise ValueError(f"Cannot use reserved name '{name}' in a parameterNodeWrapper")
+            setattr(classtype, name, member)
+    classtype.allParameters = parameters
+    return classtype
+
+
+def isParameterNodeWrapper(thing: Any) -> bool:
+    """Whether a class or an object was made by the decorator."""
+    return hasattr(thing, "allParameters")
+
+
+def _as_property(parameter: _Parameter) -> property:
+    return property(
+        lambda self: parameter.read(self.parameterNode),
+        lambda self, value: _write_together(self.parameterNode, parameter, value),
+    )
+
+
+def _write_together(node: Any, parameter: _Parameter, value: Any) -> None:
+    with slicer.util.NodeModify(node):
+        parameter.write(node, value)
+
+
+class _Wrapper:
+    """The methods that every wrapper gets."""
+
+    def __init__(self, parameterNode: Any) -> None:
+        self.parameterNode = parameterNode
+        self._guis: dict[int, tuple[int, list[tuple[str, _Binding]]]] = {}
+        self._is_updating = False
+        for parameter in self.allParameters.values():
+            if not parameterNode.HasParameter(parameter.name):
+                parameter.write(parameterNode, parameter.default)
+
+    def connectGui(self, gui: Any) -> int:
+        widgets = gui.findChildren(qt_widgets.QWidget) if hasattr(gui, "findChildren") else vars(gui).values()
+        named = ((widget.property(SlicerParameterNamePropertyName), widget) for widget in widgets)
+        return self.connectParametersToGui({name: widget for name, widget in named if name})
+
+    def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
+        for name in mapping:
+            if name not in self.allParameters:
+                raise ValueError(f"Cannot find a param with the given name: {name}")
+        bindings = [(name, _Binding(widget, self.allParameters[name])) for name, widget in mapping.items()]
+        tag = max(self._guis, default=-1) + 1
+        for name, binding in bindings:
+            binding.write(getattr(self, name))
+            binding.watch(lambda name=name, binding=binding: self._take(name, binding))
+        # Weak: a cycle through an observed VTK object is collected while the object still calls it, and crashes.
+        wrapper = weakref.ref(self)
+        observer = self.AddObserver(
+            vtkCommand.ModifiedEvent, lambda caller, event: (alive := wrapper()) and alive._show()
+        )
+        self._guis[tag] = (observer, bindings)
+        return tag
+
+    def disconnectGui(self, tag: int) -> None:
+        if tag in self._guis:
+            observer, bindings = self._guis.pop(tag)
+            self.RemoveObserver(observer)
+            for _, binding in bindings:
+                binding.watch(None)
+
+    def _take(self, name: str, binding: _Binding) -> None:
+        if not self._is_updating:
+            setattr(self, name, binding.read())
+
+    def _show(self) -> None:
+        if self._is_updating:
+            return
+        self._is_updating = True
+        try:
+            for _, bindings in list(self._guis.values()):
+                for name, binding in bindings:
+                    binding.write(getattr(self, name))
+        finally:
+            self._is_updating = False
+
+    def getValue(self, name: str) -> Any:
+        return getattr(self, name)
+
+    def setValue(self, name: str, value: Any) -> None:
+        setattr(self, name, value)
+
+    def default(self, name: str) -> Any:
+        return Default(self.allParameters[name].default)
+
+    def StartModify(self) -> int:
+        return self.parameterNode.StartModify()
+
+    def EndModify(self, was: int) -> int:
+        return self.parameterNode.EndModify(was)
+
+    def AddObserver(self, event: Any, callback: Any, priority: float = 0.0) -> int:
+        return self.parameterNode.AddObserver(event, callback, priority)
+
+    def RemoveObserver(self, tag: int) -> None:
+        self.parameterNode.RemoveObserver(tag)
+
+    def Modified(self) -> None:
+        self.parameterNode.Modified()
+
+
+class _Binding:
+    """A widget and a parameter that show the same; the pairs are those of Slicer's guiConnectors."""
+
+    PAIRS: typing.ClassVar = {
+        (bool, qt_widgets.QCheckBox): ("checked", "stateChanged"),
+        (bool, qt_widgets.QPushButton): ("checked", "toggled"),
+        (int, qt_inputs.QSlider): ("value", "valueChanged"),
+        (float, qt_inputs.QDoubleSpinBox): ("value", "valueChanged"),
+        (float, ctk_widgets.ctkSliderWidget): ("value", "valueChanged"),
+        (str, qt_inputs.QLineEdit): ("text", "textChanged"),
+        (pathlib.Path, ctk_widgets.ctkPathLineEdit): ("currentPath", "currentPathChanged"),
+    }
+
+    def __init__(self, widget: Any, parameter: _Parameter) -> None:
+        self._widget, self._parameter, self._callback = widget, parameter, None
+        if parameter.is_node and type(widget) is mrml_widgets.qMRMLNodeComboBox:
+            widget.nodeTypes = (parameter.kind.__name__,)
+            self._attribute, self._signal = "", widget.currentNodeChanged
+            return
+        try:
+            self._attribute, signal = self.PAIRS[parameter.kind, type(widget)]
+        except KeyError:
+            message = f"Unable to create GUI connector from datatype {parameter.kind} to widget {type(widget)}"
+            raise RuntimeError(message) from None
+        self._signal = getattr(widget, signal)
+        self._apply_limits()
+
+    def read(self) -> Any:
+        if not self._attribute:
+            return self._widget.currentNode()
+        return self._parameter.kind(getattr(self._widget, self._attribute))
+
+    def write(self, value: Any) -> None:
+        if not self._attribute:
+            self._widget.setCurrentNode(value)
+        else:
+            setattr(self._widget, self._attribute, str(value) if isinstance(value, pathlib.Path) else value)
+
+    def watch(self, callback: Any) -> None:
+        if callback is None:
+            self._signal.disconnect(self._changed)
+        self._callback = callback
+        if callback is not None:
+            self._signal.connect(self._changed)
+
+    def _changed(self) -> None:
+        if self._callback is not None:
+            self._callback()
+
+    def _apply_limits(self) -> None:
+        is_bounded = False
+        for annotation in self._parameter.annotations:
+            if isinstance(annotation, WithinRange):
+                self._widget.minimum, self._widget.maximum = annotation.minimum, annotation.maximum
+                is_bounded = True
+            elif isinstance(annotation, Decimals):
+                self._widget.decimals = annotation.value
+            elif isinstance(annotation, SingleStep):
+                self._widget.singleStep = annotation.value
+        if type(self._widget) is ctk_widgets.ctkSliderWidget and not is_bounded:
+            raise RuntimeError("Cannot have a connection to ctkSliderWidget where the float types is unbounded.")
+
+
+def as_module() -> ModuleType:
+    """Return `slicer.parameterNodeWrapper`: a package in Slicer, of which this has the listed names that it knows."""
+    module = ModuleType("slicer.parameterNodeWrapper")
+    for thing in (
+        parameterNodeWrapper, isParameterNodeWrapper, Validator, WithinRange, Minimum, Maximum, Choice, Default,
+        Decimals, SingleStep,
+    ):  # fmt: skip
+        assert thing.__name__ in names_of(module.__name__), thing.__name__
+        setattr(module, thing.__name__, thing)
+    module.SlicerParameterNamePropertyName = SlicerParameterNamePropertyName
+    return module

@@ -1,0 +1,110 @@
+"""Qt's actions, shortcuts and button groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .event_loop import loop
+from .qt_objects import QObject
+from .qt_values import QIcon, QKeySequence
+from .qt_widgets import Button
+from .signals import Signal
+from .strict import Property, setter
+
+override_cursors: list[Any] = []
+
+
+class QApplication(QObject, listed_as="qt.QApplication"):
+    """Qt's application: its static methods."""
+
+    @staticmethod
+    def setOverrideCursor(cursor: Any) -> None:
+        override_cursors.append(cursor)
+
+    @staticmethod
+    def restoreOverrideCursor() -> None:
+        override_cursors.pop()
+
+    @staticmethod
+    def processEvents() -> None:
+        loop.process()
+
+
+class QAction(QObject, listed_as="qt.QAction"):
+    """A menu entry."""
+
+    text = Property("")
+    toolTip = Property("")
+    icon = Property(None, QIcon)
+    enabled = Property(True)
+    visible = Property(True)
+    checkable = Property(False)
+    checked = Property(False, notify="toggled")
+    triggered = Signal("triggered(bool)", "triggered()")
+    toggled = Signal("toggled(bool)")
+    setText = setter("text")
+    setToolTip = setter("toolTip")
+    setEnabled = setter("enabled")
+    setCheckable = setter("checkable")
+    setChecked = setter("checked")
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
+        for argument in arguments:
+            if isinstance(argument, str):
+                self.text = argument
+
+    def trigger(self) -> None:
+        if not self.enabled:
+            return
+        if self.checkable:
+            self.checked = not self.checked
+        self.triggered.emit(self.checked)
+
+
+class QShortcut(QObject, listed_as="qt.QShortcut"):
+    """A key combination that does something."""
+
+    enabled = Property(True)
+    context = Property(None)
+    activated = Signal("activated()")
+    setEnabled = setter("enabled")
+    setContext = setter("context")
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
+        self._d.key = arguments[0] if arguments and isinstance(arguments[0], QKeySequence) else None
+
+    @property
+    def key(self) -> QKeySequence | None:
+        return self._d.key
+
+    def setKey(self, key: QKeySequence) -> None:
+        self._d.key = key
+
+
+class QButtonGroup(QObject, listed_as="qt.QButtonGroup"):
+    """Buttons of which one is checked at most."""
+
+    exclusive = Property(True)
+    setExclusive = setter("exclusive")
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._d.buttons = []
+
+    def addButton(self, button: Button, number: int = -1) -> None:
+        self._d.buttons.append(button)
+        button.toggled.connect(lambda checked: self._keep_one(button, checked))
+
+    def buttons(self) -> list[Button]:
+        return list(self._d.buttons)
+
+    def checkedButton(self) -> Button | None:
+        return next((button for button in self._d.buttons if button.checked), None)
+
+    def _keep_one(self, button: Button, checked: bool) -> None:
+        if checked and self.exclusive:
+            for other in self._d.buttons:
+                if other is not button:
+                    other.checked = False

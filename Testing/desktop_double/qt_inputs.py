@@ -1,0 +1,264 @@
+"""Qt's fields: text, numbers, choices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .qt_objects import QObject
+from .qt_values import QIcon
+from .qt_widgets import QWidget
+from .signals import Signal
+from .strict import Property, converted, setter
+
+
+class QLineEdit(QWidget, listed_as="qt.QLineEdit"):
+    """One line of text."""
+
+    text = Property("", notify="textChanged")
+    placeholderText = Property("")
+    readOnly = Property(False)
+    maxLength = Property(32767)
+    textChanged = Signal("textChanged(QString)")
+    textEdited = Signal("textEdited(QString)")
+    editingFinished = Signal("editingFinished()")
+    returnPressed = Signal("returnPressed()")
+    setText = setter("text")
+    setPlaceholderText = setter("placeholderText")
+
+    def clear(self) -> None:
+        self.text = ""
+
+
+class QPlainTextEdit(QWidget, listed_as="qt.QPlainTextEdit"):
+    """Lines of text; with a maximum the oldest go."""
+
+    placeholderText = Property("")
+    readOnly = Property(False)
+    tabChangesFocus = Property(False)
+    maximumBlockCount = Property(0)
+    lineWrapMode = Property(None)
+    textChanged = Signal("textChanged()")
+    setReadOnly = setter("readOnly")
+    setMaximumBlockCount = setter("maximumBlockCount")
+
+    @property
+    def plainText(self) -> str:
+        return "\n".join(self._d.values.get("lines", []))
+
+    @plainText.setter
+    def plainText(self, text: str) -> None:
+        self._put(converted(text, str, "qt.QPlainTextEdit.plainText").split("\n") if text else [])
+
+    setPlainText = setter("plainText")
+
+    def toPlainText(self) -> str:
+        return self.plainText
+
+    def appendPlainText(self, text: str) -> None:
+        text = converted(text, str, "qt.QPlainTextEdit.appendPlainText")
+        self._put(self._d.values.get("lines", []) + text.split("\n"))
+
+    @property
+    def blockCount(self) -> int:
+        return max(1, len(self._d.values.get("lines", [])))
+
+    def clear(self) -> None:
+        self._put([])
+
+    def ensureCursorVisible(self) -> None:
+        pass
+
+    centerCursor = selectAll = ensureCursorVisible
+
+    def _put(self, lines: list[str]) -> None:
+        self._d.values["lines"] = lines[-self.maximumBlockCount :] if self.maximumBlockCount else lines
+        self.textChanged.emit()
+
+
+class Choice(QWidget):
+    """What QComboBox and ctkComboBox share."""
+
+    editable = Property(False)
+    insertPolicy = Property(None)
+    maxVisibleItems = Property(10)
+    minimumContentsLength = Property(0)
+    placeholderText = Property("")
+    sizeAdjustPolicy = Property(None)
+    activated = Signal("activated(int)")
+    currentIndexChanged = Signal("currentIndexChanged(int)")
+    currentTextChanged = Signal("currentTextChanged(QString)")
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._d.items = []
+        self._d.index = -1
+
+    @property
+    def count(self) -> int:
+        return len(self._d.items)
+
+    @property
+    def currentIndex(self) -> int:
+        return self._d.index
+
+    @currentIndex.setter
+    def currentIndex(self, index: int) -> None:
+        index = converted(index, int, f"{self.listed_as}.currentIndex")
+        index = index if 0 <= index < len(self._d.items) else -1
+        if index != self._d.index:
+            self._d.index = index
+            self._tell()
+
+    setCurrentIndex = setter("currentIndex")
+
+    @property
+    def currentText(self) -> str:
+        return self._d.items[self._d.index]["text"] if self._d.index >= 0 else ""
+
+    @currentText.setter
+    def currentText(self, text: str) -> None:
+        index = self.findText(text)
+        if index >= 0:
+            self.currentIndex = index
+
+    setCurrentText = setter("currentText")
+
+    @property
+    def currentData(self) -> Any:
+        return self.itemData(self._d.index)
+
+    def addItem(self, *arguments: Any) -> None:
+        self.insertItem(len(self._d.items), *arguments)
+
+    def addItems(self, texts: list[str]) -> None:
+        for text in texts:
+            self.addItem(text)
+
+    def insertItem(self, index: int, *arguments: Any) -> None:
+        """Insert (text[, data]) or (icon, text[, data])."""
+        rest = list(arguments[1:] if isinstance(arguments[0], QIcon) else arguments)
+        text = converted(rest.pop(0), str, f"{self.listed_as}.insertItem")
+        self._d.items.insert(index, {"text": text, 0x100: rest[0] if rest else None})
+        if len(self._d.items) == 1:
+            self._d.index = 0
+            self._tell()
+        elif index <= self._d.index:
+            self._d.index += 1
+
+    def removeItem(self, index: int) -> None:
+        if not 0 <= index < len(self._d.items):
+            return
+        before = self._d.index
+        del self._d.items[index]
+        if index < before or before >= len(self._d.items):
+            self._d.index = before - 1
+        if index == before or self._d.index != before:
+            self._tell()
+
+    def clear(self) -> None:
+        had = self._d.index
+        self._d.items, self._d.index = [], -1
+        if had != -1:
+            self._tell()
+
+    def itemText(self, index: int) -> str:
+        return self._d.items[index]["text"] if 0 <= index < len(self._d.items) else ""
+
+    def itemData(self, index: int, role: int = 0x100) -> Any:
+        return self._d.items[index].get(role) if 0 <= index < len(self._d.items) else None
+
+    def setItemData(self, index: int, value: object, role: int = 0x100) -> None:
+        self._d.items[index][role] = value
+
+    def setItemText(self, index: int, text: str) -> None:
+        self._d.items[index]["text"] = converted(text, str, f"{self.listed_as}.setItemText")
+
+    def findText(self, text: str) -> int:
+        return next((i for i, item in enumerate(self._d.items) if item["text"] == text), -1)
+
+    def findData(self, data: object, role: int = 0x100) -> int:
+        return next((i for i, item in enumerate(self._d.items) if item.get(role) == data), -1)
+
+    def _tell(self) -> None:
+        self.currentIndexChanged.emit(self._d.index)
+        self.currentTextChanged.emit(self.currentText)
+
+
+class QComboBox(Choice, listed_as="qt.QComboBox"):
+    """A list to choose from. `currentIndexChanged(int)` only: the text overload is gone in Qt 6."""
+
+
+class Number(QWidget):
+    """What spin boxes and sliders share: a value between bounds. Setting it out of bounds takes the bound."""
+
+    _kind: type = float
+    _decimals = 2
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
+        self._d.bounds = [self._kind(0), self._kind(99)]
+        self._d.value = self._kind(0)
+
+    def _bound(self, index: int, value: Any, name: str) -> None:
+        value = converted(value, self._kind, f"{self.listed_as}.{name}")
+        self._d.bounds[index] = value
+        other = 1 - index
+        if (value > self._d.bounds[1]) if index == 0 else (value < self._d.bounds[0]):
+            self._d.bounds[other] = value
+        self._put(self._d.value)
+
+    def _put(self, value: Any) -> None:
+        value = converted(value, self._kind, f"{self.listed_as}.value")
+        if value != value:
+            raise ValueError(f"{self.listed_as}.value was set to NaN.")
+        low, high = self._d.bounds
+        value = min(max(value, low), high)
+        decimals = self._d.values.get("decimals", self._decimals)
+        value = round(value, decimals) if self._kind is float else value
+        if value != self._d.value:
+            self._d.value = value
+            self._tell(value)
+
+    def _tell(self, value: Any) -> None:
+        self.valueChanged.emit(value)
+
+
+def number_property(name: str) -> property:
+    """Return the property "minimum", "maximum" or "value" of a `Number`; only listed classes may offer one."""
+    index = {"minimum": 0, "maximum": 1}.get(name)
+
+    def get(self: Number) -> Any:
+        return self._d.value if index is None else self._d.bounds[index]
+
+    def put(self: Number, value: Any) -> None:
+        self._put(value) if index is None else self._bound(index, value, name)
+
+    return property(get, put)
+
+
+class QDoubleSpinBox(Number, listed_as="qt.QDoubleSpinBox"):
+    """A number field."""
+
+    minimum, maximum, value = (number_property(name) for name in ("minimum", "maximum", "value"))
+    decimals = Property(2)
+    singleStep = Property(1.0)
+    suffix = Property("")
+    prefix = Property("")
+    valueChanged = Signal("valueChanged(double)")
+    editingFinished = Signal("editingFinished()")
+    setMinimum, setMaximum, setValue = setter("minimum"), setter("maximum"), setter("value")
+    setDecimals, setSingleStep, setSuffix = setter("decimals"), setter("singleStep"), setter("suffix")
+
+
+class QSlider(Number, listed_as="qt.QSlider"):
+    """A slider of integers."""
+
+    _kind = int
+    minimum, maximum, value = (number_property(name) for name in ("minimum", "maximum", "value"))
+    singleStep = Property(1)
+    pageStep = Property(10)
+    tracking = Property(True)
+    orientation = Property(None)
+    valueChanged = Signal("valueChanged(int)")
+    sliderReleased = Signal("sliderReleased()")
+    setMinimum, setMaximum, setValue = setter("minimum"), setter("maximum"), setter("value")

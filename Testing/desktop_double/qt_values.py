@@ -1,0 +1,167 @@
+"""Qt's small values (colours, icons, sizes, addresses, key sequences) and its namespaces of constants."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum, IntFlag
+from pathlib import Path
+from typing import Any
+
+from .strict import Strict
+
+
+class QColor(Strict, listed_as="qt.QColor"):
+    """A colour: from components in 0..255, a name or a #rrggbb."""
+
+    def __init__(self, *value: Any) -> None:
+        super().__init__()
+        if len(value) == 1 and isinstance(value[0], QColor):
+            value = value[0]._d.rgb
+        elif len(value) == 1 and isinstance(value[0], str):
+            if not re.fullmatch(r"#[0-9a-fA-F]{6}", value[0]):
+                raise NotImplementedError(f"The double knows #rrggbb only, not {value[0]!r}.")
+            value = tuple(int(value[0][i : i + 2], 16) for i in (1, 3, 5))
+        if not all(isinstance(part, int) for part in value):
+            raise TypeError(f"qt.QColor takes integers in 0..255, not {value!r}.")
+        self._d.rgb = tuple(value[:3]) or (0, 0, 0)
+
+    @classmethod
+    def fromRgbF(cls, red: float, green: float, blue: float, alpha: float = 1.0) -> QColor:
+        return cls(*(round(255 * part) for part in (red, green, blue)))
+
+    def setRgbF(self, red: float, green: float, blue: float, alpha: float = 1.0) -> None:
+        self._d.rgb = tuple(round(255 * part) for part in (red, green, blue))
+
+    def red(self) -> int:
+        return self._d.rgb[0]
+
+    def green(self) -> int:
+        return self._d.rgb[1]
+
+    def blue(self) -> int:
+        return self._d.rgb[2]
+
+    def redF(self) -> float:
+        return self._d.rgb[0] / 255
+
+    def greenF(self) -> float:
+        return self._d.rgb[1] / 255
+
+    def blueF(self) -> float:
+        return self._d.rgb[2] / 255
+
+    def name(self) -> str:
+        return "#{:02x}{:02x}{:02x}".format(*self._d.rgb)
+
+
+class QIcon(Strict, listed_as="qt.QIcon"):
+    """An icon of a file. Qt shows nothing for a missing file and says nothing; the double says so."""
+
+    def __init__(self, path: str | None = None) -> None:
+        super().__init__()
+        if isinstance(path, QIcon):
+            path = path._d.path
+        if path is not None and not path.startswith(":") and not Path(path).is_file():
+            raise FileNotFoundError(f"qt.QIcon: there is no file {path}.")
+        self._d.path = path
+
+    def isNull(self) -> bool:
+        return self._d.path is None
+
+
+class QSize(Strict, listed_as="qt.QSize"):
+    """Width and height in pixels."""
+
+    def __init__(self, width: int = -1, height: int = -1) -> None:
+        super().__init__()
+        self._d.size = (width, height)
+
+    def width(self) -> int:
+        return self._d.size[0]
+
+    def height(self) -> int:
+        return self._d.size[1]
+
+
+class QKeySequence(Strict, listed_as="qt.QKeySequence"):
+    """A key combination by its text."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self._d.text = str(text)
+
+    def toString(self) -> str:
+        return self._d.text
+
+
+class QUrl(Strict, listed_as="qt.QUrl"):
+    """An address."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        if not isinstance(text, str):
+            raise TypeError(f"qt.QUrl takes str, not {text!r}.")
+        self._d.text = text
+
+    @classmethod
+    def fromLocalFile(cls, path: str) -> QUrl:
+        if not isinstance(path, str):
+            raise TypeError(f"qt.QUrl.fromLocalFile takes str, not {path!r}.")
+        return cls(Path(path).absolute().as_uri())
+
+    def toString(self) -> str:
+        return self._d.text
+
+    def isLocalFile(self) -> bool:
+        return self._d.text.startswith("file:")
+
+    def toLocalFile(self) -> str:
+        return self._d.text.removeprefix("file://")
+
+
+opened_addresses: list[str] = []
+
+
+class QDesktopServices(Strict, listed_as="qt.QDesktopServices"):
+    """Notes what would have been opened in a browser or a file manager."""
+
+    @staticmethod
+    def openUrl(url: QUrl) -> bool:
+        if not isinstance(url, QUrl):
+            raise TypeError(f"qt.QDesktopServices.openUrl takes qt.QUrl, not {url!r}.")
+        opened_addresses.append(url.toString())
+        return True
+
+
+class Qt:
+    """The namespace `qt.Qt`. It is not in the list: only what Slicer's own Python uses or Qt documents."""
+
+    # Documented in https://doc.qt.io/qt-6/qt.html; values as there.
+    class CheckState(IntEnum):
+        """States of a check box."""
+
+        Unchecked, PartiallyChecked, Checked = 0, 1, 2
+
+    class TextFormat(IntEnum):
+        """How a label reads its text."""
+
+        PlainText, RichText, AutoText = 0, 1, 2
+
+    class AlignmentFlag(IntFlag):
+        """Alignments."""
+
+        AlignLeft, AlignRight, AlignHCenter, AlignTop, AlignBottom, AlignVCenter = 1, 2, 4, 0x20, 0x40, 0x80
+        AlignCenter = 0x84
+
+    Unchecked, PartiallyChecked, Checked = CheckState
+    PlainText, RichText, AutoText = TextFormat
+    AlignLeft, AlignRight, AlignCenter = AlignmentFlag.AlignLeft, AlignmentFlag.AlignRight, AlignmentFlag.AlignCenter
+    AlignTop, AlignVCenter = AlignmentFlag.AlignTop, AlignmentFlag.AlignVCenter
+    ArrowCursor, WaitCursor, BusyCursor = 0, 3, 16
+    UserRole, ToolTipRole = 0x100, 3
+    Horizontal, Vertical = 1, 2
+    StrongFocus, NoFocus = 11, 0
+    TextSelectableByMouse, TextBrowserInteraction = 1, 13
+    WidgetShortcut, WindowShortcut, WidgetWithChildrenShortcut = 0, 1, 3
+    ShiftModifier, ControlModifier = 0x02000000, 0x04000000
+    ToolButtonTextBesideIcon, ToolButtonTextUnderIcon = 2, 3

@@ -1,0 +1,33 @@
+"""What a person finds who opens the extension's page or its panel; packaging proper is in Testing/desktop."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+UI = ElementTree.parse(ROOT / "AttentionUNetSeg" / "Resources" / "UI" / "AttentionUNetSeg.ui")
+
+
+def test_readme_has_what_reviewers_of_the_index_look_for():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    headings = [heading.lower() for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
+    for wanted in ("modules", "tutorial", "troubleshooting", "privacy", "remove", "citation", "licence"):
+        assert any(wanted in heading for heading in headings), f"no section on {wanted}"
+    pictures = re.findall(r"!\[[^]]+\]\((Resources/[^)]+)\)", text)
+    assert pictures and all((ROOT / picture).is_file() for picture in pictures)
+
+
+def test_sections_of_the_panel_are_in_the_order_of_work():
+    sections = [each.get("name") for each in UI.iter("widget") if each.get("class") == "ctkCollapsibleButton"]
+    assert sections == [
+        f"{name}CollapsibleButton" for name in ("input", "result", "attention", "correction", "advanced")
+    ]
+
+
+def test_every_selector_of_the_panel_gets_the_scene():
+    selectors = {
+        each.get("name") for each in UI.iter("widget") if each.get("class").endswith(("NodeComboBox", "TableComboBox"))
+    }
+    assert {each.findtext("receiver") for each in UI.iter("connection")} == selectors

@@ -1,0 +1,118 @@
+"""The house rules that a machine can check: what lies where, how long, how named, and what is declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE_FOLDER = ROOT / "AttentionUNetSeg"
+LIBRARY = MODULE_FOLDER / "AttentionUNetSegLib"
+BUNDLED_MODELS = MODULE_FOLDER / "Resources" / "Models"
+
+TOP_LEVEL = {
+    "AttentionUNetSeg", "Resources", "Testing", "CMakeLists.txt", "README.md", "LICENSE.txt", "pyproject.toml",
+    "Makefile", "AttentionUNetSeg.json", ".ci", ".gitignore",
+}  # fmt: skip
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
+LONGEST_FILE = 400
+
+LIBRARY_FILES = sorted(LIBRARY.rglob("*.py"))
+ALL_PYTHON_FILES = sorted([*MODULE_FOLDER.rglob("*.py"), *(ROOT / "Testing").rglob("*.py")])
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tracked_files() -> list[str]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode != 0:
+        pytest.skip("this copy of the project is not a git checkout, so its tracked files are unknown")
+    return [name for name in listing.stdout.split("\0") if name]
+
+
+def test_the_top_level_holds_only_what_belongs_there():
+    assert {name.split("/")[0] for name in tracked_files()} <= TOP_LEVEL
+
+
+def test_nothing_large_is_committed_but_released_weights():
+    large = [name for name in tracked_files() if (ROOT / name).is_file() and (ROOT / name).stat().st_size > 2**20]
+    weights = [name for name in large if re.fullmatch(r"AttentionUNetSeg/Resources/Models/[^/]+/weights\.pt", name)]
+    assert large == weights
+    assert all((ROOT / name).stat().st_size <= 13 * 2**20 for name in weights)
+
+
+def test_every_target_the_readme_names_is_in_the_makefile():
+    named = set(re.findall(r"\bmake (\w+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"demo", "test"} <= named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("path", LIBRARY_FILES, ids=relative)
+def test_library_file_is_short_and_well_named(path: Path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+    words = {word for part in path.relative_to(LIBRARY).with_suffix("").parts for word in part.lower().split("_")}
+    assert not words & FORBIDDEN_NAMES
+
+
+@pytest.mark.parametrize("path", ALL_PYTHON_FILES, ids=relative)
+def test_file_is_written_for_python_3_10(path: Path):
+    ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 10))
+
+
+@pytest.mark.parametrize("path", LIBRARY_FILES, ids=relative)
+def test_library_does_not_know_the_development_data(path: Path):
+    if path.is_relative_to(LIBRARY / "training"):
+        return
+    text = path.read_text(encoding="utf-8")
+    assert "../shared" not in text
+    assert "ATTENTIONUNETSEG_DATA" not in text
+
+
+def test_cmake_lists_every_python_file_and_resource():
+    text = (MODULE_FOLDER / "CMakeLists.txt").read_text(encoding="utf-8").replace("${MODULE_NAME}", "AttentionUNetSeg")
+    listed = {
+        name: set(re.search(rf"set\({name}\n(.*?)\)", text, re.DOTALL).group(1).split())
+        for name in ("MODULE_PYTHON_SCRIPTS", "MODULE_PYTHON_RESOURCES")
+    }
+    scripts = {path.relative_to(MODULE_FOLDER).as_posix() for path in MODULE_FOLDER.rglob("*.py")}
+    resources = {
+        path.relative_to(MODULE_FOLDER).as_posix()
+        for path in [*(MODULE_FOLDER / "Resources").rglob("*"), *LIBRARY.rglob("*.json")]
+        if path.is_file() and not path.name.startswith(".")
+    }
+    assert listed["MODULE_PYTHON_SCRIPTS"] == scripts
+    assert listed["MODULE_PYTHON_RESOURCES"] == resources
+
+
+def test_packaging_lists_every_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {
+        ".".join(path.parent.relative_to(MODULE_FOLDER).parts) for path in LIBRARY.rglob("__init__.py")
+    } | {"AttentionUNetSegLib.bundled_models"}
+    assert set(project["tool"]["setuptools"]["packages"]) == packages
+
+
+def test_slicers_process_never_loads_torch():
+    """Import rules are checked statically elsewhere; this is what the interpreter really does."""
+    program = (
+        "import sys\n"
+        "import AttentionUNetSegLib.imaging, AttentionUNetSegLib.models, AttentionUNetSegLib.scene\n"
+        "import AttentionUNetSegLib.session, AttentionUNetSegLib.worker.client\n"
+        "print(sorted({'torch', 'monai', 'qt', 'typer'} & set(sys.modules)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip().splitlines()[-1] == "[]"

@@ -1,0 +1,182 @@
+"""Saved files carry everything, and a reopened scene works without running the network again."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicer
+from AttentionUNetSegLib.errors import BadInput, InternalError
+from AttentionUNetSegLib.scene import (
+    arrange_slice_views,
+    find_results,
+    import_result,
+    load_scene,
+    open_standalone_scene,
+    save_scene,
+    save_segmentation,
+    set_threshold,
+    show_attention,
+)
+
+
+def nrrd_header(content: bytes) -> dict[str, str]:
+    """Fields and keys of a NRRD header as text."""
+    header = content[: content.index(b"\n\n")].decode()
+    lines = [line for line in header.splitlines()[1:] if not line.startswith("#")]
+    return dict(line.replace(":=", ": ", 1).split(": ", 1) for line in lines)
+
+
+def test_the_segmentation_file_says_what_the_segment_is_and_who_made_it(nodes, tmp_path):
+    save_segmentation(nodes, tmp_path / "ct_pancreas.seg.nrrd")
+    header = nrrd_header((tmp_path / "ct_pancreas.seg.nrrd").read_bytes())
+    assert header["Segment0_Name"] == "Pancreas"
+    assert [float(value) for value in header["Segment0_Color"].split()] == pytest.approx(
+        [249 / 255, 180 / 255, 111 / 255], abs=1e-4
+    )
+    assert "~SCT^15776009^Pancreas~" in header["Segment0_Tags"]
+    assert "DICOM.SegmentAlgorithmType:AUTOMATIC" in header["Segment0_Tags"]
+    assert "DICOM.SegmentAlgorithmName:Pancreas: test & trial 0.3.1" in header["Segment0_Tags"]
+    assert header["encoding"] == "gzip"
+
+
+def test_the_segmentation_file_has_the_grid_of_the_ct(nodes, job, tmp_path):
+    save_segmentation(nodes, tmp_path / "ct_pancreas.seg.nrrd")
+    image = sitk.ReadImage(str(tmp_path / "ct_pancreas.seg.nrrd"))
+    assert image.GetSize() == job.ct.GetSize()
+    np.testing.assert_allclose(image.GetOrigin(), job.ct.GetOrigin(), atol=1e-4)
+    np.testing.assert_allclose(image.GetSpacing(), job.ct.GetSpacing(), atol=1e-4)
+    np.testing.assert_allclose(image.GetDirection(), job.ct.GetDirection(), atol=1e-5)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image) > 0, job.expected_mask(0.5))
+
+
+@pytest.fixture
+def reopened(scene, ct_node, job, move, tmp_path):
+    """The result of a CT under a transform, saved and loaded into a second scene."""
+    move(ct_node)
+    nodes = import_result(scene, ct_node, job.result, job.folder)
+    arrange_slice_views(nodes)
+    save_scene(scene, tmp_path / "ct_scene.mrb")
+    app, second = open_standalone_scene()
+    assert second.ReadFromMRB(str(tmp_path / "ct_scene.mrb"), True)
+    yield nodes, second
+    second.Clear(True)
+    del app
+
+
+def test_a_reopened_scene_finds_its_result_with_everything_in_place(reopened, job):
+    nodes, second = reopened
+    (found,) = find_results(second)
+    assert found.result_id == nodes.result_id
+    assert found.volume.GetName() == "liver phase"
+    assert [node.GetName() for node in found.attention] == [
+        "liver phase attention 1",
+        "liver phase attention 2",
+    ]
+    for before, after in zip(
+        [nodes.volume, nodes.probability, *nodes.attention],
+        [found.volume, found.probability, *found.attention],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(slicer.util.arrayFromVolume(after), slicer.util.arrayFromVolume(before))
+        assert after.GetParentTransformNode().GetName() == "acquisition"
+    assert found.segmentation.GetParentTransformNode().GetName() == "acquisition"
+    for key in ("model.name", "timings", "warnings", "device_name"):
+        name = f"AttentionUNetSeg.{key}"
+        assert found.probability.GetAttribute(name) == nodes.probability.GetAttribute(name)
+    assert json.loads(found.segmentation.GetAttribute("AttentionUNetSeg.warnings")) == job.result["warnings"]
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(second)
+    assert hierarchy.GetItemName(found.folder_item) == "liver phase pancreas"
+    display = found.attention[0].GetDisplayNode()
+    assert display.GetColorNode().GetName() == "Inferno"
+    assert display.GetApplyThreshold()
+    assert display.GetWindowLevelMax() == 255
+
+
+def test_threshold_and_attention_work_in_a_reopened_scene(reopened, job, segment_mask):
+    _, second = reopened
+    (found,) = find_results(second)
+    np.testing.assert_array_equal(segment_mask(found, job.ct), job.expected_mask(0.5))
+    set_threshold(found, 0.8)
+    np.testing.assert_array_equal(segment_mask(found, job.ct), job.expected_mask(0.8))
+    show_attention(found, 2)
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", second)
+    assert {node.GetForegroundVolumeID() for node in composites} == {found.attention[1].GetID()}
+
+
+def test_a_reopened_scene_shows_the_ct_at_the_pancreas(reopened):
+    nodes, second = reopened
+    (found,) = find_results(second)
+    bounds = [0.0] * 6
+    nodes.segmentation.GetRASBounds(bounds)
+    for view, axis in (("Red", 2), ("Yellow", 0), ("Green", 1)):
+        composite = second.GetNodeByID(f"vtkMRMLSliceCompositeNode{view}")
+        assert composite.GetBackgroundVolumeID() == found.volume.GetID()
+        assert composite.GetForegroundVolumeID() == found.attention[0].GetID()
+        assert composite.GetForegroundOpacity() == 0
+        slice_node = second.GetNodeByID(f"vtkMRMLSliceNode{view}")
+        assert slice_node.GetOrientation() == {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}[view]
+        position = slice_node.GetSliceToRAS().GetElement(axis, 3)
+        assert bounds[2 * axis] < position < bounds[2 * axis + 1]
+
+
+def test_volumes_in_the_bundle_are_compressed(scene, nodes, tmp_path):
+    save_scene(scene, tmp_path / "ct_scene.mrb")
+    with zipfile.ZipFile(tmp_path / "ct_scene.mrb") as bundle:
+        volumes = [name for name in bundle.namelist() if name.endswith(".nrrd")]
+        headers = [nrrd_header(bundle.read(name)) for name in volumes]
+        assert any(name.endswith("/ct_scene.mrml") for name in bundle.namelist())
+    assert len(volumes) == 5
+    assert {header["encoding"] for header in headers} == {"gzip"}
+
+
+def test_two_results_are_told_apart_after_reopening(scene, ct_node, job, tmp_path):
+    ids = [import_result(scene, ct_node, job.result, job.folder).result_id for _ in range(2)]
+    save_scene(scene, tmp_path / "two.mrb")
+    app, second = open_standalone_scene()
+    assert second.ReadFromMRB(str(tmp_path / "two.mrb"), True)
+    found = find_results(second)
+    assert sorted(nodes.result_id for nodes in found) == sorted(ids)
+    assert len({nodes.probability.GetID() for nodes in found}) == 2
+    assert app.scene is second
+
+
+def test_saving_leaves_the_scene_and_the_folder_as_they_were(scene, nodes, tmp_path):
+    scene.SetURL("/somewhere/own.mrml")
+    save_scene(scene, tmp_path / "ct_scene.mrb")
+    save_segmentation(nodes, tmp_path / "ct.seg.nrrd")
+    assert scene.GetURL() == "/somewhere/own.mrml"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ct.seg.nrrd", "ct_scene.mrb", "job"]
+
+
+def test_a_file_that_was_there_is_replaced_only_by_a_whole_one(scene, nodes, tmp_path):
+    target = tmp_path / "ct_scene.mrb"
+    target.mkdir()  # cannot be replaced by a file
+    with pytest.raises((InternalError, OSError)):
+        save_scene(scene, target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ct_scene.mrb", "job"]
+
+
+@pytest.mark.parametrize("name", ["scene.zip", "missing/scene.mrb"])
+def test_names_and_folders_that_cannot_be_are_refused(scene, tmp_path, name):
+    with pytest.raises(BadInput, match="cannot be written"):
+        save_scene(scene, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["pancreas.nrrd", "missing/pancreas.seg.nrrd"])
+def test_a_segmentation_wants_its_own_ending(nodes, tmp_path, name):
+    with pytest.raises(BadInput, match="cannot be written"):
+        save_segmentation(nodes, tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [b"", b"no bundle", b"PK\x05\x06" + bytes(18)])
+def test_a_damaged_bundle_is_refused_and_the_current_folder_stays(scene, tmp_path, content):
+    (tmp_path / "damaged.mrb").write_bytes(content)
+    before = os.getcwd()
+    with pytest.raises(BadInput, match=r"damaged\.mrb cannot be read"):
+        load_scene(scene, tmp_path / "damaged.mrb")
+    assert os.getcwd() == before

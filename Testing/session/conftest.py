@@ -1,0 +1,73 @@
+"""A standalone scene with a phantom in it, a model that takes long, and a listener that keeps what it was told."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+from AttentionUNetSegLib.imaging import Volume
+from AttentionUNetSegLib.models import write_package
+from AttentionUNetSegLib.scene import add_volume, open_standalone_scene
+from AttentionUNetSegLib.training.phantom import make_phantom
+
+
+@pytest.fixture(scope="session")
+def phantom_volume() -> Volume:
+    return Volume(make_phantom(3, spacing_mm=(4, 4, 5)).ct, "phantom", is_phantom=True)
+
+
+@pytest.fixture
+def scene():
+    app, scene = open_standalone_scene()
+    yield scene
+    scene.Clear(False)
+    del app
+
+
+@pytest.fixture
+def volume_node(scene, phantom_volume):
+    return add_volume(scene, phantom_volume)
+
+
+@pytest.fixture(scope="session")
+def slow_model_package(tiny_model_package, tmp_path_factory):
+    """The tiny model at a fine spacing: one run takes many seconds, long enough to disturb it."""
+    manifest = copy.deepcopy(tiny_model_package.manifest)
+    manifest["id"] = "tiny-slow"
+    manifest["input"]["spacing_mm"] = [1.2, 1.2, 1.2]
+    del manifest["weights"]["sha256"]
+    return write_package(tmp_path_factory.mktemp("slow") / "package", manifest, tiny_model_package.weights_path)
+
+
+class Listener:
+    """Keeps every event; `reactions` are called with each of them first."""
+
+    def __init__(self) -> None:
+        self.events = []
+        self.reactions = []
+
+    def __call__(self, event) -> None:
+        self.events.append(event)
+        for reaction in list(self.reactions):
+            reaction(event)
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def states(self, job: str) -> list[str]:
+        return [event.state.value for event in self.events if hasattr(event, "state") and event.job == job]
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def job_folders(tmp_path, monkeypatch):
+    """Sends the job folders to a place of the test's own; calling it lists those that are left."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return lambda: sorted(Path(folder).iterdir())

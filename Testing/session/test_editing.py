@@ -1,0 +1,385 @@
+"""Clicks, strokes, undo and redo on real MRML scenes, moved, saved and loaded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicer
+from AttentionUNetSegLib.errors import BadInput
+from AttentionUNetSegLib.imaging import Volume
+from AttentionUNetSegLib.scene import add_volume, find_results, import_result, save_scene, show_attention
+from AttentionUNetSegLib.scene.strokes import segment_on_ct
+from AttentionUNetSegLib.session import ResultEditor
+from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+from vtkmodules.vtkCommonTransforms import vtkThinPlateSplineTransform
+
+SIZE_KJI = (30, 60, 70)
+SPACING = (1.5, 1.4, 2.0)
+ORGAN = (slice(8, 24), slice(20, 44), slice(10, 60))
+KNOWN = (slice(8, 24), slice(20, 44), slice(10, 30))  # the part that the network found
+IN_TAIL = (16, 32, 46)
+IN_KNOWN = (16, 32, 18)
+
+
+@pytest.fixture
+def ct() -> sitk.Image:
+    """An oblique CT of one organ of 100 HU in fat."""
+    voxels = np.full(SIZE_KJI, -90, np.int16)
+    voxels[ORGAN] = 100
+    voxels += np.random.default_rng(0).integers(-8, 9, SIZE_KJI).astype(np.int16)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(SPACING)
+    c, s = np.cos(0.2), np.sin(0.2)
+    image.SetDirection((c, -s, 0, s, c, 0, 0, 0, 1))
+    image.SetOrigin((-40.0, 30.5, 200.0))
+    return image
+
+
+@pytest.fixture
+def nodes(scene, ct, tmp_path):
+    volume_node = add_volume(scene, Volume(ct, "liver"))
+    return new_result(scene, volume_node, ct, tmp_path)
+
+
+def new_result(scene, volume_node, ct, folder):
+    field = np.zeros(SIZE_KJI, np.uint8)
+    field[KNOWN] = 240
+    image = sitk.GetImageFromArray(field[KNOWN])
+    image.SetSpacing(ct.GetSpacing())
+    image.SetDirection(ct.GetDirection())
+    image.SetOrigin(ct.TransformIndexToPhysicalPoint([part.start for part in KNOWN[::-1]]))
+    sitk.WriteImage(image, str(folder / "probability.nrrd"))
+    return import_result(scene, volume_node, {"threshold": 0.5}, folder)
+
+
+@pytest.fixture
+def editor(nodes) -> ResultEditor:
+    return ResultEditor(nodes)
+
+
+def ras_of(ct: sitk.Image, voxel_kji) -> tuple[float, float, float]:
+    x, y, z = ct.TransformContinuousIndexToPhysicalPoint([float(n) for n in voxel_kji[::-1]])
+    return -x, -y, z
+
+
+def mask(nodes) -> np.ndarray:
+    return segment_on_ct(nodes).on(tuple(slice(0, n) for n in SIZE_KJI)) != 0
+
+
+def paint(nodes, box, value: int) -> None:
+    """Paint (1) or erase (0) as the Segment Editor does: into the segment's own labelmap."""
+    painted = mask(nodes)
+    painted[box] = value
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.SetExtent(*[bound for n in SIZE_KJI[::-1] for bound in (0, n - 1)])
+    to_ras = vtkMatrix4x4()
+    nodes.volume.GetIJKToRASMatrix(to_ras)
+    labelmap.SetImageToWorldMatrix(to_ras)
+    labelmap.GetPointData().SetScalars(numpy_to_vtk(painted.astype(np.uint8).ravel(), deep=True))
+    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+        labelmap,
+        nodes.segmentation,
+        nodes.segmentation.GetSegmentation().GetNthSegmentID(0),
+        slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE,
+    )
+
+
+def test_a_click_corrects_the_segment_and_leaves_the_networks_own_field(editor, nodes, ct):
+    network = slicer.util.arrayFromVolume(nodes.probability).copy()
+    before = editor.volume_ml
+    click = editor.add_click(ras_of(ct, IN_TAIL), positive=True)
+    assert mask(nodes)[IN_TAIL]
+    assert editor.volume_ml > 1.3 * before
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(nodes.probability), network)
+    assert nodes.field is nodes.corrected is not None
+    assert [(c.id, c.positive) for c in editor.clicks] == [(click, True)]
+    np.testing.assert_allclose(editor.clicks[0].position_ras_world, ras_of(ct, IN_TAIL), atol=1e-6)
+    inside = mask(nodes)
+    organ = np.zeros(SIZE_KJI, bool)
+    organ[ORGAN] = True
+    assert inside[~organ].sum() < 0.02 * inside.sum()
+
+
+def test_undo_and_redo_go_through_every_state_exactly(editor, nodes, ct):
+    states = [mask(nodes)]
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    states.append(mask(nodes))
+    second = editor.add_click(ras_of(ct, IN_KNOWN), False)
+    states.append(mask(nodes))
+    editor.move_click(second, ras_of(ct, (10, 22, 12)))
+    states.append(mask(nodes))
+    editor.remove_click(second)
+    np.testing.assert_array_equal(mask(nodes), states[1])
+    editor.clear()
+    np.testing.assert_array_equal(mask(nodes), states[0])
+    assert editor.clicks == ()
+    for state in (states[1], states[3], states[2], states[1], states[0]):
+        assert editor.undo()
+        np.testing.assert_array_equal(mask(nodes), state)
+    assert not editor.can_undo
+    assert not editor.undo()
+    for state in (states[1], states[2], states[3], states[1], states[0]):
+        assert editor.redo()
+        np.testing.assert_array_equal(mask(nodes), state)
+    assert not editor.can_redo
+    editor.undo()
+    editor.add_click(ras_of(ct, IN_KNOWN), True)
+    assert not editor.can_redo
+
+
+def test_the_sequence_of_clicks_does_not_matter(scene, editor, nodes, ct, tmp_path):
+    places = [(IN_TAIL, True), (IN_KNOWN, False), ((10, 24, 38), True)]
+    for place, positive in places:
+        editor.add_click(ras_of(ct, place), positive)
+    other = ResultEditor(new_result(scene, nodes.volume, ct, tmp_path))
+    for place, positive in reversed(places):
+        other.add_click(ras_of(ct, place), positive)
+    np.testing.assert_array_equal(mask(nodes), mask(other.nodes))
+
+
+def test_clicks_and_threshold_compose_in_any_order(editor, nodes, ct):
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    first = editor.set_threshold(0.3, keep_largest=True)
+    assert editor.settings == (0.3, True, 0.0)
+    expected = mask(nodes)
+    editor.clear()
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    np.testing.assert_array_equal(mask(nodes), expected)
+    assert editor.volume_ml == pytest.approx(first)
+    for threshold in (0.05, 0.5, 0.95):
+        editor.set_threshold(threshold)
+        assert mask(nodes)[IN_TAIL]
+    editor.undo()
+    assert editor.settings[0] == 0.95
+
+
+def test_a_part_that_was_clicked_is_kept_beside_the_largest(editor, nodes, ct):
+    editor.reach_mm = 3.0
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    editor.set_threshold(0.5, keep_largest=True)
+    assert mask(nodes)[IN_TAIL]
+    assert mask(nodes)[IN_KNOWN]
+    editor.set_threshold(0.5, keep_largest=True, smoothing_mm=8.0)
+    assert mask(nodes)[IN_TAIL]
+
+
+def test_contradicting_clicks_warn_and_the_later_one_counts(editor, nodes, ct):
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    assert editor.warnings == ()
+    editor.add_click(ras_of(ct, IN_TAIL), False)
+    assert not mask(nodes)[IN_TAIL]
+    assert "later one counts" in editor.warnings[0]
+    editor.undo()
+    assert mask(nodes)[IN_TAIL]
+    assert editor.warnings == ()
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_click_outside_the_ct_is_refused_by_name_and_changes_nothing(editor, nodes, ct, positive):
+    before = mask(nodes)
+    with pytest.raises(BadInput, match=r"(Add|Remove) click at .* outside the volume liver"):
+        editor.add_click(ras_of(ct, (-1, 5, 5)), positive)
+    with pytest.raises(BadInput, match="three coordinates"):
+        editor.add_click((float("nan"), 0.0, 0.0), positive)
+    assert editor.clicks == ()
+    assert not editor.can_undo
+    assert nodes.corrected is None
+    np.testing.assert_array_equal(mask(nodes), before)
+
+
+def test_unknown_clicks_are_refused(editor):
+    for change in (lambda: editor.move_click("9", (0, 0, 0)), lambda: editor.remove_click("9")):
+        with pytest.raises(BadInput, match="no click 9"):
+            change()
+    with pytest.raises(BadInput, match="reach"):
+        editor.reach_mm = 0.0
+
+
+def test_the_reach_applies_to_all_clicks_at_once_and_stays_with_the_scene(editor, nodes, ct):
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    far = mask(nodes)
+    editor.reach_mm = 4.0
+    assert mask(nodes).sum() < far.sum()
+    assert ResultEditor(nodes).reach_mm == 4.0
+    editor.reach_mm = 15.0
+    np.testing.assert_array_equal(mask(nodes), far)
+
+
+def test_strokes_survive_threshold_clicks_smoothing_and_undo(editor, nodes, ct):
+    painted = (slice(2, 5), slice(3, 6), slice(62, 66))
+    erased = (slice(14, 17), slice(30, 33), slice(14, 17))
+    paint(nodes, painted, 1)
+    paint(nodes, erased, 0)
+    assert editor.absorb_strokes()
+    assert not editor.absorb_strokes()
+    for threshold, smoothing in ((0.05, 0.0), (0.95, 0.0), (0.5, 3.0)):
+        editor.set_threshold(threshold, smoothing_mm=smoothing)
+        assert mask(nodes)[painted].all()
+        assert not mask(nodes)[erased].any()
+    editor.set_threshold(0.5, keep_largest=True)
+    assert mask(nodes)[painted].all()
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    assert mask(nodes)[painted].all()
+    editor.undo()
+    editor.undo()
+    assert not mask(nodes)[painted].any()
+    assert mask(nodes)[erased].all()
+    assert nodes.strokes is None
+    editor.redo()
+    assert mask(nodes)[painted].all()
+
+
+def test_strokes_made_just_before_a_click_or_a_threshold_are_not_lost(editor, nodes, ct):
+    painted = (slice(2, 4), slice(3, 5), slice(62, 64))
+    paint(nodes, painted, 1)
+    editor.set_threshold(0.7)
+    assert mask(nodes)[painted].all()
+    paint(nodes, (slice(2, 4), slice(3, 5), slice(62, 63)), 0)
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    assert mask(nodes)[painted].sum() == 4
+    editor.clear()
+    assert not mask(nodes)[painted].any()
+
+
+def test_points_that_people_place_drag_and_delete_are_taken_over(editor, nodes, ct):
+    add, remove = editor.require_click_lists()
+    n = add.AddControlPointWorld(ras_of(ct, IN_TAIL))
+    assert editor.sync_from_markups()
+    assert not editor.sync_from_markups()
+    assert mask(nodes)[IN_TAIL]
+    assert add.GetNthControlPointDescription(n) == "1"
+    remove.AddControlPointWorld(ras_of(ct, IN_KNOWN))
+    assert editor.sync_from_markups()
+    assert not mask(nodes)[IN_KNOWN]
+    assert [(c.order, c.positive) for c in editor.clicks] == [(1, True), (2, False)]
+    point = add.GetNthControlPointID(n)
+    for column in (44, 42, 40):  # one drag
+        add.SetNthControlPointPositionWorld(n, *ras_of(ct, (16, 32, column)))
+        assert editor.sync_from_markups()
+    assert add.GetNthControlPointID(0) == point
+    assert editor.undo()  # the whole drag
+    np.testing.assert_allclose(editor.clicks[0].position_ras_world, ras_of(ct, IN_TAIL), atol=1e-4)
+    np.testing.assert_allclose(add.GetNthControlPointPositionWorld(0), ras_of(ct, IN_TAIL), atol=1e-4)
+    remove.RemoveAllControlPoints()
+    assert editor.sync_from_markups()
+    assert mask(nodes)[IN_KNOWN]
+    assert len(editor.clicks) == 1
+    editor.undo()
+    assert remove.GetNumberOfControlPoints() == 1
+
+
+def test_a_point_dragged_out_of_the_ct_goes_back(editor, nodes, ct):
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    before = mask(nodes)
+    nodes.add_clicks.SetNthControlPointPositionWorld(0, 1000.0, 0.0, 0.0)
+    with pytest.raises(BadInput, match="outside the volume liver"):
+        editor.sync_from_markups()
+    np.testing.assert_allclose(nodes.add_clicks.GetNthControlPointPositionWorld(0), ras_of(ct, IN_TAIL), atol=1e-4)
+    np.testing.assert_array_equal(mask(nodes), before)
+
+
+def linear_transform(scene):
+    node = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
+    matrix = np.eye(4)
+    matrix[:3, :3] = [[0.0, -1.0, 0.0], [0.96, 0.0, -0.28], [0.28, 0.0, 0.96]]
+    matrix[:3, 3] = (20.0, -35.0, 60.0)
+    node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    return node
+
+
+def bent_transform(scene):
+    rng = np.random.default_rng(1)
+    spline = vtkThinPlateSplineTransform()
+    source, target = vtkPoints(), vtkPoints()
+    for point in rng.uniform(-150.0, 350.0, (12, 3)):
+        source.InsertNextPoint(point)
+        target.InsertNextPoint(point + rng.normal(0.0, 6.0, 3))
+    spline.SetSourceLandmarks(source)
+    spline.SetTargetLandmarks(target)
+    spline.SetBasisToR()
+    node = scene.AddNewNodeByClass("vtkMRMLTransformNode", "bent")
+    node.SetAndObserveTransformToParent(spline)
+    return node
+
+
+@pytest.mark.parametrize("make_transform", [linear_transform, bent_transform])
+def test_world_positions_go_through_parent_transforms(scene, ct, tmp_path, make_transform):
+    plain = new_result(scene, add_volume(scene, Volume(ct, "plain")), ct, tmp_path)
+    ResultEditor(plain).add_click(ras_of(ct, IN_TAIL), True)
+    volume_node = add_volume(scene, Volume(ct, "liver"))
+    transform = make_transform(scene)
+    volume_node.SetAndObserveTransformNodeID(transform.GetID())
+    nodes = new_result(scene, volume_node, ct, tmp_path)
+    editor = ResultEditor(nodes)
+    world = [0.0, 0.0, 0.0]
+    transform.GetTransformToParent().TransformPoint(ras_of(ct, IN_TAIL), world)
+    editor.add_click(tuple(world), True)
+    np.testing.assert_allclose(editor.clicks[0].position_ras_world, world, atol=0.01)
+    np.testing.assert_allclose(nodes.add_clicks.GetNthControlPointPositionWorld(0), world, atol=0.01)
+    np.testing.assert_array_equal(mask(nodes), mask(plain))
+    for node in (nodes.corrected, nodes.add_clicks, nodes.remove_clicks):
+        assert node.GetTransformNodeID() == transform.GetID()
+
+
+def test_everything_survives_saving_and_loading(scene, editor, nodes, ct, tmp_path):
+    painted = (slice(2, 5), slice(3, 6), slice(62, 66))
+    editor.set_threshold(0.4)
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    editor.add_click(ras_of(ct, IN_KNOWN), False)
+    paint(nodes, painted, 1)
+    editor.absorb_strokes()
+    unabsorbed = (slice(26, 28), slice(50, 52), slice(5, 8))
+    paint(nodes, unabsorbed, 1)
+    expected = mask(nodes)
+    clicks = editor.clicks
+    save_scene(scene, tmp_path / "saved.mrb")
+    scene.Clear(False)
+    assert scene.ReadFromMRB(str(tmp_path / "saved.mrb"))
+    loaded = ResultEditor(find_results(scene)[0])
+    np.testing.assert_array_equal(mask(loaded.nodes), expected)
+    assert [(c.id, c.positive, c.order) for c in loaded.clicks] == [(c.id, c.positive, c.order) for c in clicks]
+    for now, then in zip(loaded.clicks, clicks, strict=True):
+        np.testing.assert_allclose(now.position_ras_world, then.position_ras_world, atol=1e-3)
+    assert not loaded.sync_from_markups()
+    assert loaded.settings == (0.4, False, 0.0)
+    assert loaded.absorb_strokes()
+    np.testing.assert_array_equal(mask(loaded.nodes), expected)
+    loaded.set_threshold(0.6)
+    assert mask(loaded.nodes)[painted].all()
+    assert mask(loaded.nodes)[unabsorbed].all()
+    loaded.remove_click(loaded.clicks[1].id)
+    assert mask(loaded.nodes)[IN_KNOWN]
+    loaded.clear()
+    loaded.set_threshold(0.5)
+    known = np.zeros(SIZE_KJI, bool)
+    known[KNOWN] = True
+    np.testing.assert_array_equal(mask(loaded.nodes), known)
+
+
+def test_the_corrected_probability_is_what_is_shown(scene, editor, nodes, ct):
+    composite = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    show_attention(nodes, "probability")
+    assert composite.GetForegroundVolumeID() == nodes.corrected.GetID()
+    show_attention(nodes, None)
+    assert composite.GetForegroundVolumeID() is None
+
+
+def test_a_result_that_left_the_scene_is_refused(scene, editor, nodes, ct):
+    scene.RemoveNode(nodes.segmentation)
+    with pytest.raises(BadInput, match="no longer in the scene"):
+        editor.add_click(ras_of(ct, IN_TAIL), True)
+
+
+def test_other_voxels_in_the_ct_empty_the_cache(editor, nodes, ct):
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    before = mask(nodes)
+    voxels = slicer.util.arrayFromVolume(nodes.volume)
+    voxels[:, :, 40:43] = -90
+    slicer.util.arrayFromVolumeModified(nodes.volume)
+    editor.reach_mm = 14.0
+    editor.reach_mm = 15.0
+    assert mask(nodes).sum() < before.sum()

@@ -1,0 +1,199 @@
+"""A server of the page in a process of its own, a real browser, and a page with a segmented phantom in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
+from PIL import Image
+
+CHROMIUM_OPTIONS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PATIENCE_SECONDS = 45
+
+
+@pytest.fixture(scope="session")
+def small_ct(tmp_path_factory) -> Path:
+    """A coarse phantom as a file: opened at once, segmented in a second or two."""
+    folder = tmp_path_factory.mktemp("ct")
+    write_phantom(make_phantom(3, (2.5, 2.5, 4.0)), folder / "abdomen.nrrd", folder / "abdomen_label.nrrd")
+    return folder / "abdomen.nrrd"
+
+
+class Server:
+    """A running `attention-unet-seg serve`: its address, its process and its private temporary folder."""
+
+    def __init__(self, process: subprocess.Popen, url: str, temporary: Path) -> None:
+        self.process = process
+        self.url = url
+        self.temporary = temporary
+
+    @property
+    def origin(self) -> str:
+        return self.url.split("/?")[0]
+
+    @property
+    def token(self) -> str:
+        return self.url.split("token=")[1]
+
+
+@contextmanager
+def running_server(temporary: Path, *arguments: object) -> Iterator[Server]:
+    environment = {
+        **os.environ,
+        "TMPDIR": str(temporary),
+        "PYTHONFAULTHANDLER": "1",
+        "ATTENTIONUNETSEG_MODELS": str(temporary / "models"),
+    }
+    command = [sys.executable, "-m", "AttentionUNetSegLib.cli", "serve", "--no-browser", "--json", "--verbose"]
+    with open(temporary / "server.log", "w") as log:
+        process = subprocess.Popen(
+            [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        )
+    try:
+        answer = ""
+        while not answer.endswith("}\n"):
+            line = process.stdout.readline()
+            if not line:
+                pytest.fail(f"the server did not start: {(temporary / 'server.log').read_text()}")
+            answer += line
+        yield Server(process, json.loads(answer)["url"], temporary)
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            pytest.fail("the server did not end within 30 s of being asked to")
+
+
+@pytest.fixture
+def start_server(tmp_path) -> Iterator[Callable[..., Server]]:
+    """Starts servers that are ended with the test; their temporary files go to `tmp_path`."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(running_server(tmp_path, *arguments))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, driven by Playwright; the test is skipped where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is missing: pip install '.[test]'")
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        pytest.skip("no Chromium here, so the page cannot be tried: on Debian, apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+class Page:
+    """A tab on the tool."""
+
+    def __init__(self, browser, server: Server) -> None:
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+        self.tab = self.context.new_page()
+        self.tab.set_default_timeout(PATIENCE_SECONDS * 1000)
+        self.requested: list[str] = []
+        self.faults: list[str] = []
+        self.tab.on("request", lambda request: self.requested.append(request.url))
+        self.tab.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.tab.on("console", lambda line: self.faults.append(line.text) if line.type == "error" else None)
+        self.tab.goto(server.url)
+        self.tab.get_by_role("button", name="Phantom", exact=True).wait_for()
+
+    def state(self, name: str):
+        return self.tab.evaluate("name => window.trame.state.get(name)", name)
+
+    def wait(self, condition: str) -> None:
+        """Wait for a JavaScript expression over `state(name)` to become true."""
+        self.tab.wait_for_function(f"() => {{ const state = (n) => window.trame.state.get(n); return {condition}; }}")
+
+    def button(self, name: str):
+        return self.tab.get_by_role("button", name=name, exact=True)
+
+    def tool(self, name: str) -> None:
+        self.tab.get_by_role("radio", name=name, exact=True).click()
+        self.wait(f"state('tool') === '{name.lower()}'")
+
+    def set_slider(self, name: str, value: float) -> None:
+        """Move a slider as its keys do, one step at a time, until it shows the value."""
+        thumb = self.tab.get_by_role("slider", name=name, exact=True)
+        thumb.focus()
+        while abs((now := float(thumb.get_attribute("aria-valuenow"))) - value) > 1e-6:
+            thumb.press("ArrowRight" if now < value else "ArrowLeft")
+            assert float(thumb.get_attribute("aria-valuenow")) != now, "the slider does not move"
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose an entry of a drop-down list."""
+        self.tab.get_by_role("combobox", name=label).press("Enter")
+        self.tab.get_by_role("option", name=option, exact=True).click()
+
+    def view(self, name: str):
+        return self.tab.locator(f"[data-view={name}]")
+
+    def picture(self, name: str) -> np.ndarray:
+        """The pixels of a view now: rows, columns, RGB."""
+        return np.asarray(Image.open(io.BytesIO(self.view(name).screenshot())).convert("RGB")).astype(int)
+
+    def resting_picture(self, name: str) -> np.ndarray:
+        """The pixels of a view when they have come to rest."""
+        latest = [self.picture(name)]
+
+        def is_at_rest(now: np.ndarray) -> bool:
+            latest.append(now)
+            return len(latest) > 3 and all(np.array_equal(now, each) for each in latest[-3:-1])
+
+        return self.wait_for_picture(name, is_at_rest)
+
+    def wait_for_picture(self, name: str, is_as_expected: Callable[[np.ndarray], bool]) -> np.ndarray:
+        """The pixels of a view as soon as they are as expected; drawing and sending them takes its time."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
+            now = self.picture(name)
+            if is_as_expected(now):
+                return now
+            self.tab.wait_for_timeout(150)
+        pytest.fail(f"the view {name} never looked as expected")
+
+    def volume(self) -> float:
+        """The segment's volume in mL once it has come to rest, as the page holds it."""
+        before = None
+        while (now := self.state("volume_ml")) != before:
+            before = now
+            self.tab.wait_for_timeout(400)
+        return now
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, small_ct) -> Iterator[Server]:
+    """One server for a module's tests, with the small phantom open."""
+    with running_server(tmp_path_factory.mktemp("server"), small_ct) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(browser, server) -> Iterator[Page]:
+    """One tab for a module's tests; no script in it may fail."""
+    page = Page(browser, server)
+    page.wait("state('volume_name') !== '' && state('opening') === ''")
+    yield page
+    faults = page.faults
+    page.context.close()
+    assert faults == []

@@ -1,0 +1,170 @@
+"""The first screen, what can be opened there, and what is said where it cannot; and that all of it ends."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from .conftest import Page
+
+
+@pytest.fixture(scope="module")
+def empty_server(tmp_path_factory):
+    from .conftest import running_server
+
+    with running_server(tmp_path_factory.mktemp("empty"), "--upload-limit", 8, "--stay") as running:
+        yield running
+
+
+@pytest.fixture
+def first_screen(browser, empty_server):
+    page = Page(browser, empty_server)
+    yield page
+    page.context.close()
+
+
+def choose(page: Page, *files: Path | dict) -> None:
+    page.tab.locator("#ct-file").set_input_files(files[0])
+
+
+def alert(page: Page) -> str:
+    return page.tab.get_by_role("alert").last.inner_text()
+
+
+def test_the_first_screen_says_what_to_do(first_screen):
+    assert first_screen.tab.get_by_role("heading", level=1).inner_text() == "Segment the pancreas on an abdominal CT"
+    assert first_screen.tab.get_by_text("Drop a CT here").is_visible()
+    assert first_screen.button("Segment Pancreas").is_disabled()
+    assert first_screen.tab.get_by_role("slider", name="Threshold").get_attribute("tabindex") == "-1"
+    with first_screen.tab.expect_file_chooser():
+        first_screen.button("Choose a file").click()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("notes.pdf", b"%PDF", "notes.pdf is no file that can be opened here"),
+        ("empty.nrrd", b"", "empty.nrrd is empty"),
+        ("broken.nii.gz", b"not a CT", "broken"),
+        ("scan.zip", b"not an archive", "scan.zip is not a usable .zip file"),
+        ("large.nrrd", bytes(9 << 20), "large.nrrd is larger than 8 MB"),
+    ],
+)
+def test_a_wrong_file_is_named_in_a_sentence(first_screen, empty_server, name, content, sentence):
+    choose(first_screen, {"name": name, "mimeType": "application/octet-stream", "buffer": content})
+    first_screen.tab.get_by_role("alert").first.wait_for()
+    said = alert(first_screen)
+    assert sentence in said
+    assert "Traceback" not in said
+    assert str(empty_server.temporary) not in said
+    assert first_screen.button("Choose a file").is_enabled()
+    first_screen.button("Dismiss").first.click()
+    first_screen.wait("state('notices').length === 0")
+    assert uploads_left(empty_server) == []
+
+
+def test_an_image_that_is_no_ct_is_refused_with_the_reason(first_screen, tmp_path):
+    sitk.WriteImage(sitk.Image(20, 20, 3, sitk.sitkInt16), str(tmp_path / "thin.nrrd"))
+    choose(first_screen, tmp_path / "thin.nrrd")
+    first_screen.tab.get_by_role("alert").first.wait_for()
+    assert "slices" in alert(first_screen)
+    first_screen.button("Dismiss").first.click()
+
+
+def test_a_zipped_dicom_folder_with_two_series_asks_which(first_screen, empty_server, small_ct, tmp_path):
+    with zipfile.ZipFile(tmp_path / "patient.zip", "w", zipfile.ZIP_STORED) as opened:
+        for number, description in ((2, "Arterial"), (3, "Portal venous")):
+            for name, content in dicom_series(small_ct, tmp_path, number, description):
+                opened.writestr(f"../{description}/{name}", content)
+    choose(first_screen, tmp_path / "patient.zip")
+    first_screen.tab.get_by_role("dialog").get_by_text("Portal venous").click()
+    first_screen.wait("state('volume_name') === 'Portal venous' && state('opening') === ''")
+    assert "× 55 voxels" in first_screen.state("volume_details")
+    assert uploads_left(empty_server) == []
+
+
+def test_an_uploaded_file_is_shown_and_its_copy_deleted(first_screen, empty_server, small_ct):
+    choose(first_screen, small_ct)
+    first_screen.wait("state('volume_name') === 'abdomen' && state('opening') === ''")
+    first_screen.wait_for_picture("Red", lambda now: now.max() > 200)
+    assert first_screen.state("volume_is_phantom")
+    assert uploads_left(empty_server) == []
+
+
+def test_the_phantom_button_draws_a_ct(first_screen):
+    first_screen.button("Phantom").click()
+    first_screen.wait("state('volume_name').startsWith('Phantom') && state('opening') === ''")
+    first_screen.wait_for_picture("Red", lambda now: now.max() > 200)
+    assert first_screen.button("Segment Pancreas").is_enabled()
+
+
+def test_closing_the_tab_leaves_no_process_and_no_file_behind(browser, start_server, small_ct, tmp_path):
+    running = start_server(small_ct, "--linger", 2)
+    page = Page(browser, running)
+    page.wait("state('volume_name') !== '' && state('opening') === ''")
+    page.button("Segment Pancreas").click()
+    page.wait("state('run') === 'running'")
+    processes = [psutil.Process(running.process.pid), *psutil.Process(running.process.pid).children(recursive=True)]
+    assert len(processes) >= 2  # the worker is one of them
+    page.context.close()
+    running.process.wait(30)
+    _gone, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []
+    assert running.process.returncode == 0
+    assert list(tmp_path.glob("attention-unet-seg*")) == []
+
+
+def test_the_page_says_when_the_server_has_ended(browser, start_server):
+    running = start_server("--stay")
+    page = Page(browser, running)
+    running.process.terminate()
+    page.tab.get_by_role("heading", name="The server has ended").wait_for()
+    page.context.close()
+
+
+def uploads_left(server) -> list[Path]:
+    """What lies in the server's private folder once it has had the time to clean up."""
+    (folder,) = server.temporary.glob("attention-unet-seg-page-*")
+    end = time.monotonic() + 10
+    while (left := list(folder.iterdir())) and time.monotonic() < end:
+        time.sleep(0.2)
+    return left
+
+
+def dicom_series(ct: Path, folder: Path, number: int, description: str):
+    """The slices of a CT as DICOM files: names and contents."""
+    image = sitk.ReadImage(str(ct))
+    voxels = sitk.GetArrayFromImage(image)
+    series, frame = generate_uid(), generate_uid()
+    for k, slice_ in enumerate(voxels):
+        data = pydicom.Dataset()
+        data.file_meta = pydicom.dataset.FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, generate_uid()
+        data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = (
+            data.SOPClassUID,
+            data.SOPInstanceUID,
+        )
+        data.Modality, data.SeriesNumber, data.SeriesDescription = "CT", number, description
+        data.SeriesInstanceUID, data.StudyInstanceUID, data.FrameOfReferenceUID = series, frame, frame
+        data.Rows, data.Columns = slice_.shape
+        data.PixelSpacing = [image.GetSpacing()[1], image.GetSpacing()[0]]
+        data.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        data.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, k)))
+        data.SliceThickness, data.InstanceNumber = image.GetSpacing()[2], k + 1
+        data.RescaleSlope, data.RescaleIntercept = 1, 0
+        data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+        data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
+        data.PixelData = np.ascontiguousarray(slice_, dtype="<i2").tobytes()
+        path = folder / f"{number}_{k}.dcm"
+        pydicom.dcmwrite(path, data, enforce_file_format=True)
+        yield path.name, path.read_bytes()
+        path.unlink()

@@ -1,0 +1,76 @@
+"""Files that somebody sends: their names and archives are not to be trusted."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from AttentionUNetSegLib.errors import BadInput
+from AttentionUNetSegLib.web.uploads import display_name, name_of_volume, unpack
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def archive(folder: Path, files: dict[str, bytes], name: str = "upload.zip") -> Path:
+    path = folder / name
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+        for member, content in files.items():
+            opened.writestr(member, content)
+    return path
+
+
+@given(st.text(max_size=200))
+def test_a_sent_name_never_holds_a_path(name):
+    for shown in (display_name(name), name_of_volume(name)):
+        assert shown
+        assert len(shown) <= 80
+        assert "/" not in shown
+        assert "\\" not in shown
+        assert shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("ct.nii.gz", "ct"),
+        ("C:\\data\\Patient A.nrrd", "Patient A"),
+        ("../../etc/passwd", "passwd"),
+        ("CT.NII", "CT"),
+        (".nrrd", ".nrrd"),
+        ("", "The file"),
+    ],
+)
+def test_names_are_shown_without_folders_and_endings(sent, name):
+    assert name_of_volume(sent) == name
+
+
+@pytest.mark.parametrize(
+    "member", ["../../outside.dcm", "/etc/outside.dcm", "a\\..\\..\\outside.dcm", "a/../../outside.dcm"]
+)
+def test_files_in_an_archive_stay_in_their_folder(tmp_path, member):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    unpacked = unpack(archive(inner, {member: b"1", "b/c": b"2"}), "upload.zip", 10)
+    assert sorted(path.name for path in unpacked.iterdir()) == ["000000.dcm", "000001"]
+    assert [path.name for path in tmp_path.rglob("*outside*")] == []
+
+
+def test_an_archive_of_one_image_is_that_image(tmp_path):
+    unpacked = unpack(archive(tmp_path, {"x/ct.nii.gz": b"1", "__MACOSX/x/._ct.nii.gz": b"2"}), "a.zip", 10)
+    assert unpacked.name == "000000.nii.gz"
+
+
+def test_an_archive_that_grows_too_large_is_refused(tmp_path):
+    bomb = archive(tmp_path, {"a": b"\0" * 3_000_000})
+    assert bomb.stat().st_size < 10_000
+    with pytest.raises(BadInput, match="too large when unpacked"):
+        unpack(bomb, "bomb.zip", 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"not an archive"])
+def test_a_damaged_archive_is_said_to_be_one(tmp_path, content):
+    path = tmp_path / "upload.zip"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"scan\.zip is not a usable \.zip file"):
+        unpack(path, "scan.zip", 10)
