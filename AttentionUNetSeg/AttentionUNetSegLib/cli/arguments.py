@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import BadInput
+from .synthesize_arguments import add_synthesize
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_models(commands)
     _add_serve(commands)
+    _add_output_options(add_synthesize(commands))
     commands.add_parser("worker", help="run the background process; speaks the worker protocol on stdin and stdout")
     return parser
 
@@ -157,7 +159,6 @@ def _add_models(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("models", help="list, add, remove and verify models")
     command.set_defaults(module="model_packages")
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
-
 
     def add(name: str, function: str, explanation: str) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=explanation)
