@@ -1,0 +1,7 @@
+"""Training a model from labelled scans: `train` and everything it is made of."""
+
+from .configuration import TrainingConfiguration
+from .progress import StepReport, TrainingReporter
+from .training_run import train
+
+__all__ = ["StepReport", "TrainingConfiguration", "TrainingReporter", "train"]
