@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..errors import BadInput
+from ..training import datasets
 from ..training.datasets import open_datasets
 from ..training.labelled_scan import LabelledScan
-from ..training.trainer import StepReport, TrainingConfiguration, TrainingReporter, train
+from ..training.trainer import StepReport, TrainingConfiguration, TrainingReporter, is_prepared, train
 from .terminal import Terminal
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -34,7 +35,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     configuration = _configuration(options, _named_shares(scans, specifications, given_shares))
     with _Lines(terminal) as lines:
         if not options.no_check:
-            scans = _without_problems(scans, options.strict, lines)
+            scans = _without_problems(scans, configuration, options.strict, lines)
         package = train(configuration, scans, lines)
     fields = {"model": str(package.folder), "id": package.id, "summary": package.manifest["training"]["summary"]}
     terminal.answer(fields, f"Wrote the model {package.id} to {package.folder}.\n{fields['summary']}")
@@ -105,16 +106,25 @@ def _named_shares(
     return {name: share for name, share in zip(names, shares, strict=True) if share is not None}
 
 
-def _without_problems(scans: list[LabelledScan], strict: bool, lines: _Lines) -> list[LabelledScan]:
-    """The scans that can be trained on; the others are listed."""
-    try:
-        from ..training.datasets import label_problems
-    except ImportError:
-        return scans
-    problems = label_problems(scans)
-    if not problems:
-        return scans
-    raise NotImplementedError(problems, strict, lines)
+def _without_problems(
+    scans: list[LabelledScan], configuration: TrainingConfiguration, strict: bool, lines: _Lines
+) -> list[LabelledScan]:
+    """The scans that can be trained on; what is wrong or doubtful is listed. What the cache holds was checked before.
+
+    Raises
+    ------
+    BadInput : with `strict`, where anything is wrong or doubtful.
+    """
+    cache = configuration.work_folder / "cache"
+    unchecked = [scan for scan in scans if not is_prepared(scan, configuration.spacing_mm, cache)]
+    check = getattr(datasets, "label_problems", lambda scans, progress: [])
+    problems = check(unchecked, lines.checked)
+    for problem in problems:
+        lines.note(f"Left out: {problem}" if problem.prevents_training else f"Doubtful: {problem}")
+    if problems and strict:
+        raise BadInput(f"{len(problems)} problems were found in {len(scans)} scans.", "Correct them, or omit --strict.")
+    unusable = {problem.scan for problem in problems if problem.prevents_training}
+    return [scan for scan in scans if scan.name not in unusable]
 
 
 class _Lines(TrainingReporter):
@@ -138,6 +148,9 @@ class _Lines(TrainingReporter):
     def note(self, sentence: str) -> None:
         self.console.print(sentence, markup=False)
 
+    def checked(self, done: int, total: int) -> None:
+        self._show("Checking labels", done / total, f"{done} of {total}", is_last=done == total)
+
     def prepared(self, done: int, total: int, name: str) -> None:
         self._show("Preparing", done / total, f"{done} of {total}  {name}", is_last=done == total)
 
@@ -145,7 +158,9 @@ class _Lines(TrainingReporter):
         dice = report.validation_dice
         validated = "" if math.isnan(dice) else f"  validation Dice {dice:.3f}"
         skipped = f"  {report.skipped} skipped" if report.skipped else ""
-        words = f"step {report.step}  loss {report.mean_loss:.4f}{validated}{skipped}  {_clock(report.seconds_left)} left"
+        words = (
+            f"step {report.step}  loss {report.mean_loss:.4f}{validated}{skipped}  {_clock(report.seconds_left)} left"
+        )
         if validated and self.console.is_terminal:
             self.note(words)
         self._show("Training", report.fraction, words, is_last=bool(validated))

@@ -31,7 +31,9 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         help="labelled scans, such as table:/data/cases.csv or msd:/data/Task07_Pancreas; with @0.3 they are 30 %% of "
         "the patches; may be given several times",
     )  # fmt: skip
-    group.add_argument("--strict", action="store_true", help="end where a case has a problem, instead of leaving it out")
+    group.add_argument(
+        "--strict", action="store_true", help="end where a case has a problem, instead of leaving it out"
+    )
     group.add_argument("--no-check", action="store_true", help="do not look for problems in the labels first")
     group.add_argument("--leave-out", action="append", default=[], metavar="PATIENT", help="never use this patient")
     group.add_argument(

@@ -90,7 +90,9 @@ def check_same_run(checkpoint: Checkpoint, identity: Mapping[str, Any], folder: 
     BadInput : naming what differs.
     """
     wanted = json.loads(json.dumps(identity))  # tuples become lists, as in the file
-    different = [name for name in {**checkpoint.identity, **wanted} if checkpoint.identity.get(name) != wanted.get(name)]
+    different = [
+        name for name in {**checkpoint.identity, **wanted} if checkpoint.identity.get(name) != wanted.get(name)
+    ]
     if different:
         name = different[0]
         was, now = (_short(each.get(name)) for each in (checkpoint.identity, wanted))

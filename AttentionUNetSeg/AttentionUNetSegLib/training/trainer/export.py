@@ -86,9 +86,7 @@ def check_package_size(network: AttentionUNet, largest_mb: float) -> None:
         )
 
 
-def _manifest(
-    configuration: TrainingConfiguration, scans: Sequence[LabelledScan], summary: str
-) -> dict[str, Any]:
+def _manifest(configuration: TrainingConfiguration, scans: Sequence[LabelledScan], summary: str) -> dict[str, Any]:
     network = {**configuration.network, "out_channels": 1, "deep_supervision": False}
     return {
         "format_version": 1,

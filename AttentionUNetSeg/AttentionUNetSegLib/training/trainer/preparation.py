@@ -11,6 +11,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, is_dataclass
@@ -141,6 +142,11 @@ def identity_of(scan: LabelledScan, loaded: LoadedScan | None = None) -> str:
     return digest.hexdigest()[:16]
 
 
+def is_prepared(scan: LabelledScan, spacing_mm: float, cache: Path) -> bool:
+    """Whether the cache holds this scan as its files are now (False where that cannot be told without reading it)."""
+    return bool(files_of(scan)) and _path(scan, None, spacing_mm, cache).exists()
+
+
 def files_of(scan: LabelledScan) -> list[Path]:
     """The files that a scan is read from, as far as its `load` (a `functools.partial`) names them."""
     if not isinstance(scan.load, functools.partial):
@@ -171,22 +177,24 @@ def available_processes() -> int:
 
 def _cached(scan: LabelledScan, spacing_mm: float, cache: Path) -> PreparedCase:
     loaded = None if files_of(scan) else scan.load()
-    key = hashlib.sha256(
-        f"{CACHE_VERSION}|{scan.name}|{spacing_mm:g}|{identity_of(scan, loaded)}".encode()
-    ).hexdigest()
-    readable = "".join(letter if letter.isalnum() else "-" for letter in scan.name)[-60:]
-    path = cache / f"{readable}-{key[:16]}.npz"
+    path = _path(scan, loaded, spacing_mm, cache)
     if path.exists():
         try:
             return _read(path, scan.name)
-        except (OSError, ValueError, KeyError):
-            path.unlink(missing_ok=True)  # damaged, or of another version: make it anew
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            path.unlink(missing_ok=True)  # damaged: make it anew
     try:
         case = prepared(scan.name, loaded or scan.load(), spacing_mm)
     except BadInput as error:
         raise BadInput(f"The scan {scan.name} cannot be used: {error.message}", error.hint) from error
     _write(path, case)
     return case
+
+
+def _path(scan: LabelledScan, loaded: LoadedScan | None, spacing_mm: float, cache: Path) -> Path:
+    words = f"{CACHE_VERSION}|{scan.name}|{spacing_mm:g}|{identity_of(scan, loaded)}"
+    readable = "".join(letter if letter.isalnum() else "-" for letter in scan.name)[-60:]
+    return cache / f"{readable}-{hashlib.sha256(words.encode()).hexdigest()[:16]}.npz"
 
 
 def _fractions(mask: sitk.Image, spacing: tuple[float, float, float], box: tuple[slice, ...]) -> np.ndarray:

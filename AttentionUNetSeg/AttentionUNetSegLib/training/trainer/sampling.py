@@ -140,9 +140,7 @@ class PatchSampler:
         high = np.clip(np.ceil(highest).astype(int) + 2, low + 1, case.hu.shape)
         window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         empty = np.zeros(high - low, np.uint8)
-        masks = [
-            case.masks[name].window(low, high) if name in case.masks else empty for name in self.structures
-        ]
+        masks = [case.masks[name].window(low, high) if name in case.masks else empty for name in self.structures]
         ignored = case.ignore.window(low, high) if case.ignore else empty
         labels = torch.from_numpy(np.stack([*masks, ignored])).to(self.device).float() / 255
         hu = torch.from_numpy(case.hu[window]).to(self.device).float() - AIR_HU

@@ -36,7 +36,7 @@ from .export import check_package_size, export_package
 from .optimization import Optimization
 from .preparation import available_processes, prepare_cases
 from .processes import Processes, joined_processes
-from .progress import StepReport, TrainingLog, TrainingReporter, has_tensorboard
+from .progress import StepReport, TrainingLog, TrainingReporter
 from .sampling import BatchStream, PatchSampler, TrainingCase, data_set_of
 from .validation import pancreas_dice, settled
 
@@ -278,10 +278,10 @@ class _Run:
         self.reporter.note("Settling the statistics of batch normalization and writing the package.")
         network = self._settled(self.configuration.settling_batches)
         if self.validation_cases:
-            scores = pancreas_dice(
-                network, self.validation_cases, HUWindow(*self.configuration.window_hu), self.device
+            scores = pancreas_dice(network, self.validation_cases, HUWindow(*self.configuration.window_hu), self.device)
+            listed = ", ".join(
+                f"{case.name} {dice:.3f}" for case, dice in zip(self.validation_cases, scores, strict=True)
             )
-            listed = ", ".join(f"{case.name} {dice:.3f}" for case, dice in zip(self.validation_cases, scores, strict=True))
             self.reporter.note(f"Validation Dice on the model's grid: mean {np.mean(scores):.3f} ({listed}).")
         return export_package(network, self.configuration, self.training, self._summary())
 
