@@ -80,8 +80,8 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
 
 def _add_optimization(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--patch", type=_numbers(int, 3), default=(40, 64, 64), metavar="K,J,I",
-        help="patch in voxels: slices, rows, columns (default: 40,64,64)",
+        "--patch", type=_numbers(int, 3), default=(48, 64, 64), metavar="K,J,I",
+        help="patch in voxels: slices, rows, columns (default: 48,64,64)",
     )  # fmt: skip
     group.add_argument("--batch", type=int, default=2, metavar="N", help="patches per step (default: %(default)s)")
     group.add_argument("--steps", type=int, default=10_000, metavar="N", help="(default: %(default)s)")

@@ -33,7 +33,8 @@ class TrainingConfiguration:
     work : folder for the cache, the checkpoint and the log; None: ``<out>-training`` beside `out`.
     spacing_mm : isotropic spacing of the model's grid.
     window_hu : intensities that become 0 and 1.
-    patch : patch (K, J, I) in voxels.
+    patch : patch (K, J, I) in voxels; the network pads it to a multiple of ``2 ** (levels - 1)``, so one that is
+        such a multiple is best used.
     structures : what the network learns, "pancreas" first; the exported model keeps the pancreas only.
     features, gate, norm : of the network, see `AttentionUNet`; gate "none" is a plain U-Net.
     steps, minutes : the run ends with whichever comes first, and the learning rate follows the larger share done.
@@ -62,7 +63,7 @@ class TrainingConfiguration:
     work: Path | None = None
     spacing_mm: float = 2.0
     window_hu: tuple[float, float] = (-160.0, 240.0)
-    patch: tuple[int, int, int] = (40, 64, 64)
+    patch: tuple[int, int, int] = (48, 64, 64)
     structures: tuple[str, ...] = STRUCTURES
     features: tuple[int, ...] = (16, 32, 64, 96, 128)
     gate: str = "additive"
@@ -104,7 +105,6 @@ class TrainingConfiguration:
         ------
         BadInput : a value is out of range; the sentence names it.
         """
-        stride = 2 ** (len(self.features) - 1)
         checks = (
             (0.5 <= self.spacing_mm <= 10, f"The spacing of {self.spacing_mm:g} mm is not within 0.5 to 10 mm."),
             (
@@ -112,9 +112,8 @@ class TrainingConfiguration:
                 "The network needs the features of two levels or more, each 1 or more.",
             ),
             (
-                len(self.patch) == 3 and all(length > 0 and length % stride == 0 for length in self.patch),
-                f"The patch {_joined(self.patch)} is not three multiples of {stride} voxels, which the network's "
-                f"{len(self.features)} levels need.",
+                len(self.patch) == 3 and min(self.patch) >= 8,
+                f"The patch {' x '.join(map(str, self.patch))} is not three lengths of 8 voxels or more.",
             ),
             (
                 self.structures[:1] == ("pancreas",) and len(set(self.structures)) == len(self.structures),
@@ -170,6 +169,3 @@ class TrainingConfiguration:
             if name not in FREE_ON_RESUME
         }
 
-
-def _joined(lengths: tuple[int, ...]) -> str:
-    return " x ".join(str(length) for length in lengths)
