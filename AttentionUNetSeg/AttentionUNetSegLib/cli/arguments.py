@@ -15,6 +15,7 @@ from typing import NoReturn
 from .. import __version__
 from ..errors import BadInput
 from .synthesize_arguments import add_synthesize
+from .train_arguments import add_train
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_serve(commands)
     _add_output_options(add_synthesize(commands))
+    _add_output_options(add_train(commands))
     commands.add_parser("worker", help="run the background process; speaks the worker protocol on stdin and stdout")
     return parser
 

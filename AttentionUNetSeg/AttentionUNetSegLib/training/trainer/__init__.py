@@ -1,0 +1,8 @@
+"""Training a model from labelled scans: `train` and everything it is made of."""
+
+from .configuration import TrainingConfiguration
+from .preparation import is_prepared
+from .progress import StepReport, TrainingReporter
+from .training_run import train
+
+__all__ = ["StepReport", "TrainingConfiguration", "TrainingReporter", "is_prepared", "train"]

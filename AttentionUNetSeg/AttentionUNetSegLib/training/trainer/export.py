@@ -1,0 +1,150 @@
+"""The trained network as a model package: the pancreas channel, float16 weights and the model card."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...errors import BadInput, InternalError
+from ...models import ModelPackage, write_package
+from ...network import AttentionUNet
+from ..labelled_scan import LabelledScan
+from .configuration import TrainingConfiguration
+from .sampling import data_set_of
+
+THRESHOLD = 0.5
+PANCREAS = {
+    "value": 1,
+    "channel": 0,
+    "name": "Pancreas",
+    "code": {"scheme": "SCT", "value": "15776009", "meaning": "Pancreas"},
+    "color": [249, 180, 111],
+}
+# What torch.save adds to the weights: names, a pickle and the zip's directory.
+OVERHEAD_BYTES = 300_000
+
+
+def export_package(
+    network: AttentionUNet, configuration: TrainingConfiguration, scans: Sequence[LabelledScan], summary: str
+) -> ModelPackage:
+    """Write the package of a trained network; one that is there is replaced in one step.
+
+    Parameters
+    ----------
+    network : with one output channel per structure, the pancreas first.
+    scans : that were trained on, for the model card.
+    summary : how it was trained.
+
+    Raises
+    ------
+    InternalError : a weight has no float16 value, or the file is larger than it may be.
+    """
+    weights = pancreas_weights(network.state_dict())
+    infinite = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if infinite:
+        raise InternalError(
+            f"The trained weights cannot be written as float16: {infinite[0]} has values that are not finite there.",
+            "The checkpoint is kept; train on with a lower rate.",
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "weights.pt"
+        torch.save(weights, path)
+        if path.stat().st_size > configuration.largest_package_mb * 1e6:
+            raise InternalError(
+                f"The weights have {path.stat().st_size / 1e6:.1f} MB, more than {configuration.largest_package_mb:g}."
+            )
+        return write_package(configuration.out, _manifest(configuration, scans, summary), path)
+
+
+def pancreas_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dict with the head's first channel only and without the heads of deep supervision, in float16."""
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith("deep_supervision_heads.")}
+    kept["head.weight"], kept["head.bias"] = kept["head.weight"][:1], kept["head.bias"][:1]
+    return {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
+        for name, tensor in kept.items()
+    }
+
+
+def check_package_size(network: AttentionUNet, largest_mb: float) -> None:
+    """Refuse a network whose package would be too large, before hours of training.
+
+    Raises
+    ------
+    BadInput : saying how large it would be.
+    """
+    expected = sum(tensor.numel() * 2 for tensor in pancreas_weights(network.state_dict()).values()) + OVERHEAD_BYTES
+    if expected > largest_mb * 1e6:
+        raise BadInput(
+            f"The weights of this network would have {expected / 1e6:.1f} MB, more than {largest_mb:g} MB.",
+            "Use fewer --features, or allow it with --largest-package.",
+        )
+
+
+def _manifest(configuration: TrainingConfiguration, scans: Sequence[LabelledScan], summary: str) -> dict[str, Any]:
+    network = {**configuration.network, "out_channels": 1, "deep_supervision": False}
+    return {
+        "format_version": 1,
+        "id": configuration.id,
+        "version": "0.1.0",
+        "name": configuration.name,
+        "description": configuration.description,
+        "intended_input": "ct",
+        "default": False,
+        "network": network,
+        "input": {
+            "spacing_mm": [configuration.spacing_mm] * 3,
+            "orientation": "LPS",
+            "window_hu": list(configuration.window_hu),
+        },
+        "output": {"activation": "sigmoid", "threshold": THRESHOLD},
+        "labels": [PANCREAS],
+        "training": {
+            "summary": summary,
+            "command": configuration.command or "AttentionUNetSegLib.training.trainer.train",
+            "date": datetime.date.today().isoformat(),
+            "data": training_data(scans),
+        },
+        "performance": [],
+        "limitations": limitations(scans),
+        "licence": configuration.licence,
+        "weights": {"file": "weights.pt", "dtype": "float16"},
+    }
+
+
+def training_data(scans: Sequence[LabelledScan]) -> list[dict[str, Any]]:
+    """One entry per data set, licence, attribution and kind of label, with the number of scans."""
+    groups: dict[tuple[str, str, str, str], int] = {}
+    for scan in scans:
+        key = (data_set_of(scan), scan.licence, scan.attribution, scan.labels_by)
+        groups[key] = groups.get(key, 0) + 1
+    return [
+        {"name": name, "n": count, "licence": licence, "attribution": attribution, "labels_by": labels_by}
+        for (name, licence, attribution, labels_by), count in groups.items()
+    ]
+
+
+def limitations(scans: Sequence[LabelledScan]) -> str:
+    """What the model card says about what the data cannot teach."""
+    manual = sum(scan.labels_by == "manual" for scan in scans)
+    synthetic = sum(scan.labels_by == "synthetic" for scan in scans)
+    by_models = len(scans) - manual - synthetic
+    sentences = [
+        "Research use only: not a medical device, not for diagnosis or treatment; every result has to be checked.",
+        f"Trained on {len(scans)} scans: {manual} with manual labels, {by_models} labelled by another model, "
+        f"{synthetic} synthetic.",
+    ]
+    if by_models:
+        sentences.append("It inherits the errors of the model that made the labels.")
+    if synthetic and not manual:
+        sentences.append("No manual contour of a real pancreas was seen in training.")
+    sentences.append(
+        "Expect failures on what the data hardly holds: tumours, cysts, pancreatitis, stents, after surgery, children, "
+        "and scans that show only a part of the upper abdomen."
+    )
+    return " ".join(sentences)

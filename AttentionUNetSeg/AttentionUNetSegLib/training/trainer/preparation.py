@@ -1,0 +1,247 @@
+"""Labelled scans on the model's grid: the pre-processing of inference, and a cache on disk.
+
+A scan goes through what `inference.Segmenter` does to its input (`to_model_grid`, `body_box`), so that the network is
+trained on what it will see. The window is applied later, because augmentation works on Hounsfield units.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ...errors import BadInput, InternalError
+from ...imaging import body_box, to_model_grid
+from ..labelled_scan import LabelledScan, LoadedScan
+
+# Part of every cache entry's name: raise it when what `prepared` computes changes.
+CACHE_VERSION = 1
+# So many places of a structure are kept for patches to be centred on.
+MOST_PLACES = 512
+
+
+@dataclass(frozen=True)
+class BoxedMask:
+    """Fractions 0..255 of a structure (uint8, KJI) within its bounding box, which begins at voxel `start`."""
+
+    start: tuple[int, int, int]
+    fractions: np.ndarray
+
+    def window(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """The part between the voxels `low` and `high` (KJI, exclusive) of the whole field; 0 outside the box."""
+        result = np.zeros(high - low, np.uint8)
+        start = np.array(self.start)
+        first, last = np.maximum(low, start), np.minimum(high, start + self.fractions.shape)
+        if (last > first).all():
+            into = tuple(slice(a, b) for a, b in zip(first - low, last - low, strict=True))
+            out_of = tuple(slice(a, b) for a, b in zip(first - start, last - start, strict=True))
+            result[into] = self.fractions[out_of]
+        return result
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """One scan on the model's grid, cut to the body box.
+
+    Attributes
+    ----------
+    name : that of the `LabelledScan`.
+    hu : int16 (K, J, I).
+    masks : the part of each voxel that is the structure, by name; fractions, because a voxel on the surface is neither
+        inside nor outside, and a threshold of 0.5 then lies on the true surface. A structure that is missing was not
+        annotated.
+    ignore : where the pancreas label says nothing, or None.
+    places : voxels (n, 3; KJI) that lie mostly in the structure, by name; at most 512 each.
+    """
+
+    name: str
+    hu: np.ndarray
+    masks: Mapping[str, BoxedMask]
+    ignore: BoxedMask | None
+    places: Mapping[str, np.ndarray]
+
+
+def prepare_cases(
+    scans: Sequence[LabelledScan],
+    spacing_mm: float,
+    cache: Path,
+    processes: int = 1,
+    report: Callable[[int, int, str], None] | None = None,
+) -> list[PreparedCase]:
+    """All scans on the model's grid, in order, from the cache where they are there already.
+
+    Parameters
+    ----------
+    scans : to prepare.
+    spacing_mm : isotropic spacing of the grid.
+    cache : folder for one file per scan, named after the scan, the spacing and what the scan's files hold.
+    processes : how many scans to prepare at the same time.
+    report : is called with (done, total, name) after each.
+
+    Raises
+    ------
+    BadInput : a scan cannot be read.
+    InternalError : the cache cannot be written.
+    """
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InternalError(f"The folder {cache} cannot be made: {error.strerror or error}.") from error
+    cases = []
+    # Threads: SimpleITK and numpy's loops leave the interpreter's lock, and a scan's `load` need not be picklable.
+    with ThreadPoolExecutor(max(1, processes)) as pool:
+        jobs = [pool.submit(_cached, scan, spacing_mm, cache) for scan in scans]
+        try:
+            for scan, job in zip(scans, jobs, strict=True):
+                cases.append(job.result())
+                if report:
+                    report(len(cases), len(scans), scan.name)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return cases
+
+
+def prepared(name: str, scan: LoadedScan, spacing_mm: float) -> PreparedCase:
+    """Bring one loaded scan to the model's grid."""
+    spacing = (spacing_mm,) * 3
+    coarse = to_model_grid(scan.ct, spacing)
+    box = body_box(coarse)
+    hu = np.rint(sitk.GetArrayViewFromImage(coarse)[box]).astype(np.int16)
+    masks = {structure: _boxed(_fractions(mask, spacing, box)) for structure, mask in scan.structures.items()}
+    ignore = None if scan.ignore is None else _boxed(_fractions(scan.ignore, spacing, box))
+    places = {structure: _places(mask) for structure, mask in masks.items()}
+    return PreparedCase(name, hu, masks, ignore, places)
+
+
+def identity_of(scan: LabelledScan, loaded: LoadedScan | None = None) -> str:
+    """What changes when a scan's files do: from their sizes and times where `load` names them, else from the voxels."""
+    digest = hashlib.sha256()
+    files = files_of(scan)
+    if files:
+        digest.update(repr((scan.load.args, scan.load.keywords)).encode())
+        for path in files:
+            status = path.stat()
+            digest.update(f"{path}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    else:
+        loaded = loaded or scan.load()
+        images = {"ct": loaded.ct, **loaded.structures, **({"ignore": loaded.ignore} if loaded.ignore else {})}
+        for key, image in sorted(images.items()):
+            digest.update(f"{key}|{image.GetSpacing()}|{image.GetOrigin()}|{image.GetDirection()}".encode())
+            digest.update(np.ascontiguousarray(sitk.GetArrayViewFromImage(image)).data)
+    return digest.hexdigest()[:16]
+
+
+def is_prepared(scan: LabelledScan, spacing_mm: float, cache: Path) -> bool:
+    """Whether the cache holds this scan as its files are now (False where that cannot be told without reading it)."""
+    return bool(files_of(scan)) and _path(scan, None, spacing_mm, cache).exists()
+
+
+def files_of(scan: LabelledScan) -> list[Path]:
+    """The files that a scan is read from, as far as its `load` (a `functools.partial`) names them."""
+    if not isinstance(scan.load, functools.partial):
+        return []
+    files: list[Path] = []
+    for path in _paths_in((scan.load.args, scan.load.keywords)):
+        files += sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [path for path in files if path.is_file()]
+
+
+def _paths_in(value: object) -> Iterator[Path]:
+    if isinstance(value, Path):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from _paths_in([getattr(value, each.name) for each in fields(value)])
+    elif isinstance(value, Mapping):
+        yield from _paths_in(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _paths_in(each)
+
+
+def available_processes() -> int:
+    """How many scans to prepare at the same time: the processors that this process may use, at most 8."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else multiprocessing.cpu_count()
+    return min(8, count)
+
+
+def _cached(scan: LabelledScan, spacing_mm: float, cache: Path) -> PreparedCase:
+    loaded = None if files_of(scan) else scan.load()
+    path = _path(scan, loaded, spacing_mm, cache)
+    if path.exists():
+        try:
+            return _read(path, scan.name)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            path.unlink(missing_ok=True)  # damaged: make it anew
+    try:
+        case = prepared(scan.name, loaded or scan.load(), spacing_mm)
+    except BadInput as error:
+        raise BadInput(f"The scan {scan.name} cannot be used: {error.message}", error.hint) from error
+    _write(path, case)
+    return case
+
+
+def _path(scan: LabelledScan, loaded: LoadedScan | None, spacing_mm: float, cache: Path) -> Path:
+    words = f"{CACHE_VERSION}|{scan.name}|{spacing_mm:g}|{identity_of(scan, loaded)}"
+    readable = "".join(letter if letter.isalnum() else "-" for letter in scan.name)[-60:]
+    return cache / f"{readable}-{hashlib.sha256(words.encode()).hexdigest()[:16]}.npz"
+
+
+def _fractions(mask: sitk.Image, spacing: tuple[float, float, float], box: tuple[slice, ...]) -> np.ndarray:
+    part = sitk.GetArrayViewFromImage(to_model_grid(sitk.NotEqual(mask, 0), spacing))[box]
+    return np.rint(np.clip(part, 0, 1) * 255).astype(np.uint8)
+
+
+def _boxed(fractions: np.ndarray) -> BoxedMask:
+    if not fractions.any():
+        return BoxedMask((0, 0, 0), np.zeros((0, 0, 0), np.uint8))
+    window = []
+    for axis in range(3):
+        occupied = np.flatnonzero(fractions.any(axis=tuple(other for other in range(3) if other != axis)))
+        window.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
+    return BoxedMask(tuple(part.start for part in window), fractions[tuple(window)].copy())
+
+
+def _places(mask: BoxedMask) -> np.ndarray:
+    inside = np.argwhere(mask.fractions >= 128)
+    if not len(inside):
+        inside = np.argwhere(mask.fractions >= max(1, int(mask.fractions.max(initial=0))))
+    chosen = np.linspace(0, len(inside) - 1, min(len(inside), MOST_PLACES)).astype(int)
+    return (inside[chosen] + np.array(mask.start)).astype(np.int16)
+
+
+def _write(path: Path, case: PreparedCase) -> None:
+    arrays = {"hu": case.hu}
+    starts = {}
+    for name, mask in (*case.masks.items(), *((("ignore", case.ignore),) if case.ignore else ())):
+        arrays[f"mask:{name}"], starts[name] = mask.fractions, mask.start
+        if name in case.places:
+            arrays[f"places:{name}"] = case.places[name]
+    arrays["starts"] = np.frombuffer(json.dumps(starts).encode(), np.uint8)
+    beside = path.with_name(f".{path.stem}-{os.getpid()}.writing.npz")
+    try:
+        np.savez(beside, **arrays)  # not compressed: reading hundreds of cases at the start has to be quick
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InternalError(
+            f"The prepared case {path} cannot be written: {error.strerror or error}.", "Free some space, or use --work."
+        ) from error
+
+
+def _read(path: Path, name: str) -> PreparedCase:
+    with np.load(path) as arrays:
+        starts = json.loads(arrays["starts"].tobytes())
+        masks = {key: BoxedMask(tuple(start), arrays[f"mask:{key}"]) for key, start in starts.items()}
+        ignore = masks.pop("ignore", None)
+        return PreparedCase(name, arrays["hu"], masks, ignore, {key: arrays[f"places:{key}"] for key in masks})

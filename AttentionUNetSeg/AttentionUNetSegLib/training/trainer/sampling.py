@@ -1,0 +1,193 @@
+"""Which patch comes next, and the patch itself.
+
+Every random number is a function of the run's seed, the step and the patch's place in the batch. So a resumed run
+draws what the uninterrupted one would have drawn, processes that share a batch need not talk to each other, and
+patches can be made ahead of time by any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...imaging import HUWindow
+from ..labelled_scan import LabelledScan
+from .augmentation import Augmentation, SpatialDraw, draw_spatial, sample_volume
+from .contrast import vary_intensities
+from .loss import PatchBatch
+from .preparation import PreparedCase
+
+# What a patch is centred about, with these probabilities; the rest lies anywhere.
+ABOUT_THE_PANCREAS = 0.6
+ABOUT_ANY_STRUCTURE = 0.2
+# How far the place it is centred about may be from the patch's centre, as a part of the patch.
+OFF_CENTRE = 0.25
+AIR_HU = -1024
+
+
+@dataclass(frozen=True)
+class TrainingCase:
+    """A prepared case and what the scan says about its labels.
+
+    Attributes
+    ----------
+    case : images on the model's grid.
+    data_set : name of the data set, for its share of the patches.
+    weight : how much the case counts in the loss.
+    smoothing : label smoothing, 0 for manual and synthetic labels.
+    """
+
+    case: PreparedCase
+    data_set: str
+    weight: float = 1.0
+    smoothing: float = 0.0
+
+    @classmethod
+    def of(cls, scan: LabelledScan, case: PreparedCase, label_smoothing: float) -> TrainingCase:
+        """Join a scan and its images; `label_smoothing` applies where another model made the labels."""
+        return cls(case, data_set_of(scan), scan.weight, label_smoothing if scan.is_labelled_by_a_model else 0.0)
+
+
+def data_set_of(scan: LabelledScan) -> str:
+    """Name of the data set a scan belongs to: what comes before the slash in its name."""
+    return scan.name.split("/", 1)[0]
+
+
+class PatchSampler:
+    """Random, augmented patches of cases.
+
+    Parameters
+    ----------
+    cases : to draw from.
+    structures : the channels of the targets.
+    patch : (K, J, I) in voxels.
+    window_hu : intensities that become 0 and 1.
+    shares : part of the patches per data set; the rest goes to the other data sets by their number of cases.
+    augmentation : what is varied, and how much.
+    seed : of everything that is drawn.
+    device : where patches are made and stay.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[TrainingCase],
+        structures: Sequence[str],
+        patch: tuple[int, int, int],
+        window_hu: tuple[float, float],
+        shares: Mapping[str, float],
+        augmentation: Augmentation,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.cases, self.structures, self.patch = list(cases), tuple(structures), tuple(patch)
+        self.window = HUWindow(*window_hu)
+        self.augmentation, self.seed, self.device = augmentation, seed, device
+        self.probabilities = case_probabilities([case.data_set for case in cases], shares)
+
+    def batch(self, step: int, places: Sequence[int]) -> PatchBatch:
+        """The patches at these `places` of the batch of `step`."""
+        patches = [self.patch_at(step, place) for place in places]
+        columns = {name: [getattr(patch, name) for patch in patches] for name in PatchBatch.__dataclass_fields__}
+        return PatchBatch(**{name: torch.cat(tensors) for name, tensors in columns.items()})
+
+    def patch_at(self, step: int, place: int) -> PatchBatch:
+        """One patch, as a batch of one."""
+        rng = np.random.default_rng([self.seed, step, place])
+        chosen = self.cases[int(rng.choice(len(self.cases), p=self.probabilities))]
+        case = chosen.case
+        spatial = draw_spatial(rng, self.augmentation, self.patch)
+        hu, target, certain = self._sampled(case, self._centre(rng, case), spatial)
+        generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
+        image = vary_intensities(hu, target, self.window, self.augmentation, rng, generator)
+        known = torch.tensor([[float(name in case.masks) for name in self.structures]], device=self.device)
+        return PatchBatch(
+            image[None, None], target[None], certain[None, None], known,
+            torch.tensor([chosen.weight], device=self.device), torch.tensor([chosen.smoothing], device=self.device),
+        )  # fmt: skip
+
+    def _centre(self, rng: np.random.Generator, case: PreparedCase) -> np.ndarray:
+        """Voxel (KJI, not whole) at the patch's centre, so that the patch lies in the field where it fits."""
+        kind, shape, patch = rng.random(), np.array(case.hu.shape), np.array(self.patch)
+        low, high = np.minimum(patch / 2, shape / 2), np.maximum(shape - patch / 2, shape / 2)
+        places = self._places(case, kind)
+        if not len(places):
+            return rng.uniform(low, high) - 0.5
+        about = places[int(rng.integers(len(places)))] + rng.uniform(-OFF_CENTRE, OFF_CENTRE, 3) * patch
+        return np.clip(about, low - 0.5, high - 0.5)
+
+    def _places(self, case: PreparedCase, kind: float) -> np.ndarray:
+        pancreas = case.places.get("pancreas", ())
+        if kind < ABOUT_THE_PANCREAS and len(pancreas):
+            return pancreas
+        if kind < ABOUT_THE_PANCREAS + ABOUT_ANY_STRUCTURE:
+            annotated = [case.places[name] for name in self.structures if len(case.places.get(name, ()))]
+            # One structure after the other, not all voxels together, which would be the liver most of the time.
+            return annotated[int(kind * 1e6) % len(annotated)] if annotated else np.zeros((0, 3))
+        return np.zeros((0, 3))
+
+    def _sampled(self, case: PreparedCase, centre: np.ndarray, spatial: SpatialDraw) -> tuple[Tensor, Tensor, Tensor]:
+        """HU (K, J, I), targets (C, K, J, I) and where the pancreas label counts (K, J, I)."""
+        if spatial.is_identity:
+            centre = np.rint(centre - 0.5 * (np.array(self.patch) % 2 == 0)) + 0.5 * (np.array(self.patch) % 2 == 0)
+        grid = spatial.grid(centre, self.device)
+        lowest, highest = grid.amin(dim=(0, 1, 2)).cpu().numpy(), grid.amax(dim=(0, 1, 2)).cpu().numpy()
+        low = np.clip(np.floor(lowest).astype(int) - 1, 0, np.array(case.hu.shape) - 1)
+        high = np.clip(np.ceil(highest).astype(int) + 2, low + 1, case.hu.shape)
+        window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        empty = np.zeros(high - low, np.uint8)
+        masks = [case.masks[name].window(low, high) if name in case.masks else empty for name in self.structures]
+        ignored = case.ignore.window(low, high) if case.ignore else empty
+        labels = torch.from_numpy(np.stack([*masks, ignored])).to(self.device).float() / 255
+        hu = torch.from_numpy(case.hu[window]).to(self.device).float() - AIR_HU
+        volume = sample_volume(torch.cat((hu[None], labels)), grid - torch.tensor(low, device=self.device))
+        certain = (volume[-1] < 0.05).float()
+        return volume[0] + AIR_HU, volume[1:-1].clamp(0, 1), certain
+
+
+class BatchStream:
+    """The batches from a step on, made ahead by threads where there are any.
+
+    Use it as a context; `next` gives the batch of `step`, then of the step after it, and so on.
+    """
+
+    def __init__(self, sampler: PatchSampler, places: Sequence[int], step: int, workers: int) -> None:
+        self.sampler, self.places, self.workers = sampler, tuple(places), workers
+        self._ahead: list[Future[PatchBatch]] = []
+        self._step = step
+        self._pool = ThreadPoolExecutor(workers) if workers else None
+
+    def __enter__(self) -> BatchStream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __iter__(self) -> Iterator[PatchBatch]:
+        return self
+
+    def __next__(self) -> PatchBatch:
+        if not self._pool:
+            self._step += 1
+            return self.sampler.batch(self._step - 1, self.places)
+        while len(self._ahead) <= self.workers:
+            self._ahead.append(self._pool.submit(self.sampler.batch, self._step, self.places))
+            self._step += 1
+        return self._ahead.pop(0).result()
+
+
+def case_probabilities(data_sets: Sequence[str], shares: Mapping[str, float]) -> np.ndarray:
+    """How probable each case is, from its data set's share."""
+    counts = {name: data_sets.count(name) for name in dict.fromkeys(data_sets)}
+    given = {name: share for name, share in shares.items() if name in counts}
+    others = sum(count for name, count in counts.items() if name not in given)
+    rest = 1 - sum(given.values())
+    weights = np.array([
+        given[name] / counts[name] if name in given else rest / others for name in data_sets
+    ])  # fmt: skip
+    return weights / weights.sum()
