@@ -134,8 +134,8 @@ def in_order_of_ct(mask: np.ndarray, ct: sitk.Image, label_name: str) -> np.ndar
     best, second = np.argsort(contrast)[:-3:-1]
     if contrast[best] - contrast[second] < CLEAR_LEAD:
         raise BadInput(
-            f"It is not clear how the label {label_name} lies on its CT: in two of four orders of rows and slices it fits "
-            f"about as well (by {contrast[best]:.2f} and {contrast[second]:.2f} more soft tissue in it than around it).",
+            f"It is not clear how the label {label_name} lies on its CT: in two of the four orders of rows and slices "
+            f"it fits about as well ({contrast[best]:.2f} and {contrast[second]:.2f} more soft tissue inside).",
             "Look at the case, write the label with the CT's geometry, and use the layout `table` for it.",
         )
     return np.flip(mask, ORDERS[best])
