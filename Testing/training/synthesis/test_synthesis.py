@@ -138,8 +138,6 @@ def test_a_synthetic_ct_shows_what_its_labels_say(trunk):
     assert {1, 3, 4, 6} <= set(np.unique(labels))
     assert np.median(hu[labels == 6]) > -50, "the liver is soft tissue"
     assert hu[0, 0, 0] < -800 or (hu < -800).any(), "air is around the body"
-    assert not (sitk.GetArrayFromImage(synthesize(4, [trunk]).ct).shape == hu.shape and
-                (sitk.GetArrayFromImage(synthesize(4, [trunk]).ct) == hu).all())  # fmt: skip
 
 
 def test_every_phase_has_its_order_of_brightness():
@@ -178,7 +176,7 @@ def test_a_set_is_written_once_and_goes_on_where_it_stopped(trunk_folder, organ_
     assert steps == [(1, 2), (2, 2)]
     assert [anatomy.name for anatomy in collection] == ["trunk_trunk_a", "organs_07_in_trunk_a"]
     assert len(AnatomyCollection(tmp_path / "anatomies")) == 2
-    wanted = SyntheticSet(tmp_path, tmp_path / "anatomies", 3, first_seed=10, phantom_share=0.3)
+    wanted = SyntheticSet(tmp_path, tmp_path / "anatomies", 2, first_seed=10, phantom_share=0.3)
     table = write_synthetic_set(wanted)
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "images").iterdir()}
     lost = sorted(before)[0]
@@ -188,7 +186,7 @@ def test_a_set_is_written_once_and_goes_on_where_it_stopped(trunk_folder, organ_
         assert path.read_bytes() == content
         assert path == lost or path.stat().st_mtime_ns == written
     rows = list(csv.DictReader(table.open()))
-    assert len(rows) == 3
+    assert len(rows) == 2
     for row in rows:
         assert row["labels_by"] == "synthetic"
         assert row["phase"] in PHASE_SHARES
