@@ -42,8 +42,8 @@ def as_image(array: np.ndarray) -> sitk.Image:
 
 
 def make_scan(
-    seed: int, data_set: str = "balls", labels_by: str = "synthetic", structures: tuple[str, ...] = ("pancreas", "liver"),
-    ignore: np.ndarray | None = None, weight: float = 1.0,
+    seed: int, data_set: str = "balls", labels_by: str = "synthetic",
+    structures: tuple[str, ...] = ("pancreas", "liver"), ignore: np.ndarray | None = None, weight: float = 1.0,
 ) -> LabelledScan:  # fmt: skip
     def load() -> LoadedScan:
         hu, labels = drawn(seed)
@@ -83,8 +83,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
             hu, labels = drawn(seed)
             write_image(as_image(hu), folder / f"ct{seed}.nrrd")
             write_image(as_image(labels), folder / f"label{seed}.nrrd")
-            rows.writerow((f"ct{seed}.nrrd", f"label{seed}.nrrd", "pancreas=1;liver=2", f"ball{seed}", f"patient {seed}",
-                           "synthetic", "CC0-1.0", "nobody"))  # fmt: skip
+            files = (f"ct{seed}.nrrd", f"label{seed}.nrrd")
+            names = (f"ball{seed}", f"patient {seed}", "synthetic", "CC0-1.0", "nobody")
+            rows.writerow((*files, "pancreas=1;liver=2", *names))
     return folder
 
 

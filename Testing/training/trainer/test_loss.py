@@ -120,6 +120,7 @@ def test_parts_of_a_batch_whose_sums_are_added_give_the_loss_of_the_whole():
     parts = []
     for half in (slice(0, 2), slice(2, 4)):
         part = PatchBatch(*(getattr(batch, name)[half] for name in PatchBatch.__dataclass_fields__))
-        PartialAnnotationLoss([3, 1, 1], lambda sums: parts.append(sums) or sums)([l[half] for l in logits], part)
+        collecting = PartialAnnotationLoss([3, 1, 1], lambda sums: parts.append(sums) or sums)
+        collecting([level[half] for level in logits], part)
     together = PartialAnnotationLoss([3, 1, 1], lambda _: parts[0] + parts[1])(logits, batch)
     assert float(together) == pytest.approx(float(whole), rel=1e-6)

@@ -15,12 +15,13 @@ from AttentionUNetSegLib.training.trainer.sampling import BatchStream, PatchSamp
 from .conftest import SPACING_MM, make_scan
 
 STRUCTURES = ("pancreas", "liver", "spleen")
+DEFAULT = Augmentation()
 WINDOW = (-160.0, 240.0)
 NONE = Augmentation(0, organ_probability=0, contrast=(1, 1), shift_hu=0, low_resolution=0, blur=0, noise=0, gamma=0,
                     window_hu=0)  # fmt: skip
 
 
-def sampler_of(cases: list[TrainingCase], patch=(16, 16, 16), augmentation=Augmentation(), seed=0, shares=None):
+def sampler_of(cases: list[TrainingCase], patch=(16, 16, 16), augmentation=DEFAULT, seed=0, shares=None):
     return PatchSampler(cases, STRUCTURES, patch, WINDOW, shares or {}, augmentation, seed, torch.device("cpu"))
 
 
@@ -47,10 +48,8 @@ def test_nothing_is_mirrored_unless_asked_for():
     rng = np.random.default_rng(0)
     drawn = [np.linalg.det(draw_spatial(rng, Augmentation(), (16, 16, 16)).matrix) for _ in range(200)]
     assert min(drawn) > 0
-    mirrored = [
-        np.linalg.det(draw_spatial(rng, Augmentation(flip_left_right=True), (16, 16, 16)).matrix) < 0
-        for _ in range(200)
-    ]
+    flipping = Augmentation(flip_left_right=True)
+    mirrored = [np.linalg.det(draw_spatial(rng, flipping, (16, 16, 16)).matrix) < 0 for _ in range(200)]
     assert 60 < sum(mirrored) < 140
 
 

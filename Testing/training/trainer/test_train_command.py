@@ -35,8 +35,8 @@ def wait_for(path: Path, process) -> None:
 
 
 def test_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_been(table, tmp_path, started):
-    steps = 60
-    words = tiny_run(table, tmp_path / "model", steps=steps, checkpoint_minutes=0.003)
+    steps = 40
+    words = tiny_run(table, tmp_path / "model", steps=steps, checkpoint_minutes=0.001)
     process = started(*words)
     work = tmp_path / "model-training"
     wait_for(work / CHECKPOINT_FILE, process)
@@ -71,7 +71,8 @@ def test_a_polite_request_to_stop_costs_nothing_and_leaves_no_package(table, tmp
 
 def test_two_processes_train_as_one_with_the_whole_batch(table, tmp_path, started):
     # Instance normalization: torch has no synchronous batch normalization on the CPU.
-    common = {"norm": "instance", "batch": 4, "steps": 4}
+    # And SGD: AdamW makes whole steps of what is mere rounding, as the gradients of biases before a normalization are.
+    common = {"norm": "instance", "batch": 4, "steps": 4, "optimizer": "sgd"}
     two = started(
         *tiny_run(table, tmp_path / "two", **common),
         launcher=("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
@@ -84,7 +85,7 @@ def test_two_processes_train_as_one_with_the_whole_batch(table, tmp_path, starte
     assert losses[0] == pytest.approx(losses[1], rel=1e-4) and len(losses[0]) == 4
     one, both = (read_checkpoint(tmp_path / f"{name}-training").network for name in ("one", "two"))
     for name in one:
-        assert torch.allclose(one[name], both[name], atol=2e-3), name
+        assert torch.allclose(one[name], both[name], atol=1e-4), name
 
 
 def test_the_answer_and_the_options_reach_the_package(table, tmp_path, capfd):
@@ -109,7 +110,7 @@ def test_problem_cases_are_listed_and_left_out_or_end_a_strict_run(table, tmp_pa
     broken.mkdir()
     for file in table.iterdir():
         (broken / file.name).write_bytes(file.read_bytes())
-    (broken / "label1.nrrd").unlink()
+    (broken / "label1.nrrd").write_bytes(b"no image")
     words = tiny_run(broken, tmp_path / "model", steps=1)
     assert main(["train", *words, "--strict"]) == 2
     said = capfd.readouterr().err
