@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shlex
 import sys
@@ -10,11 +11,11 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..errors import BadInput
-from ..training import datasets
-from ..training.datasets import open_datasets
+from ..training.datasets import label_problems, open_datasets
 from ..training.labelled_scan import LabelledScan
 from ..training.trainer import StepReport, TrainingConfiguration, TrainingReporter, is_prepared, train
 from .terminal import Terminal
@@ -37,6 +38,8 @@ def run(options: Namespace, terminal: Terminal) -> None:
         if not options.no_check:
             scans = _without_problems(scans, configuration, options.strict, lines)
         package = train(configuration, scans, lines)
+    if not lines.is_first:
+        return
     fields = {"model": str(package.folder), "id": package.id, "summary": package.manifest["training"]["summary"]}
     terminal.answer(fields, f"Wrote the model {package.id} to {package.folder}.\n{fields['summary']}")
 
@@ -117,8 +120,7 @@ def _without_problems(
     """
     cache = configuration.work_folder / "cache"
     unchecked = [scan for scan in scans if not is_prepared(scan, configuration.spacing_mm, cache)]
-    check = getattr(datasets, "label_problems", lambda scans, progress: [])
-    problems = check(unchecked, lines.checked)
+    problems = label_problems(unchecked, lines.checked)
     for problem in problems:
         lines.note(f"Left out: {problem}" if problem.prevents_training else f"Doubtful: {problem}")
     if problems and strict:
@@ -131,7 +133,9 @@ class _Lines(TrainingReporter):
     """A bar with the time left on a terminal; a line now and then elsewhere."""
 
     def __init__(self, terminal: Terminal) -> None:
-        self.console = terminal.console
+        # torchrun tells each process its number; the first one alone talks.
+        self.is_first = os.environ.get("RANK", "0") == "0"
+        self.console = terminal.console if self.is_first else Console(quiet=True)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(),
                    TextColumn("{task.fields[more]}", markup=False))  # fmt: skip
         self.bar = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)

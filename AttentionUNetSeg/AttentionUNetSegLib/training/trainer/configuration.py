@@ -168,4 +168,3 @@ class TrainingConfiguration:
             for name, value in asdict(self).items()
             if name not in FREE_ON_RESUME
         }
-

@@ -21,7 +21,7 @@ from ...errors import BadInput
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together.
+    """One process among those that train together.
 
     Attributes
     ----------
