@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput
+from AttentionUNetSegLib.training.datasets import open_datasets
 from AttentionUNetSegLib.training.labelled_scan import STRUCTURES
 from AttentionUNetSegLib.training.synthesis import AnatomyCollection, SyntheticSet, collect_anatomies, synthesize
 from AttentionUNetSegLib.training.synthesis.anatomy import (
@@ -185,11 +186,12 @@ def test_a_set_is_written_once_and_goes_on_where_it_stopped(trunk_folder, organ_
     for path, (written, content) in before.items():
         assert path.read_bytes() == content
         assert path == lost or path.stat().st_mtime_ns == written
+    assert len(open_datasets([f"table:{table}"])) == 2
     rows = list(csv.DictReader(table.open()))
     assert len(rows) == 2
     for row in rows:
         assert row["labels_by"] == "synthetic"
-        assert row["phase"] in PHASE_SHARES
+        assert sitk.ReadImage(str(tmp_path / row["image"])).GetMetaData("phase") in PHASE_SHARES
         assert row["licence"]
         values = dict(pair.split("=") for pair in row["structures"].split(";"))
         assert set(values) == set(STRUCTURES)
