@@ -78,6 +78,7 @@ def _configuration(options: Namespace, shares: dict[str, float]) -> TrainingConf
         seed=options.seed,
         start_from=options.start_from,
         resume=options.resume,
+        accept_other_scans=options.changed_data,
         validation_minutes=options.validation_minutes,
         checkpoint_minutes=options.checkpoint_minutes,
         largest_package_mb=options.largest_package,

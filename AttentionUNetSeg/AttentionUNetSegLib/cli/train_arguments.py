@@ -108,6 +108,9 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--checkpoint-minutes", type=float, default=2.0, metavar="M", help="(default: %(default)g)")
     group.add_argument("--validation-minutes", type=float, default=10.0, metavar="M", help="(default: %(default)g)")
+    group.add_argument(
+        "--changed-data", action="store_true", help="go on although scans or shares have changed since the checkpoint"
+    )
     resuming = group.add_mutually_exclusive_group()
     resuming.add_argument("--resume", action="store_const", const="yes", default="auto", help="insist on a checkpoint")
     resuming.add_argument("--no-resume", action="store_const", const="no", dest="resume", help="start anew")

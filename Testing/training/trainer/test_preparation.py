@@ -12,7 +12,7 @@ from AttentionUNetSegLib.imaging import body_box, to_model_grid
 from AttentionUNetSegLib.training.datasets import open_datasets
 from AttentionUNetSegLib.training.labelled_scan import LabelledScan
 from AttentionUNetSegLib.training.trainer import is_prepared
-from AttentionUNetSegLib.training.trainer.preparation import BoxedMask, prepare_cases, prepared
+from AttentionUNetSegLib.training.trainer.preparation import BoxedMask, StoredArray, prepare_cases, prepared
 
 from .conftest import SPACING_MM, make_scan
 
@@ -46,6 +46,14 @@ def test_absent_is_not_unknown():
     assert not whole(case.masks["spleen"], case.hu.shape).any()
 
 
+def test_voxels_on_disk_are_read_in_parts(tmp_path):
+    array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    np.save(tmp_path / "a.npy", array)
+    stored = StoredArray(tmp_path / "a.npy", array.shape)
+    assert np.array_equal(stored, array)
+    assert np.array_equal(stored[1:3, 0:2, 4:5], array[1:3, 0:2, 4:5])
+
+
 def test_a_window_of_a_mask_is_that_of_the_whole():
     rng = np.random.default_rng(0)
     mask = BoxedMask((3, 4, 5), rng.integers(1, 255, (4, 5, 6), dtype=np.uint8))
@@ -77,10 +85,13 @@ def test_the_cache_spares_loading_until_a_file_changes(table, tmp_path):
 def test_a_damaged_entry_is_made_anew_and_nothing_half_written_stays(tmp_path):
     scans = [make_scan(0)]
     (whole_case,) = prepare_cases(scans, SPACING_MM, tmp_path)
-    (entry,) = tmp_path.iterdir()
-    entry.write_bytes(entry.read_bytes()[:1000])
-    (again,) = prepare_cases(scans, SPACING_MM, tmp_path)
-    assert np.array_equal(again.hu, whole_case.hu) and list(tmp_path.iterdir()) == [entry]
+    entries = sorted(tmp_path.iterdir())
+    assert [entry.suffix for entry in entries] == [".npy", ".npz"]
+    voxels = np.asarray(whole_case.hu)
+    for entry in entries:
+        entry.write_bytes(entry.read_bytes()[:60])
+        (again,) = prepare_cases(scans, SPACING_MM, tmp_path)
+        assert np.array_equal(again.hu, voxels) and sorted(tmp_path.iterdir()) == entries
 
 
 def test_the_ignore_mask_survives_the_cache(tmp_path):

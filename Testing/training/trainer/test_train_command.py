@@ -46,7 +46,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_been(table, 
     done = read_checkpoint(work).step
     assert 0 < done < steps
 
-    said = ended(started(*words))
+    said = ended(started(*tiny_run(table, tmp_path / "model", steps=steps)))
     assert f"Going on from step {done}" in said
     verify_weights(load_package(tmp_path / "model"))
 

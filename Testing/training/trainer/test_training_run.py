@@ -117,6 +117,9 @@ def test_another_configuration_is_refused_by_name(scans, configured):
         train(configured(steps=1, rate=0.5), scans)
     with pytest.raises(BadInput, match="scans was"):
         train(configured(steps=1), scans[:2])
+    heard = Heard()
+    train(configured(steps=2, accept_other_scans=True), scans[:2], heard)
+    assert heard.steps[0].step == 2
     train(configured(steps=1, rate=0.5, resume="no"), scans)
 
 

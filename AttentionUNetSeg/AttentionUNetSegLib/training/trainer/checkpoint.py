@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,18 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         raise BadInput(f"{path} is no checkpoint of a training run.", "Remove it to start anew.") from error
 
 
-def check_same_run(checkpoint: Checkpoint, identity: Mapping[str, Any], folder: Path) -> None:
-    """Refuse to go on with the checkpoint of another run.
+def check_same_run(
+    checkpoint: Checkpoint, identity: Mapping[str, Any], folder: Path, ignored: Sequence[str] = ()
+) -> None:
+    """Refuse to go on with the checkpoint of another run; `ignored` may differ.
 
     Raises
     ------
     BadInput : naming what differs.
     """
     wanted = json.loads(json.dumps(identity))  # tuples become lists, as in the file
-    different = [
-        name for name in {**checkpoint.identity, **wanted} if checkpoint.identity.get(name) != wanted.get(name)
-    ]
+    names = [name for name in {**checkpoint.identity, **wanted} if name not in ignored]
+    different = [name for name in names if checkpoint.identity.get(name) != wanted.get(name)]
     if different:
         name = different[0]
         was, now = (_short(each.get(name)) for each in (checkpoint.identity, wanted))

@@ -19,7 +19,7 @@ NORMS = ("batch", "instance")
 # A run goes on with other values of these: they change where it ends or how it is run, not what it computes.
 FREE_ON_RESUME = {
     "out", "work", "steps", "minutes", "device", "threads", "workers", "start_from", "id", "name", "description",
-    "licence", "command", "resume", "checkpoint_minutes", "largest_package_mb",
+    "licence", "command", "resume", "accept_other_scans", "checkpoint_minutes", "largest_package_mb",
 }  # fmt: skip
 
 
@@ -53,6 +53,7 @@ class TrainingConfiguration:
     seed : of all that is random.
     start_from : a checkpoint, the work folder of an earlier run, or a model package, whose weights are the first.
     resume : "auto" goes on with a checkpoint in `work`, "yes" insists on one, "no" starts anew.
+    accept_other_scans : go on with a checkpoint although the scans or their shares have changed since.
     validation_minutes, checkpoint_minutes : time between two validations or checkpoints.
     settling_batches : batches over which the statistics of batch normalization are taken in the end.
     largest_package_mb : a network whose float16 weights would be larger is refused before training.
@@ -88,6 +89,7 @@ class TrainingConfiguration:
     seed: int = 0
     start_from: Path | None = None
     resume: str = "auto"
+    accept_other_scans: bool = False
     validation_minutes: float = 10.0
     checkpoint_minutes: float = 2.0
     settling_batches: int = 60

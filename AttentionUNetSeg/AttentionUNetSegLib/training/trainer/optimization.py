@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ...errors import InternalError
 from ...inference.device import ComputeDevice
@@ -56,10 +56,9 @@ class Optimization:
         # Half precision on CUDA only: the CPU's bfloat16 gradients are sometimes broken (torch 2.13 returned 1e30 for
         # convolutions over the few places of the coarsest level), and MPS has no 3D convolution in it.
         self.reduced = device.dtype if device.kind == "cuda" else None
-        self.scaler = torch.amp.GradScaler(device.kind, enabled=self.reduced is torch.float16)
+        self.scaler = _scaler(device, self.reduced is torch.float16)
         self.forward = network
         if processes.count > 1:
-            # The heads' loss over a part of the batch may leave parameters without gradient, but never unused.
             ids = [device.device.index] if device.kind == "cuda" else None
             self.forward = DistributedDataParallel(network, device_ids=ids)
         self.skipped = self.skipped_in_a_row = 0
@@ -133,11 +132,14 @@ class Optimization:
     def _average(self, averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor) -> None:
         # A short memory in the beginning, or the first, random weights would stay in it for long.
         decay = min(self.configuration.averaging, (1 + float(count)) / (10 + float(count)))
-        if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, 1 - decay)
-        else:
-            for old, new in zip(averaged, current, strict=True):
-                old.copy_(new)
+        get_ema_multi_avg_fn(decay)(averaged, current, count)
+
+
+def _scaler(device: ComputeDevice, is_needed: bool) -> torch.amp.GradScaler:
+    """Keeps float16 gradients from vanishing; does nothing where it is not needed."""
+    if hasattr(torch.amp, "GradScaler"):
+        return torch.amp.GradScaler(device.kind, enabled=is_needed)
+    return torch.cuda.amp.GradScaler(enabled=is_needed)  # torch 2.2
 
 
 def rate_factor(schedule: str, fraction: float) -> float:

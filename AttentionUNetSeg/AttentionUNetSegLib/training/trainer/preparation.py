@@ -25,7 +25,7 @@ from ...imaging import body_box, to_model_grid
 from ..labelled_scan import LabelledScan, LoadedScan
 
 # Part of every cache entry's name: raise it when what `prepared` computes changes.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 # So many places of a structure are kept for patches to be centred on.
 MOST_PLACES = 512
 
@@ -50,13 +50,31 @@ class BoxedMask:
 
 
 @dataclass(frozen=True)
+class StoredArray:
+    """An array in a .npy file, of which parts are read when they are needed.
+
+    The system keeps in memory what is used often, so that more scans can be trained on than memory holds. The file is
+    opened for every part: a map that stays open would cost a file descriptor per scan.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+
+    def __getitem__(self, window: tuple[slice, ...]) -> np.ndarray:
+        return np.array(np.load(self.path, mmap_mode="r")[window])
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(np.load(self.path), dtype)
+
+
+@dataclass(frozen=True)
 class PreparedCase:
     """One scan on the model's grid, cut to the body box.
 
     Attributes
     ----------
     name : that of the `LabelledScan`.
-    hu : int16 (K, J, I).
+    hu : int16 (K, J, I), in memory or on disk.
     masks : the part of each voxel that is the structure, by name; fractions, because a voxel on the surface is neither
         inside nor outside, and a threshold of 0.5 then lies on the true surface. A structure that is missing was not
         annotated.
@@ -65,7 +83,7 @@ class PreparedCase:
     """
 
     name: str
-    hu: np.ndarray
+    hu: np.ndarray | StoredArray
     masks: Mapping[str, BoxedMask]
     ignore: BoxedMask | None
     places: Mapping[str, np.ndarray]
@@ -181,14 +199,14 @@ def _cached(scan: LabelledScan, spacing_mm: float, cache: Path) -> PreparedCase:
     if path.exists():
         try:
             return _read(path, scan.name)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             path.unlink(missing_ok=True)  # damaged: make it anew
     try:
         case = prepared(scan.name, loaded or scan.load(), spacing_mm)
     except BadInput as error:
         raise BadInput(f"The scan {scan.name} cannot be used: {error.message}", error.hint) from error
     _write(path, case)
-    return case
+    return _read(path, scan.name)
 
 
 def _path(scan: LabelledScan, loaded: LoadedScan | None, spacing_mm: float, cache: Path) -> Path:
@@ -221,27 +239,35 @@ def _places(mask: BoxedMask) -> np.ndarray:
 
 
 def _write(path: Path, case: PreparedCase) -> None:
-    arrays = {"hu": case.hu}
-    starts = {}
+    arrays, starts = {}, {}
     for name, mask in (*case.masks.items(), *((("ignore", case.ignore),) if case.ignore else ())):
         arrays[f"mask:{name}"], starts[name] = mask.fractions, mask.start
         if name in case.places:
             arrays[f"places:{name}"] = case.places[name]
     arrays["starts"] = np.frombuffer(json.dumps(starts).encode(), np.uint8)
-    beside = path.with_name(f".{path.stem}-{os.getpid()}.writing.npz")
+    hu_path = _hu_path(path)
+    beside, hu_beside = (each.with_name(f".{os.getpid()}-{each.name}") for each in (path, hu_path))
     try:
+        np.save(hu_beside, case.hu)
         np.savez(beside, **arrays)  # not compressed: reading hundreds of cases at the start has to be quick
-        beside.replace(path)
+        hu_beside.replace(hu_path)
+        beside.replace(path)  # the last one: where it is, both are
     except OSError as error:
         beside.unlink(missing_ok=True)
+        hu_beside.unlink(missing_ok=True)
         raise InternalError(
             f"The prepared case {path} cannot be written: {error.strerror or error}.", "Free some space, or use --work."
         ) from error
 
 
+def _hu_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-hu.npy")
+
+
 def _read(path: Path, name: str) -> PreparedCase:
+    hu = StoredArray(_hu_path(path), np.load(_hu_path(path), mmap_mode="r").shape)
     with np.load(path) as arrays:
         starts = json.loads(arrays["starts"].tobytes())
         masks = {key: BoxedMask(tuple(start), arrays[f"mask:{key}"]) for key, start in starts.items()}
         ignore = masks.pop("ignore", None)
-        return PreparedCase(name, arrays["hu"], masks, ignore, {key: arrays[f"places:{key}"] for key in masks})
+        return PreparedCase(name, hu, masks, ignore, {key: arrays[f"places:{key}"] for key in masks})

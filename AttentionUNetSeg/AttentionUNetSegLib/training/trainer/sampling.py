@@ -112,22 +112,24 @@ class PatchSampler:
 
     def _centre(self, rng: np.random.Generator, case: PreparedCase) -> np.ndarray:
         """Voxel (KJI, not whole) at the patch's centre, so that the patch lies in the field where it fits."""
-        kind, shape, patch = rng.random(), np.array(case.hu.shape), np.array(self.patch)
+        shape, patch = np.array(case.hu.shape), np.array(self.patch)
         low, high = np.minimum(patch / 2, shape / 2), np.maximum(shape - patch / 2, shape / 2)
-        places = self._places(case, kind)
+        places = self._places(rng, case)
         if not len(places):
             return rng.uniform(low, high) - 0.5
         about = places[int(rng.integers(len(places)))] + rng.uniform(-OFF_CENTRE, OFF_CENTRE, 3) * patch
         return np.clip(about, low - 0.5, high - 0.5)
 
-    def _places(self, case: PreparedCase, kind: float) -> np.ndarray:
+    def _places(self, rng: np.random.Generator, case: PreparedCase) -> np.ndarray:
+        """The voxels about one of which the patch is centred; none where it lies anywhere."""
+        kind = rng.random()
         pancreas = case.places.get("pancreas", ())
         if kind < ABOUT_THE_PANCREAS and len(pancreas):
             return pancreas
         if kind < ABOUT_THE_PANCREAS + ABOUT_ANY_STRUCTURE:
             annotated = [case.places[name] for name in self.structures if len(case.places.get(name, ()))]
             # One structure after the other, not all voxels together, which would be the liver most of the time.
-            return annotated[int(kind * 1e6) % len(annotated)] if annotated else np.zeros((0, 3))
+            return annotated[int(rng.integers(len(annotated)))] if annotated else np.zeros((0, 3))
         return np.zeros((0, 3))
 
     def _sampled(self, case: PreparedCase, centre: np.ndarray, spatial: SpatialDraw) -> tuple[Tensor, Tensor, Tensor]:

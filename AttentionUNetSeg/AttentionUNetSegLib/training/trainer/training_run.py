@@ -188,7 +188,8 @@ class _Run:
             if self.configuration.resume == "yes":
                 raise BadInput(f"There is no checkpoint in {self.work} to go on with.")
             return
-        check_same_run(checkpoint, self.identity, self.work)
+        ignored = ("scans", "shares") if self.configuration.accept_other_scans else ()
+        check_same_run(checkpoint, self.identity, self.work, ignored)
         self.optimization.load(vars(checkpoint))
         self.optimization.skipped = checkpoint.skipped
         self.step, self.seconds = checkpoint.step, checkpoint.seconds
@@ -302,7 +303,7 @@ class _Run:
 
 @contextmanager
 def _stop_requests() -> Iterator[_StopRequest]:
-    """While the block runs, SIGINT and SIGTERM are noted, for the loop to end between two steps.
+    """While the block runs, SIGINT, SIGTERM and SIGHUP are noted, for the loop to end between two steps.
 
     A second one interrupts at once. In a thread other than the main one, signals are left alone.
     """
@@ -316,7 +317,10 @@ def _stop_requests() -> Iterator[_StopRequest]:
             raise KeyboardInterrupt
         request.came = True
 
-    previous = {kind: signal.signal(kind, take) for kind in (signal.SIGINT, signal.SIGTERM)}
+    kinds = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+        kinds.append(signal.SIGHUP)
+    previous = {kind: signal.signal(kind, take) for kind in kinds}
     try:
         yield request
     finally:
