@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import BadInput
+from .evaluate_arguments import add_evaluate
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_models(commands)
     _add_serve(commands)
+    _add_output_options(add_evaluate(commands))
     commands.add_parser("worker", help="run the background process; speaks the worker protocol on stdin and stdout")
     return parser
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from ...errors import BadInput
 from ..labelled_scan import LabelledScan
+from .phantoms import open_phantoms, phantom_prefix
 from .table import open_table, table_prefix
 
 
@@ -18,11 +19,15 @@ class _Layout:
     # (path, prefix of the scans' names) -> scans; raises BadInput where the path is not of this layout.
     open: Callable[[Path, str], list[LabelledScan]]
     prefix: Callable[[Path], str]
+    is_path: bool = True
 
 
 _LAYOUTS = {
     "table": _Layout(
         "a CSV file (or a folder with cases.csv) with columns image, label, ...", open_table, table_prefix
+    ),
+    "phantom": _Layout(
+        "computer-made scans by their seeds, as in phantom:200000-200009", open_phantoms, phantom_prefix, is_path=False
     ),
 }
 
@@ -66,7 +71,7 @@ def _parsed(specification: str) -> tuple[str, Path]:
         raise BadInput(f"`{specification}` is not of the form LAYOUT:PATH, such as table:/data/cases.csv.", known)
     if layout not in _LAYOUTS:
         raise BadInput(f"There is no data set layout `{layout}` (in `{specification}`).", known)
-    if not Path(path).exists():
+    if _LAYOUTS[layout].is_path and not Path(path).exists():
         raise BadInput(
             f"There is no file or folder {path} (in `{specification}`).",
             f"The layout `{layout}` is {_LAYOUTS[layout].description}.",

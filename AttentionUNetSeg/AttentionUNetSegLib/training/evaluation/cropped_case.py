@@ -93,9 +93,7 @@ def _offset(part: sitk.Image, whole: sitk.Image) -> np.ndarray:
     return np.array(whole.TransformPhysicalPointToIndex(part.GetOrigin())[::-1])
 
 
-def _box(
-    label: np.ndarray, segment: np.ndarray, offset: np.ndarray, margin: np.ndarray
-) -> tuple[slice, slice, slice]:
+def _box(label: np.ndarray, segment: np.ndarray, offset: np.ndarray, margin: np.ndarray) -> tuple[slice, slice, slice]:
     """The box (KJI) of both masks with a margin, or of one voxel in the middle where both are empty."""
     bounds = [_bounds(label)] if label.any() else []
     if segment.any():

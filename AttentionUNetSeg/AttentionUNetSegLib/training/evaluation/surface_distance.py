@@ -67,15 +67,16 @@ def _surface_elements(
     first: np.ndarray, second: np.ndarray, spacing_mm: Sequence[float]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Position (N, 3) in mm and area (N,) in mm² of every surface element of either mask."""
-    from monai.metrics.utils import get_mask_edges  # half a second, and only here
+    import torch  # these two cost seconds, and only here
+    from monai.metrics.utils import get_mask_edges
 
     # A mask that reaches the border has its surface there. Elements lie between slices: slabs share one slice.
     first, second = np.pad(first, 1), np.pad(second, 1)
     found: tuple[list, list] = ([], [])
     for k in range(0, len(first) - 1, _SLAB):
-        slabs = [mask[k : k + _SLAB + 1] for mask in (first, second)]
+        slabs = [torch.from_numpy(mask[k : k + _SLAB + 1]) for mask in (first, second)]
         *edges, first_areas, second_areas = get_mask_edges(
-            *slabs, crop=False, spacing=tuple(spacing_mm), always_return_as_numpy=True
+            *slabs, crop=False, spacing=tuple(spacing_mm)
         )
         for edge, area, elements in zip(edges, (first_areas, second_areas), found, strict=True):
             hits = np.asarray(edge, bool)
