@@ -40,11 +40,6 @@ def open_phantoms(path: Path, prefix: str) -> list[LabelledScan]:
     return [_scan(seed, f"{prefix}/{seed}") for seed in _seeds(str(path))]
 
 
-def phantom_prefix(path: Path) -> str:
-    """Return what the names of all phantoms begin with."""
-    return "phantom"
-
-
 def _seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
