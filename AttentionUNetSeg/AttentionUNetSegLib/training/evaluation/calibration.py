@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.stats import spearmanr
 
-from .cropped_case import CroppedCase
+from .cropped_case import SPREAD_SCALE, CroppedCase
 
 BAND_MM = 10.0
 BINS = 10
@@ -31,7 +31,7 @@ class CalibrationCounts:
     Attributes
     ----------
     voxels, labelled : int64 (256,), voxels of each probability 0/255..255/255, and how many of them are labelled.
-    spread_voxels, wrong : int64 (256,), voxels of each spread 0/255..255/255, and how many of them the segment has
+    spread_voxels, wrong : int64 (256,), voxels of each spread 0/510..255/510, and how many of them the segment has
         wrong; all 0 where no spread was computed.
     """
 
@@ -117,7 +117,7 @@ def spread_and_error(
     if not counts.has_spread:
         return None
     edges = np.array(SPREAD_EDGES[1:])
-    which = np.minimum(np.searchsorted(edges, np.arange(256) / 255), len(edges) - 1)
+    which = np.minimum(np.searchsorted(edges, np.arange(256) / SPREAD_SCALE), len(edges) - 1)
     voxels, wrong = _sums(counts.spread_voxels, which, len(edges)), _sums(counts.wrong, which, len(edges))
     rows = [
         {"low": low, "high": high, "voxels": int(count), "error_rate": _part(errors, count)}

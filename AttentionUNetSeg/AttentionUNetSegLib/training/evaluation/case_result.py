@@ -21,7 +21,7 @@ class CaseResult:
     size, spacing_mm : of the CT, (I, J, K).
     metrics : the measurements.
     seconds : of the segmentation, without reading and measuring.
-    mean_spread : mean standard deviation over the augmented passes within the segment, 0..1; None without spread or
+    mean_spread : mean standard deviation over the augmented passes within the segment, 0..0.5; None without spread or
         segment.
     gates : what each attention gate does, finest first.
     warnings : what the segmentation warned of.

@@ -10,6 +10,8 @@ import SimpleITK as sitk
 from ...imaging import keep_largest_component
 
 MARGIN_MM = 12.0
+# What `inference.Segmentation.spread` is: a standard deviation of a probability is at most 0.5.
+SPREAD_SCALE = 2 * 255
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class CroppedCase:
     start : index (I, J, K) of the box's first voxel in the CT.
     ignore : bool, where the label says nothing, or None. Taken out of `predicted` and `label`.
     predicted_before_ignore : bool, the segment with what lies in `ignore`.
-    spread : uint8, 255 times the standard deviation over the augmented passes, or None.
+    spread : uint8, 510 times the standard deviation over the augmented passes, or None.
     """
 
     probability: np.ndarray

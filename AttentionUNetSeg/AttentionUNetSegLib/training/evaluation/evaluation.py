@@ -17,7 +17,7 @@ from ..labelled_scan import LabelledScan, LoadedScan
 from .calibration import CalibrationCounts, count_case
 from .case_metrics import compare
 from .case_result import CaseResult
-from .cropped_case import CroppedCase, crop_case
+from .cropped_case import SPREAD_SCALE, CroppedCase, crop_case
 from .gate_selectivity import gate_selectivity
 
 
@@ -141,7 +141,7 @@ def _mean_spread(case: CroppedCase) -> float | None:
     segment = case.predicted_before_ignore
     if case.spread is None or not segment.any():
         return None
-    return float(case.spread[segment].mean(dtype=np.float64) / 255)
+    return float(case.spread[segment].mean(dtype=np.float64) / SPREAD_SCALE)
 
 
 def _gates(result: Segmentation, ct: sitk.Image, label: sitk.Image) -> tuple:

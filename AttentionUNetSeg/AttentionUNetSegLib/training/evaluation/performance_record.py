@@ -91,7 +91,10 @@ def machine() -> str:
 
 
 def _data(group: Mapping[str, Any], values: Mapping[str, Any], data: str) -> str:
-    words = [f"{data}: {group['cases']} scans of {group['patients']} patients", group["meaning"].rstrip(".")]
+    scans = f"{data}: {group['cases']} scans"
+    if group["labels_by"] != "synthetic":
+        scans += f" of {group['patients']} patients"
+    words = [scans, group["meaning"].rstrip(".")]
     if values["interval_95"]:
         low, high = values["interval_95"]
         words.append(f"95 % interval of the mean {low:.4g} to {high:.4g}")
