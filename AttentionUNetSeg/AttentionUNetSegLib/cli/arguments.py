@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import BadInput
+from .evaluate_arguments import add_evaluate
 from .synthesize_arguments import add_synthesize
 from .train_arguments import add_train
 
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_output_options(add_synthesize(commands))
     _add_output_options(add_train(commands))
+    _add_output_options(add_evaluate(commands))
     commands.add_parser("worker", help="run the background process; speaks the worker protocol on stdin and stdout")
     return parser
 
