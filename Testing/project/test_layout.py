@@ -116,3 +116,14 @@ def test_slicers_process_never_loads_torch():
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("path", ALL_PYTHON_FILES, ids=relative)
+def test_no_array_view_outlives_its_image(path: Path):
+    """A view of an image that nothing else holds reads freed memory: garbage at best, a crash now and then."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "GetArrayViewFromImage":
+            image = node.args[0]
+            while isinstance(image, ast.Attribute | ast.Subscript):
+                image = image.value
+            assert isinstance(image, ast.Name), f"line {node.lineno}: give the image a name first"
