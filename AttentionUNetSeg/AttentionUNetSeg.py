@@ -313,8 +313,8 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
     ) -> None:
         """Lay a result's attention over the CT in all slice views.
 
-        `level` is 1 for the finest gate, 2 for the next, ..., "probability", or None for nothing; values below
-        `lowerThreshold` (a fraction of 1) are not shown.
+        `level` is 1 for the finest gate, 2 for the next, ..., "probability", "spread", or None for nothing; values
+        below `lowerThreshold` (a fraction of 1) are not shown.
         """
         from AttentionUNetSegLib.scene import show_attention
 

@@ -28,7 +28,7 @@ class Segmenting:
     """One run at a time, on the desk's session.
 
     State: `models` (choices: value, title), `model`, `model_note` (one line about it), `model_card` (all about it),
-    `device_name`, `run` ("", "starting", "running", "cancelling"), `progress` (0..100), `stage`.
+    `tta`, `device_name`, `run` ("", "starting", "running", "cancelling"), `progress` (0..100), `stage`.
 
     Parameters
     ----------
@@ -48,6 +48,7 @@ class Segmenting:
                 "model_note": "",
                 "model_card": [],
                 "device_name": "",
+                "tta": False,
                 "run": "",
                 "progress": 0,
                 "stage": "",
@@ -114,7 +115,8 @@ class Segmenting:
     async def _segment(self, model: str) -> None:
         await self._desk.breathe()
         try:
-            self._desk.session.segment(self._desk.volume, SegmentRequest(model=model))
+            request = SegmentRequest(model=model, tta=bool(self._desk.server.state.tta))
+            self._desk.session.segment(self._desk.volume, request)
         except BaseException:
             self._desk.show(run="")
             raise
