@@ -187,6 +187,7 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(module="serve")
     command.add_argument("input", type=Path, nargs="?", metavar="INPUT", help="image file or DICOM folder to open")
     command.add_argument("--series", help="number or UID of the series, for a DICOM folder that holds several")
+    command.add_argument("--model", help="id of the model to begin with (default: see models list)")
     command.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s, this machine)")
     command.add_argument("--port", type=int, default=0, help="port to listen on (default: any that is free)")
     command.add_argument("--token", help="what the address ends with (default: random); needed with another --host")

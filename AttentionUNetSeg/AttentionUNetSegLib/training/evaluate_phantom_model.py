@@ -1,6 +1,6 @@
 """Measure the phantom-only model on phantoms that it never saw, through the whole inference pipeline.
 
-``python -m AttentionUNetSegLib.training.evaluate_phantom_model`` prints Dice per phantom, on the phantom's own voxel
+``python -m AttentionUNetSegLib.training.evaluate_phantom_model --model FOLDER`` prints Dice per phantom, on the phantom's own voxel
 grid, and what the attention gates do; with ``--record`` it writes the numbers into the package's manifest.
 """
 
@@ -18,17 +18,16 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from ..errors import BadModel
 from ..imaging import Volume
 from ..inference import Segmenter
-from ..models import ModelPackage, bundled_models_folder, load_package, write_package
+from ..models import ModelPackage, load_package, write_package
 from .phantom import Phantom, make_phantom
-from .phantom_model import EVALUATION_SEEDS, MODEL_ID
+from .phantom_model import EVALUATION_SEEDS
 from .phantom_tissues import PHASES
 
 # Slice distances of clinical protocols, from thin to thick, in turn.
 SPACINGS_MM = ((0.8, 0.8, 2.0), (0.9, 0.9, 2.5), (0.8, 0.8, 5.0), (1.0, 1.0, 3.0), (0.9, 0.9, 4.0))
-COMMAND = "python -m AttentionUNetSegLib.training.evaluate_phantom_model"
+COMMAND = "python -m AttentionUNetSegLib.training.evaluate_phantom_model --model FOLDER"
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,11 @@ class CaseReport:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate, print, and record where asked; the exit status is 1 where the mean Dice is below 0.85."""
     parser = argparse.ArgumentParser(prog="evaluate_phantom_model", description=__doc__)
-    parser.add_argument("--model", type=Path, help="package folder (default: the bundled phantom model)")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model package")
     parser.add_argument("--phantoms", type=int, default=len(EVALUATION_SEEDS), help="how many (default: %(default)s)")
     parser.add_argument("--record", action="store_true", help="write the result into the package's manifest")
     options = parser.parse_args(arguments)
-    bundled = bundled_models_folder()
-    if options.model is None and bundled is None:
-        raise BadModel("No models came with this installation.", "Name a package folder with --model.")
-    package = load_package(options.model or bundled / MODEL_ID)
+    package = load_package(options.model)
 
     reports = []
     for report in evaluate(package, EVALUATION_SEEDS[: options.phantoms]):

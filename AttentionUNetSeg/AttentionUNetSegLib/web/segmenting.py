@@ -35,9 +35,12 @@ class Segmenting:
     desk : whose volume is segmented.
     catalogue : where the models are.
     on_result : called with each result.
+    model : id of the model to begin with; None: the default.
     """
 
-    def __init__(self, desk: Desk, catalogue: Catalogue, on_result: Callable[[ResultReady], None]) -> None:
+    def __init__(
+        self, desk: Desk, catalogue: Catalogue, on_result: Callable[[ResultReady], None], model: str | None = None
+    ) -> None:
         self._desk = desk
         self._catalogue = catalogue
         self._on_result = on_result
@@ -54,7 +57,7 @@ class Segmenting:
                 "stage": "",
             }
         )
-        self._list_models()
+        self._list_models(model)
         desk.server.controller.add("segment")(self.segment)
         desk.server.controller.add("cancel")(self.cancel)
         desk.server.state.change("model")(lambda **state: self._describe_model())
@@ -123,9 +126,9 @@ class Segmenting:
 
     # --- Models ---
 
-    def _list_models(self) -> None:
+    def _list_models(self, wanted: str | None) -> None:
         packages = self._catalogue.packages()
-        chosen = self._catalogue.default().id if packages else None
+        chosen = self._catalogue.get(wanted).id if packages or wanted else None
         choices = [{"value": each.id, "title": f"{each.name} {each.version}"} for each in packages]
         self._desk.server.state.update({"models": choices, "model": chosen})
         self._describe_model()
