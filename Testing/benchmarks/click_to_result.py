@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from phantom_package import PHANTOM_MODEL  # noqa: E402
+from phantom_package import PHANTOM_MODEL
 
 
 def main() -> None:
