@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from AttentionUNetSegLib.models import Catalogue
 from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
 from phantom_package import PHANTOM_MODEL, PHANTOM_MODEL_ID
 from PIL import Image
@@ -60,7 +61,7 @@ def running_server(temporary: Path, *arguments: object) -> Iterator[Server]:
         "ATTENTIONUNETSEG_MODELS": str(temporary / "models"),
     }
     # The page begins with the model that finds something in phantoms, whatever else is installed.
-    shutil.copytree(PHANTOM_MODEL, temporary / "models" / PHANTOM_MODEL_ID, dirs_exist_ok=True)
+    Catalogue(user=temporary / "models").add(PHANTOM_MODEL)
     command = [sys.executable, "-m", "AttentionUNetSegLib.cli", "serve", "--no-browser", "--json", "--verbose"]
     command += ["--model", PHANTOM_MODEL_ID]
     with open(temporary / "server.log", "w") as log:
