@@ -58,7 +58,8 @@ class PanelTest(PanelTestCase):
         self.assertIn("phantom", information)
         self.assertIn("Dice", information)
         self.assertIn("n = ", information)
-        self.assertIn("Licence", information)
+        for line in ("Intended use", "Measured", "Trained on", "Limitations", "Licence"):
+            self.assertIn(f"{line}: ", information)
 
     def test_models_are_added_and_removed(self) -> None:
         count = self.ui.modelComboBox.count

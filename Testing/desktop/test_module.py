@@ -15,6 +15,7 @@ from desktop_double.fixtures import MODULE_FILE
 from desktop_double.qt_dialogs import answers
 from desktop_double.qt_values import opened_addresses
 from desktop_double.scripted_module import unload_module
+from phantom_package import PHANTOM_MODEL, PHANTOM_MODEL_ID
 
 TESTING = Path(__file__).resolve().parents[1]
 
@@ -67,9 +68,9 @@ def test_sample_data_is_made_here(module, slicer_app):
 
 
 def test_models_are_chosen_in_dialogs(widget, tmp_path):
-    from AttentionUNetSegLib.models import write_package
+    from AttentionUNetSegLib.models import load_package, write_package
 
-    package = widget.logic.defaultModel()
+    package = load_package(PHANTOM_MODEL)
     manifest = {**package.manifest, "id": "second", "name": "The second"}
     manifest["weights"] = {key: value for key, value in manifest["weights"].items() if key != "sha256"}
     folder = write_package(tmp_path / "second", manifest, package.weights_path).folder
@@ -124,7 +125,8 @@ def test_without_a_main_window(module, slicer_app, volume_node):
         logic = AttentionUNetSegLogic()
         told = []
         logic.addRunListener(told.append)
-        segmentation = logic.segmentPancreas(volume_node, waitForCompletion=True)
+        logic.addModel(PHANTOM_MODEL)
+        segmentation = logic.segmentPancreas(volume_node, model=PHANTOM_MODEL_ID, waitForCompletion=True)
         before = logic.volumeMl(segmentation)
         assert logic.setThreshold(segmentation, 0.1) > before
         logic.showAttention(segmentation, 1)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from AttentionUNetSegLib.imaging import PHANTOM_KEY, Volume
 from AttentionUNetSegLib.inference import Segmenter
-from AttentionUNetSegLib.models import ModelPackage, bundled_models_folder, load_package, verify_weights
+from AttentionUNetSegLib.models import verify_weights
 from AttentionUNetSegLib.training.labelled_scan import LabelledScan, LoadedScan
 from AttentionUNetSegLib.training.phantom import make_phantom
-from AttentionUNetSegLib.training.phantom_model import EVALUATION_SEEDS, MODEL_ID
+from AttentionUNetSegLib.training.phantom_model import EVALUATION_SEEDS
 
 
 @pytest.fixture(scope="module")
-def package() -> ModelPackage:
-    return load_package(bundled_models_folder() / MODEL_ID)
+def package(phantom_model_package):
+    return phantom_model_package
 
 
 def test_it_cannot_be_mistaken_for_a_model_of_patients(package):

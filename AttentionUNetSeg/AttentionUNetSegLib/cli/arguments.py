@@ -65,7 +65,8 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
         "segment",
         help="segment the pancreas on a CT",
         description="Segment the pancreas on a CT. All results are written into one folder, or none: segmentation "
-        "(.seg.nrrd), probability, attention of every gate, a scene for 3D Slicer (.mrb), a picture and a report.",
+        "(.seg.nrrd), probability, its spread (with --tta), attention of every gate, a scene for 3D Slicer (.mrb), a "
+        "picture and a report.",
     )
     command.set_defaults(module="segment")
     command.add_argument("input", type=Path, metavar="INPUT", help="image file (NIfTI, NRRD, MHA) or DICOM folder")
@@ -74,7 +75,7 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--model", help="id of a model (default: see models list), or a model package folder")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: %(default)s)")
     command.add_argument("--threshold", type=float, help="lowest probability that is pancreas (default: the model's)")
-    command.add_argument("--tta", action="store_true", help="average over slightly shifted copies: slower, smoother")
+    command.add_argument("--tta", action="store_true", help="mean over 8 slightly changed copies, and their spread")
     command.add_argument("--keep-largest", action="store_true", help="keep only the largest connected part")
     command.add_argument("--max-memory", type=int, metavar="MB", help="bound for the memory of the network")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
@@ -191,6 +192,7 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(module="serve")
     command.add_argument("input", type=Path, nargs="?", metavar="INPUT", help="image file or DICOM folder to open")
     command.add_argument("--series", help="number or UID of the series, for a DICOM folder that holds several")
+    command.add_argument("--model", help="id of the model to begin with (default: see models list)")
     command.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s, this machine)")
     command.add_argument("--port", type=int, default=0, help="port to listen on (default: any that is free)")
     command.add_argument("--token", help="what the address ends with (default: random); needed with another --host")

@@ -1,4 +1,4 @@
-"""`attention-unet-seg segment`: from a CT to segmentation, probability, attention, scene, picture and report."""
+"""`attention-unet-seg segment`: from a CT to segmentation, probability, spread, attention, scene, picture, report."""
 
 from __future__ import annotations
 
@@ -125,6 +125,8 @@ class _Listener:
 
     def _keep_files(self, event: ResultReady) -> None:
         endings = {event.files.probability: "probability.nrrd"}
+        if event.files.spread is not None:
+            endings[event.files.spread] = "spread.nrrd"
         endings.update((name, f"attention_{n}.nrrd") for n, name in enumerate(event.files.attention, start=1))
         for name, ending in endings.items():
             shutil.copyfile(event.folder / name, self.destination.file(ending))

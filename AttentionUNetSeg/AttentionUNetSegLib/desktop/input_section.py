@@ -8,7 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..models import BrokenPackage, ModelPackage, package_summary
+from ..models import BrokenPackage, ModelPackage, model_note
 from ..session import SegmentRequest
 
 if TYPE_CHECKING:
@@ -154,16 +154,8 @@ class InputSection:
 
 
 def _information(package: ModelPackage | None, broken: tuple[BrokenPackage, ...]) -> str:
-    """Return what the selected model is for, how well it measured, its licence, and which others cannot be used."""
-    if package is None:
-        lines = [_("No model is installed. Add a model package to segment.")]
-    else:
-        summary = package_summary(package)
-        measured = "; ".join(summary["performance"]) or _("not measured")
-        lines = [
-            summary["description"],
-            _("Measured: {measured}").format(measured=measured),
-            _("Licence: {licence}").format(licence=summary["licence"]),
-        ]
+    """Return what the selected model's card says in short, and which models cannot be used."""
+    none = [_("No model is installed. Add a model package to segment.")]
+    lines = none if package is None else model_note(package)
     lines += [_("Cannot be used: {reason}").format(reason=each.reason) for each in broken]
     return "\n".join(lines)

@@ -292,6 +292,7 @@ class Session:
             device_name=event.device_name,
             model=asdict(event.model),
             warnings=(),
+            trust=event.trust,
         )
         threshold = event.threshold if job.request.threshold is None else job.request.threshold
         if threshold != event.threshold or job.request.keep_largest or job.box is not None:

@@ -69,6 +69,7 @@ class Job:
             tta=self.request.tta,
             max_memory_mb=self.request.max_memory_mb,
             any_intensity=self.request.any_intensity,
+            is_part=self.box is not None,
         )
         job_folder.write_job(self.folder, message)
         return message
