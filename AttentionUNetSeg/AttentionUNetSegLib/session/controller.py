@@ -36,7 +36,8 @@ from .job import Job
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
 
-_NOTHING_TO_REPLAY = {ErrorCode.BAD_INPUT, ErrorCode.CANCELLED}
+# Errors that the message explains fully: a copy of the person's CT would lie about for nothing.
+_NOTHING_TO_REPLAY = {ErrorCode.BAD_INPUT, ErrorCode.BAD_MODEL, ErrorCode.UNAVAILABLE_DEVICE, ErrorCode.CANCELLED}
 _OUTCOMES_KEPT = 8
 
 
