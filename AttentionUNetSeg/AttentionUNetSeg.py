@@ -19,6 +19,7 @@ from slicer.ScriptedLoadableModule import (
 )
 
 if TYPE_CHECKING:
+    from AttentionUNetSegLib.desktop.sample_phantom import PhantomMaking
     from AttentionUNetSegLib.models import Addition, ModelPackage
     from AttentionUNetSegLib.session import SegmentRequest, WorkerReady
     from AttentionUNetSegLib.session.editing import ResultEditor
@@ -373,10 +374,18 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         return self._runs.catalogue.user
 
     def makePhantom(self) -> slicer.vtkMRMLScalarVolumeNode:
-        """Make a synthetic abdominal CT with a pancreas, to try everything without anybody's scan."""
+        """Make a synthetic abdominal CT with a pancreas, to try everything without anybody's scan. Takes seconds."""
         from AttentionUNetSegLib.desktop.sample_phantom import add_phantom
 
         return add_phantom(slicer.mrmlScene)
+
+    def startPhantom(self, onEnd: Any) -> PhantomMaking:
+        """Make the same without keeping Slicer waiting; `onEnd` gets the volume node or the error, unless cancelled."""
+        from AttentionUNetSegLib.desktop.sample_phantom import PhantomMaking
+
+        making = PhantomMaking(slicer.mrmlScene, onEnd)
+        making.start()
+        return making
 
 
 class AttentionUNetSegTest(ScriptedLoadableModuleTest):

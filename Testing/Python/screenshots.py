@@ -20,6 +20,7 @@ def take(folder: Path) -> list[Path]:
     ui = widget.ui
     written = [_write(widget, folder / "0-empty.png")]
     ui.loadPhantomButton.click()
+    process_until(lambda: ui.segmentButton.enabled, "the phantom")
     process_for(1.0)
     ui.segmentButton.click()
     process_until(lambda: any(run.fraction > 0 for run in widget.logic.unfinishedRuns()), "progress")

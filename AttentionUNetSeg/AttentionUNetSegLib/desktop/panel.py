@@ -90,6 +90,7 @@ class Panel(VTKObservationMixin):
         """
         self._is_ready = False
         self.logic.removeRunListener(self._take)
+        self.input.cancel_phantom()
         self.correction.close()
         self.disconnect()
         self.removeObservers()
@@ -139,9 +140,7 @@ class Panel(VTKObservationMixin):
         with self.errors():
             self.logic.jumpToResult(segmentation_node)
 
-    def report(
-        self, error: Exception, retry: Callable[[], None] | None = None, has_details: bool = False
-    ) -> None:
+    def report(self, error: Exception, retry: Callable[[], None] | None = None, has_details: bool = False) -> None:
         """Show an error to the person."""
         if not isinstance(error, AttentionUNetSegError):
             _LOG.error("Unexpected error", exc_info=error)
@@ -167,6 +166,7 @@ class Panel(VTKObservationMixin):
 
     def _on_scene_start_close(self, _scene: object, _event: object) -> None:
         self.correction.leave()
+        self.input.cancel_phantom()
         self.disconnect()
         self.logic.forgetResults()
         for run in reversed(self.logic.unfinishedRuns()):
@@ -204,5 +204,3 @@ class Panel(VTKObservationMixin):
             self.run.take(event)
             if isinstance(event, WorkerReady):
                 self.advanced.update()
-
-
