@@ -21,6 +21,7 @@ def take(folder: Path) -> list[Path]:
     written = [_write(widget, folder / "0-empty.png")]
     use_phantom_model(widget)
     ui.loadPhantomButton.click()
+    process_until(lambda: ui.segmentButton.enabled, "the phantom")
     process_for(1.0)
     ui.segmentButton.click()
     process_until(lambda: any(run.fraction > 0 for run in widget.logic.unfinishedRuns()), "progress")

@@ -13,6 +13,7 @@ from ..session import SegmentRequest
 
 if TYPE_CHECKING:
     from .panel import Panel
+    from .sample_phantom import PhantomMaking
 
 
 class InputSection:
@@ -23,6 +24,7 @@ class InputSection:
         self._packages: tuple[ModelPackage, ...] = ()
         self._is_filling = False
         self._doubts: tuple[str, ...] = ()
+        self._phantom: PhantomMaking | None = None  # being made
         ui = self._ui
         ui.inputVolumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
@@ -147,10 +149,35 @@ class InputSection:
         region.SetSize(*(bounds[axis + 1] - bounds[axis] for axis in (0, 2, 4)))
 
     def _on_load_phantom(self) -> None:
-        with self._panel.errors(), slicer.util.WaitCursor():
-            node = self._panel.logic.makePhantom()
-            self._ui.inputVolumeSelector.setCurrentNode(node)
-            slicer.util.setSliceViewerLayers(background=node, fit=True)
+        if self._phantom is not None:
+            self.cancel_phantom()
+            self._panel.message.clear()
+            return
+        with self._panel.errors():
+            self._phantom = self._panel.logic.startPhantom(self._on_phantom)
+            self._panel.message.show(_("A synthetic CT is being made. It takes some seconds."))
+        self._show_phantom_button()
+
+    def _on_phantom(self, outcome: object) -> None:
+        self._phantom = None
+        self._show_phantom_button()
+        if isinstance(outcome, Exception):
+            self._panel.report(outcome, retry=self._on_load_phantom)
+            return
+        self._panel.message.clear()
+        self._ui.inputVolumeSelector.setCurrentNode(outcome)
+        slicer.util.setSliceViewerLayers(background=outcome, fit=True)
+
+    def cancel_phantom(self) -> None:
+        """Stop making a phantom; its scene closes, or nobody wants it any more."""
+        if self._phantom is not None:
+            self._phantom.cancel()
+            self._phantom = None
+            self._show_phantom_button()
+
+    def _show_phantom_button(self) -> None:
+        is_made = self._phantom is not None
+        self._ui.loadPhantomButton.text = _("Cancel phantom") if is_made else _("Load phantom")
 
 
 def _information(package: ModelPackage | None, broken: tuple[BrokenPackage, ...]) -> str:
