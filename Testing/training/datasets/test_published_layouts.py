@@ -218,7 +218,7 @@ def test_a_missing_half_is_refused(writer):
 # --- all of them -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "table"])
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout not in ("table", "phantom")])
 def test_a_folder_that_is_not_in_the_layout_is_refused(writer, layout):
     writer.ct("something/else.nii.gz")
     with pytest.raises(BadInput, match=f"not a data set in the layout `{layout}`: there is no "):

@@ -75,9 +75,7 @@ def _surface_elements(
     found: tuple[list, list] = ([], [])
     for k in range(0, len(first) - 1, _SLAB):
         slabs = [torch.from_numpy(mask[k : k + _SLAB + 1]) for mask in (first, second)]
-        *edges, first_areas, second_areas = get_mask_edges(
-            *slabs, crop=False, spacing=tuple(spacing_mm)
-        )
+        *edges, first_areas, second_areas = get_mask_edges(*slabs, crop=False, spacing=tuple(spacing_mm))
         for edge, area, elements in zip(edges, (first_areas, second_areas), found, strict=True):
             hits = np.asarray(edge, bool)
             elements.append(((np.argwhere(hits) + (k, 0, 0)) * np.asarray(spacing_mm, float), np.asarray(area)[hits]))
