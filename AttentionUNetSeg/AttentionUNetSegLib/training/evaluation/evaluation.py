@@ -118,7 +118,7 @@ def _measured(
         result.probability,
         segmenter.package.threshold if options.threshold is None else options.threshold,
         loaded.ignore,
-        getattr(result, "spread", None),
+        result.spread,
         options.keep_largest,
     )
     numbers = CaseResult(
