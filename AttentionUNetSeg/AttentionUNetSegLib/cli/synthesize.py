@@ -20,14 +20,17 @@ def run(options: Namespace, terminal: Terminal) -> None:
 
     if options.count < 1 or options.first_seed < 0:
         raise BadInput("A set needs at least one CT, and seeds from 0 on.", "See --count and --first-seed.")
-    if not 0 <= options.phantom_share <= 1:
-        raise BadInput(f"The share of phantoms is {options.phantom_share:g}.", "Give a number from 0 to 1.")
+    for what, share in (("phantoms", options.phantom_share), ("shrunken glands", options.atrophy_share)):
+        if not 0 <= share <= 1:
+            raise BadInput(f"The share of {what} is {share:g}.", "Give a number from 0 to 1.")
     trunks, organs = [_trunk(path) for path in options.trunk], _label_maps(options.organs)
     if organs and not trunks:
         raise BadInput("Organ maps need a whole trunk around them.", "Name at least one with --trunk.")
     anatomies = options.out / "anatomies" if trunks else None
     options.out.mkdir(parents=True, exist_ok=True)
-    wanted = SyntheticSet(options.out, anatomies, options.count, options.first_seed, options.phantom_share)
+    wanted = SyntheticSet(
+        options.out, anatomies, options.count, options.first_seed, options.phantom_share, options.atrophy_share
+    )
     with terminal.progress() as line:
         if anatomies:
             collect_anatomies(

@@ -33,5 +33,12 @@ def add_synthesize(commands: argparse._SubParsersAction) -> argparse.ArgumentPar
     command.add_argument(
         "--phantom-share", type=float, default=0.2, metavar="S", help="share of procedural phantoms (%(default)s)"
     )
+    command.add_argument(
+        "--atrophy-share",
+        type=float,
+        default=0.3,
+        metavar="S",
+        help="share of shrunken glands among the others (%(default)s)",
+    )
     command.add_argument("--processes", type=int, default=2, help="processes (default: %(default)s)")
     return command

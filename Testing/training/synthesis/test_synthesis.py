@@ -14,6 +14,7 @@ from AttentionUNetSegLib.training.datasets import open_datasets
 from AttentionUNetSegLib.training.labelled_scan import STRUCTURES
 from AttentionUNetSegLib.training.synthesis import AnatomyCollection, SyntheticSet, collect_anatomies, synthesize
 from AttentionUNetSegLib.training.synthesis.anatomy import (
+    GRID_MM,
     Anatomy,
     centre_of,
     read_multiorgan_parts,
@@ -22,7 +23,7 @@ from AttentionUNetSegLib.training.synthesis.anatomy import (
 )
 from AttentionUNetSegLib.training.synthesis.completion import complete
 from AttentionUNetSegLib.training.synthesis.deformation import random_deformation
-from AttentionUNetSegLib.training.synthesis.generator import LABELS, PHASE_SHARES
+from AttentionUNetSegLib.training.synthesis.generator import LABELS, PHASE_SHARES, shrink_pancreas
 from AttentionUNetSegLib.training.synthesis.parts import ATTENUATION, PHASES, Part, draw_attenuation
 from AttentionUNetSegLib.training.synthesis.random_fields import smooth_field, thin_curves
 from AttentionUNetSegLib.training.synthesis.synthetic_set import write_synthetic_set
@@ -139,6 +140,16 @@ def test_a_synthetic_ct_shows_what_its_labels_say(trunk):
     assert {1, 3, 4, 6} <= set(np.unique(labels))
     assert np.median(hu[labels == 6]) > -50, "the liver is soft tissue"
     assert hu[0, 0, 0] < -800 or (hu < -800).any(), "air is around the body"
+
+
+def test_a_shrunken_gland_is_smaller_and_all_else_stays(trunk):
+    before = sitk.GetArrayFromImage(trunk.parts)
+    after = before.copy()
+    shrink_pancreas(np.random.default_rng(0), after, (GRID_MM,) * 3)
+    gland = before == Part.PANCREAS
+    assert 0.25 < (after == Part.PANCREAS).sum() / gland.sum() < 0.95
+    assert (after[~gland] == before[~gland]).all()
+    assert set(np.unique(after[gland])) == {Part.PANCREAS, Part.FAT}
 
 
 def test_every_phase_has_its_order_of_brightness():

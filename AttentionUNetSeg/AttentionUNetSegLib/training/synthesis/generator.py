@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from scipy.ndimage import distance_transform_edt
 
 from ...imaging import image_on_grid
 from ...imaging.geometry import Geometry
@@ -52,8 +53,14 @@ class SyntheticCT:
     anatomy: str
 
 
-def synthesize(seed: int, anatomies: Sequence[Anatomy]) -> SyntheticCT:
-    """Make the synthetic CT of `seed`; the same seed and anatomies give the same voxels."""
+def synthesize(seed: int, anatomies: Sequence[Anatomy], atrophy_share: float = 0.3) -> SyntheticCT:
+    """Make the synthetic CT of `seed`; the same seed and anatomies give the same voxels.
+
+    Parameters
+    ----------
+    atrophy_share : part of the CTs whose pancreas has shrunk, as in the old and in chronic pancreatitis; label maps of
+        patients with a healthy gland hold too few of them.
+    """
     rng = np.random.default_rng([seed, 20261123])
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     phase = str(rng.choice(list(PHASE_SHARES), p=list(PHASE_SHARES.values())))
@@ -71,6 +78,9 @@ def synthesize(seed: int, anatomies: Sequence[Anatomy]) -> SyntheticCT:
     box = _about_the_body(rng, parts, covered)
     parts, wall = np.ascontiguousarray(parts[box]), wall[box]
     add_mesenteric_vessels(rng, parts, spacing)
+    shrinking = np.random.default_rng([seed, 11])  # its own numbers: a share of 0 changes nothing else
+    if shrinking.random() < atrophy_share:
+        shrink_pancreas(shrinking, parts, spacing)
     hu = Painter(rng, parts, spacing, draw_attenuation(rng, phase)).paint(wall < -12.0)
     if rng.random() < 0.7:
         lay_on_couch(rng, hu, parts != Part.AIR, spacing)
@@ -78,6 +88,16 @@ def synthesize(seed: int, anatomies: Sequence[Anatomy]) -> SyntheticCT:
     slice_mm = float(rng.choice((2.0, 2.5, 3.0, 4.0, 5.0), p=(0.35, 0.15, 0.2, 0.1, 0.2)))
     ct = acquire(rng, hu, own, slice_mm)
     return SyntheticCT(ct, _labels_on(parts, own, ct), phase, anatomy.name)
+
+
+def shrink_pancreas(rng: np.random.Generator, parts: np.ndarray, spacing: tuple) -> None:
+    """Turn the outermost 1 to 4 mm of the gland, unevenly, into fat; a third of it is always left."""
+    pancreas = parts == Part.PANCREAS
+    if not pancreas.any():
+        return
+    depth = distance_transform_edt(pancreas, spacing)
+    lost = rng.uniform(1.0, 4.0) * np.clip(1 + 0.5 * smooth_field(rng, parts.shape, spacing, 25.0), 0.2, 2.0)
+    parts[pancreas & (depth <= np.minimum(lost, np.quantile(depth[pancreas], 0.67)))] = Part.FAT
 
 
 def _field_of_view(rng: np.random.Generator) -> sitk.Image:

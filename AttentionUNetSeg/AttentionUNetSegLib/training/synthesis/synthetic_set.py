@@ -54,6 +54,7 @@ class SyntheticSet:
     count : number of CTs.
     first_seed : seeds run from here, one a CT.
     phantom_share : share of procedural phantoms, 0..1 (1 where there are no anatomies).
+    atrophy_share : share of the others whose pancreas has shrunk, 0..1.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class SyntheticSet:
     count: int
     first_seed: int = 0
     phantom_share: float = 0.2
+    atrophy_share: float = 0.3
 
 
 def write_synthetic_set(
@@ -135,7 +137,7 @@ def _phantom(seed: int, rng: np.random.Generator) -> tuple[sitk.Image, sitk.Imag
 
 
 def _from_anatomy(wanted: SyntheticSet, seed: int) -> tuple[sitk.Image, sitk.Image, str, str]:
-    made = synthesize(seed, _collection(wanted.anatomies))
+    made = synthesize(seed, _collection(wanted.anatomies), wanted.atrophy_share)
     return made.ct, made.labels, made.phase, made.anatomy
 
 
