@@ -24,6 +24,7 @@ from AttentionUNetSegLib.training.synthesis.anatomy import (
 from AttentionUNetSegLib.training.synthesis.completion import complete
 from AttentionUNetSegLib.training.synthesis.deformation import random_deformation
 from AttentionUNetSegLib.training.synthesis.generator import LABELS, PHASE_SHARES, shrink_pancreas
+from AttentionUNetSegLib.training.synthesis.mesenteric_vessels import add_mesenteric_vessels, add_splenic_vein
 from AttentionUNetSegLib.training.synthesis.parts import ATTENUATION, PHASES, Part, draw_attenuation
 from AttentionUNetSegLib.training.synthesis.random_fields import smooth_field, thin_curves
 from AttentionUNetSegLib.training.synthesis.synthetic_set import write_synthetic_set
@@ -150,6 +151,23 @@ def test_a_shrunken_gland_is_smaller_and_all_else_stays(trunk):
     assert 0.25 < (after == Part.PANCREAS).sum() / gland.sum() < 0.95
     assert (after[~gland] == before[~gland]).all()
     assert set(np.unique(after[gland])) == {Part.PANCREAS, Part.FAT}
+
+
+def test_vessels_run_along_the_gland_and_spare_the_organs(trunk):
+    before = sitk.GetArrayFromImage(trunk.parts)
+    after = before.copy()
+    rng = np.random.default_rng(1)
+    add_mesenteric_vessels(rng, after, (GRID_MM,) * 3)
+    add_splenic_vein(rng, after, (GRID_MM,) * 3)
+    drawn = after != before
+    assert {Part.ARTERY, Part.PORTAL_VEIN} == set(np.unique(after[drawn]))
+    assert set(np.unique(before[drawn])) <= {Part.FAT, Part.SMALL_BOWEL, Part.SOFT_TISSUE, Part.PANCREAS}
+    veins = np.argwhere(drawn & (after == Part.PORTAL_VEIN))
+    gland = np.argwhere(before == Part.PANCREAS)
+    tail = veins[veins[:, 2] > np.quantile(gland[:, 2], 0.7)]
+    assert len(tail) > 50
+    assert tail[:, 1].mean() > gland[:, 1].mean(), "the splenic vein lies behind the gland (P grows backwards)"
+    assert (after == Part.PANCREAS).sum() > 0.6 * len(gland)
 
 
 def test_every_phase_has_its_order_of_brightness():

@@ -14,7 +14,7 @@ from ...imaging.geometry import Geometry
 from .acquisition import acquire, lay_on_couch
 from .anatomy import GRID_MM, Anatomy, centre_of
 from .deformation import random_deformation
-from .mesenteric_vessels import add_mesenteric_vessels
+from .mesenteric_vessels import add_mesenteric_vessels, add_splenic_vein
 from .painting import Painter
 from .parts import PHASES, Part, draw_attenuation
 from .random_fields import smooth_field
@@ -22,6 +22,9 @@ from .random_fields import smooth_field
 # How often each phase is drawn: abdominal CT for the pancreas is mostly enhanced.
 PHASE_SHARES = {"portal_venous": 0.38, "pancreatic": 0.2, "delayed": 0.1, "non_contrast": 0.24, "implausible": 0.08}
 assert set(PHASE_SHARES) == {*PHASES, "implausible"}
+
+# The others keep what the label map shows of it.
+SPLENIC_VEIN_SHARE = 0.85
 
 WIDTH_MM = (440.0, 340.0)  # along L and P, before air around the body is cut away
 # Value of each of `training.labelled_scan.STRUCTURES` in the label maps.
@@ -81,6 +84,8 @@ def synthesize(seed: int, anatomies: Sequence[Anatomy], atrophy_share: float = 0
     shrinking = np.random.default_rng([seed, 11])  # its own numbers: a share of 0 changes nothing else
     if shrinking.random() < atrophy_share:
         shrink_pancreas(shrinking, parts, spacing)
+    if shrinking.random() < SPLENIC_VEIN_SHARE:
+        add_splenic_vein(shrinking, parts, spacing)
     hu = Painter(rng, parts, spacing, draw_attenuation(rng, phase)).paint(wall < -12.0)
     if rng.random() < 0.7:
         lay_on_couch(rng, hu, parts != Part.AIR, spacing)
