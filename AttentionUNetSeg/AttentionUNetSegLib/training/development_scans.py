@@ -54,6 +54,9 @@ TOTALSEGMENTATOR_NAMES = {
 # the right, a little to the left for the uncinate process behind the vessels, down to the end of the field of view.
 HEAD_RIGHT_MM, HEAD_LEFT_MM, HEAD_FRONT_BACK_MM, HEAD_UP_MM, HEAD_DOWN_MM = 70.0, 30.0, 60.0, 20.0, 90.0
 
+# From this slice on, what is labelled in pancreas_cb_001 lies in the liver and along the hepatic artery.
+FIRST_SLICE_ABOVE_CB_001 = 28
+
 Row = dict[str, str]
 
 
@@ -141,6 +144,7 @@ def _pancreas_cb_001(case: Path, folder: Path) -> Row:
     """Fragments; known to be something else is only what was contoured by hand."""
     ct = read_volume(case / "ct.nii.gz").image
     pancreas = _values(case / "teacher_pancreas.nii.gz", ct) == 1
+    pancreas[FIRST_SLICE_ABOVE_CB_001:] = False
     contours = _values(case / "rtstruct_labels.nii.gz", ct)
     value_of = _values_by_name(case / "rtstruct_labels.tsv")
     others = np.isin(contours, [value for name, value in value_of.items() if name != "ROI"])

@@ -83,7 +83,7 @@ def read_mask(path: Path, ct: sitk.Image) -> sitk.Image:
     ------
     BadInput : the image cannot be read, or is on another grid.
     """
-    return mask_on_grid(sitk.GetArrayViewFromImage(read_on_grid(path, ct)) != 0, ct)
+    return mask_on_grid(sitk.GetArrayFromImage(read_on_grid(path, ct)) != 0, ct)
 
 
 def read_on_grid(path: Path, ct: sitk.Image) -> sitk.Image:

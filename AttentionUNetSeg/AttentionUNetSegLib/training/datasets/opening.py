@@ -83,12 +83,14 @@ def _parsed(specification: str) -> tuple[str, Path]:
         raise BadInput(f"`{specification}` is not of the form LAYOUT:PATH, such as msd:/data/Task07_Pancreas.", known)
     if layout not in _LAYOUTS:
         raise BadInput(f"There is no data set layout `{layout}` (in `{specification}`).", known)
-    if not Path(path).exists():
+    # No shell expands ~ in the middle of a word.
+    place = Path(path).expanduser()
+    if not place.exists():
         raise BadInput(
-            f"There is no file or folder {path} (in `{specification}`).",
+            f"There is no file or folder {place} (in `{specification}`).",
             f"The layout `{layout}` is {_LAYOUTS[layout].description}.",
         )
-    return layout, Path(path)
+    return layout, place
 
 
 def _free(prefix: str, taken: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""Licence and attribution of the published data sets, as they go onto model cards; checked in November 2026."""
+"""Licence and attribution of the published data sets, as they go onto model cards; looked up in November 2026."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ AMOS = Terms(
     "medical image segmentation, NeurIPS data sets and benchmarks (2022), arXiv 2206.08023",
 )
 FLARE = Terms(
-    "CC BY 4.0 for the labels; the CTs are of MSD Task07, CC BY-SA 4.0",
+    # Of the labels, one secondary source says CC BY 4.0, another research use only.
+    "CTs (MSD Task07): CC BY-SA 4.0; labels: on the terms of their Zenodo record",
     "FLARE22 training set, doi 10.5281/zenodo.7860267: Ma et al., Unleashing the strengths of unlabelled data in "
     "deep learning-assisted pan-cancer abdominal organ quantification: the FLARE22 challenge, The Lancet Digital "
     "Health 6:e815 (2024); CTs: " + MSD_PANCREAS.attribution,
