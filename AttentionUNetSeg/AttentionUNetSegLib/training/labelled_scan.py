@@ -48,8 +48,8 @@ class LabelledScan:
     patient : scans of one patient share it; a split never divides a patient.
     load : reads the images.
 
-        Raises
-        ------
+    Raises
+    ------
         BadInput : a file is missing or unreadable, or label and CT do not share one grid.
     labels_by : "manual", "synthetic", or the name of the model that made the labels.
     weight : how much the case counts in the loss, above 0.

@@ -36,7 +36,7 @@ from .export import check_package_size, export_package
 from .optimization import Optimization
 from .preparation import available_processes, prepare_cases
 from .processes import Processes, joined_processes
-from .progress import StepReport, TrainingLog, TrainingReporter
+from .progress import StepReport, TrainingLog, TrainingReporter, has_tensorboard
 from .sampling import BatchStream, PatchSampler, TrainingCase, data_set_of
 from .validation import pancreas_dice, settled
 
@@ -161,6 +161,8 @@ class _Run:
             self.configuration.seed, self.device.device,
         )  # fmt: skip
         if self.processes.is_first:
+            if not has_tensorboard():
+                self.reporter.note("TensorBoard is not installed: the course is in log.csv only.")
             with TrainingLog(self.work, self.step) as log:
                 self._loop(log)
         else:
