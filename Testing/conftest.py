@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ if os.environ.get("CI"):
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT / "Testing") not in sys.path:
+    sys.path.insert(0, str(ROOT / "Testing"))
+
+from phantom_package import PHANTOM_MODEL  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +31,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real scans at {folder}: set ATTENTIONUNETSEG_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_model_package():
+    """The trained model for phantoms: what a test takes where a result has to make sense."""
+    from AttentionUNetSegLib.models import load_package
+
+    return load_package(PHANTOM_MODEL)
 
 
 @pytest.fixture(scope="session")

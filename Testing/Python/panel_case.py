@@ -20,6 +20,12 @@ from pathlib import Path
 import numpy as np
 import slicer
 
+TESTING = Path(__file__).resolve().parents[1]
+if str(TESTING) not in sys.path:
+    sys.path.insert(0, str(TESTING))
+
+from phantom_package import PHANTOM_MODEL, PHANTOM_MODEL_ID  # noqa: E402
+
 MODULE = "AttentionUNetSeg"
 INTERPRETER_VARIABLE = "ATTENTIONUNETSEG_PYTHON"
 MODELS_VARIABLE = "ATTENTIONUNETSEG_MODELS"
@@ -42,6 +48,14 @@ def process_for(seconds: float) -> None:
     while time.monotonic() < end:
         slicer.app.processEvents()
         time.sleep(0.005)
+
+
+def use_phantom_model(widget: object) -> None:
+    """Install the model that finds something in phantoms, unless it is there, and select it in the panel."""
+    if PHANTOM_MODEL_ID not in [package.id for package in widget.logic.models()]:
+        widget.logic.addModel(PHANTOM_MODEL)
+        widget.panel.input.fill_models()
+    widget.panel.parameters.model = PHANTOM_MODEL_ID
 
 
 class PanelTestCase(unittest.TestCase):
@@ -72,6 +86,12 @@ class PanelTestCase(unittest.TestCase):
         self.take_widget()
         if slicer.util.mainWindow() is None:
             self.widget.enter()
+        self.use_phantom_model()
+
+    def use_phantom_model(self) -> None:
+        """Install the model that finds something in phantoms, unless it is there, and select it."""
+        use_phantom_model(self.widget)
+        slicer.app.processEvents()
 
     def take_widget(self) -> None:
         """Look at the module's present widget; a reload makes a new one."""
@@ -161,7 +181,7 @@ class PanelTestCase(unittest.TestCase):
         """Install and select the phantom model at a spacing at which a run takes long, on the processor."""
         from AttentionUNetSegLib.models import write_package
 
-        package = self.logic.defaultModel()
+        package = next(each for each in self.logic.models() if each.id == PHANTOM_MODEL_ID)
         manifest = {**package.manifest, "id": "slow-phantom", "name": "Slow, for tests", "default": False}
         manifest["input"] = {**manifest["input"], "spacing_mm": [1.2, 1.2, 1.2]}
         manifest["weights"] = {key: value for key, value in manifest["weights"].items() if key != "sha256"}

@@ -57,6 +57,15 @@ def main(names: list[str]) -> int:
     return code
 
 
+def chosen_names() -> list[str]:
+    """Return the words after this script's name; the rest of the line, if Slicer leaves it there, is Slicer's own."""
+    words = sys.argv[1:]
+    for index, word in enumerate(sys.argv):
+        if Path(word).name == Path(__file__).name:
+            words = sys.argv[index + 1 :]
+    return [word for word in words if not word.startswith("-")]
+
+
 def load_module() -> None:
     """Load the module from this repository into the running Slicer."""
     import qt
@@ -116,7 +125,7 @@ if __name__ == "__main__":
         faulthandler.dump_traceback_later(LIMIT_SECONDS, exit=True, file=sys.__stderr__)
     exit_code = 1
     try:
-        exit_code = main(sys.argv[1:])
+        exit_code = main(chosen_names())
     except BaseException:
         traceback.print_exc()
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import slicer
-from panel_case import MODULE, process_for, process_until
+from panel_case import MODULE, process_for, process_until, use_phantom_model
 
 SECTIONS = ("input", "result", "attention", "correction", "advanced")
 
@@ -19,7 +19,9 @@ def take(folder: Path) -> list[Path]:
     widget = slicer.util.getModuleWidget(MODULE)
     ui = widget.ui
     written = [_write(widget, folder / "0-empty.png")]
+    use_phantom_model(widget)
     ui.loadPhantomButton.click()
+    process_until(lambda: ui.segmentButton.enabled, "the phantom")
     process_for(1.0)
     ui.segmentButton.click()
     process_until(lambda: any(run.fraction > 0 for run in widget.logic.unfinishedRuns()), "progress")

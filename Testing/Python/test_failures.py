@@ -95,7 +95,7 @@ class FailuresTest(PanelTestCase):
         self.wait_for_runs()
         self.assert_message("ended unexpectedly", "SIGKILL")
         self.assertFalse(self.ui.retryButton.isHidden())
-        self.panel.parameters.model = self.logic.defaultModel().id
+        self.use_phantom_model()
         self.click(self.ui.retryButton)
         self.wait_for_runs()
         self.assertEqual(len(self.logic.results()), 1, self.ui.messageLabel.text)

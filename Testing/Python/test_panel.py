@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import slicer
-from panel_case import PanelTestCase
+from panel_case import PanelTestCase, process_for, process_until
 
 CONTROLS = [
     "inputVolumeSelector",
@@ -58,7 +58,8 @@ class PanelTest(PanelTestCase):
         self.assertIn("phantom", information)
         self.assertIn("Dice", information)
         self.assertIn("n = ", information)
-        self.assertIn("Licence", information)
+        for line in ("Intended use", "Measured", "Trained on", "Limitations", "Licence"):
+            self.assertIn(f"{line}: ", information)
 
     def test_models_are_added_and_removed(self) -> None:
         count = self.ui.modelComboBox.count
@@ -100,11 +101,26 @@ class PanelTest(PanelTestCase):
 
     def test_a_phantom_for_everybody(self) -> None:
         self.click(self.ui.loadPhantomButton)
+        self.assertIn("Cancel", self.ui.loadPhantomButton.text)
+        process_until(lambda: self.ui.inputVolumeSelector.currentNode() is not None, "the phantom")
+        self.assertIn("Load", self.ui.loadPhantomButton.text)
+        self.assertTrue(self.ui.messageWidget.isHidden())
         volume = self.ui.inputVolumeSelector.currentNode()
         self.assertIsNotNone(volume)
         self.assertTrue(self.ui.segmentButton.enabled, self.ui.segmentButton.toolTip)
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
             self.assertEqual(composite.GetBackgroundVolumeID(), volume.GetID())
+
+    def test_a_phantom_that_nobody_waits_for(self) -> None:
+        self.click(self.ui.loadPhantomButton)
+        self.click(self.ui.loadPhantomButton)
+        self.assertIn("Load", self.ui.loadPhantomButton.text)
+        self.assertTrue(self.ui.messageWidget.isHidden())
+        self.click(self.ui.loadPhantomButton)
+        slicer.mrmlScene.Clear(False)
+        self.assertIn("Load", self.ui.loadPhantomButton.text)
+        process_for(1.0)
+        self.assertIsNone(self.ui.inputVolumeSelector.currentNode())
 
     def test_the_panel_fits_a_narrow_window(self) -> None:
         if slicer.util.mainWindow() is None:

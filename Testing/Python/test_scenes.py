@@ -78,7 +78,7 @@ class ScenesTest(PanelTestCase):
         self.wait_for_runs()
         self.assertEqual(self.logic.results(), [])
         self.assert_message("removed")
-        self.panel.parameters.model = self.logic.defaultModel().id
+        self.use_phantom_model()
 
     def test_the_module_is_reloaded_during_a_run(self) -> None:
         segmentation = self.segment()
@@ -93,7 +93,7 @@ class ScenesTest(PanelTestCase):
         self.assertIsNot(self.logic, old_logic)
         self.assertEqual(old_logic.unfinishedRuns(), ())
         process_until(lambda: self.ui.resultSelector.currentNode() is segmentation, "the panel", 5.0)
-        self.panel.parameters.model = self.logic.defaultModel().id
+        self.use_phantom_model()
         self.ui.thresholdSlider.value = 0.8
         slicer.app.processEvents()
         self.assertGreater(self.shown_volume(), 0.0)

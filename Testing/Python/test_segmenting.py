@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import slicer
-from panel_case import PanelTestCase, process_until
+from panel_case import PHANTOM_MODEL_ID, PanelTestCase, process_until
 
 
 class SegmentingTest(PanelTestCase):
@@ -116,7 +116,7 @@ class SegmentingTest(PanelTestCase):
         self.assertEqual(self.logic.results(), [])
         self.assert_message("cancelled")
         self.assertTrue(self.ui.segmentButton.enabled)
-        self.panel.parameters.model = self.logic.defaultModel().id
+        self.use_phantom_model()
 
     def test_results_follow_the_transform_of_the_volume(self) -> None:
         import vtk
@@ -219,7 +219,7 @@ class SegmentingTest(PanelTestCase):
 
     def test_the_logic_works_without_the_panel(self) -> None:
         volume = self.add_phantom()
-        segmentation = self.logic.segmentPancreas(volume, waitForCompletion=True)
+        segmentation = self.logic.segmentPancreas(volume, model=PHANTOM_MODEL_ID, waitForCompletion=True)
         self.assertGreater(self.dice(segmentation), 0.7)
         smaller = self.logic.setThreshold(segmentation, 0.9)
         self.assertLess(smaller, self.logic.setThreshold(segmentation, 0.1))

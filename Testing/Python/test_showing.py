@@ -49,6 +49,18 @@ class ShowingTest(PanelTestCase):
         self.assertAlmostEqual(self.panel.editor.settings[2], 4.0)
         self.assertNotEqual(self.shown_volume(), rough)
 
+    def test_the_spread_can_be_laid_over_the_slices(self) -> None:
+        combo = self.ui.overlayComboBox
+        self.assertNotIn("Spread", [combo.itemText(n).split()[0] for n in range(combo.count)])
+        self.click(self.ui.testTimeAugmentationCheckBox)
+        self.segment(self.add_phantom(name="measured"))
+        spread = self.panel.editor.nodes.spread
+        self.assertGreater(slicer.util.arrayFromVolume(spread).max(), 0)
+        combo.setCurrentIndex([combo.itemText(n).split()[0] for n in range(combo.count)].index("Spread"))
+        slicer.app.processEvents()
+        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            self.assertEqual(composite.GetForegroundVolumeID(), spread.GetID())
+
     def test_the_surface_follows_its_check_box(self) -> None:
         self.assertTrue(self.ui.show3DCheckBox.checked)
         self.assertTrue(self.logic.hasSurface(self.segmentation))

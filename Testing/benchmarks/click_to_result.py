@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 
-MODEL = Path(__file__).parents[2] / "AttentionUNetSeg" / "Resources" / "Models" / "pancreas-phantom"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from phantom_package import PHANTOM_MODEL
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=MODEL, help="model package (default: the phantom model)")
+    parser.add_argument("--model", type=Path, default=PHANTOM_MODEL, help="model package (default: the phantom model)")
     parser.add_argument("--slices", type=int, default=200)
     parser.add_argument("--device", default="auto")
     parser.add_argument(

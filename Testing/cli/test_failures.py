@@ -70,18 +70,34 @@ def wait_until(condition, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def test_a_broken_model_is_named_and_the_job_can_be_replayed(
-    command_line, in_process, phantom_file, tiny_model_package, tmp_path, job_folders
+def test_a_broken_model_is_named_and_no_copy_of_the_ct_is_kept(
+    command_line, phantom_file, broken_model, tmp_path, job_folders
 ):
+    outcome = command_line(
+        "segment", phantom_file, "-o", tmp_path / "out", "--model", broken_model, "--device", "cpu"
+    )  # fmt: skip
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "Traceback" not in outcome.stderr and "SHA-256" in outcome.stderr
+    assert "kept" not in outcome.stderr and job_folders() == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def broken_model(tiny_model_package, tmp_path):
     broken = tmp_path / "model"
     shutil.copytree(tiny_model_package.folder, broken)
     with (broken / "weights.pt").open("r+b") as weights:
         weights.write(b"damaged")
-    words = ("segment", phantom_file, "-o", tmp_path / "out", "--model", broken, "--device", "cpu")
-    outcome = command_line(*words)
-    assert (outcome.code, outcome.stdout) == (3, "")
-    assert "Traceback" not in outcome.stderr and "SHA-256" in outcome.stderr
-    assert not (tmp_path / "out").exists()
+    return broken
+
+
+def test_a_failed_job_is_replayed(
+    command_line, in_process, phantom_file, broken_model, tiny_model_package, tmp_path, job_folders
+):
+    """Without its libraries the worker does not start: an error whose job is kept. Then they are there again."""
+    words = ("segment", phantom_file, "-o", tmp_path / "out", "--model", broken_model, "--device", "cpu")
+    outcome = command_line(*words, **blocking(tmp_path, "torch"))
+    assert outcome.code == 1 and not (tmp_path / "out").exists()
     (kept,) = job_folders()
     assert str(kept) in outcome.stderr
 
@@ -90,7 +106,7 @@ def test_a_broken_model_is_named_and_the_job_can_be_replayed(
     assert replayed.code == 3 and "SHA-256" in replayed.stderr
     assert not (tmp_path / "replayed").exists()
 
-    shutil.copyfile(tiny_model_package.weights_path, broken / "weights.pt")
+    shutil.copyfile(tiny_model_package.weights_path, broken_model / "weights.pt")
     mended = command_line("replay", kept, "-o", tmp_path / "replayed", "--json")
     assert mended.code == 0, mended.stderr
     assert mended.answer["device"] == "cpu" and mended.answer["model"]["id"] == "tiny-random"
@@ -116,10 +132,7 @@ def test_a_device_that_is_not_there(command_line, phantom_file, tiny_model_packa
     )  # fmt: skip
     assert outcome.code == 5
     assert outcome.answer["error"]["code"] == "unavailable_device"
-    assert not (tmp_path / "out").exists()
-    for kept in job_folders():
-        assert str(kept) in outcome.stderr
-        shutil.rmtree(kept)
+    assert not (tmp_path / "out").exists() and job_folders() == []
 
 
 def blocking(folder: Path, *modules: str) -> dict[str, str]:

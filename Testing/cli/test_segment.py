@@ -13,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 import slicer
 from AttentionUNetSegLib.scene import find_results, open_standalone_scene
+from phantom_package import PHANTOM_MODEL
 
 ENDINGS = {
     "pancreas.seg.nrrd", "probability.nrrd", "attention_1.nrrd", "attention_2.nrrd", "scene.mrb", "overview.png",
@@ -51,6 +52,26 @@ def test_the_report_says_how_the_result_came_about(segmented, tiny_model_package
     assert report["folder"] == str(segmented.folder)
     listed = [*report["files"]["attention"], *(name for name in report["files"].values() if isinstance(name, str))]
     assert sorted(listed) == sorted(os.listdir(segmented.folder))
+
+
+def test_a_run_with_test_time_augmentation_leaves_the_spread_too(command_line, phantom_file, tmp_path):
+    words = ("segment", phantom_file, "-o", tmp_path / "out", "--model", PHANTOM_MODEL, "--device", "cpu")
+    outcome = command_line(*words, "--tta", "--no-picture", "--json")
+    assert outcome.code == 0, outcome.stderr
+    report = outcome.answer
+    assert report["trust"]["distrust"] is False and report["trust"]["reasons"] == report["warnings"] == []
+    assert 0 < report["trust"]["mean_spread"] < 0.25 and report["trust"]["mean_probability"] > 0.7
+    spread = sitk.ReadImage(str(tmp_path / "out" / report["files"]["spread"]))
+    probability = sitk.ReadImage(str(tmp_path / "out" / report["files"]["probability"]))
+    assert spread.GetSize() == probability.GetSize() and spread.GetOrigin() == probability.GetOrigin()
+    assert sitk.GetArrayViewFromImage(spread).max() > 0
+
+    corrected = command_line("correct", tmp_path / "out", "--threshold", "0.6", "--no-picture", "--json")
+    assert corrected.code == 0, corrected.stderr
+    assert corrected.answer["trust"] == report["trust"]
+    again = command_line(*words, "--no-picture", "--no-scene", "--json")
+    assert again.code == 0 and "spread" not in again.answer["files"]
+    assert not (tmp_path / "out" / report["files"]["spread"]).exists(), "it belongs to the result that was replaced"
 
 
 def test_the_volume_is_that_of_the_saved_segment(segmented):
@@ -141,6 +162,9 @@ def test_a_phantom_only_model_warns_loudly_about_a_ct(second_input):
     report = json.loads((folder / "patient_report.json").read_text(encoding="utf-8"))
     assert any("phantom" in text for text in report["warnings"])
     assert all(f"WARNING: {text}" in outcome.stderr for text in report["warnings"])
+    assert report["trust"]["distrust"] is True
+    assert report["trust"]["reasons"] and set(report["trust"]["reasons"]) <= set(report["warnings"])
+    assert report["trust"]["mean_spread"] is None
     assert report["input"]["is_phantom"] is False
     assert "phantom only" in report["model"]["name"].lower()
 
@@ -149,8 +173,9 @@ def test_without_json_stdout_says_what_was_found_and_where_it_is(second_input):
     folder, _, outcome = second_input
     lines = outcome.stdout.splitlines()
     assert lines[0].startswith("Pancreas: 0.0 mL (threshold 0.5, ")
-    assert lines[1] == f"Results in {folder}:"
-    assert {line.strip() for line in lines[2:]} == set(os.listdir(folder)) - {"notes.txt"}
+    assert lines[1].startswith("Do not trust this result unseen: ") and "No pancreas was found" in lines[1]
+    assert lines[2] == f"Results in {folder}:"
+    assert {line.strip() for line in lines[3:]} == set(os.listdir(folder)) - {"notes.txt"}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the libraries are hidden the Linux way")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from desktop_double.fixtures import MODULE_FILE
 from desktop_double.qt_dialogs import answers
 from desktop_double.qt_values import opened_addresses
 from desktop_double.scripted_module import unload_module
+from phantom_package import PHANTOM_MODEL, PHANTOM_MODEL_ID
 
 TESTING = Path(__file__).resolve().parents[1]
 
@@ -59,17 +61,17 @@ def test_sample_data_is_made_here(module, slicer_app):
     (sample,) = torch_installation.registered_samples
     assert sample["sampleName"] and sample["category"] == "AttentionUNetSeg"
     assert Path(sample["thumbnailFileName"]).is_file()
-    sample["customDownloader"](sample)
+    loaded = sample["customDownloader"](sample)
     (node,) = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    assert node.GetImageData() is not None
+    assert loaded == [node] and node.GetImageData() is not None
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         assert composite.GetBackgroundVolumeID() == node.GetID()
 
 
 def test_models_are_chosen_in_dialogs(widget, tmp_path):
-    from AttentionUNetSegLib.models import write_package
+    from AttentionUNetSegLib.models import load_package, write_package
 
-    package = widget.logic.defaultModel()
+    package = load_package(PHANTOM_MODEL)
     manifest = {**package.manifest, "id": "second", "name": "The second"}
     manifest["weights"] = {key: value for key, value in manifest["weights"].items() if key != "sha256"}
     folder = write_package(tmp_path / "second", manifest, package.weights_path).folder
@@ -109,11 +111,50 @@ def test_what_nobody_foresaw_is_told_and_logged(widget, caplog, monkeypatch):
     def fail() -> None:
         raise ZeroDivisionError("nobody foresaw this")
 
-    monkeypatch.setattr(widget.logic, "makePhantom", fail)
-    widget.ui.loadPhantomButton.click()
+    monkeypatch.setattr(widget.logic, "modelFolder", fail)
+    widget.ui.openModelFolderButton.click()
     assert "nobody foresaw this" in widget.ui.messageLabel.text
     assert "ZeroDivisionError" in widget.ui.logText.plainText and widget.ui.detailsButton.visible
     assert "Unexpected error" in caplog.text
+
+
+def test_a_phantom_that_cannot_be_made_is_told(widget, monkeypatch, tmp_path):
+    monkeypatch.setattr("AttentionUNetSegLib.desktop.sample_phantom.slicer_python", lambda: str(tmp_path / "nowhere"))
+    widget.ui.loadPhantomButton.click()
+    process_until(lambda: widget.ui.retryButton.visible, 10, "the message")
+    assert "could not be started" in widget.ui.messageLabel.text and "nowhere" in widget.ui.messageLabel.text
+    monkeypatch.setattr("AttentionUNetSegLib.desktop.sample_phantom._SPACING_MM", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("AttentionUNetSegLib.desktop.sample_phantom.slicer_python", lambda: sys.executable)
+    widget.ui.retryButton.click()
+    process_until(lambda: widget.ui.retryButton.visible, 60, "the message")
+    assert "exit code 1" in widget.ui.messageLabel.text and "spacing" in widget.ui.messageLabel.text
+    assert not list(Path(tempfile.gettempdir()).glob("attention-unet-seg-phantom-*"))
+
+
+def test_reloading_leaves_old_widgets_without_a_scene(widget, volume_node):
+    """Slicer keeps them, hidden, and what still happens to them must not reach the new panel."""
+    old = widget.ui
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "foreign")
+    old.resultSelector.setCurrentNode(segmentation)
+    widget.onReload()
+    assert old.resultSelector.mrmlScene() is None and old.inputVolumeSelector.currentNode() is None
+    new = slicer.util.getModuleWidget("AttentionUNetSeg").ui
+    assert new.resultSelector.currentNode() is segmentation
+    slicer.mrmlScene.RemoveNode(segmentation)
+    slicer.mrmlScene.RemoveNode(volume_node)
+    assert new.inputVolumeSelector.currentNode() is None
+
+
+def test_no_observer_stays_on_the_parameter_node(widget):
+    """Slicer 5.10 leaves one behind at every `disconnectGui`, and crashes when Python collects what it calls."""
+    node = widget.logic.getParameterNode()
+    widget.panel.disconnect()
+    assert not node.HasObserver("ModifiedEvent")
+    widget.panel.connect()
+    assert node.HasObserver("ModifiedEvent")
+    slicer.mrmlScene.Clear(False)
+    widget.cleanup()
+    assert not widget.logic.getParameterNode().HasObserver("ModifiedEvent")
 
 
 def test_without_a_main_window(module, slicer_app, volume_node):
@@ -124,7 +165,8 @@ def test_without_a_main_window(module, slicer_app, volume_node):
         logic = AttentionUNetSegLogic()
         told = []
         logic.addRunListener(told.append)
-        segmentation = logic.segmentPancreas(volume_node, waitForCompletion=True)
+        logic.addModel(PHANTOM_MODEL)
+        segmentation = logic.segmentPancreas(volume_node, model=PHANTOM_MODEL_ID, waitForCompletion=True)
         before = logic.volumeMl(segmentation)
         assert logic.setThreshold(segmentation, 0.1) > before
         logic.showAttention(segmentation, 1)

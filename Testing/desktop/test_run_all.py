@@ -18,7 +18,7 @@ from pathlib import Path
 with installed() as app:
     app._d.has_window = {window}
     module = load_module(Path({testing!r}).parent / "AttentionUNetSeg" / "AttentionUNetSeg.py")
-    sys.argv = ["run_all.py", *{names!r}]
+    sys.argv = ["Slicer", "--testing", "--python-script", {testing!r} + "/Python/run_all.py", *{names!r}]
     runpy.run_path({testing!r} + "/Python/run_all.py", run_name="__main__")
     unload_module(module)
     sys.exit(app._d.exit_code)

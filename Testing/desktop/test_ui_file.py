@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import slicer
-from desktop_double.strict import listed_classes
+from desktop_double.qt_values import Qt
+from desktop_double.strict import listed_classes, names_of
 
 ROOT = Path(__file__).resolve().parents[2]
 UI_FILE = ROOT / "AttentionUNetSeg" / "Resources" / "UI" / "AttentionUNetSeg.ui"
@@ -39,6 +40,18 @@ def test_every_class_is_one_of_slicers(widgets):
     for widget in widgets:
         kind = widget.get("class")
         assert any(f"{space}.{kind}" in listed_classes() for space in ("qt", "ctk", "slicer")), kind
+
+
+def test_every_enumeration_is_one_that_slicer_registers():
+    """QUiLoader takes 0 for what it does not find, with a line on the console that nobody reads."""
+    values = [element.text for tag in ("enum", "set") for element in ET.parse(UI_FILE).getroot().iter(tag)]
+    assert values
+    for value in "|".join(values).split("|"):
+        kind, _, name = value.partition("::")
+        if kind == "Qt":
+            assert hasattr(Qt, name), value
+        else:
+            assert name in names_of(f"{'ctk' if kind.startswith('ctk') else 'qt'}.{kind}"), value
 
 
 def test_everything_interactive_has_a_tool_tip_and_a_name(widgets):

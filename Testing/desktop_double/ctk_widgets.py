@@ -45,7 +45,11 @@ class ctkCheckablePushButton(QPushButton, listed_as="ctk.ctkCheckablePushButton"
 
 
 class ctkSliderWidget(Number, listed_as="ctk.ctkSliderWidget"):
-    """A slider with a number field."""
+    """A slider with a number field.
+
+    Without tracking every change, one from code too, is told as a change in progress first (ctkSliderWidget.cpp,
+    setSpinBoxValue).
+    """
 
     minimum, maximum, value = (number_property(name) for name in ("minimum", "maximum", "value"))
     decimals = Property(2)
@@ -60,6 +64,11 @@ class ctkSliderWidget(Number, listed_as="ctk.ctkSliderWidget"):
     valueIsChanging = Signal("valueIsChanging(double)")
     decimalsChanged = Signal("decimalsChanged(int)")
     setValue, setDecimals, setSpinBoxVisible = setter("value"), setter("decimals"), setter("spinBoxVisible")
+
+    def _tell(self, value: float) -> None:
+        if not self.tracking:
+            self.valueIsChanging.emit(value)
+        super()._tell(value)
 
     def reset(self) -> None:
         self.value = 0.0
@@ -90,6 +99,8 @@ class ctkPathLineEdit(QWidget, listed_as="ctk.ctkPathLineEdit"):
     currentPath = Property("", notify="currentPathChanged")
     currentPathChanged = Signal("currentPathChanged(QString)")
     validInputChanged = Signal("validInputChanged(bool)")
+    sizeAdjustPolicy = Property(None)
+    minimumContentsLength = Property(0)
     filters = Property(None)
     nameFilters = Property(None)
     settingKey = Property("")

@@ -239,17 +239,26 @@ class qSlicerMarkupsPlaceWidget(QWidget, listed_as="slicer.qSlicerMarkupsPlaceWi
 
 
 class qMRMLSegmentEditorWidget(QWidget, listed_as="slicer.qMRMLSegmentEditorWidget"):
-    """Segment Editor's own widget: which segment of which segmentation it edits, on which volume."""
+    """Segment Editor's own widget: which segment of which segmentation it edits, on which volume.
+
+    Without a parameter node it takes nothing. Closing a scene takes that away, and entering the module gives a new one.
+    """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._d.nodes = {"segmentation": "", "volume": ""}
         self._d.segment_id = ""
+        self._d.has_parameters = False
+
+    def _select_parameter_node(self) -> None:
+        self._d.has_parameters = True
 
     def segmentationNode(self) -> Any:
         return slicer.mrmlScene.GetNodeByID(self._d.nodes["segmentation"]) if self._d.nodes["segmentation"] else None
 
     def setSegmentationNode(self, node: Any) -> None:
+        if not self._d.has_parameters:
+            raise RuntimeError("qMRMLSegmentEditorWidget::setSegmentationNode failed: invalid parameter set node")
         self._d.nodes = {"segmentation": node.GetID() if node is not None else "", "volume": ""}
 
     def sourceVolumeNode(self) -> Any:

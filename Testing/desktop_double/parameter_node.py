@@ -153,31 +153,55 @@ def isParameterNodeWrapper(thing: Any) -> bool:
 
 def _as_property(parameter: _Parameter) -> property:
     return property(
-        lambda self: parameter.read(self.parameterNode),
-        lambda self, value: _write_together(self.parameterNode, parameter, value),
+        lambda self: self._cached[parameter.name].value,
+        lambda self, value: self._cached[parameter.name].write(value),
     )
 
 
-def _write_together(node: Any, parameter: _Parameter, value: Any) -> None:
-    with slicer.util.NodeModify(node):
-        parameter.write(node, value)
+class _Cached:
+    """A parameter's value as it was when the node last told that it was modified, which is all that Slicer's tells."""
+
+    def __init__(self, parameter: _Parameter, node: Any) -> None:
+        self._parameter, self._node = parameter, node
+        self._is_writing = False
+        self.value = parameter.read(node)
+        cached = weakref.ref(self)
+        self._tag = node.AddObserver(vtkCommand.ModifiedEvent, lambda caller, event: cached()._on_modified())
+
+    def __del__(self) -> None:
+        self._node.RemoveObserver(self._tag)
+
+    def write(self, value: Any) -> None:
+        self._is_writing = True
+        try:
+            with slicer.util.NodeModify(self._node):
+                self._parameter.write(self._node, value)
+                self.value = self._parameter.read(self._node)
+        finally:
+            self._is_writing = False
+
+    def _on_modified(self) -> None:
+        if not self._is_writing:
+            self.value = self._parameter.read(self._node)
 
 
 class _Wrapper:
-    """The methods that every wrapper gets."""
+    """The methods that every wrapper gets, with the faults of Slicer 5.10: see `disconnectGui` and `connectGui`."""
 
     def __init__(self, parameterNode: Any) -> None:
         self.parameterNode = parameterNode
-        self._guis: dict[int, tuple[int, list[tuple[str, _Binding]]]] = {}
+        self._guis: dict[int, list[tuple[str, _Binding]]] = {}
         self._is_updating = False
         for parameter in self.allParameters.values():
             if not parameterNode.HasParameter(parameter.name):
                 parameter.write(parameterNode, parameter.default)
+        self._cached = {name: _Cached(parameter, parameterNode) for name, parameter in self.allParameters.items()}
 
-    def connectGui(self, gui: Any) -> int:
+    def connectGui(self, gui: Any) -> None:
+        """Bind the widgets; as in Slicer 5.10, what `disconnectGui` needs is not given back."""
         widgets = gui.findChildren(qt_widgets.QWidget) if hasattr(gui, "findChildren") else vars(gui).values()
         named = ((widget.property(SlicerParameterNamePropertyName), widget) for widget in widgets)
-        return self.connectParametersToGui({name: widget for name, widget in named if name})
+        self.connectParametersToGui({name: widget for name, widget in named if name})
 
     def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
         for name in mapping:
@@ -188,20 +212,14 @@ class _Wrapper:
         for name, binding in bindings:
             binding.write(getattr(self, name))
             binding.watch(lambda name=name, binding=binding: self._take(name, binding))
-        # Weak: a cycle through an observed VTK object is collected while the object still calls it, and crashes.
-        wrapper = weakref.ref(self)
-        observer = self.AddObserver(
-            vtkCommand.ModifiedEvent, lambda caller, event: (alive := wrapper()) and alive._show()
-        )
-        self._guis[tag] = (observer, bindings)
+        self.AddObserver(vtkCommand.ModifiedEvent, lambda caller, event: self._show())
+        self._guis[tag] = bindings
         return tag
 
     def disconnectGui(self, tag: int) -> None:
-        if tag in self._guis:
-            observer, bindings = self._guis.pop(tag)
-            self.RemoveObserver(observer)
-            for _, binding in bindings:
-                binding.watch(None)
+        """Let the widgets go; as in Slicer 5.10, the observer stays on the node."""
+        for _, binding in self._guis.pop(tag, ()):
+            binding.watch(None)
 
     def _take(self, name: str, binding: _Binding) -> None:
         if not self._is_updating:
@@ -212,7 +230,7 @@ class _Wrapper:
             return
         self._is_updating = True
         try:
-            for _, bindings in list(self._guis.values()):
+            for bindings in list(self._guis.values()):
                 for name, binding in bindings:
                     binding.write(getattr(self, name))
         finally:

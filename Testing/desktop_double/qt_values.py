@@ -161,7 +161,7 @@ class Qt:
     UserRole, ToolTipRole = 0x100, 3
     Horizontal, Vertical = 1, 2
     StrongFocus, NoFocus = 11, 0
-    TextSelectableByMouse, TextBrowserInteraction = 1, 13
+    TextSelectableByMouse, TextSelectableByKeyboard, TextBrowserInteraction = 1, 2, 13
     WidgetShortcut, WindowShortcut, WidgetWithChildrenShortcut = 0, 1, 3
     ShiftModifier, ControlModifier = 0x02000000, 0x04000000
     ToolButtonTextBesideIcon, ToolButtonTextUnderIcon = 2, 3

@@ -174,10 +174,7 @@ class ModuleWidget(qMRMLWidget):
         return self.python
 
     def reload(self) -> None:
-        """Make the Python widget, anew if there was one."""
-        for child in self.children():
-            if child is not self.layout():
-                delete(child)
+        """Make the Python widget, anew if there was one. The old one's widgets stay, hidden by `slicer.util`."""
         widget_class = getattr(sys.modules[self.module.name], f"{self.module.name}Widget")
         self.python = widget_class(self)
         setattr(slicer.modules, f"{self.module.name}Widget", self.python)
@@ -203,7 +200,10 @@ class SegmentEditorModule:
 
     def __init__(self) -> None:
         self._widget = ModuleWidget(self)
-        self._widget.python = SimpleNamespace(editor=qMRMLSegmentEditorWidget(self._widget))
+        editor = qMRMLSegmentEditorWidget(self._widget)
+        self._widget.python = SimpleNamespace(
+            editor=editor, selectParameterNode=editor._select_parameter_node, enter=editor._select_parameter_node
+        )
 
     def widgetRepresentation(self) -> ModuleWidget:
         """Return the module's panel."""

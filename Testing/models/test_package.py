@@ -7,7 +7,15 @@ import shutil
 
 import pytest
 from AttentionUNetSegLib.errors import BadInput, BadModel
-from AttentionUNetSegLib.models import load_package, model_card, package_summary, verify_weights, write_package
+from AttentionUNetSegLib.models import (
+    TrustLimits,
+    load_package,
+    model_card,
+    model_note,
+    package_summary,
+    verify_weights,
+    write_package,
+)
 
 
 def test_package_says_what_its_manifest_says(make_package):
@@ -161,6 +169,41 @@ def test_summary_and_card_hold_the_measured_numbers_with_their_n(make_package):
     assert f"- {measured}" in card
     assert "- A: 3 cases, labels by hand; CC BY 4.0; A. Author" in card
     assert package.weights_sha256 in card
+
+
+def test_agreement_with_a_models_labels_is_never_called_anything_else(make_package, manifest):
+    entry = {**manifest["performance"][0], "labels_by": "OBELISK-Net"}
+    package = load_package(make_package(performance=[entry]))
+    words = "agreement with labels by OBELISK-Net: Dice 0.8 ± 0.1, lowest 0.5 (n = 7, A), 2026-02-28"
+    assert package_summary(package)["performance"] == [words]
+    assert f"- {words}" in model_card(package)
+    assert f"Measured: {words}" in model_note(package)
+    assert "accuracy" not in "\n".join([model_card(package), *model_note(package)]).lower()
+
+
+def test_the_note_says_what_the_manifest_says(make_package):
+    own = load_package(make_package("own", intended_use="Research on portal venous CT of adults."))
+    assert model_note(own) == [
+        "Finds the pancreas.",
+        "Intended use: Research on portal venous CT of adults.",
+        "Measured: Dice 0.8 ± 0.1, lowest 0.5 (n = 7, A), 2026-02-28",
+        "Trained on: A: 3 cases, labels by hand",
+        "Limitations: Only a test.",
+        "Licence: Apache-2.0",
+    ]
+    assert own.intended_use in model_card(own)
+    phantom = load_package(make_package("phantom", intended_input="phantom", performance=[]))
+    assert "phantoms only" in phantom.intended_use and "Measured: nothing" in model_note(phantom)
+
+
+def test_the_limits_of_trust_are_the_manifests_or_sane(make_package, manifest):
+    default = load_package(make_package("default")).trust_limits
+    assert 0 < default.spread < 0.5 and 0.5 < default.mean_probability < 1
+    output = {**manifest["output"], "trust": {"spread_limit": 0.07}}
+    package = load_package(make_package("own", output=output))
+    assert package.trust_limits == TrustLimits(0.07, default.mean_probability)
+    with pytest.raises(BadModel, match="output.trust.spread_limit"):
+        load_package(make_package("wrong", output={**manifest["output"], "trust": {"spread_limit": 0.6}}))
 
 
 def test_card_of_an_unmeasured_model_says_so(make_package):

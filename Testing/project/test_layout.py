@@ -48,7 +48,8 @@ def test_the_top_level_holds_only_what_belongs_there():
 
 def test_nothing_large_is_committed_but_released_weights():
     large = [name for name in tracked_files() if (ROOT / name).is_file() and (ROOT / name).stat().st_size > 2**20]
-    weights = [name for name in large if re.fullmatch(r"AttentionUNetSeg/Resources/Models/[^/]+/weights\.pt", name)]
+    packages = r"(AttentionUNetSeg/Resources/Models|Testing/model_packages)"
+    weights = [name for name in large if re.fullmatch(rf"{packages}/[^/]+/weights\.pt", name)]
     assert large == weights
     assert all((ROOT / name).stat().st_size <= 13 * 2**20 for name in weights)
 
@@ -116,3 +117,14 @@ def test_slicers_process_never_loads_torch():
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("path", ALL_PYTHON_FILES, ids=relative)
+def test_no_array_view_outlives_its_image(path: Path):
+    """A view of an image that nothing else holds reads freed memory: garbage at best, a crash now and then."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "GetArrayViewFromImage":
+            image = node.args[0]
+            while isinstance(image, ast.Attribute | ast.Subscript):
+                image = image.value
+            assert isinstance(image, ast.Name), f"line {node.lineno}: give the image a name first"

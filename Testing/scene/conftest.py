@@ -114,6 +114,19 @@ def nodes(scene, ct_node, job: Job):
 
 
 @pytest.fixture
+def measured_job(job: Job) -> Job:
+    """The job as it is with test-time augmentation: with a spread, and a reason to distrust it."""
+    probability = sitk.ReadImage(str(job.folder / "probability.nrrd"))
+    field = sitk.GetArrayFromImage(probability) / 255.0
+    spread = sitk.GetImageFromArray(np.round(510 * 0.8 * field * (1 - field)).astype(np.uint8))
+    spread.CopyInformation(probability)
+    sitk.WriteImage(spread, str(job.folder / "spread.nrrd"))
+    job.result["files"]["spread"] = "spread.nrrd"
+    job.result["trust"] = {"reasons": ['Too "small".'], "mean_probability": 0.8, "mean_spread": 0.12}
+    return job
+
+
+@pytest.fixture
 def move(scene):
     """Put a volume under a transform that rotates and shifts, as an acquisition transform of DICOM does."""
 

@@ -39,6 +39,21 @@ def test_the_chosen_volume_is_in_the_foreground_of_every_view(nodes, views, leve
         assert composite.GetForegroundOpacity() == pytest.approx(0.3)
 
 
+def test_the_spread_is_shown_where_there_is_one(scene, ct_node, measured_job):
+    nodes = import_result(scene, ct_node, measured_job.result, measured_job.folder)
+    arrange_slice_views(nodes)
+    show_attention(nodes, "spread")
+    assert {each.GetForegroundVolumeID() for each in composites(scene)} == {nodes.spread.GetID()}
+    show_attention(nodes, None)
+    assert {each.GetForegroundVolumeID() for each in composites(scene)} == {None}
+
+
+def test_a_result_of_one_pass_has_no_spread_to_show(nodes):
+    assert nodes.spread is None
+    with pytest.raises(BadInput, match="no spread"):
+        show_attention(nodes, "spread")
+
+
 def test_background_and_label_layers_stay(scene, nodes, views):
     background = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "another CT").GetID()
     labels = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels").GetID()

@@ -165,6 +165,29 @@ def test_the_message_of_the_worker_is_taken_as_it_is(scene, ct_node, job):
     assert len(nodes.attention) == 2
 
 
+def test_the_spread_is_a_volume_of_the_result(scene, ct_node, measured_job, move):
+    move(ct_node)
+    nodes = import_result(scene, ct_node, measured_job.result, measured_job.folder)
+    expected = sitk.GetArrayFromImage(sitk.ReadImage(str(measured_job.folder / "spread.nrrd")))
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(nodes.spread), expected)
+    assert expected.max() > 0
+    assert nodes.spread.GetOrigin() == nodes.probability.GetOrigin()
+    assert nodes.spread.GetTransformNodeID() == ct_node.GetTransformNodeID()
+    assert attribute(nodes.spread, "role") == "spread"
+    assert attribute(nodes.spread, "result") == nodes.result_id
+    assert json.loads(attribute(nodes.segmentation, "distrust")) == ['Too "small".']
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(nodes.spread)) == nodes.folder_item
+
+
+def test_a_spread_that_lies_elsewhere_is_refused(scene, ct_node, measured_job):
+    shifted(measured_job.folder / "spread.nrrd")
+    before = node_ids(scene)
+    with pytest.raises(InternalError, match="spread"):
+        import_result(scene, ct_node, measured_job.result, measured_job.folder)
+    assert node_ids(scene) == before
+
+
 def shifted(path) -> None:
     image = sitk.ReadImage(str(path))
     image.SetOrigin([value + 0.7 for value in image.GetOrigin()])

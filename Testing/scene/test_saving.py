@@ -97,6 +97,22 @@ def test_a_reopened_scene_finds_its_result_with_everything_in_place(reopened, jo
     assert display.GetWindowLevelMax() == 255
 
 
+def test_the_spread_is_there_in_a_reopened_scene(scene, ct_node, measured_job, tmp_path):
+    nodes = import_result(scene, ct_node, measured_job.result, measured_job.folder)
+    arrange_slice_views(nodes)
+    save_scene(scene, tmp_path / "ct_scene.mrb")
+    app, second = open_standalone_scene()
+    assert second.ReadFromMRB(str(tmp_path / "ct_scene.mrb"), True)
+    (found,) = find_results(second)
+    assert found.spread.GetName() == "liver phase spread"
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(found.spread), slicer.util.arrayFromVolume(nodes.spread))
+    show_attention(found, "spread")
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", second)
+    assert {node.GetForegroundVolumeID() for node in composites} == {found.spread.GetID()}
+    second.Clear(True)
+    del app
+
+
 def test_threshold_and_attention_work_in_a_reopened_scene(reopened, job, segment_mask):
     _, second = reopened
     (found,) = find_results(second)

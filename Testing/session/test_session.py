@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -11,7 +12,8 @@ import sys
 import numpy as np
 import pytest
 import slicer
-from AttentionUNetSegLib.errors import BadInput, BadModel, Cancelled, ErrorCode, InternalError
+from AttentionUNetSegLib.errors import BadInput, BadModel, Cancelled, ErrorCode, InternalError, UnavailableDevice
+from AttentionUNetSegLib.models import load_package
 from AttentionUNetSegLib.session import (
     Failed,
     Progressed,
@@ -249,6 +251,22 @@ def test_errors_that_need_no_worker_come_at_once(volume_node, listener, job_fold
         with pytest.raises(BadInput):
             SegmentRequest(**wrong)
     assert job_folders() == []
+
+
+def test_errors_that_explain_themselves_leave_no_copy_of_the_ct(
+    volume_node, tiny_model_package, listener, job_folders, tmp_path
+):
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_model_package.folder, broken)
+    with (broken / "weights.pt").open("r+b") as weights:
+        weights.write(b"damaged")
+    with Session(on_event=listener) as session:
+        for request in (SegmentRequest(model=load_package(broken)), SegmentRequest(tiny_model_package, "cuda:99")):
+            with pytest.raises((BadModel, UnavailableDevice)) as caught:
+                session.wait(session.segment(volume_node, request), LIMIT)
+            assert "kept" not in str(caught.value) and str(tmp_path) not in caught.value.hint
+    assert [failed.error.code for failed in listener.of(Failed)] == [ErrorCode.BAD_MODEL, ErrorCode.UNAVAILABLE_DEVICE]
+    assert [failed.folder for failed in listener.of(Failed)] == [None, None] and job_folders() == []
 
 
 def test_a_worker_that_cannot_start_is_a_failed_job(volume_node, tiny_model_package, listener, job_folders):

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from AttentionUNetSegLib.models import Catalogue
 from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
+from phantom_package import PHANTOM_MODEL, PHANTOM_MODEL_ID
 from PIL import Image
 
 CHROMIUM_OPTIONS = [
@@ -58,7 +60,10 @@ def running_server(temporary: Path, *arguments: object) -> Iterator[Server]:
         "PYTHONFAULTHANDLER": "1",
         "ATTENTIONUNETSEG_MODELS": str(temporary / "models"),
     }
+    # The page begins with the model that finds something in phantoms, whatever else is installed.
+    Catalogue(user=temporary / "models").add(PHANTOM_MODEL)
     command = [sys.executable, "-m", "AttentionUNetSegLib.cli", "serve", "--no-browser", "--json", "--verbose"]
+    command += ["--model", PHANTOM_MODEL_ID]
     with open(temporary / "server.log", "w") as log:
         process = subprocess.Popen(
             [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=log, text=True, env=environment

@@ -203,6 +203,27 @@ def test_segmenting_again_replaces_the_result_and_its_corrections(segmented, tmp
     segmented.tool("Browse")
 
 
+def test_a_measured_run_offers_its_spread_to_see_and_to_save(segmented, tmp_path):
+    assert not segmented.state("has_spread")
+    measure = segmented.tab.get_by_label("Measure the spread (8 passes)")
+    measure.check()
+    segmented.button("Segment Pancreas").click()
+    segmented.wait("state('run') !== ''")
+    segmented.wait("state('run') === '' && state('has_spread')")
+    measure.uncheck()
+    before = segmented.resting_picture("Red")
+    segmented.choose("Over the CT", "Spread (standard deviation)")
+    segmented.wait("state('overlay_top') === '0.5'")
+    segmented.wait_for_picture("Red", lambda now: _changed(now, before) > 50)
+    segmented.choose("Over the CT", "None")
+    with segmented.tab.expect_download() as download:
+        segmented.tab.get_by_role("link", name="Spread .nrrd", exact=True).click()
+    assert download.value.suggested_filename == "abdomen_spread.nrrd"
+    download.value.save_as(tmp_path / "spread.nrrd")
+    spread = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "spread.nrrd")))
+    assert 10 < spread.max() <= 255
+
+
 def test_cancel_ends_a_run_and_keeps_the_result(segmented):
     volume = segmented.volume()
     segmented.button("Segment Pancreas").click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import sys
@@ -30,7 +31,7 @@ def test_a_run_writes_its_files_and_says_all_about_them(warm_client, new_job, li
     assert set(os.listdir(folder)) == {"input.nrrd", result.files.probability, *result.files.attention}
     probability = sitk.ReadImage(str(folder / result.files.probability))
     assert probability.GetPixelID() == sitk.sitkUInt8
-    assert len(result.files.attention) == 2
+    assert len(result.files.attention) == 2 and result.files.spread is None
     assert result.folder == request.folder
     assert result.device == "cpu"
     assert result.threshold == lively_model_package.threshold
@@ -48,6 +49,21 @@ def test_a_run_writes_its_files_and_says_all_about_them(warm_client, new_job, li
     assert fractions == sorted(fractions)
     assert [event.elapsed for event in progress] == sorted(event.elapsed for event in progress)
     assert warm_client.events.index(progress[-1]) < warm_client.events.index(result)
+
+
+def test_test_time_augmentation_leaves_the_spread_beside_the_probability(warm_client, new_job):
+    import SimpleITK as sitk
+
+    request = dataclasses.replace(new_job("measured"), tta=True)
+    warm_client.submit(request)
+    result = warm_client.wait("measured", 60)
+    assert isinstance(result, Result), result
+    folder = Path(request.folder)
+    spread = sitk.ReadImage(str(folder / result.files.spread))
+    assert spread.GetSize() == sitk.ReadImage(str(folder / result.files.probability)).GetSize()
+    assert sitk.GetArrayViewFromImage(spread).max() > 0
+    assert 0 < result.trust.mean_spread < 0.5 < result.trust.mean_probability <= 1
+    assert result.trust.reasons == (), "nothing is expected of a phantom"
 
 
 def test_the_second_run_pays_neither_for_imports_nor_for_the_model(warm_client, new_job):

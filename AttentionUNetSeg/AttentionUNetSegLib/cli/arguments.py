@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import BadInput
+from .evaluate_arguments import add_evaluate
+from .synthesize_arguments import add_synthesize
 from .train_arguments import add_train
 
 
@@ -51,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_models(commands)
     _add_serve(commands)
+    _add_output_options(add_synthesize(commands))
     _add_output_options(add_train(commands))
+    _add_output_options(add_evaluate(commands))
     commands.add_parser("worker", help="run the background process; speaks the worker protocol on stdin and stdout")
     return parser
 
@@ -61,7 +65,8 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
         "segment",
         help="segment the pancreas on a CT",
         description="Segment the pancreas on a CT. All results are written into one folder, or none: segmentation "
-        "(.seg.nrrd), probability, attention of every gate, a scene for 3D Slicer (.mrb), a picture and a report.",
+        "(.seg.nrrd), probability, its spread (with --tta), attention of every gate, a scene for 3D Slicer (.mrb), a "
+        "picture and a report.",
     )
     command.set_defaults(module="segment")
     command.add_argument("input", type=Path, metavar="INPUT", help="image file (NIfTI, NRRD, MHA) or DICOM folder")
@@ -70,7 +75,7 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--model", help="id of a model (default: see models list), or a model package folder")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: %(default)s)")
     command.add_argument("--threshold", type=float, help="lowest probability that is pancreas (default: the model's)")
-    command.add_argument("--tta", action="store_true", help="average over slightly shifted copies: slower, smoother")
+    command.add_argument("--tta", action="store_true", help="mean over 8 slightly changed copies, and their spread")
     command.add_argument("--keep-largest", action="store_true", help="keep only the largest connected part")
     command.add_argument("--max-memory", type=int, metavar="MB", help="bound for the memory of the network")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
@@ -160,7 +165,6 @@ def _add_models(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(module="model_packages")
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-
     def add(name: str, function: str, explanation: str) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=explanation)
         action.set_defaults(function=function)
@@ -188,6 +192,7 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(module="serve")
     command.add_argument("input", type=Path, nargs="?", metavar="INPUT", help="image file or DICOM folder to open")
     command.add_argument("--series", help="number or UID of the series, for a DICOM folder that holds several")
+    command.add_argument("--model", help="id of the model to begin with (default: see models list)")
     command.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s, this machine)")
     command.add_argument("--port", type=int, default=0, help="port to listen on (default: any that is free)")
     command.add_argument("--token", help="what the address ends with (default: random); needed with another --host")

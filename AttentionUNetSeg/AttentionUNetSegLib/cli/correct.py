@@ -141,7 +141,7 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
     report = earlier.report
     try:
         source, files = report["input"], report["files"]
-        kept = {"probability": files["probability"], "attention": files["attention"]}
+        kept = {"probability": files["probability"], "attention": files["attention"], "spread": files.get("spread")}
         fields = {key: report[key] for key in ("threshold", "model", "device", "device_name", "warnings")}
         path, keep_largest = source["path"], bool(report["keep_largest"])
     except (KeyError, TypeError) as error:

@@ -14,6 +14,7 @@ from .outputs import OutputFolder
 _ENDINGS = {
     "segmentation": "pancreas.seg.nrrd",
     "probability": "probability.nrrd",
+    "spread": "spread.nrrd",
     "scene": "scene.mrb",
     "overview": "overview.png",
 }
@@ -31,7 +32,8 @@ def make_report(
     """The report as JSON fields.
 
     "timings" are seconds by stage of the command line, "segment_timings" those within its stage "segment"; "files" are
-    names in "folder", only of files that were written.
+    names in "folder", only of files that were written. "trust" holds the reasons to distrust the result, which are
+    among the warnings too, and the means of probability and spread within the segment (null where there are none).
     """
     return {
         "program": f"attention-unet-seg {__version__}",
@@ -45,6 +47,12 @@ def make_report(
         "keep_largest": result.keep_largest,
         "volume_ml": {name: round(volume, 3) for name, volume in result.volume_ml.items()},
         "warnings": warnings,
+        "trust": {
+            "distrust": bool(result.trust.reasons),
+            "reasons": list(result.trust.reasons),
+            "mean_probability": result.trust.mean_probability,
+            "mean_spread": result.trust.mean_spread,
+        },
         "timings": _rounded(timings),
         "segment_timings": _rounded(result.timings),
         "folder": str(outputs.folder),
@@ -65,7 +73,7 @@ def correction_report(
     threshold, keep_largest, _ = editor.settings
     label = next(iter(earlier.get("volume_ml") or {"Pancreas": 0.0}))
     return {
-        **{key: earlier[key] for key in ("model", "device", "device_name", "tta") if key in earlier},
+        **{key: earlier[key] for key in ("model", "device", "device_name", "tta", "trust") if key in earlier},
         "program": f"attention-unet-seg {__version__}",
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "input": source,
@@ -101,6 +109,9 @@ def describe(report: dict[str, object]) -> str:
         how.append(f"{len(report['clicks'])} click" + "s" * (len(report["clicks"]) != 1))
     how += [report.get("device_name", ""), f"{report['timings']['total']:.1f} s"]
     lines = [f"{volumes} ({', '.join(filter(None, how))})"]
+    reasons = report.get("trust", {}).get("reasons", [])
+    if reasons:
+        lines += [f"Do not trust this result unseen: {' '.join(reasons)}"]
     lines += [f"Results in {report['folder']}:"]
     for name in report["files"].values():
         lines += [f"  {each}" for each in (name if isinstance(name, list) else [name])]

@@ -1,4 +1,4 @@
-"""`attention-unet-seg segment`: from a CT to segmentation, probability, attention, scene, picture and report."""
+"""`attention-unet-seg segment`: from a CT to segmentation, probability, spread, attention, scene, picture, report."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import shutil
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..models import Catalogue, ModelPackage, load_package
 from ..session import (
     Event,
     Failed,
@@ -22,6 +20,7 @@ from ..session import (
     Warned,
     WorkerReady,
 )
+from .chosen_model import chosen_model
 from .clock import Clock
 from .outputs import OutputFolder, stem_of
 from .report import describe, make_report, write_report
@@ -49,7 +48,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     KeyboardInterrupt : the person asked to stop; nothing is left behind.
     """
     request = SegmentRequest(
-        model=_package(options.model),
+        model=chosen_model(options.model),
         device=options.device,
         tta=options.tta,
         max_memory_mb=options.max_memory,
@@ -126,16 +125,11 @@ class _Listener:
 
     def _keep_files(self, event: ResultReady) -> None:
         endings = {event.files.probability: "probability.nrrd"}
+        if event.files.spread is not None:
+            endings[event.files.spread] = "spread.nrrd"
         endings.update((name, f"attention_{n}.nrrd") for n, name in enumerate(event.files.attention, start=1))
         for name, ending in endings.items():
             shutil.copyfile(event.folder / name, self.destination.file(ending))
-
-
-def _package(model: str | None) -> ModelPackage:
-    """The model package of an id, of a folder, or the default one."""
-    if model is not None and (os.sep in model or Path(model, "model.json").is_file()):
-        return load_package(Path(model).absolute())
-    return Catalogue().get(model)
 
 
 @contextmanager

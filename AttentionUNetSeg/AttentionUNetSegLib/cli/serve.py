@@ -39,6 +39,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
         ServeOptions(
             path=options.input,
             series=options.series,
+            model=options.model,
             host=options.host,
             port=options.port,
             token=options.token,

@@ -1,4 +1,4 @@
-"""Where the network looked: probability or attention over the CT, in all slice views."""
+"""Where the network looked and how sure it was: probability, spread or attention over the CT, in all slice views."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..session.editing import ResultEditor
     from .panel import Panel
 
-NO_OVERLAY, PROBABILITY = "", "probability"
+NO_OVERLAY, PROBABILITY, SPREAD = "", "probability", "spread"
 
 
 class AttentionSection:
@@ -34,7 +34,8 @@ class AttentionSection:
             self._panel.logic.showAttention(self._shown, None)
         self._shown = self._panel.result if editor is not None else None
         gates = len(editor.nodes.attention) if editor is not None else 0
-        self._choices = [NO_OVERLAY, PROBABILITY, *(str(level + 1) for level in range(gates))]
+        spread = [SPREAD] if editor is not None and editor.nodes.spread is not None else []
+        self._choices = [NO_OVERLAY, PROBABILITY, *spread, *(str(level + 1) for level in range(gates))]
         self._is_filling = True
         self._ui.overlayComboBox.clear()
         for choice in self._choices:
@@ -105,7 +106,7 @@ class AttentionSection:
 def _level(choice: str) -> int | str | None:
     if choice == NO_OVERLAY:
         return None
-    return choice if choice == PROBABILITY else int(choice)
+    return choice if choice in (PROBABILITY, SPREAD) else int(choice)
 
 
 def _label(choice: str) -> str:
@@ -113,5 +114,7 @@ def _label(choice: str) -> str:
         return _("None")
     if choice == PROBABILITY:
         return _("Probability")
+    if choice == SPREAD:
+        return _("Spread (standard deviation, 0 to 0.5)")
     text = _("Attention, gate {number}").format(number=choice)
     return text + _(" (finest)") if choice == "1" else text

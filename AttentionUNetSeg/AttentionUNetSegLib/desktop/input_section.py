@@ -8,11 +8,12 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..models import BrokenPackage, ModelPackage, package_summary
+from ..models import BrokenPackage, ModelPackage, model_note
 from ..session import SegmentRequest
 
 if TYPE_CHECKING:
     from .panel import Panel
+    from .sample_phantom import PhantomMaking
 
 
 class InputSection:
@@ -23,6 +24,7 @@ class InputSection:
         self._packages: tuple[ModelPackage, ...] = ()
         self._is_filling = False
         self._doubts: tuple[str, ...] = ()
+        self._phantom: PhantomMaking | None = None  # being made
         ui = self._ui
         ui.inputVolumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
@@ -147,23 +149,40 @@ class InputSection:
         region.SetSize(*(bounds[axis + 1] - bounds[axis] for axis in (0, 2, 4)))
 
     def _on_load_phantom(self) -> None:
-        with self._panel.errors(), slicer.util.WaitCursor():
-            node = self._panel.logic.makePhantom()
-            self._ui.inputVolumeSelector.setCurrentNode(node)
-            slicer.util.setSliceViewerLayers(background=node, fit=True)
+        if self._phantom is not None:
+            self.cancel_phantom()
+            self._panel.message.clear()
+            return
+        with self._panel.errors():
+            self._phantom = self._panel.logic.startPhantom(self._on_phantom)
+            self._panel.message.show(_("A synthetic CT is being made. It takes some seconds."))
+        self._show_phantom_button()
+
+    def _on_phantom(self, outcome: object) -> None:
+        self._phantom = None
+        self._show_phantom_button()
+        if isinstance(outcome, Exception):
+            self._panel.report(outcome, retry=self._on_load_phantom)
+            return
+        self._panel.message.clear()
+        self._ui.inputVolumeSelector.setCurrentNode(outcome)
+        slicer.util.setSliceViewerLayers(background=outcome, fit=True)
+
+    def cancel_phantom(self) -> None:
+        """Stop making a phantom; its scene closes, or nobody wants it any more."""
+        if self._phantom is not None:
+            self._phantom.cancel()
+            self._phantom = None
+            self._show_phantom_button()
+
+    def _show_phantom_button(self) -> None:
+        is_made = self._phantom is not None
+        self._ui.loadPhantomButton.text = _("Cancel phantom") if is_made else _("Load phantom")
 
 
 def _information(package: ModelPackage | None, broken: tuple[BrokenPackage, ...]) -> str:
-    """Return what the selected model is for, how well it measured, its licence, and which others cannot be used."""
-    if package is None:
-        lines = [_("No model is installed. Add a model package to segment.")]
-    else:
-        summary = package_summary(package)
-        measured = "; ".join(summary["performance"]) or _("not measured")
-        lines = [
-            summary["description"],
-            _("Measured: {measured}").format(measured=measured),
-            _("Licence: {licence}").format(licence=summary["licence"]),
-        ]
+    """Return what the selected model's card says in short, and which models cannot be used."""
+    none = [_("No model is installed. Add a model package to segment.")]
+    lines = none if package is None else model_note(package)
     lines += [_("Cannot be used: {reason}").format(reason=each.reason) for each in broken]
     return "\n".join(lines)

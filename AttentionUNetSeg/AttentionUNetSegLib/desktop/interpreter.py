@@ -35,7 +35,8 @@ def interpreter_command() -> WorkerCommand:
 
 def slicer_python() -> str:
     """Return Slicer's own interpreter: the PythonSlicer launcher, which sets up the libraries it needs."""
-    return shutil.which("PythonSlicer") or sys.executable
+    beside_slicer = str(Path(slicer.app.slicerHome) / "bin")
+    return shutil.which("PythonSlicer") or shutil.which("PythonSlicer", path=beside_slicer) or sys.executable
 
 
 def has_torch() -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 import vtk
-from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 from slicer.util import VTKObservationMixin
 
 from ..errors import AttentionUNetSegError
@@ -19,6 +18,7 @@ from .attention_section import AttentionSection
 from .correction_section import CorrectionSection
 from .input_section import InputSection
 from .message import Message
+from .parameter_binding import ParameterBinding
 from .parameters import PanelParameters
 from .result_section import ResultSection
 from .run_section import RunSection
@@ -44,7 +44,7 @@ class Panel(VTKObservationMixin):
         self.ui, self.logic = ui, logic
         self.parameters: PanelParameters | None = None
         self.editor: ResultEditor | None = None
-        self._gui_tag: int | None = None
+        self._binding: ParameterBinding | None = None
         self._is_ready = False
         ui.inputWarningWidget.visible = False
         ui.progressWidget.visible = False
@@ -84,8 +84,13 @@ class Panel(VTKObservationMixin):
         self.correction.leave()
 
     def close(self) -> None:
-        """End everything: the module is reloaded or Slicer quits."""
+        """End everything: the module is reloaded or Slicer quits.
+
+        After a reload Slicer keeps the old widgets, hidden: nothing that still happens to them may matter.
+        """
+        self._is_ready = False
         self.logic.removeRunListener(self._take)
+        self.input.cancel_phantom()
         self.correction.close()
         self.disconnect()
         self.removeObservers()
@@ -95,8 +100,7 @@ class Panel(VTKObservationMixin):
         if self.parameters is not None:
             return
         self.parameters = PanelParameters(self.logic.getParameterNode())
-        # Not `connectGui`: it does the same, but not every Slicer gives back what `disconnectGui` needs.
-        self._gui_tag = self.parameters.connectParametersToGui(self._bound_widgets())
+        self._binding = ParameterBinding(self.parameters, self.ui)
         self.addObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
         self._choose_first_nodes()
         self._on_parameters()
@@ -106,14 +110,9 @@ class Panel(VTKObservationMixin):
     def disconnect(self) -> None:
         """Let the parameter node go."""
         if self.parameters is not None:
-            self.parameters.disconnectGui(self._gui_tag)
+            self._binding.release()
             self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
-        self.parameters = self.editor = self._gui_tag = None
-
-    def _bound_widgets(self) -> dict[str, Any]:
-        """Return the widgets that the .ui file binds to a parameter, by the parameter's name."""
-        bound = {widget.property(SlicerParameterNamePropertyName): widget for widget in vars(self.ui).values()}
-        return {name: widget for name, widget in bound.items() if name}
+        self.parameters = self.editor = self._binding = None
 
     # --- What sections ask of each other ---
 
@@ -141,9 +140,7 @@ class Panel(VTKObservationMixin):
         with self.errors():
             self.logic.jumpToResult(segmentation_node)
 
-    def report(
-        self, error: Exception, retry: Callable[[], None] | None = None, has_details: bool = False
-    ) -> None:
+    def report(self, error: Exception, retry: Callable[[], None] | None = None, has_details: bool = False) -> None:
         """Show an error to the person."""
         if not isinstance(error, AttentionUNetSegError):
             _LOG.error("Unexpected error", exc_info=error)
@@ -169,6 +166,7 @@ class Panel(VTKObservationMixin):
 
     def _on_scene_start_close(self, _scene: object, _event: object) -> None:
         self.correction.leave()
+        self.input.cancel_phantom()
         self.disconnect()
         self.logic.forgetResults()
         for run in reversed(self.logic.unfinishedRuns()):
@@ -206,5 +204,3 @@ class Panel(VTKObservationMixin):
             self.run.take(event)
             if isinstance(event, WorkerReady):
                 self.advanced.update()
-
-

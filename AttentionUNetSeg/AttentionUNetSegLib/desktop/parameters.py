@@ -16,7 +16,7 @@ class PanelParameters:
 
     inputVolume, roi, result : nodes; model : id of the model package, "" for the default one.
     show3D : whether new results show their surface.
-    overlay : "", "probability", or the number of a gate; overlayOpacity, overlayThreshold : fractions.
+    overlay : "", "probability", "spread", or the number of a gate; overlayOpacity, overlayThreshold : fractions.
     device, testTimeAugmentation : as in `SegmentRequest`.
     """
 

@@ -32,6 +32,7 @@ class QProcessTransport:
         self._errors = LineSplitter()
         self._arrived: deque[tuple[str, object]] = deque()
         self._is_delivering = False
+        self._has_started = False
         self._has_ended = False
 
     @property
@@ -49,6 +50,9 @@ class QProcessTransport:
         process.setProcessChannelMode(qt.QProcess.SeparateChannels)
         process.setProcessEnvironment(_qt_environment(self._command.environment))
         process.setWorkingDirectory(self._command.folder)
+        # None of these slots takes what its signal carries: where PythonQt cannot convert an enumeration, it does not
+        # call the slot at all.
+        process.started.connect(self._on_started)
         process.readyReadStandardOutput.connect(self._read_output)
         process.readyReadStandardError.connect(self._read_errors)
         process.errorOccurred.connect(self._on_error)
@@ -83,13 +87,16 @@ class QProcessTransport:
 
     # --- Qt's signals ---
 
+    def _on_started(self) -> None:
+        self._has_started = True
+
     def _read_output(self) -> None:
-        chunk = bytes(self._process.readAllStandardOutput().data())
+        chunk = _bytes(self._process.readAllStandardOutput())
         self._arrived.extend(("on_line", line) for line in self._output.feed(chunk))
         self._deliver()
 
     def _read_errors(self) -> None:
-        self._take_errors(bytes(self._process.readAllStandardError().data()))
+        self._take_errors(_bytes(self._process.readAllStandardError()))
         self._deliver()
 
     def _take_errors(self, chunk: bytes) -> None:
@@ -98,14 +105,14 @@ class QProcessTransport:
             self._log(text)
             self._arrived.append(("on_stderr", text))
 
-    def _on_error(self, error: int) -> None:
-        if error == qt.QProcess.FailedToStart:
+    def _on_error(self) -> None:
+        if not self._has_started:  # what goes wrong later is told by the end of the process
             reason = str(self._process.errorString())
             self._end(ProcessExit(None, f"{self._command.arguments[0]}: {reason}"))
 
     def _on_finished(self) -> None:
         self._read_output()
-        self._take_errors(bytes(self._process.readAllStandardError().data()) + b"\n")
+        self._take_errors(_bytes(self._process.readAllStandardError()) + b"\n")
         code = int(self._process.exitCode())
         if self._process.exitStatus() == qt.QProcess.CrashExit and os.name == "posix":
             code = -abs(code)  # Qt gives the signal's number; `ProcessExit` counts signals downwards
@@ -130,6 +137,10 @@ class QProcessTransport:
                 getattr(self._listener, callback)(value)
         finally:
             self._is_delivering = False
+
+
+def _bytes(array: qt.QByteArray) -> bytes:
+    return array.data() or b""  # PythonQt on Qt 5 gives None for an array without memory
 
 
 def _qt_environment(variables: dict[str, str]) -> qt.QProcessEnvironment:

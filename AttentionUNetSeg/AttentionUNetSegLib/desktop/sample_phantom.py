@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import slicer
 
-from ..imaging import Volume
+from ..errors import AttentionUNetSegError, InternalError
+from ..imaging import Volume, read_volume
 from ..scene import add_volume
-from ..training.phantom import make_phantom
+from ..worker.launch import worker_command
+from ..worker.transport import ProcessExit
+from .interpreter import slicer_python
+from .process_transport import QProcessTransport
 
 SAMPLE_NAME = "AbdomenPhantom"
 # Coarser than a usual CT: made within seconds, and the phantom model works at 3 mm anyway.
@@ -15,6 +25,84 @@ _SEED = 7
 
 
 def add_phantom(scene: slicer.vtkMRMLScene, seed: int = _SEED) -> slicer.vtkMRMLScalarVolumeNode:
-    """Make a phantom and add it to the scene, marked as one."""
+    """Make a phantom and add it to the scene, marked as one. Takes some seconds, in which nothing else happens."""
+    from ..training.phantom import make_phantom
+
     phantom = make_phantom(seed, _SPACING_MM)
     return add_volume(scene, Volume(phantom.ct, SAMPLE_NAME, is_phantom=True))
+
+
+class PhantomMaking:
+    """Makes the same phantom in a process of its own, while Slicer goes on. Listens to its transport.
+
+    Parameters
+    ----------
+    scene : where the phantom is added.
+    on_end : called once with the new volume node, or with an error; never after `cancel`.
+    """
+
+    def __init__(
+        self,
+        scene: slicer.vtkMRMLScene,
+        on_end: Callable[[slicer.vtkMRMLScalarVolumeNode | AttentionUNetSegError], None],
+    ) -> None:
+        self._scene, self._on_end = scene, on_end
+        self._folder: Path | None = None
+        self._transport: QProcessTransport | None = None
+        self._last_words = ""
+
+    def start(self) -> None:
+        """Start the process.
+
+        Raises
+        ------
+        InternalError : there is no place for temporary files.
+        """
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="attention-unet-seg-phantom-"))
+        except OSError as error:
+            raise InternalError(f"The phantom's folder cannot be made ({error}).") from error
+        worker = worker_command(slicer_python())
+        program = [worker.arguments[0], "-m", "AttentionUNetSegLib.desktop.phantom_process"]
+        spacing = ",".join(str(each) for each in _SPACING_MM)
+        self._transport = QProcessTransport(replace(worker, arguments=(*program, str(self._path), str(_SEED), spacing)))
+        self._transport.start(self)
+
+    def cancel(self) -> None:
+        """Stop, and call nobody."""
+        self._on_end = lambda outcome: None
+        if self._transport is not None:
+            self._transport.kill()
+
+    # --- What the transport tells ---
+
+    def on_line(self, line: bytes | None) -> None:
+        """Ignore it: the process says nothing."""
+
+    def on_stderr(self, text: str) -> None:
+        """Keep the last line: of a traceback it is the reason."""
+        self._last_words = text.strip() or self._last_words
+
+    def on_exit(self, exit: ProcessExit) -> None:
+        """Bring the phantom into the scene, or tell why there is none."""
+        try:
+            outcome = self._outcome(exit)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._on_end(outcome)
+
+    # --- helpers ---
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{SAMPLE_NAME}.nrrd"
+
+    def _outcome(self, exit: ProcessExit) -> slicer.vtkMRMLScalarVolumeNode | AttentionUNetSegError:
+        if exit.code != 0:
+            reason = ": ".join(part for part in (exit.describe(), self._last_words) if part)
+            return InternalError(f"The phantom could not be made ({reason}).")
+        try:
+            volume = read_volume(self._path)
+        except AttentionUNetSegError as error:
+            return error
+        return add_volume(self._scene, replace(volume, name=SAMPLE_NAME))

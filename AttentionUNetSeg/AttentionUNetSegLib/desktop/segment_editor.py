@@ -13,9 +13,12 @@ def open_in_segment_editor(nodes: ResultNodes) -> None:
 
     Strokes made there are taken over by the result's editor when anything is changed afterwards.
     """
+    widget = slicer.util.getModuleWidget("SegmentEditor")
     if slicer.util.mainWindow() is not None:
         slicer.util.selectModule("SegmentEditor")
-    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    else:
+        widget.selectParameterNode()  # what entering the module does; without it the editor takes no segmentation
+    editor = widget.editor
     # In this order: choosing another segmentation drops the source volume.
     editor.setSegmentationNode(nodes.segmentation)
     editor.setSourceVolumeNode(nodes.volume)

@@ -14,9 +14,7 @@ from ..scene.volumes import PHANTOM_ATTRIBUTE
 _LOOKED_AT = 64
 
 
-def volume_doubts(
-    volume_node: slicer.vtkMRMLScalarVolumeNode, package: ModelPackage | None = None
-) -> tuple[str, ...]:
+def volume_doubts(volume_node: slicer.vtkMRMLScalarVolumeNode, package: ModelPackage | None = None) -> tuple[str, ...]:
     """Return sentences; none for an ordinary CT and a model that was made for it."""
     doubts = []
     modality = _modality(volume_node)

@@ -7,10 +7,11 @@ Needs numpy, scipy, SimpleITK and, for DICOM, pydicom.
 from .check import check_ct, intensity_doubts
 from .components import body_box, keep_largest_component, volume_ml
 from .dicom import DicomSeries, list_dicom_series
+from .field_of_view import field_of_view_doubts
 from .geometry import Geometry, coarser_grid, image_on_grid
 from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, write_image
 from .intensity import HUWindow
-from .probability import probability_to_input_grid
+from .probability import on_grid_of, probability_to_input_grid
 from .resample import to_model_grid
 from .volume import Volume, read_volume
 
@@ -24,10 +25,12 @@ __all__ = [
     "body_box",
     "check_ct",
     "coarser_grid",
+    "field_of_view_doubts",
     "image_on_grid",
     "intensity_doubts",
     "keep_largest_component",
     "list_dicom_series",
+    "on_grid_of",
     "probability_to_input_grid",
     "read_volume",
     "to_model_grid",

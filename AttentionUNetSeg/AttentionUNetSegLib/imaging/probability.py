@@ -38,6 +38,23 @@ def probability_to_input_grid(probability: sitk.Image, reference: sitk.Image, lo
     return image_on_grid(values, grid.cropped(start + first[::-1], values.shape[::-1]))
 
 
+def on_grid_of(field: sitk.Image, reference: sitk.Image, scale: float = 255.0) -> sitk.Image:
+    """Interpolate a field linearly on the whole voxel grid of a reference, 0 outside of the field.
+
+    Parameters
+    ----------
+    field : float image on any grid.
+    reference : its grid is taken, its values are not read.
+    scale : the field's value 1 becomes this; what exceeds 255 then is clipped.
+
+    Returns
+    -------
+    uint8 image, round(scale * field), on the grid of `reference`.
+    """
+    grid = Geometry.of(reference)
+    return image_on_grid(_interpolate(field, grid, np.zeros(3, dtype=int), np.asarray(grid.size), scale), grid)
+
+
 def _reference_box(probability: sitk.Image, grid: Geometry, lowest: float) -> tuple[np.ndarray, np.ndarray] | None:
     """Return start and stop (IJK of the reference) of the voxels that interpolation can raise above `lowest`."""
     found = _bounding_box(sitk.GetArrayViewFromImage(probability) > lowest)
@@ -50,7 +67,9 @@ def _reference_box(probability: sitk.Image, grid: Geometry, lowest: float) -> tu
     return (start, stop) if np.all(start < stop) else None
 
 
-def _interpolate(probability: sitk.Image, grid: Geometry, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+def _interpolate(
+    field: sitk.Image, grid: Geometry, start: np.ndarray, stop: np.ndarray, scale: float = 255.0
+) -> np.ndarray:
     """Return the KJI uint8 values of reference voxels start..stop-1 (IJK), slab by slab to save memory."""
     size = stop - start
     values = np.empty(size[::-1], dtype=np.uint8)
@@ -58,10 +77,10 @@ def _interpolate(probability: sitk.Image, grid: Geometry, start: np.ndarray, sto
     for k in range(0, int(size[2]), thickness):
         slab = grid.cropped(start + [0, 0, k], (size[0], size[1], min(thickness, size[2] - k)))
         interpolated = sitk.Resample(
-            probability, slab.size, sitk.Transform(), sitk.sitkLinear, slab.origin, slab.spacing, slab.direction,
+            field, slab.size, sitk.Transform(), sitk.sitkLinear, slab.origin, slab.spacing, slab.direction,
             0.0, sitk.sitkFloat32,
         )  # fmt: skip
-        scaled = sitk.GetArrayViewFromImage(interpolated) * np.float32(255)
+        scaled = sitk.GetArrayViewFromImage(interpolated) * np.float32(scale)
         values[k : k + thickness] = np.rint(np.clip(scaled, 0, 255, out=scaled), out=scaled)
     return values
 

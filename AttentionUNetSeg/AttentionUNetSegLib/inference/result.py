@@ -8,6 +8,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ..imaging import write_image
+from .distrust import Trust
 
 
 @dataclass
@@ -24,6 +25,10 @@ class Segmentation:
     warnings : sentences for the person.
     volume_ml : volume in mL by label name, at `threshold`.
     threshold : the model's threshold on the probability, 0..1.
+    spread : with test-time augmentation, the voxel-wise standard deviation of the probability over the passes, on the
+        grid of `probability`: uint8, 510 times the standard deviation, so that 255 is 0.5, the largest there can be.
+        None without.
+    trust : reasons to distrust the result (they are among the warnings too), and how sure the network was.
     tile_count : 1 for a single pass over the whole field of view.
     """
 
@@ -32,18 +37,20 @@ class Segmentation:
     device: str
     device_name: str
     threshold: float
+    spread: sitk.Image | None = None
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     volume_ml: dict[str, float] = field(default_factory=dict)
     tile_count: int = 1
+    trust: Trust = field(default_factory=Trust)
 
 
 def write_segmentation(segmentation: Segmentation, folder: Path | str) -> dict[str, str | list[str]]:
-    """Write ``probability.nrrd`` and ``attention_<n>.nrrd`` (n = 1 is the finest gate) into `folder`.
+    """Write ``probability.nrrd``, ``attention_<n>.nrrd`` (n = 1 is the finest gate) and, if any, ``spread.nrrd``.
 
     Returns
     -------
-    dict : "probability": file name, "attention": file names.
+    dict : "probability": file name, "attention": file names, where there is one "spread": file name.
 
     Raises
     ------
@@ -55,4 +62,8 @@ def write_segmentation(segmentation: Segmentation, folder: Path | str) -> dict[s
     for number, image in enumerate(segmentation.attention, start=1):
         names.append(f"attention_{number}.nrrd")
         write_image(image, folder / names[-1])
-    return {"probability": "probability.nrrd", "attention": names}
+    files: dict[str, str | list[str]] = {"probability": "probability.nrrd", "attention": names}
+    if segmentation.spread is not None:
+        write_image(segmentation.spread, folder / "spread.nrrd")
+        files["spread"] = "spread.nrrd"
+    return files

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +19,7 @@ from ..imaging import (
     body_box,
     coarser_grid,
     image_on_grid,
+    on_grid_of,
     probability_to_input_grid,
     to_model_grid,
     volume_ml,
@@ -26,16 +27,15 @@ from ..imaging import (
 from ..imaging.geometry import Geometry
 from ..models import ModelPackage, verify_weights
 from ..network import AttentionUNet, build_network
+from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
+from .distrust import Found, judge, phantom_only_warning
 from .field import FieldPredictor
 from .fusion import FusedNetwork
 from .observer import Observer, SilentObserver, StageProgress
 from .result import Segmentation
 
 LOWEST_PROBABILITY = 0.01
-# Test-time augmentation: the field begins this many voxels earlier along K, J, I. Other pooling windows see each
-# place then, so that the mean depends less on where the grid happens to lie.
-SHIFTS = ((0, 0, 0), (1, 1, 1), (3, 2, 1), (2, 3, 3))
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,15 @@ class SegmentOptions:
 
     Attributes
     ----------
-    tta : test-time augmentation: the mean over four small shifts; four times the work of the network.
+    tta : test-time augmentation: the mean over eight passes with small shifts of grid and HU, and their spread; eight
+        times the work of the network (see `augmentation`).
     max_memory_mb : upper limit in MB for one forward pass, or None for what the device allows.
+    is_part : the volume is a part that a person chose from a larger one: its field of view is not judged.
     """
 
     tta: bool = False
     max_memory_mb: float | None = None
+    is_part: bool = False
 
 
 class Segmenter:
@@ -90,7 +93,7 @@ class Segmenter:
 
         Returns
         -------
-        Segmentation, on the voxel grid of `volume` (probability) and on the gates' own grids (attention).
+        Segmentation, on the voxel grid of `volume` (probability, spread) and on the gates' own grids (attention).
 
         Raises
         ------
@@ -99,57 +102,65 @@ class Segmenter:
         """
         options, observer = options or SegmentOptions(), observer or SilentObserver()
         package, timings = self.package, {}
-        warnings = _Warnings(observer, [*volume.warnings, *self._mismatch(volume)])
+        warnings = _Warnings(observer, volume.warnings)
+        if package.is_phantom_only and not volume.is_phantom:
+            warnings.warning(phantom_only_warning(package))
 
         with _stage(timings, "resample", observer, 0.02, "Resampling"):
             coarse = to_model_grid(volume.image, package.spacing_mm)
             box = body_box(coarse)
-            intensities = HUWindow(*package.window_hu).apply(sitk.GetArrayViewFromImage(coarse)[box])
         with _stage(timings, "network", observer, 0.10, "Network"):
             self.predictor.memory_limit_mb = options.max_memory_mb
             progress = StageProgress(observer, "Network", 0.10, 0.90)
-            shifts = SHIFTS if options.tta else SHIFTS[:1]
-            probability, attention, tile_count = self._probability(intensities, shifts, warnings, progress)
+            hu = sitk.GetArrayViewFromImage(coarse)[box]
+            passes = PASSES if options.tta else PASSES[:1]
+            probability, spread, (attention, tile_count) = self._predict(hu, passes, warnings, progress)
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
-            grid = Geometry.of(coarse)
-            start, size = [part.start for part in reversed(box)], intensities.shape[::-1]
-            grid = grid.cropped(start, size)
+            grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
             restored = probability_to_input_grid(image_on_grid(probability, grid), volume.image, LOWEST_PROBABILITY)
+            spread_image = spread if spread is None else on_grid_of(image_on_grid(spread, grid), restored, SPREAD_SCALE)
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
             volumes = self._volumes(restored)
-        if not any(volumes.values()):
-            warnings.warning(f"No pancreas was found: nothing in the CT reaches the threshold {package.threshold:g}.")
+            found = Found(coarse, box, probability, spread, next(iter(volumes.values())), options.is_part)
+            trust = judge(found, package, volume.is_phantom)
+        for reason in trust.reasons:
+            warnings.warning(reason)
         observer.progress(0.97, "Back to the CT's grid")
         return Segmentation(
-            restored, maps, self.device.kind, self.device.name, package.threshold, timings, warnings.texts, volumes,
-            tile_count,
-        )  # fmt: skip
+            probability=restored,
+            attention=maps,
+            device=self.device.kind,
+            device_name=self.device.name,
+            threshold=package.threshold,
+            spread=spread_image,
+            timings=timings,
+            warnings=warnings.texts,
+            volume_ml=volumes,
+            tile_count=tile_count,
+            trust=trust,
+        )
 
-    def _mismatch(self, volume: Volume) -> list[str]:
-        if self.package.is_phantom_only and not volume.is_phantom:
-            return [
-                f'The model "{self.package.name}" knows only computer-made phantoms, and this is no such phantom: '
-                "DO NOT USE THIS RESULT; choose a model that was made for CT."
-            ]
-        return []
+    def _predict(
+        self, hu: np.ndarray, passes: tuple[Pass, ...], observer: Observer, progress: StageProgress
+    ) -> tuple[np.ndarray, np.ndarray | None, tuple[list[tuple[int, np.ndarray]], int]]:
+        """Mean probability of the first label and its spread over the passes; attention and tiles of the first pass."""
+        first: list[tuple[list[tuple[int, np.ndarray]], int]] = []
+        low, high = self.package.window_hu
 
-    def _probability(
-        self, intensities: np.ndarray, shifts: tuple, observer: Observer, progress: StageProgress
-    ) -> tuple[np.ndarray, list[tuple[int, np.ndarray]], int]:
-        """Mean probability of the first label over the shifts, the attention of the unshifted pass, and its tiles."""
-        total, first = None, None
-        for (start, stop), shift in zip(
-            pairwise(np.linspace(progress.start, progress.stop, len(shifts) + 1)), shifts, strict=True
-        ):
-            shifted = np.pad(intensities, [(amount, 0) for amount in shift]) if any(shift) else intensities
-            share = StageProgress(progress.observer, progress.stage, float(start), float(stop))
-            prediction = self.predictor.predict(shifted, observer, share)
-            first = first or prediction
-            inside = tuple(slice(amount, None) for amount in shift)
-            probability = self._first_label(prediction.logits)[inside]
-            total = probability if total is None else np.add(total, probability, out=total)
-        total /= len(shifts)
-        return total, first.attention, first.tile_count
+        def probabilities() -> Iterator[np.ndarray]:
+            ends = np.linspace(progress.start, progress.stop, len(passes) + 1)
+            for (start, stop), look in zip(pairwise(ends), passes, strict=True):
+                # The window is moved instead of the values: what lies below it stays exactly 0, which is air.
+                intensities = HUWindow(low - look.hu, high - look.hu).apply(hu)
+                if any(look.shift):
+                    intensities = np.pad(intensities, [(amount, 0) for amount in look.shift])
+                share = StageProgress(progress.observer, progress.stage, float(start), float(stop))
+                prediction = self.predictor.predict(intensities, observer, share)
+                if not first:
+                    first.append((prediction.attention, prediction.tile_count))
+                yield self._first_label(prediction.logits)[tuple(slice(amount, None) for amount in look.shift)]
+
+        return (*mean_and_spread(probabilities()), first[0])
 
     def _first_label(self, logits: np.ndarray) -> np.ndarray:
         """Probability (K, J, I) of the first label from logits (C, K, J, I)."""
@@ -208,14 +219,15 @@ def _check_weights(model: str, expected: Mapping[str, torch.Tensor], weights: ob
 class _Warnings:
     """Passes everything on to an observer and keeps the warnings for the result."""
 
-    def __init__(self, observer: Observer, texts: list[str]) -> None:
+    def __init__(self, observer: Observer, texts: Iterable[str]) -> None:
         self.observer, self.texts = observer, []
         for text in texts:
             self.warning(text)
 
     def warning(self, message: str) -> None:
-        self.texts.append(message)
-        self.observer.warning(message)
+        if message not in self.texts:
+            self.texts.append(message)
+            self.observer.warning(message)
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """Model packages: what is in one, which are installed, how one is added. Standard library only."""
 
-from .card import model_card, package_summary
+from .card import model_card, model_note, package_summary
 from .catalogue import Addition, BrokenPackage, Catalogue, bundled_models_folder, user_models_folder
-from .package import ModelPackage, load_package, verify_weights, write_package
+from .package import ModelPackage, TrustLimits, load_package, verify_weights, write_package
 
 __all__ = [
     "ModelPackage",
+    "TrustLimits",
     "load_package",
     "verify_weights",
     "write_package",
@@ -16,4 +17,5 @@ __all__ = [
     "user_models_folder",
     "package_summary",
     "model_card",
+    "model_note",
 ]

@@ -14,17 +14,36 @@ def package_summary(package: ModelPackage) -> dict[str, Any]:
         "version": package.version,
         "name": package.name,
         "description": package.description,
+        "intended_use": package.intended_use,
         "intended_input": package.intended_input,
         "default": package.is_default,
         "labels": [label["name"] for label in package.labels],
         "architecture": package.network["architecture"],
         "spacing_mm": list(package.spacing_mm),
         "performance": [_measurement(entry) for entry in package.manifest["performance"]],
+        "trained_on": [_data_set(data) for data in package.manifest["training"]["data"]],
+        "limitations": package.manifest["limitations"],
         "licence": package.licence,
         "weights_mb": round(package.weights_path.stat().st_size / 1e6, 1),
         "sha256": package.weights_sha256,
         "folder": str(package.folder),
     }
+
+
+def model_note(package: ModelPackage) -> list[str]:
+    """What a person should read before using a model, a line each: what it is, use, measured, data, limits, licence.
+
+    All of it is in the manifest, as every text about a model in a front end has to be.
+    """
+    summary = package_summary(package)
+    return [
+        summary["description"],
+        f"Intended use: {summary['intended_use']}",
+        f"Measured: {'; '.join(summary['performance']) or 'nothing'}",
+        f"Trained on: {'; '.join(summary['trained_on']) or package.manifest['training']['summary']}",
+        f"Limitations: {summary['limitations']}",
+        f"Licence: {summary['licence']}",
+    ]
 
 
 def model_card(package: ModelPackage) -> str:
@@ -33,15 +52,12 @@ def model_card(package: ModelPackage) -> str:
     lines = [f"# {package.name} {package.version}", "", package.description, ""]
     if package.is_phantom_only:
         lines += ["**Made for synthetic phantoms. On a real scan its output means nothing.**", ""]
-    lines += ["## Finds", ""]
+    lines += ["## Intended use", "", package.intended_use, "", "## Finds", ""]
     lines += [f"- {label['name']} ({label['code']['scheme']} {label['code']['value']})" for label in package.labels]
     lines += ["", "## Limitations", "", manifest["limitations"], "", "## Measured", ""]
     lines += [f"- {_measurement(entry)}" for entry in manifest["performance"]] or ["Nothing was measured."]
     lines += ["", "## Trained on", "", training["summary"], ""]
-    lines += [
-        f"- {data['name']}: {data['n']} cases, labels by {data['labels_by']}; {data['licence']}; {data['attribution']}"
-        for data in training["data"]
-    ]
+    lines += [f"- {_data_set(data)}; {data['licence']}; {data['attribution']}" for data in training["data"]]
     spacing = " x ".join(f"{each:g}" for each in package.spacing_mm)
     low, high = package.window_hu
     lines += ["", "## Technical", ""]
@@ -56,11 +72,21 @@ def model_card(package: ModelPackage) -> str:
 
 
 def _measurement(entry: dict[str, Any]) -> str:
-    """One measured result in words, always with how many cases and which."""
+    """One measured result in words, always with how many cases and which.
+
+    What is measured against labels that somebody else made, another model above all, is agreement with them and is
+    called so: only against the truth, as in a phantom, does the measure stand for itself.
+    """
     text = f"{entry['metric']} {entry['mean']:g}"
+    if "labels_by" in entry:
+        text = f"agreement with labels by {entry['labels_by']}: {text}"
     if "standard_deviation" in entry:
         text += f" ± {entry['standard_deviation']:g}"
     if "minimum" in entry:
         text += f", lowest {entry['minimum']:g}"
     text += f" (n = {entry['n']}, {entry['data']})"
     return f"{text}, {entry['date']}" if "date" in entry else text
+
+
+def _data_set(data: dict[str, Any]) -> str:
+    return f"{data['name']}: {data['n']} cases, labels by {data['labels_by']}"

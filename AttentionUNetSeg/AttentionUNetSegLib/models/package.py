@@ -19,6 +19,23 @@ PHANTOM_ONLY = "phantom only"
 
 
 @dataclass(frozen=True)
+class TrustLimits:
+    """Beyond which a model's own doubt about a segment is told to the person.
+
+    The defaults are guesses for a model that was not calibrated; ``output.trust`` of a manifest replaces them.
+
+    Attributes
+    ----------
+    spread : largest mean of the probability's standard deviation over the passes of test-time augmentation, within
+        the segment, 0..0.5.
+    mean_probability : lowest mean probability within the segment, 0..1.
+    """
+
+    spread: float = 0.1
+    mean_probability: float = 0.75
+
+
+@dataclass(frozen=True)
 class ModelPackage:
     """An installed model whose manifest follows the schema. Made by `load_package` and `write_package`.
 
@@ -53,6 +70,12 @@ class ModelPackage:
     def description(self) -> str:
         """One or two sentences for people."""
         return self.manifest["description"]
+
+    @property
+    def intended_use(self) -> str:
+        """A sentence for people: the manifest's own, or what its intended input means."""
+        made_for = "synthetic phantoms only; on a real scan its output means nothing" if self.is_phantom_only else "CT"
+        return self.manifest.get("intended_use", f"Research on {made_for}.")
 
     @property
     def intended_input(self) -> str:
@@ -95,6 +118,16 @@ class ModelPackage:
     def threshold(self) -> float:
         """Probability, between 0 and 1, from which a voxel belongs to the segment unless a person says otherwise."""
         return float(self.manifest["output"]["threshold"])
+
+    @property
+    def trust_limits(self) -> TrustLimits:
+        """When the model's own doubt is worth a warning."""
+        given = self.manifest["output"].get("trust", {})
+        default = TrustLimits()
+        return TrustLimits(
+            float(given.get("spread_limit", default.spread)),
+            float(given.get("mean_probability_limit", default.mean_probability)),
+        )
 
     @property
     def labels(self) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from .results import ResultNodes
 
 def show_attention(
     nodes: ResultNodes,
-    level: int | Literal["probability"] | None,
+    level: int | Literal["probability", "spread"] | None,
     opacity: float = 0.5,
     color: slicer.vtkMRMLColorNode | None = None,
     lower_threshold: float | None = None,
@@ -24,19 +24,20 @@ def show_attention(
 
     Parameters
     ----------
-    level : 1 for the finest gate, 2 for the next, ..., "probability" (the corrected one, where there is one), or None
-        to take this result's volume away again (a foreground that is not of this result is left alone).
+    level : 1 for the finest gate, 2 for the next, ..., "probability" (the corrected one, where there is one), "spread"
+        (of the network's probability, with test-time augmentation), or None to take this result's volume away again (a
+        foreground that is not of this result is left alone).
     opacity : of the foreground, 0..1.
     color : colour node of the shown volume; None keeps the present one (Inferno at first).
     lower_threshold : hide what lies below this fraction of 1; None keeps the present one.
 
     Raises
     ------
-    BadInput : the result has no such gate.
+    BadInput : the result has no such gate, or no spread.
     """
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", nodes.scene)
     if level is None:
-        ours = {node.GetID() for node in (nodes.probability, nodes.field, *nodes.attention)}
+        ours = {node.GetID() for node in (nodes.probability, nodes.field, nodes.spread, *nodes.attention) if node}
         for composite in composites:
             if composite.GetForegroundVolumeID() in ours:
                 composite.SetForegroundVolumeID(None)
@@ -56,7 +57,11 @@ def show_attention(
 def _volume_of(nodes: ResultNodes, level: int | str) -> slicer.vtkMRMLScalarVolumeNode:
     if level == "probability":
         return nodes.field
+    name = nodes.segmentation.GetName()
+    if level == "spread":
+        if nodes.spread is None:
+            raise BadInput(f"{name} has no spread.", "Segment the CT with test-time augmentation.")
+        return nodes.spread
     if level not in range(1, len(nodes.attention) + 1):
-        name = nodes.segmentation.GetName()
         raise BadInput(f"{name} has {len(nodes.attention)} attention volumes; there is no number {level}.")
     return nodes.attention[level - 1]

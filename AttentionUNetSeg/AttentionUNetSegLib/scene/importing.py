@@ -1,4 +1,4 @@
-"""A job folder's files become nodes: segmentation, probability and attention, placed, coloured, linked and filed."""
+"""A job folder's files become nodes: segmentation, probability, spread, attention; placed, coloured, linked, filed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import slicer
 
 from ..errors import InternalError
 from . import provenance
-from .fields import add_field
+from .fields import LOWEST_SPREAD_SHOWN, add_field
 from .filing import file_in_folder
 from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, voxel_offset
 from .label import Label, add_segment
-from .results import ResultNodes, link
+from .results import SPREAD_REFERENCE, ResultNodes, link
 from .threshold import check_threshold, recompute_segment
 
 
@@ -36,11 +36,11 @@ def import_result(
     volume_node : the CT that was segmented. All new nodes go under its parent transform, and into one folder
         beside it.
     result : the worker's result, as its message (a dataclass) or as a mapping of the same fields: threshold,
-        model {id, name, version, sha256}, device, timings, warnings and, where given, files {probability,
-        attention[]} (default: probability.nrrd, attention_1.nrrd, ...) and labels (as in model.json; default:
-        the pancreas).
-    folder : the job folder. `probability` is uint8 0..255 on the CT's voxels, cropped; attention is uint8 on
-        any grid.
+        model {id, name, version, sha256}, device, timings, warnings and, where given, trust {reasons}, files
+        {probability, attention[], spread} (default: probability.nrrd, attention_1.nrrd, ..., no spread) and labels
+        (as in model.json; default: the pancreas).
+    folder : the job folder. `probability` is uint8 0..255 on the CT's voxels, cropped, and so is the spread;
+        attention is uint8 on any grid.
     keep_largest : as in `set_threshold`.
     box : voxels of the CT (see `region`) outside of which nothing is taken over from the probability.
 
@@ -52,7 +52,7 @@ def import_result(
     """
     result = asdict(result) if is_dataclass(result) else result
     check_threshold(result["threshold"])
-    probability, attention = _read_files(Path(folder), result.get("files"))
+    probability, attention, spread = _read_files(Path(folder), result.get("files"))
     offset = voxel_offset(ijk_to_ras_of_image(probability), ijk_to_ras_of_node(volume_node))
     if offset is None:
         raise InternalError(
@@ -70,41 +70,58 @@ def import_result(
         attention_nodes.append(add_field(scene, image, f"{name} attention {level}", volume_node))
         provenance.stamp(attention_nodes[-1], provenance.attention_role(level), fields)
     segmentation = _add_segmentation(scene, volume_node, result, fields)
-    folder_item = file_in_folder(scene, volume_node, [segmentation, probability_node, *attention_nodes])
+    filed = [segmentation, probability_node, *attention_nodes]
+    if spread is not None:
+        spread = spread if box is None else _cut(spread, offset, box)
+        spread_node = add_field(scene, spread, f"{name} spread", volume_node, LOWEST_SPREAD_SHOWN)
+        provenance.stamp(spread_node, provenance.SPREAD, fields)
+        segmentation.SetNodeReferenceID(SPREAD_REFERENCE, spread_node.GetID())
+        filed.insert(2, spread_node)
+    folder_item = file_in_folder(scene, volume_node, filed)
     nodes = ResultNodes(volume_node, segmentation, probability_node, attention_nodes, folder_item)
     link(nodes)
     recompute_segment(nodes, result["threshold"], keep_largest)
     return nodes
 
 
-def _cut(probability: sitk.Image, offset: tuple[int, int, int], box: list[tuple[int, int]]) -> sitk.Image:
-    """Return the part of the probability within the box; one voxel of 0 where they have nothing in common."""
-    size = probability.GetSize()
+def _cut(field: sitk.Image, offset: tuple[int, int, int], box: list[tuple[int, int]]) -> sitk.Image:
+    """Return the part of the field within the box; one voxel of 0 where they have nothing in common."""
+    size = field.GetSize()
     first = [max(low - start, 0) for (low, _), start in zip(box, offset, strict=True)]
     end = [min(high - start, n) for (_, high), start, n in zip(box, offset, size, strict=True)]
     if all(a < b for a, b in zip(first, end, strict=True)):
-        return probability[tuple(slice(a, b) for a, b in zip(first, end, strict=True))]
-    return probability[:1, :1, :1] * 0
+        return field[tuple(slice(a, b) for a, b in zip(first, end, strict=True))]
+    return field[:1, :1, :1] * 0
 
 
-def _read_files(folder: Path, files: Mapping[str, Any] | None) -> tuple[sitk.Image, list[sitk.Image]]:
+def _read_files(
+    folder: Path, files: Mapping[str, Any] | None
+) -> tuple[sitk.Image, list[sitk.Image], sitk.Image | None]:
+    """Return probability, attention and, where there is one, spread."""
     if files is None:
         attention = sorted(folder.glob("attention_*.nrrd"), key=lambda path: int(path.stem.split("_")[-1]))
-        paths = [folder / "probability.nrrd", *attention]
-    else:
-        paths = [folder / files["probability"], *(folder / name for name in files.get("attention", []))]
-    images = []
-    for path in paths:
-        try:
-            image = sitk.ReadImage(str(path))
-        except RuntimeError as error:
-            raise InternalError(
-                f"The result file {path} is missing or damaged.", "Segment the CT again."
-            ) from error
-        if image.GetPixelID() != sitk.sitkUInt8 or image.GetDimension() != 3:
-            raise InternalError(f"The result file {path} does not hold a volume of values 0 to 255.")
-        images.append(image)
-    return images[0], images[1:]
+        files = {"probability": "probability.nrrd", "attention": [path.name for path in attention]}
+    probability = _read_file(folder / files["probability"])
+    attention = [_read_file(folder / name) for name in files.get("attention", [])]
+    spread = _read_file(folder / files["spread"]) if files.get("spread") else None
+    if spread is not None and not _is_on_same_voxels(spread, probability):
+        raise InternalError(f"The spread in {folder} does not lie on the voxels of its probability.")
+    return probability, attention, spread
+
+
+def _is_on_same_voxels(one: sitk.Image, other: sitk.Image) -> bool:
+    offset = voxel_offset(ijk_to_ras_of_image(one), ijk_to_ras_of_image(other))
+    return one.GetSize() == other.GetSize() and offset is not None and not any(offset)
+
+
+def _read_file(path: Path) -> sitk.Image:
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InternalError(f"The result file {path} is missing or damaged.", "Segment the CT again.") from error
+    if image.GetPixelID() != sitk.sitkUInt8 or image.GetDimension() != 3:
+        raise InternalError(f"The result file {path} does not hold a volume of values 0 to 255.")
+    return image
 
 
 def _add_segmentation(

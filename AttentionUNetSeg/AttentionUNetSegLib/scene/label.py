@@ -48,7 +48,8 @@ def add_segment(segmentation_node: slicer.vtkMRMLSegmentationNode, label: Label,
     color = [channel / 255.0 for channel in label.color]
     segment_id = segmentation.AddEmptySegment(label.name, label.name, color)
     segment = segmentation.GetSegment(segment_id)
-    segment.SetTerminology(label.terminology)
+    # The tag behind SetTerminology, which not every Slicer has.
+    segment.SetTag(segment.GetTerminologyEntryTagName(), label.terminology)
     segment.SetTag("DICOM.SegmentAlgorithmType", "AUTOMATIC")
     segment.SetTag("DICOM.SegmentAlgorithmName", algorithm)
     return segment_id

@@ -11,6 +11,7 @@ from .provenance import PREFIX
 
 INPUT_REFERENCE = f"{PREFIX}input"
 PROBABILITY_REFERENCE = f"{PREFIX}probability"
+SPREAD_REFERENCE = f"{PREFIX}spread"
 ATTENTION_REFERENCE = f"{PREFIX}attention"
 CORRECTED_REFERENCE = f"{PREFIX}corrected"
 STROKES_REFERENCE = f"{PREFIX}strokes"
@@ -39,6 +40,14 @@ class ResultNodes:
     def scene(self) -> slicer.vtkMRMLScene:
         """The MRML scene that holds the nodes."""
         return self.segmentation.GetScene()
+
+    @property
+    def spread(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The spread of the probability over the passes of test-time augmentation; None where there was one pass.
+
+        uint8 on the grid of `probability`: 510 times the standard deviation, so that 255 is 0.5, the largest there is.
+        """
+        return self.segmentation.GetNodeReference(SPREAD_REFERENCE)
 
     @property
     def corrected(self) -> slicer.vtkMRMLScalarVolumeNode | None:

@@ -36,7 +36,8 @@ from .job import Job
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
 
-_NOTHING_TO_REPLAY = {ErrorCode.BAD_INPUT, ErrorCode.CANCELLED}
+# Errors that the message explains fully: a copy of the person's CT would lie about for nothing.
+_NOTHING_TO_REPLAY = {ErrorCode.BAD_INPUT, ErrorCode.BAD_MODEL, ErrorCode.UNAVAILABLE_DEVICE, ErrorCode.CANCELLED}
 _OUTCOMES_KEPT = 8
 
 
@@ -292,12 +293,19 @@ class Session:
             device_name=event.device_name,
             model=asdict(event.model),
             warnings=(),
+            trust=event.trust,
         )
         threshold = event.threshold if job.request.threshold is None else job.request.threshold
         if threshold != event.threshold or job.request.keep_largest or job.box is not None:
             self.set_threshold(result, threshold, job.request.keep_largest)
             if not any(result.volume_ml.values()):
                 self._warn(job, f"The segment is empty: nothing in the CT reaches the threshold {threshold:g}.")
+        if job.has_other_voxels:
+            self._warn(
+                job,
+                f"{job.volume_node.GetName()} shows other values than at the start of the run (it was edited, or its "
+                "sequence went on); the result belongs to those of the start.",
+            )
         for text in event.warnings:
             self._warn(job, text)
         result.timings = {"export": job.export_seconds, **event.timings, "import": time.monotonic() - started}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..models import ModelPackage
     from ..scene import ResultNodes
-    from ..worker.protocol import ResultFiles
+    from ..worker.protocol import ResultFiles, ResultTrust
 
 
 class State(str, Enum):
@@ -47,7 +47,7 @@ class SegmentRequest:
     ----------
     model : a package, or its id in the session's catalogue; None: the catalogue's default.
     device : "auto", "cpu", "cuda", "cuda:1", "mps".
-    tta : average over slightly shifted copies (test-time augmentation).
+    tta : average over slightly changed copies (test-time augmentation), and give the spread over them.
     max_memory_mb : bound for the memory of a forward pass; None: what the device has free.
     threshold : of the probability, above 0 and not above 1; None: the model's own.
     keep_largest : drop all but the largest connected component of the segment.
@@ -85,6 +85,7 @@ class SegmentResult:
     device, device_name : for example "cuda:0" and "NVIDIA H200".
     model : its "id", "version", "name" and the "sha256" of its weights.
     warnings : everything that was told by `Warned` for this job.
+    trust : reasons to distrust the result, which are among the warnings too, and how sure the network was.
     """
 
     job: str
@@ -97,6 +98,7 @@ class SegmentResult:
     device_name: str
     model: dict[str, str]
     warnings: tuple[str, ...]
+    trust: ResultTrust
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ class Job:
     warnings: list[str] = field(default_factory=list)
     box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.region`
     _geometry: tuple[float, ...] = ()
+    _voxels: _Voxels | None = None
 
     def export(self, package: ModelPackage) -> protocol.Segment:
         """Write the volume and the request into a new folder that nobody else can read; return the request.
@@ -60,6 +62,7 @@ class Job:
             exported = widened(self.box, self.volume_node, CONTEXT_MM)
         export_volume(self.volume_node, self.folder / "input.nrrd", box=exported)
         self._geometry = _geometry(self.volume_node)
+        self._voxels = _Voxels.of(self.volume_node)
         self.export_seconds = time.monotonic() - started
         message = protocol.Segment(
             job=self.id,
@@ -69,6 +72,7 @@ class Job:
             tta=self.request.tta,
             max_memory_mb=self.request.max_memory_mb,
             any_intensity=self.request.any_intensity,
+            is_part=self.box is not None,
         )
         job_folder.write_job(self.folder, message)
         return message
@@ -85,6 +89,11 @@ class Job:
             raise BadInput("The volume was moved or resampled while it was being segmented.", "Segment it again.")
 
     @property
+    def has_other_voxels(self) -> bool:
+        """Whether the volume shows other values than when it was exported: it was edited, or a sequence went on."""
+        return self._voxels is not None and not self._voxels.are_those_of(self.volume_node)
+
+    @property
     def is_replayable(self) -> bool:
         """Whether the folder holds everything that a replay needs."""
         return self.folder is not None and (self.folder / job_folder.JOB_FILE).is_file()
@@ -93,6 +102,32 @@ class Job:
         """Delete the job folder, if there is one."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Voxels:
+    """What identifies a volume's values. The array's place and time spare the checksum where nobody touched it."""
+
+    array: tuple[str, int]
+    checksum: int
+
+    @classmethod
+    def of(cls, volume_node: vtkMRMLScalarVolumeNode) -> _Voxels:
+        return cls(_array_of(volume_node), _checksum_of(volume_node))
+
+    def are_those_of(self, volume_node: vtkMRMLScalarVolumeNode) -> bool:
+        return self.array == _array_of(volume_node) or self.checksum == _checksum_of(volume_node)
+
+
+def _array_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[str, int]:
+    scalars = volume_node.GetImageData().GetPointData().GetScalars()
+    return scalars.GetAddressAsString(""), scalars.GetMTime()
+
+
+def _checksum_of(volume_node: vtkMRMLScalarVolumeNode) -> int:
+    import slicer
+
+    return zlib.crc32(slicer.util.arrayFromVolume(volume_node))  # VTK's arrays are contiguous
 
 
 def _geometry(volume_node: vtkMRMLScalarVolumeNode) -> tuple[float, ...]:

@@ -28,8 +28,8 @@ class LoadedScan:
     Attributes
     ----------
     ct : CT in HU, any orientation and spacing.
-    structures : uint8 mask (0 or 1) by name of `STRUCTURES`. A structure that is missing here was not annotated: nothing
-        is known about where it is. One that is here and empty is known to be absent.
+    structures : uint8 mask (0 or 1) by name of `STRUCTURES`. A structure that is missing here was not annotated:
+        nothing is known about where it is. One that is here and empty is known to be absent.
     ignore : uint8 mask of where the pancreas label says nothing (a partial label), or None.
     """
 
@@ -46,11 +46,8 @@ class LabelledScan:
     ----------
     name : unique among all data sets of a run, such as "msd/pancreas_001"; it names files and table rows.
     patient : scans of one patient share it; a split never divides a patient.
-    load : reads the images.
-
-    Raises
-    ------
-        BadInput : a file is missing or unreadable, or label and CT do not share one grid.
+    load : reads the images; raises BadInput where a file is missing or unreadable, or label and CT do not share one
+        grid.
     labels_by : "manual", "synthetic", or the name of the model that made the labels.
     weight : how much the case counts in the loss, above 0.
     licence, attribution : of the data, for the model card.

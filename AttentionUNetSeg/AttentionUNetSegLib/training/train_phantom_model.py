@@ -1,6 +1,6 @@
 """Train the phantom-only model and write its package.
 
-``python -m AttentionUNetSegLib.training.train_phantom_model --out AttentionUNetSeg/Resources/Models/pancreas-phantom``
+``python -m AttentionUNetSegLib.training.train_phantom_model --out FOLDER``
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from ..network import build_network
 from .phantom_cases import PatchSampler, TrainingCase, training_cases
-from .phantom_model import NETWORK, SPACING_MM, TRAINING_SEEDS, WINDOW_HU, write_phantom_model
+from .phantom_model import MODEL_ID, NETWORK, SPACING_MM, TRAINING_SEEDS, WINDOW_HU, write_phantom_model
 from .trainer.loss import PartialAnnotationLoss, PatchBatch
 
 PATCH = (32, 48, 48)  # K, J, I: 128 x 192 x 192 mm, the pancreas and what is around it
@@ -56,9 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"Python {platform.python_version()}."
     )
     command = (
-        "python -m AttentionUNetSegLib.training.train_phantom_model --out AttentionUNetSeg/Resources/Models/"
-        f"pancreas-phantom --steps {options.steps} --minutes {options.minutes:g} --phantoms {len(seeds)} "
-        f"--threads {options.threads}"
+        f"python -m AttentionUNetSegLib.training.train_phantom_model --out {MODEL_ID} --steps {options.steps} "
+        f"--minutes {options.minutes:g} --phantoms {len(seeds)} --threads {options.threads}"
     )
     package = write_phantom_model(options.out, network.state_dict(), summary, command)
     print(f"{summary}\nWritten to {package.folder} ({package.weights_path.stat().st_size / 2**20:.1f} MiB).")

@@ -36,9 +36,17 @@ class Application:
     folder : private and temporary, for everything that is uploaded or to be downloaded.
     upload_limit_mb : the largest upload.
     catalogue : where the models are; default: those bundled and those of the user.
+    model : id of the model to begin with; None: the catalogue's default.
     """
 
-    def __init__(self, server: Server, folder: Path, upload_limit_mb: int, catalogue: Catalogue | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        folder: Path,
+        upload_limit_mb: int,
+        catalogue: Catalogue | None = None,
+        model: str | None = None,
+    ) -> None:
         catalogue = catalogue or Catalogue()
         server.enable_module(trame_slicer.module)
         server.enable_module(_ASSETS)
@@ -48,7 +56,7 @@ class Application:
         self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
         self.desk.session = Session(catalogue, on_event=self._take)
         self._refining = Refining(self.desk)
-        self._segmenting = Segmenting(self.desk, catalogue, self._take_result)
+        self._segmenting = Segmenting(self.desk, catalogue, self._take_result, model)
         self._opening = Opening(
             self.desk,
             upload_limit_mb,

@@ -21,7 +21,7 @@ from ..session.editing import ResultEditor
 from .views import FourViews
 
 _log = logging.getLogger(__name__)
-_MOST_NOTICES = 4
+_MOST_NOTICES = 6
 
 
 class Desk:

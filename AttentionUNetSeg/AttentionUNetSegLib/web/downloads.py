@@ -19,7 +19,7 @@ from .desk import Desk
 
 
 class Downloads:
-    """The route `download/<what>`: segment, probability, attention_<level>, scene.
+    """The route `download/<what>`: segment, probability, spread, attention_<level>, scene.
 
     State: `saving`, a sentence while a file is being written, else "".
     """
@@ -76,8 +76,9 @@ class Downloads:
 
     def _volume(self, what: str) -> slicer.vtkMRMLScalarVolumeNode:
         attention = {f"attention_{level}": node for level, node in enumerate(self._desk.result.attention, start=1)}
-        volumes = {"probability": self._desk.result.probability, **attention}
-        if what not in volumes:
+        result = self._desk.result
+        volumes = {"probability": result.probability, "spread": result.spread, **attention}
+        if volumes.get(what) is None:
             raise InternalError(f"There is nothing called {what!r} to save.")
         return volumes[what]
 

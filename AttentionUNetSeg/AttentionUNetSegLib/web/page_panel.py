@@ -107,6 +107,13 @@ def _build_run(server: Server) -> None:
             ):
                 vuetify.VIcon("mdi-information-outline", size=20)
         html.Div("{{ model_note }}", classes="small note", title=("model_note",))
+        vuetify.VCheckbox(
+            v_model=("tta",),
+            label="Measure the spread (8 passes)",
+            disabled=("run !== ''",),
+            classes="check",
+            title="Test-time augmentation: the mean over slightly changed copies of the CT, and where they differ",
+        )
         # Button and progress take turns in one place of one size.
         with html.Div(classes="run"):
             vuetify.VBtn(
@@ -171,7 +178,7 @@ def _build_overlay() -> None:
                 html.Div(classes="ramp-bar", style=("{ background: overlay_ramp }",))
                 with html.Div(classes="ramp-ends"):
                     html.Span("0")
-                    html.Span("1")
+                    html.Span("{{ overlay_top }}")
         _slider(
             "overlay_opacity", "Opacity", 0, 1, 0.05, "Math.round(100 * overlay_opacity) + ' %'", "overlay === 'off'"
         )
@@ -183,12 +190,13 @@ def _build_files() -> None:
             html.H2("Save")
             html.Span("{{ saving }}", classes="small", **attributes(role="status"))
         with html.Div(classes="files"):
-            for what, label, ending in (
-                ("segment", "Segment", ".seg.nrrd"),
-                ("probability", "Probability", ".nrrd"),
-                ("scene", "Scene", ".mrb"),
+            for what, label, ending, there in (
+                ("segment", "Segment", ".seg.nrrd", "has_result"),
+                ("probability", "Probability", ".nrrd", "has_result"),
+                ("scene", "Scene", ".mrb", "has_result"),
+                ("spread", "Spread", ".nrrd", "has_spread"),
             ):
-                _file_button(f"'download/{what}'", label, ending)
+                _file_button(f"'download/{what}'", label, ending, there)
             with vuetify.VMenu():
                 with (
                     vuetify.Template(v_slot_activator="{ props }"),
@@ -207,9 +215,9 @@ def _build_files() -> None:
 
 
 # Without the attribute `download` a link leaves the page, and trame's client hangs up although it stays.
-def _file_button(address: str, label: str, ending: str) -> None:
+def _file_button(address: str, label: str, ending: str, there: str) -> None:
     with vuetify.VBtn(
-        href=(address,), disabled=("!has_result || saving !== ''",), classes="file", **attributes(download="")
+        href=(address,), disabled=(f"!{there} || saving !== ''",), classes="file", **attributes(download="")
     ):
         html.Span(label)
         html.Span(ending, classes="ending")

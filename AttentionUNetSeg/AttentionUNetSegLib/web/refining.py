@@ -21,14 +21,16 @@ _COLORS = {
     "Grey": "vtkMRMLColorTableNodeGrey",
 }
 _FILL_OPACITY = 0.15
+_SPREAD = "spread"
 
 
 class Refining:
     """Shows the newest result and follows its controls.
 
     State: `has_result`, `volume_ml`, `model_threshold`, `threshold`, `keep_largest`, `smoothing_mm`; `overlays`
-    (choices), `overlay` ("off", "probability", "1", "2", ...), `overlay_opacity`, `overlay_color`, `overlay_colors`
-    (choices), `overlay_ramp` (CSS); `attention_levels`; `show_segment`.
+    (choices), `overlay` ("off", "probability", "spread", "1", "2", ...), `overlay_opacity`, `overlay_color`,
+    `overlay_colors` (choices), `overlay_ramp` (CSS), `overlay_top` (what the ramp ends with);
+    `attention_levels`; `has_spread`; `show_segment`.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -43,8 +45,10 @@ class Refining:
                 "model_threshold": 0.5,
                 "keep_largest": False,
                 "smoothing_mm": 0.0,
-                "overlays": _overlays(0),
+                "overlays": _overlays(0, False),
                 "attention_levels": 0,
+                "has_spread": False,
+                "overlay_top": "1",
                 "overlay": "off",
                 "overlay_opacity": 0.5,
                 "overlay_color": "Inferno",
@@ -61,7 +65,14 @@ class Refining:
 
     def forget(self) -> None:
         """Show that there is no result: another CT was opened."""
-        self._desk.show(has_result=False, volume_ml=None, overlay="off", overlays=_overlays(0), attention_levels=0)
+        self._desk.show(
+            has_result=False,
+            volume_ml=None,
+            overlay="off",
+            overlays=_overlays(0, False),
+            attention_levels=0,
+            has_spread=False,
+        )
 
     def take(self, event: ResultReady) -> None:
         """Show a new result in place of the one before."""
@@ -76,15 +87,18 @@ class Refining:
         arrange_slice_views(nodes)
         nodes.segmentation.CreateClosedSurfaceRepresentation()
         desk.views.look_at_surface()
-        levels = len(nodes.attention)
+        levels, has_spread = len(nodes.attention), nodes.spread is not None
+        if not has_spread and desk.server.state.overlay == _SPREAD:
+            desk.show(overlay="off")
         desk.show(
             has_result=True,
             threshold=round(event.result.threshold, 2),
             model_threshold=round(event.result.threshold, 2),
             keep_largest=event.result.keep_largest,
             smoothing_mm=0.0,
-            overlays=_overlays(levels),
+            overlays=_overlays(levels, has_spread),
             attention_levels=levels,
+            has_spread=has_spread,
             show_segment=True,
         )
         self.show_volume()
@@ -107,8 +121,8 @@ class Refining:
         self._show_ramp()
         if nodes is None:
             return
-        level: Any = {"off": None, "probability": "probability"}.get(state.overlay, state.overlay)
-        if level is not None and level != "probability":
+        level: Any = None if state.overlay == "off" else state.overlay
+        if level not in (None, "probability", _SPREAD):
             level = int(level)
         show_attention(nodes, level, float(state.overlay_opacity), self._color_node())
         self._desk.views.draw_slices()
@@ -130,16 +144,19 @@ class Refining:
             color = [0.0] * 4
             node.GetColor(index * (node.GetNumberOfColors() - 1) // 255, color)
             stops.append("rgb({:.0f},{:.0f},{:.0f})".format(*(255 * channel for channel in color[:3])))
-        self._desk.show(overlay_ramp=f"linear-gradient(to right, {', '.join(stops)})")
+        # The spread's scale ends at 0.5: a standard deviation of values in 0..1 is never more.
+        top = "0.5" if self._desk.server.state.overlay == _SPREAD else "1"
+        self._desk.show(overlay_ramp=f"linear-gradient(to right, {', '.join(stops)})", overlay_top=top)
 
 
-def _overlays(levels: int) -> list[dict[str, str]]:
+def _overlays(levels: int, has_spread: bool) -> list[dict[str, str]]:
     gates = [{"value": str(level), "title": f"Attention, gate {level}"} for level in range(1, levels + 1)]
     if gates:
         gates[0]["title"] += " (finest)"
     if len(gates) > 1:
         gates[-1]["title"] += " (coarsest)"
-    return [{"value": "off", "title": "None"}, {"value": "probability", "title": "Probability"}, *gates]
+    spread = [{"value": _SPREAD, "title": "Spread (standard deviation)"}] if has_spread else []
+    return [{"value": "off", "title": "None"}, {"value": "probability", "title": "Probability"}, *spread, *gates]
 
 
 def _style(nodes: ResultNodes) -> None:

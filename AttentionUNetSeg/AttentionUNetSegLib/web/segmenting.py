@@ -28,16 +28,19 @@ class Segmenting:
     """One run at a time, on the desk's session.
 
     State: `models` (choices: value, title), `model`, `model_note` (one line about it), `model_card` (all about it),
-    `device_name`, `run` ("", "starting", "running", "cancelling"), `progress` (0..100), `stage`.
+    `tta`, `device_name`, `run` ("", "starting", "running", "cancelling"), `progress` (0..100), `stage`.
 
     Parameters
     ----------
     desk : whose volume is segmented.
     catalogue : where the models are.
     on_result : called with each result.
+    model : id of the model to begin with; None: the default.
     """
 
-    def __init__(self, desk: Desk, catalogue: Catalogue, on_result: Callable[[ResultReady], None]) -> None:
+    def __init__(
+        self, desk: Desk, catalogue: Catalogue, on_result: Callable[[ResultReady], None], model: str | None = None
+    ) -> None:
         self._desk = desk
         self._catalogue = catalogue
         self._on_result = on_result
@@ -48,12 +51,13 @@ class Segmenting:
                 "model_note": "",
                 "model_card": [],
                 "device_name": "",
+                "tta": False,
                 "run": "",
                 "progress": 0,
                 "stage": "",
             }
         )
-        self._list_models()
+        self._list_models(model)
         desk.server.controller.add("segment")(self.segment)
         desk.server.controller.add("cancel")(self.cancel)
         desk.server.state.change("model")(lambda **state: self._describe_model())
@@ -114,16 +118,17 @@ class Segmenting:
     async def _segment(self, model: str) -> None:
         await self._desk.breathe()
         try:
-            self._desk.session.segment(self._desk.volume, SegmentRequest(model=model))
+            request = SegmentRequest(model=model, tta=bool(self._desk.server.state.tta))
+            self._desk.session.segment(self._desk.volume, request)
         except BaseException:
             self._desk.show(run="")
             raise
 
     # --- Models ---
 
-    def _list_models(self) -> None:
+    def _list_models(self, wanted: str | None) -> None:
         packages = self._catalogue.packages()
-        chosen = self._catalogue.default().id if packages else None
+        chosen = self._catalogue.get(wanted).id if packages or wanted else None
         choices = [{"value": each.id, "title": f"{each.name} {each.version}"} for each in packages]
         self._desk.server.state.update({"models": choices, "model": chosen})
         self._describe_model()

@@ -34,6 +34,7 @@ class ServeOptions:
     Attributes
     ----------
     path : a CT to open at the start: file or DICOM folder; `series` chooses in a folder that holds several.
+    model : id of the model to begin with; None: the catalogue's default.
     host, port : where to listen; port 0: any free one.
     token : what the address ends with; None makes a random one, allowed on loopback only.
     upload_limit_mb : the largest upload.
@@ -42,6 +43,7 @@ class ServeOptions:
 
     path: Path | None = None
     series: str | None = None
+    model: str | None = None
     host: str = "127.0.0.1"
     port: int = 0
     token: str | None = None
@@ -59,6 +61,7 @@ def serve(options: ServeOptions, on_ready: Callable[[str], None], catalogue: Cat
     Raises
     ------
     BadInput : the options are unsafe or cannot be followed.
+    BadModel : there is no such model.
     """
     check_host_and_token(options.host, options.token)
     if options.path is not None and not options.path.exists():
@@ -67,6 +70,8 @@ def serve(options: ServeOptions, on_ready: Callable[[str], None], catalogue: Cat
         raise BadInput(f"There is no port {options.port}.", "Use 1 to 65535, or leave --port out for any free one.")
     if options.upload_limit_mb <= 0:
         raise BadInput(f"The upload limit must be above 0 MB, not {options.upload_limit_mb}.")
+    if options.model is not None:
+        (catalogue or Catalogue()).get(options.model)
     folder = Path(tempfile.mkdtemp(prefix="attention-unet-seg-page-"))  # mkdtemp makes it 0700
     try:
         asyncio.run(_serve(options, on_ready, catalogue, folder))
@@ -85,7 +90,7 @@ async def _serve(
     token = options.token or new_token()
     server = Server("AttentionUNetSeg")
     server.client_type = "vue3"
-    application = Application(server, folder, options.upload_limit_mb, catalogue)
+    application = Application(server, folder, options.upload_limit_mb, catalogue, options.model)
     ending = asyncio.Event()
     presence = _Presence(options.linger_seconds, ending.set)
     server.add_protocol_to_configure(lambda protocol: protocol.registerLinkProtocol(presence))

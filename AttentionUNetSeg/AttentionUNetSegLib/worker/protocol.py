@@ -34,8 +34,9 @@ class Segment:
     """Segment the CT `input` (a plain file name) of the job folder `folder` (an absolute path).
 
     `model` is the folder of a model package, `device` is "auto", "cpu", "cuda", "cuda:1", "mps", ...; `tta`
-    averages over mirrored copies; `max_memory_mb` bounds the memory of a forward pass (None: what the device
-    has free); `any_intensity` warns of values that are not Hounsfield units instead of refusing them.
+    averages over slightly changed copies and gives their spread; `max_memory_mb` bounds the memory of a forward
+    pass (None: what the device has free); `any_intensity` warns of values that are not Hounsfield units instead of
+    refusing them; `is_part` says that a person chose the input from a larger scan: its field of view is not judged.
     """
 
     job: str
@@ -46,6 +47,7 @@ class Segment:
     tta: bool = False
     max_memory_mb: int | None = None
     any_intensity: bool = False
+    is_part: bool = False
 
     def __post_init__(self) -> None:
         _require_job(self.job, "segment")
@@ -141,15 +143,22 @@ class Log:
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """Plain file names inside the job folder; `attention` holds one map a gate, finest first."""
+    """Plain file names inside the job folder; `attention` holds one map a gate, finest first.
+
+    `spread` is there with test-time augmentation only, on the grid of the probability: 510 times its standard deviation
+    over the passes.
+    """
 
     probability: str
     attention: tuple[str, ...]
+    spread: str | None = None
 
     def __post_init__(self) -> None:
         _require_plain_name(self.probability, "result.files.probability")
         for name in self.attention:
             _require_plain_name(name, "result.files.attention")
+        if self.spread is not None:
+            _require_plain_name(self.spread, "result.files.spread")
 
 
 @dataclass(frozen=True)
@@ -160,6 +169,18 @@ class ResultModel:
     version: str
     name: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class ResultTrust:
+    """Reasons to distrust a result (they are among its warnings too), and the network's own doubt within the segment.
+
+    `mean_probability` (0..1) is None where nothing was found; `mean_spread` (0..0.5) also after a single pass.
+    """
+
+    reasons: tuple[str, ...] = ()
+    mean_probability: float | None = None
+    mean_spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +197,7 @@ class Result:
     device_name: str
     model: ResultModel
     warnings: tuple[str, ...] = ()
+    trust: ResultTrust = ResultTrust()
 
 
 @dataclass(frozen=True)

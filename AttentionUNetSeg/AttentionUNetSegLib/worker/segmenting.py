@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import imaging, inference, models
 from ..errors import BadInput, BadModel
 from .observing import JobObserver
-from .protocol import Result, ResultFiles, ResultModel, Segment
+from .protocol import Result, ResultFiles, ResultModel, ResultTrust, Segment
 
 _KEPT_SEGMENTERS = 2
 
@@ -43,7 +43,9 @@ class SegmentRunner:
         timings["read"] = _seconds_since(reading)
         observer.raise_if_cancelled()
 
-        options = inference.SegmentOptions(tta=request.tta, max_memory_mb=request.max_memory_mb)
+        options = inference.SegmentOptions(
+            tta=request.tta, max_memory_mb=request.max_memory_mb, is_part=request.is_part
+        )
         segmentation = segmenter.segment(volume, options, observer)
         observer.raise_if_cancelled()
 
@@ -51,11 +53,11 @@ class SegmentRunner:
         writing = time.monotonic()
         files = inference.write_segmentation(segmentation, path.parent)
         timings["write"] = _seconds_since(writing)
-        package = segmenter.package
+        package, trust = segmenter.package, segmentation.trust
         return Result(
             job=request.job,
             folder=request.folder,
-            files=ResultFiles(files["probability"], tuple(files["attention"])),
+            files=ResultFiles(files["probability"], tuple(files["attention"]), files.get("spread")),
             volume_ml=dict(segmentation.volume_ml),
             threshold=segmentation.threshold,
             timings={**timings, **segmentation.timings, "total": _seconds_since(started)},
@@ -63,6 +65,7 @@ class SegmentRunner:
             device_name=segmentation.device_name,
             model=ResultModel(package.id, package.version, package.name, package.weights_sha256),
             warnings=tuple(segmentation.warnings),
+            trust=ResultTrust(tuple(trust.reasons), trust.mean_probability, trust.mean_spread),
         )
 
     def forget(self) -> None:

@@ -12,6 +12,7 @@ from ..labelled_scan import LabelledScan
 from .msd import open_msd
 from .multi_organ import open_amos, open_btcv, open_flare
 from .nih import open_nih
+from .phantoms import open_phantoms
 from .table import open_table, table_prefix
 from .totalsegmentator import open_totalsegmentator
 
@@ -21,6 +22,7 @@ class _Layout:
     description: str
     # (path, what the scans' names begin with) -> scans; raises BadInput where the path is not of this layout.
     open: Callable[[Path, str], list[LabelledScan]]
+    is_path: bool = True  # whether what follows the colon has to exist on disk
 
 
 _LAYOUTS = {
@@ -33,6 +35,7 @@ _LAYOUTS = {
     "btcv": _Layout("Abdomen/RawData of Beyond the Cranial Vault: img/img0001.nii.gz, label", open_btcv),
     "amos": _Layout("AMOS22: dataset.json, imagesTr/amos_0001.nii.gz, labelsTr; CT only", open_amos),
     "flare": _Layout("the labelled part of FLARE22: images/FLARE22_Tr_0001_0000.nii.gz, labels", open_flare),
+    "phantom": _Layout("computer-made scans by their seeds, as in phantom:200000-200009", open_phantoms, is_path=False),
 }
 # FLARE22's labelled CTs are MSD Task07's under other numbers.
 _SAME_PATIENTS = {"msd", "flare"}
@@ -85,7 +88,7 @@ def _parsed(specification: str) -> tuple[str, Path]:
         raise BadInput(f"There is no data set layout `{layout}` (in `{specification}`).", known)
     # No shell expands ~ in the middle of a word.
     place = Path(path).expanduser()
-    if not place.exists():
+    if _LAYOUTS[layout].is_path and not place.exists():
         raise BadInput(
             f"There is no file or folder {place} (in `{specification}`).",
             f"The layout `{layout}` is {_LAYOUTS[layout].description}.",

@@ -216,7 +216,8 @@ def _path(scan: LabelledScan, loaded: LoadedScan | None, spacing_mm: float, cach
 
 
 def _fractions(mask: sitk.Image, spacing: tuple[float, float, float], box: tuple[slice, ...]) -> np.ndarray:
-    part = sitk.GetArrayViewFromImage(to_model_grid(sitk.NotEqual(mask, 0), spacing))[box]
+    coarse = to_model_grid(sitk.NotEqual(mask, 0), spacing)
+    part = sitk.GetArrayViewFromImage(coarse)[box]
     return np.rint(np.clip(part, 0, 1) * 255).astype(np.uint8)
 
 

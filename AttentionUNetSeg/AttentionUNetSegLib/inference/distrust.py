@@ -1,0 +1,170 @@
+"""Reasons to distrust a result, told in sentences: what the CT shows, what was found in it, how sure the network was.
+
+How much the network's doubt within the segment says about the quality of the segment: Roy et al. 2019, "Bayesian
+QuickNAT" (NeuroImage 195), where such structure-wise measures go with the Dice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..imaging import field_of_view_doubts
+from ..models import ModelPackage
+
+PANCREAS_CODE = ("SCT", "15776009")
+# Adults on CT: mean 72.4, sd 25.8 mL (Saisho et al. 2007, Clinical Anatomy 20). Two deviations down are an atrophic
+# gland; the upper end leaves room for obesity and for tumours.
+SMALLEST_ML, LARGEST_ML = 25.0, 180.0
+# A second part of this size, against the largest, is no crumb.
+COMPARABLE_PART, COMPARABLE_ML = 1 / 3, 5.0
+# Less than this in the outermost slice is a stray voxel or the very end of the organ.
+CUT_MM2 = 50.0
+
+
+@dataclass
+class Trust:
+    """Whether to believe a result.
+
+    Attributes
+    ----------
+    reasons : to distrust it, one sentence each; empty where none was found, which proves nothing.
+    mean_probability : mean probability within the segment at the model's threshold; of a calibrated network, the part
+        of the segment that it expects to be right. None where nothing was found.
+    mean_spread : mean standard deviation of the probability over the passes of test-time augmentation within the
+        segment, 0..0.5. None without test-time augmentation, or where nothing was found.
+    """
+
+    reasons: list[str] = field(default_factory=list)
+    mean_probability: float | None = None
+    mean_spread: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a network found, on the model's grid.
+
+    Attributes
+    ----------
+    ct : the CT in HU on the model's grid, along L, P, S.
+    box : the part of it (K, J, I) that the network saw.
+    probability : of the first label, float, on `box`.
+    spread : standard deviation over the passes, likewise; None after a single pass.
+    volume_ml : of the segment, measured on the CT's own voxels.
+    is_part : the CT is a part that a person chose from a larger one: its borders and its size mean nothing.
+    """
+
+    ct: sitk.Image
+    box: tuple[slice, slice, slice]
+    probability: np.ndarray
+    spread: np.ndarray | None
+    volume_ml: float
+    is_part: bool = False
+
+
+def judge(found: Found, package: ModelPackage, is_phantom: bool) -> Trust:
+    """Look for reasons to distrust a result.
+
+    Of a phantom nothing is expected that is expected of patients: only an empty result is told of. A phantom-only model
+    on anything else is the first reason, and what it found then needs no others.
+    """
+    mask = found.probability >= package.threshold
+    trust = Trust()
+    if mask.any():
+        trust.mean_probability = round(float(found.probability[mask].mean()), 4)
+        trust.mean_spread = None if found.spread is None else round(float(found.spread[mask].mean()), 4)
+    if is_phantom:
+        trust.reasons += _emptiness(found, package)
+    elif package.is_phantom_only:
+        trust.reasons += [phantom_only_warning(package), *_emptiness(found, package)]
+    else:
+        trust.reasons += reasons_to_distrust(found, package, trust)
+    return trust
+
+
+def phantom_only_warning(package: ModelPackage) -> str:
+    """What to say before and after a phantom-only model runs on what is no phantom."""
+    return (
+        f'The model "{package.name}" knows only computer-made phantoms, and this is no such phantom: '
+        "DO NOT USE THIS RESULT; choose a model that was made for CT."
+    )
+
+
+def reasons_to_distrust(found: Found, package: ModelPackage, trust: Trust) -> list[str]:
+    """Reasons to distrust what a model for CT found on a CT, the gravest kind first; one sentence each."""
+    reasons = [] if found.is_part else field_of_view_doubts(found.ct)
+    reasons += _emptiness(found, package)
+    mask = found.probability >= package.threshold
+    if mask.any():
+        if not found.is_part:
+            reasons += _cut_by_the_border(found, mask)
+            reasons += _implausible_volume(found, package)
+        reasons += _scattered(found, mask)
+        reasons += _doubt_of_the_network(package, trust)
+    return reasons
+
+
+def _emptiness(found: Found, package: ModelPackage) -> Iterator[str]:
+    if not found.volume_ml:
+        yield f"No pancreas was found: nothing in the CT reaches the threshold {package.threshold:g}."
+
+
+def _cut_by_the_border(found: Found, mask: np.ndarray) -> Iterator[str]:
+    """Whether the segment goes on where the scan ends.
+
+    Series may be padded with empty slices, so the first and the last slice are those that show more than air.
+    """
+    spacing = found.ct.GetSpacing()[::-1]
+    shown = np.flatnonzero((sitk.GetArrayViewFromImage(found.ct) > -300).any(axis=(1, 2)))
+    sides = ("lower end", "upper end"), ("front", "back"), ("right side", "left side")
+    for axis, names in enumerate(sides):
+        first, last = (shown[0], shown[-1]) if axis == 0 else (0, found.ct.GetSize()[2 - axis] - 1)
+        voxel_mm2 = np.prod(spacing) / spacing[axis]
+        for index, name in zip((first, last), names, strict=True):
+            inside = index - found.box[axis].start
+            if not 0 <= inside < mask.shape[axis]:
+                continue
+            if np.count_nonzero(np.take(mask, inside, axis)) * voxel_mm2 >= CUT_MM2:
+                yield f"The segment reaches the {name} of the scan: a part of the pancreas may lie outside of it."
+
+
+def _implausible_volume(found: Found, package: ModelPackage) -> Iterator[str]:
+    code = package.labels[0]["code"]
+    if (code["scheme"], code["value"]) != PANCREAS_CODE or not found.volume_ml:
+        return
+    if not SMALLEST_ML <= found.volume_ml <= LARGEST_ML:
+        kind = "small" if found.volume_ml < SMALLEST_ML else "large"
+        yield (
+            f"The volume of {found.volume_ml:.0f} mL is unusually {kind} for a pancreas "
+            f"({SMALLEST_ML:g} to {LARGEST_ML:g} mL)."
+        )
+
+
+def _scattered(found: Found, mask: np.ndarray) -> Iterator[str]:
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
+    if count < 2:
+        return
+    volumes = np.bincount(labels.ravel())[1:] * float(np.prod(found.ct.GetSpacing())) / 1000
+    parts = np.count_nonzero((volumes >= COMPARABLE_PART * volumes.max()) & (volumes >= COMPARABLE_ML))
+    if parts > 1:
+        yield f"The segment consists of {parts} separate parts of comparable size; the pancreas is one organ."
+
+
+def _doubt_of_the_network(package: ModelPackage, trust: Trust) -> Iterator[str]:
+    """Spread where there is one; else the probability, which says less of a network that was never calibrated."""
+    limits = package.trust_limits
+    if trust.mean_spread is not None:
+        if trust.mean_spread > limits.spread:
+            yield (
+                f"Small changes of the CT change the result: the spread of the probability within the segment is "
+                f"{trust.mean_spread:.2f} on average, above {limits.spread:g}."
+            )
+    elif trust.mean_probability < limits.mean_probability:
+        yield (
+            f"The network is unsure: the probability within the segment is {trust.mean_probability:.2f} on average, "
+            f"below {limits.mean_probability:g}."
+        )

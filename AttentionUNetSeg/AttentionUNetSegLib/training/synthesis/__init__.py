@@ -1,0 +1,7 @@
+"""Labelled CTs without patients: real label maps deformed, painted and scanned; and procedural phantoms."""
+
+from .anatomy_collection import AnatomyCollection, collect_anatomies
+from .generator import SyntheticCT, synthesize
+from .synthetic_set import SyntheticSet, write_synthetic_set
+
+__all__ = ["AnatomyCollection", "SyntheticCT", "SyntheticSet", "collect_anatomies", "synthesize", "write_synthetic_set"]
