@@ -15,7 +15,6 @@ def add_train(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         description="Train an Attention U-Net on labelled CTs and write a model package. A run that was interrupted "
         "goes on where it stopped when the same command is given again. With several GPUs or processes: "
         "torchrun --nproc_per_node=N -m AttentionUNetSegLib.cli train ...",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(module="train")
     _add_data(command.add_argument_group("data"))

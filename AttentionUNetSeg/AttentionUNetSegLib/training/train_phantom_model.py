@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from ..network import build_network
 from .phantom_cases import PatchSampler, TrainingCase, training_cases
 from .phantom_model import MODEL_ID, NETWORK, SPACING_MM, TRAINING_SEEDS, WINDOW_HU, write_phantom_model
-from .segmentation_loss import DeeplySupervisedDiceAndCrossEntropy
+from .trainer.loss import PartialAnnotationLoss, PatchBatch
 
 PATCH = (32, 48, 48)  # K, J, I: 128 x 192 x 192 mm, the pancreas and what is around it
 BATCH_SIZE = 2
@@ -74,7 +74,7 @@ def train(cases: Sequence[TrainingCase], steps: int, minutes: float, seed: int =
     network = build_network({**NETWORK, "deep_supervision": True}).to(memory_format=torch.channels_last_3d).train()
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
-    loss_function = DeeplySupervisedDiceAndCrossEntropy()
+    loss_function = PartialAnnotationLoss([1])
     started, recent, step = time.monotonic(), [], 0
     while (progress := max(step / steps, (time.monotonic() - started) / (60 * minutes))) < 1:
         for group in optimizer.param_groups:
@@ -83,7 +83,7 @@ def train(cases: Sequence[TrainingCase], steps: int, minutes: float, seed: int =
         images = images.contiguous(memory_format=torch.channels_last_3d)
         # Not in bfloat16: on the CPU, torch 2.13 now and then returns gradients of 1e30 for the weights of
         # convolutions on the few places of the coarsest level.
-        loss = loss_function(network(images), targets)
+        loss = loss_function(network(images), PatchBatch.fully_labelled(images, targets))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)

@@ -38,9 +38,14 @@ class PatchBatch:
     weight: Tensor
     smoothing: Tensor
 
-    def to(self, device: torch.device) -> PatchBatch:
-        """The same on a device."""
-        return PatchBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+    @classmethod
+    def fully_labelled(cls, image: Tensor, target: Tensor) -> PatchBatch:
+        """Patches of cases whose every label is known, everywhere, and counts the same."""
+        cases, channels = target.shape[:2]
+        return cls(
+            image, target, torch.ones_like(target[:, :1]), target.new_ones(cases, channels), target.new_ones(cases),
+            target.new_zeros(cases),
+        )  # fmt: skip
 
 
 class PartialAnnotationLoss(torch.nn.Module):

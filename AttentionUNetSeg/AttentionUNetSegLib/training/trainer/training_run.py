@@ -36,7 +36,7 @@ from .export import check_package_size, export_package
 from .optimization import Optimization
 from .preparation import available_processes, prepare_cases
 from .processes import Processes, joined_processes
-from .progress import StepReport, TrainingLog, TrainingReporter
+from .progress import StepReport, TrainingLog, TrainingReporter, has_tensorboard
 from .sampling import BatchStream, PatchSampler, TrainingCase, data_set_of
 from .validation import pancreas_dice, settled
 
@@ -66,10 +66,9 @@ def train(
     """
     device = training_device(configuration.device)
     reporter = reporter or TrainingReporter()
-    if configuration.threads:
-        torch.set_num_threads(configuration.threads)
     training, validation = split(configuration, scans)
-    with joined_processes(device.kind == "cuda") as processes, _stop_requests() as stop:
+    on_cuda = device.kind == "cuda"
+    with _threads(configuration.threads), joined_processes(on_cuda) as processes, _stop_requests() as stop:
         if not processes.is_first:
             reporter = TrainingReporter()
         if device.kind == "cuda" and processes.count > 1:
@@ -161,6 +160,8 @@ class _Run:
             self.configuration.seed, self.device.device,
         )  # fmt: skip
         if self.processes.is_first:
+            if not has_tensorboard():
+                self.reporter.note("TensorBoard is not installed: the course is in log.csv only.")
             with TrainingLog(self.work, self.step) as log:
                 self._loop(log)
         else:
@@ -299,6 +300,17 @@ class _Run:
             f"{f' in {self.processes.count} processes' if self.processes.count > 1 else ''}, seed {chosen.seed}, "
             f"torch {torch.__version__}, Python {platform.python_version()}."
         )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with so many CPU threads while the block runs; 0 leaves torch its own choice."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
