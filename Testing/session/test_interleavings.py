@@ -22,7 +22,7 @@ from AttentionUNetSegLib.session import Failed, ResultReady, SegmentRequest, Ses
 from AttentionUNetSegLib.session.events import TRANSITIONS, State
 from AttentionUNetSegLib.worker import protocol
 from AttentionUNetSegLib.worker.transport import ProcessExit
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 ENDS = {State.DONE, State.FAILED, State.CANCELLED}
 
@@ -113,6 +113,7 @@ actions = st.lists(
     reaction=st.sampled_from([None, "cancel", "segment", "close", "raise"]),
     moment=st.sampled_from([*TRANSITIONS, *sorted(ENDS)]),
 )
+@example(actions=["segment", "say_error"], reaction="raise", moment=State.FAILED)
 def test_any_order(actions, reaction, moment, app_and_scene, tiny_model_package):
     _, scene = app_and_scene
     scene.Clear(False)

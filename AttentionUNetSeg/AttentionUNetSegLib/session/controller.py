@@ -331,11 +331,13 @@ class Session:
             self._active = None
         self._keep(job.id, outcome)
         try:
-            self._enter(job, state)
-            if state is State.DONE:
-                self._tell(ResultReady(job.id, outcome, job.folder, job.files))
-            elif state is State.FAILED:
-                self._tell(Failed(job.id, outcome, kept, detail))
+            try:
+                self._enter(job, state)
+            finally:  # who raised at the state is told the outcome all the same: it may name a folder that is kept
+                if state is State.DONE:
+                    self._tell(ResultReady(job.id, outcome, job.folder, job.files))
+                elif state is State.FAILED:
+                    self._tell(Failed(job.id, outcome, kept, detail))
         finally:
             if kept is None:
                 job.delete_folder()
