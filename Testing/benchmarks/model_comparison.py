@@ -49,7 +49,7 @@ class Arm:
     gate: str = "additive"
     data: str = "synthetic"
     spacing_mm: float = 4.0
-    patch: tuple[int, int, int] = (32, 48, 48)
+    patch: tuple[int, int, int] = (24, 40, 40)
 
 
 ARMS = (
@@ -57,7 +57,7 @@ ARMS = (
     Arm("grid gates", gate="grid"),
     Arm("no gates (U-Net)", gate="none"),
     Arm("smaller patch", patch=(16, 32, 32)),
-    Arm("5 mm", spacing_mm=5.0, patch=(32, 40, 40)),
+    Arm("5 mm", spacing_mm=5.0, patch=(24, 32, 32)),
     Arm("real CTs only", data="real"),
     Arm("synthetic and real", data="both"),
 )
@@ -68,7 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--synthetic", type=Path, required=True, help="table of a synthetic set")
     parser.add_argument("--work", type=Path, required=True, help="folder for tables, caches, models and evaluations")
-    parser.add_argument("--steps", type=int, default=400, help="of each training (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=600, help="of each training (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of each training (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the table goes")
     options = parser.parse_args()
@@ -131,7 +131,7 @@ def _trained_and_measured(arm: Arm, fold: str, scans, measured, shares, options)
 
 def _configuration(arm: Arm, folder: Path, shares, options) -> TrainingConfiguration:
     base = TrainingConfiguration(
-        folder / "model", folder / "run", features=(8, 16, 32, 48, 64), steps=options.steps, rate=4e-3, averaging=0.99,
+        folder / "model", folder / "run", features=(8, 16, 32, 64), steps=options.steps, rate=4e-3, averaging=0.99,
         threads=1, seed=options.seed, device="cpu", settling_batches=30, shares=shares, id=folder.name.lower(),
     )  # fmt: skip
     return replace(base, spacing_mm=arm.spacing_mm, patch=arm.patch, gate=arm.gate)
