@@ -30,8 +30,6 @@ _COLUMNS = (
     "structures",
     "patient",
     "labels_by",
-    "phase",
-    "anatomy",
     "licence",
     "attribution",
 )
