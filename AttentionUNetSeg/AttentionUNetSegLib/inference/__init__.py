@@ -2,17 +2,21 @@
 
 from .device import ComputeDevice, available_devices, choose_device
 from .observer import Observer, SilentObserver
+from .refinement import Refinement, RefinementClick, refine
 from .result import Segmentation, write_segmentation
 from .segmenter import Segmenter, SegmentOptions
 
 __all__ = [
     "ComputeDevice",
     "Observer",
+    "Refinement",
+    "RefinementClick",
     "Segmentation",
     "SegmentOptions",
     "Segmenter",
     "SilentObserver",
     "available_devices",
     "choose_device",
+    "refine",
     "write_segmentation",
 ]

@@ -16,6 +16,9 @@ from torch.nn import functional as F
 
 from ..network import AttentionUNet, GridAttentionGate
 
+# Multiply-adds of one slab of a convolution: some tenths of a second on two busy CPU cores.
+SLAB_MULTIPLY_ADDS = 2e9
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -91,6 +94,21 @@ class AdaptedPatch:
 
     def _through(self, block: torch.nn.Module, features: Tensor) -> Tensor:
         for layer in block:
-            features = layer(features)
+            is_large = isinstance(layer, torch.nn.Conv3d) and layer.kernel_size == (3, 3, 3)
+            features = self._in_slabs(layer, features) if is_large else layer(features)
             self._check()
         return features
+
+    def _in_slabs(self, layer: torch.nn.Conv3d, features: Tensor) -> Tensor:
+        """A convolution slab by slab, each with its neighbouring slices, so that a caller need not wait for long."""
+        depth = features.shape[2]
+        thickness = max(1, int(SLAB_MULTIPLY_ADDS / (layer.weight.numel() * features[0, 0, 0].numel())))
+        if thickness >= depth:
+            return layer(features)
+        slabs = []
+        for start in range(0, depth, thickness):
+            stop, low = min(start + thickness, depth), max(start - 1, 0)
+            slab = layer(features[:, :, low : min(stop + 1, depth)])
+            slabs.append(slab[:, :, start - low : stop - low])
+            self._check()
+        return torch.cat(slabs, dim=2)

@@ -1,8 +1,6 @@
-"""What clicks ask of the network around them: where they are measured, how far they reach, what has to stay."""
+"""What clicks ask of the network around them: where they are measured, and what has to stay."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,39 +8,12 @@ import torch
 
 from ..imaging import Geometry
 from .click_fit import Aim
-from .refined_fields import Clicks, ReachingClick, fades, log_odds_range, squared_distances
+from .refined_fields import Clicks, fades, log_odds_range, squared_distances
 
 # A click is measured in a ball of about this radius: one standard deviation of its weights.
 CLICK_MM = 3.0
 # Certainty beyond this is the same to the fit.
 LARGEST_LOG_ODDS = 6.0
-# As for the local correction: a click this close (mm) to what it asserts means a small error, and reaches over as many
-# mm as it lies apart x 1.5; one where the field was right already means its surroundings only.
-REACH_PER_GAP = 1.5
-SMALLEST_REACH_MM = 4.0
-AGREEING_REACH_MM = 6.0
-
-
-def reaching(
-    clicks: Sequence[tuple[tuple[float, float, float], bool]], probability: sitk.Image, reach_mm: float
-) -> list[ReachingClick]:
-    """How far each click (LPS position in mm, whether it is positive) reaches, at most `reach_mm`.
-
-    `probability` is uint8 0..255 on a part of the CT, 0 elsewhere.
-    """
-    grid = Geometry.of(probability)
-    inside = sitk.GetArrayViewFromImage(probability) >= 128
-    found = []
-    for position, positive in clicks:
-        squared = squared_distances(grid, [position])[0]
-        asserted = squared[inside == positive]
-        gap = float(np.sqrt(asserted.min())) if asserted.size else np.inf
-        if not positive:
-            gap = min(gap, _way_out(grid, position))
-        is_agreeing = gap < 0.5 * max(grid.spacing)
-        own = AGREEING_REACH_MM if is_agreeing else max(SMALLEST_REACH_MM, REACH_PER_GAP * gap)
-        found.append(ReachingClick(tuple(position), bool(positive), float(min(reach_mm, own))))
-    return found
 
 
 def aim_of_clicks(own: np.ndarray, grid: Geometry, probability: sitk.Image, clicks: Clicks) -> tuple[Aim, torch.Tensor]:
@@ -54,13 +25,11 @@ def aim_of_clicks(own: np.ndarray, grid: Geometry, probability: sitk.Image, clic
     grid : the patch's grid.
     probability : uint8 0..255, what the clicks were made on; it counts where it says more than `own`.
     """
-    stored = sitk.GetArrayFromImage(
-        sitk.Resample(
-            probability, grid.size, sitk.Transform(), sitk.sitkLinear, grid.origin, grid.spacing, grid.direction, 0.0,
-            sitk.sitkFloat32,
-        )  # fmt: skip
-    )
-    base = np.clip(own, *log_odds_range(stored))
+    resampled = sitk.Resample(
+        probability, grid.size, sitk.Transform(), sitk.sitkLinear, grid.origin, grid.spacing, grid.direction, 0.0,
+        sitk.sitkFloat32,
+    )  # fmt: skip
+    base = np.clip(own, *log_odds_range(sitk.GetArrayViewFromImage(resampled)))
     base = np.clip(base, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
     raised, lowered = fades(grid, clicks)
     places = np.flatnonzero(np.maximum(raised, lowered) > 0)
@@ -81,10 +50,3 @@ def aim_of_clicks(own: np.ndarray, grid: Geometry, probability: sitk.Image, clic
     aim = Aim(*(torch.from_numpy(np.ascontiguousarray(each, dtype=np.float64)) for each in values))
     return aim, torch.from_numpy(places)
 
-
-def _way_out(grid: Geometry, position: Sequence[float]) -> float:
-    """Distance in mm from a place in a grid to the outside of it, where there is background; 0 outside."""
-    place = grid.index(position)
-    size = np.asarray(grid.size)
-    ways = np.minimum(place + 1.0, size - place) * np.asarray(grid.spacing)
-    return max(0.0, float(ways.min()))

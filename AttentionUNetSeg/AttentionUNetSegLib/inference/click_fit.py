@@ -3,8 +3,8 @@
 The loss has the three parts of back-propagating refinement (Jang and Kim, "Interactive Image Segmentation via
 Backpropagating Refinement Scheme", CVPR 2019; Sofiiuk et al., "f-BRS", CVPR 2020): the clicked places, everything else,
 which should stay as it was, and the size of the change. As the change is a sum of directions that are known, no pass of
-the network is needed to evaluate it. It is minimised with L-BFGS from no change, in double precision on the CPU, so that
-the outcome depends on the set of clicks only.
+the network is needed to evaluate it. It is minimised with L-BFGS from no change, in double precision on the CPU, so
+that the outcome depends on the set of clicks only.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch.nn import functional as F
 MOST_EVALUATIONS = 40
 # Log odds that a click asks for; beyond it there is little to gain.
 MARGIN = 2.5
-# Weights: of 1 mL of tissue that is turned from certain foreground to certain background or back, and of the
-# squared amounts.
-HELD_PER_ML = 0.02
+# Weights: of 1 mL of tissue that is turned from certain foreground to certain background or back, and of the squared
+# amounts. Chosen on phantoms 1 and 2, see Testing/benchmarks/refinement.py.
+HELD_PER_ML = 2.0
 PROXIMITY = 0.02
 
 
@@ -79,8 +79,11 @@ def fit_clicks(aim: Aim, start: Tensor, directions: Tensor, largest: float | Non
 
     def evaluate() -> Tensor:
         optimiser.zero_grad()
-        odds = aim.base + aim.applied(start + directions @ amounts)
-        missed = F.softplus(2.0 * (MARGIN - aim.signs * (aim.balls @ odds))).sum() / (2.0 * MARGIN)
+        change = start + directions @ amounts
+        odds = aim.base + aim.applied(change)
+        # Not faded: a change of the wrong sign at a click must have a gradient too.
+        clicked = aim.signs * (aim.balls @ (aim.base + change))
+        missed = F.softplus(2.0 * (MARGIN - clicked)).sum() / (2.0 * MARGIN)
         changed = (aim.held * (torch.sigmoid(odds) - held) ** 2).sum()
         loss = missed + HELD_PER_ML * changed + PROXIMITY * (amounts**2).sum()
         loss.backward()

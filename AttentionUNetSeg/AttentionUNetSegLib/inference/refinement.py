@@ -1,11 +1,11 @@
 """The network in the loop: clicks adapt it to this patient, and it tells again what it sees around them.
 
-    refinement = refine(segmenter, ct, probability, attention, [RefinementClick((x, y, z), positive=True)], reach_mm=15.0)
+    refinement = refine(segmenter, ct, probability, attention, [RefinementClick((x, y, z), True)], reach_mm=15.0)
 
 Back-propagating refinement in the manner of f-BRS (Sofiiuk et al., CVPR 2020) on one patch around the clicks, in two
 steps: first the attention gates' biases, so that attention follows the clicks, then a weight per channel of the last
-features and one bias. What it changes is faded out with the distance from the clicks (see `refined_fields`), probability
-and attention alike.
+features and one bias. What it changes is faded out with the distance from the clicks (see `refined_fields`),
+probability and attention alike.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from torch import Tensor
 from ..errors import BadInput, OutOfMemory
 from ..imaging import Geometry, HUWindow, coarser_grid, image_on_grid, to_model_grid
 from .adaptation import AdaptedPatch
-from .click_aim import aim_of_clicks, reaching
+from .click_aim import aim_of_clicks
 from .click_fit import fit_clicks
 from .observer import Observer, SilentObserver, StageProgress
-from .refined_fields import Clicks, box_around, refined_attention, refined_probability
+from .refined_fields import Clicks, ReachingClick, box_around, refined_attention, refined_probability
 from .segmenter import Segmenter
 
 # The encoder sees this much more than what may change, along every axis.
@@ -86,7 +86,7 @@ def refine(
     probability : uint8 0..255 on the CT's voxels, cropped: the network's own.
     attention : uint8 0..255 per gate, finest first, each on its own grid; may be empty.
     clicks : at least one.
-    reach_mm : how far a click acts at most; one close to what it asserts means a small error, and acts less far.
+    reach_mm : what the network says then is taken over fully up to here, and fades out up to `FURTHEST` times it.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def refine(
     observer = observer or SilentObserver()
     _check(ct, clicks, reach_mm)
     started = time.perf_counter()
-    reached = reaching(sorted((click.position, click.positive) for click in set(clicks)), probability, reach_mm)
+    reached = [ReachingClick(click.position, click.positive, reach_mm) for click in sorted(set(clicks))]
     network = segmenter.network
     coarse = _around(ct, reached, segmenter.package.spacing_mm)
     patch = _Patch.of(coarse, reached, network.stride)
@@ -216,9 +216,8 @@ def _adapt(
         for after, before in zip(adapted.coefficients, start.coefficients, strict=True)
     ]
     losses = (gates.losses[0], fit.losses[0], fit.losses[1])
-    return _Found(
-        change.reshape(own.shape).numpy().astype(np.float32), own.numpy(), attention, tuple(gates.amounts.tolist()), losses
-    )
+    changed = change.reshape(own.shape).numpy().astype(np.float32)
+    return _Found(changed, own.numpy(), attention, tuple(gates.amounts.tolist()), losses)
 
 
 def _log_odds(segmenter: Segmenter) -> Callable[[Tensor], Tensor]:
@@ -247,11 +246,13 @@ def _check(ct: sitk.Image, clicks: Sequence[RefinementClick], reach_mm: float) -
     if not 0.0 < reach_mm < np.inf:
         raise BadInput(f"A reach of {reach_mm} mm cannot be used: it must be above 0.")
     grid = Geometry.of(ct)
-    for click in clicks:
+    outside = []
+    for click in sorted(clicks):
         place = grid.index(click.position)
         if np.any(place < -0.5 - 1e-6) or np.any(place > np.asarray(grid.size) - 0.5 + 1e-6):
             x, y, z = click.position
-            kind = "Add" if click.positive else "Remove"
-            raise BadInput(
-                f"The {kind} click at ({-x:.1f}, {-y:.1f}, {z:.1f}) mm RAS lies outside the CT.", "Click inside the CT."
-            )
+            outside.append(f"the {'Add' if click.positive else 'Remove'} click at ({-x:.1f}, {-y:.1f}, {z:.1f}) mm RAS")
+    if outside:
+        verb = "lies" if len(outside) == 1 else "lie"
+        listed = " and ".join(outside)
+        raise BadInput(f"{listed[0].upper()}{listed[1:]} {verb} outside the CT.", "Click inside the CT.")

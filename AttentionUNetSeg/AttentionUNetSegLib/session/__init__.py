@@ -4,7 +4,8 @@
         result = session.wait(session.segment(volume_node, SegmentRequest(device="cpu")))
 
 `controller` holds the `Session`, `events` what it takes and tells, `job` one segmentation in the making, `editing` the
-`ResultEditor` that clicks, strokes, undo and redo go through. Neither Qt nor torch is imported.
+`ResultEditor` that clicks, strokes, undo and redo go through, `refining` how the network hears of the clicks. Neither
+Qt nor torch is imported.
 """
 
 from .controller import Session
@@ -13,6 +14,8 @@ from .events import (
     Event,
     Failed,
     Progressed,
+    Refined,
+    RefinementFailed,
     ResultReady,
     SegmentRequest,
     SegmentResult,
@@ -35,5 +38,7 @@ __all__ = [
     "Warned",
     "WorkerReady",
     "ResultReady",
+    "Refined",
+    "RefinementFailed",
     "Failed",
 ]
