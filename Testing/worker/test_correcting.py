@@ -158,7 +158,7 @@ def test_a_cancelled_correction_ends_at_once_and_leaves_no_files(warm_client, ne
     assert warm_client.ready, "the worker was not killed for it"
 
 
-def test_a_worker_that_dies_fails_the_correction_and_the_next_one_works(new_client, segmented, new_job, slow_model_package):
+def test_a_worker_that_dies_fails_the_correction_not_the_next(new_client, segmented, new_job, slow_model_package):
     client = new_client()
     request = new_job("large", slow_model_package.folder, (128, 112, 96))
     folder = Path(request.folder)

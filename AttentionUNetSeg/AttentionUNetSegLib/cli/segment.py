@@ -49,7 +49,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     KeyboardInterrupt : the person asked to stop; nothing is left behind.
     """
     request = SegmentRequest(
-        model=_package(options.model),
+        model=package_of(options.model),
         device=options.device,
         tta=options.tta,
         max_memory_mb=options.max_memory,
@@ -131,7 +131,7 @@ class _Listener:
             shutil.copyfile(event.folder / name, self.destination.file(ending))
 
 
-def _package(model: str | None) -> ModelPackage:
+def package_of(model: str | None) -> ModelPackage:
     """The model package of an id, of a folder, or the default one."""
     if model is not None and (os.sep in model or Path(model, "model.json").is_file()):
         return load_package(Path(model).absolute())

@@ -13,7 +13,7 @@ from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 from slicer.util import VTKObservationMixin
 
 from ..errors import AttentionUNetSegError
-from ..session import WorkerReady
+from ..session import Refined, RefinementFailed, WorkerReady
 from .advanced_section import AdvancedSection
 from .attention_section import AttentionSection
 from .correction_section import CorrectionSection
@@ -202,6 +202,8 @@ class Panel(VTKObservationMixin):
             self.advanced.add_to_log(event.text)
         elif isinstance(event, Tick):
             self.run.update()
+        elif isinstance(event, (Refined, RefinementFailed)):
+            self.correction.take(event)
         else:
             self.run.take(event)
             if isinstance(event, WorkerReady):

@@ -8,8 +8,9 @@
 Qt nor torch is imported.
 """
 
+from .click import Click
 from .controller import Session
-from .editing import Click, ResultEditor
+from .editing import ResultEditor
 from .events import (
     Event,
     Failed,

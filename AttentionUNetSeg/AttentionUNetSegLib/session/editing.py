@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from .click import Click, Position
 from .refined import fitting, with_refinement
 
 # The rooms scene and correction cost two to three seconds outside Slicer: they are imported where they are used, as in
@@ -25,26 +26,6 @@ if TYPE_CHECKING:
 DEFAULT_REACH_MM = 15.0
 SMALLEST_REACH_MM, LARGEST_REACH_MM = 1.0, 60.0
 STEPS_KEPT = 200
-
-Position = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Click:
-    """One click of a person.
-
-    Attributes
-    ----------
-    id : names the click in the editor; it stays the same through moving, undo, saving and loading.
-    position_ras_world : world RAS position in mm, parent transforms applied.
-    positive : True adds tissue, False removes it.
-    order : of two clicks on one voxel the one with the higher number counts.
-    """
-
-    id: str
-    position_ras_world: Position
-    positive: bool
-    order: int
 
 
 @dataclass(frozen=True)
@@ -230,6 +211,12 @@ class ResultEditor:
     def refinement(self) -> StoredRefinement | None:
         """What the network said after it was adapted to clicks, as far as that counts for the present ones."""
         return fitting(self._step.refinement, self._step.clicks, self.reach_mm)
+
+    @property
+    def refinement_is_due(self) -> bool:
+        """Whether there are clicks that no refinement was made for yet."""
+        found = self.refinement
+        return bool(self._step.clicks) and not (found and found.is_for(self._step.clicks, self.reach_mm))
 
     def take_refinement(self, refinement: StoredRefinement) -> bool:
         """Make it a part of the present step; return False, and do nothing, where the clicks have changed since."""
