@@ -86,11 +86,15 @@ def fit_clicks(aim: Aim, start: Tensor, directions: Tensor, largest: float | Non
         missed = F.softplus(2.0 * (MARGIN - clicked)).sum() / (2.0 * MARGIN)
         changed = (aim.held * (torch.sigmoid(odds) - held) ** 2).sum()
         loss = missed + HELD_PER_ML * changed + PROXIMITY * (amounts**2).sum()
-        loss.backward()
+        if amounts.numel():
+            loss.backward()
         seen.append((float(loss.detach()), amounts.detach().clone()))
         return loss
 
-    optimiser.step(evaluate)
+    if amounts.numel():
+        optimiser.step(evaluate)
+    else:  # a network without gates
+        evaluate()
     loss, best = min(seen, key=lambda pair: pair[0])
     best = best if largest is None else best.clamp(-largest, largest)
     return Fit(best, len(seen), (seen[0][0], loss))

@@ -113,8 +113,9 @@ def box_around(grid: Geometry, clicks: Clicks, margin_mm: float = 0.0) -> tuple[
     places = grid.index(np.asarray([click.position for click in clicks], dtype=float))
     radii = np.array([[FURTHEST * click.reach_mm + margin_mm] for click in clicks]) / np.asarray(grid.spacing)
     size = np.asarray(grid.size)
-    low = np.clip(np.floor((places - radii).min(axis=0)).astype(int), 0, size - 1)
-    high = np.clip(np.ceil((places + radii).max(axis=0)).astype(int) + 1, low + 1, size)
+    # The same box on every part of a CT, whatever the last digit says.
+    low = np.clip(np.floor((places - radii).min(axis=0) + 1e-6).astype(int), 0, size - 1)
+    high = np.clip(np.ceil((places + radii).max(axis=0) - 1e-6).astype(int) + 1, low + 1, size)
     return low, high
 
 
