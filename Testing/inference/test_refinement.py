@@ -98,7 +98,9 @@ def test_what_holds_for_all_clicks(segmenter, scan, chosen, data):
     assert found.losses[2] <= found.losses[1] + 1e-9
 
     shuffled = refine(segmenter, ct, probability, attention, data.draw(st.permutations(clicks)), REACH_MM)
-    for one, other in zip([found.probability, *found.attention], [shuffled.probability, *shuffled.attention], strict=True):
+    for one, other in zip(
+        [found.probability, *found.attention], [shuffled.probability, *shuffled.attention], strict=True
+    ):
         np.testing.assert_array_equal(sitk.GetArrayFromImage(one), sitk.GetArrayFromImage(other))
     for image, values in zip((ct, probability, *attention), before, strict=True):
         np.testing.assert_array_equal(sitk.GetArrayFromImage(image), values)

@@ -81,8 +81,8 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "correct",
         help="correct a result by clicks",
-        description="Add or remove tissue where you say, on a result of segment. The network runs again only with "
-        "--refine. The corrected files are written beside it, all or none. Of two clicks on one voxel the later one counts.",
+        description="Add or remove tissue where you say, on a result of segment; the network runs again only with "
+        "--refine. The corrected files are written beside it, all or none. Of two clicks on one voxel the later counts.",
     )
     command.set_defaults(module="correct", clicks=[])
     command.add_argument(

@@ -49,4 +49,3 @@ def aim_of_clicks(own: np.ndarray, grid: Geometry, probability: sitk.Image, clic
     )
     aim = Aim(*(torch.from_numpy(np.ascontiguousarray(each, dtype=np.float64)) for each in values))
     return aim, torch.from_numpy(places)
-

@@ -212,8 +212,7 @@ def _adapt(
     change[places] = at(by_gates) + channels @ fit.amounts
     progress.advance(1.0)
     attention = [
-        (after - before).cpu().numpy()
-        for after, before in zip(adapted.coefficients, start.coefficients, strict=True)
+        (after - before).cpu().numpy() for after, before in zip(adapted.coefficients, start.coefficients, strict=True)
     ]
     losses = (gates.losses[0], fit.losses[0], fit.losses[1])
     changed = change.reshape(own.shape).numpy().astype(np.float32)

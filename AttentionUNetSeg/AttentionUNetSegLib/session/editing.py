@@ -382,4 +382,3 @@ class ResultEditor:
 def _kept(strokes: CroppedField | None) -> CroppedField | None:
     """Return a copy: the node's own voxels change when strokes are written."""
     return None if strokes is None else replace(strokes, values=strokes.values.copy())
-
