@@ -82,7 +82,7 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
         "correct",
         help="correct a result by clicks",
         description="Add or remove tissue where you say, on a result of segment; the network runs again only with "
-        "--refine. The corrected files are written beside it, all or none. Of two clicks on one voxel the later counts.",
+        "--refine. The corrected files are written beside it, all or none. Of two clicks on a voxel the later counts.",
     )
     command.set_defaults(module="correct", clicks=[])
     command.add_argument(
