@@ -143,7 +143,9 @@ def _build_tool_bar(server: Server) -> None:
                 disabled=("!has_result",),
                 click="refine_clicks = !refine_clicks",
                 title="After every click the network adapts itself to the clicks and looks again, in the background",
-                **attributes(aria_pressed=("refine_clicks",), data_tool="refine"),
+                **attributes(
+                    aria_pressed=("refine_clicks",), aria_label="Refine with the network", data_tool="refine"
+                ),
             ):
                 vuetify.VIcon("mdi-auto-fix", size=18)
                 html.Span("{{ refining ? 'Refining' : 'Refine' }}", classes="wide-only")
