@@ -183,14 +183,9 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         from AttentionUNetSegLib.session import SegmentRequest
 
         request = SegmentRequest(
-            model=model,
-            device=device,
-            tta=testTimeAugmentation,
-            threshold=threshold,
-            keep_largest=keepLargest,
-            region=roiNode,
-            any_intensity=acceptAnyIntensity,
-        )
+            model=model, device=device, tta=testTimeAugmentation, threshold=threshold, keep_largest=keepLargest,
+            region=roiNode, any_intensity=acceptAnyIntensity,
+        )  # fmt: skip
         job = self.startRun(volumeNode, request)
         return self.waitFor(job) if waitForCompletion else job
 
@@ -297,6 +292,10 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
     def setClickReach(self, segmentationNode: slicer.vtkMRMLSegmentationNode, reachMm: float) -> None:
         """Set how far clicks act, in mm, and apply them anew."""
         self._results.editor(segmentationNode).reach_mm = reachMm
+
+    def refine(self, segmentationNode: slicer.vtkMRMLSegmentationNode, startWorker: bool = True) -> str | None:
+        """Adapt the network to the clicks in the background; None where no worker is warm and none may be started."""
+        return self._runs.refine(self._results.editor(segmentationNode), startWorker)
 
     def undo(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Take the last click or stroke back; False where there is none."""

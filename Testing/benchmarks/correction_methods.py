@@ -11,6 +11,7 @@ import numpy as np
 from AttentionUNetSegLib.correction import Seed, correct_probability
 from correction_robot import Corrector
 from correction_scenarios import Case
+from refinement_methods import network_alone, network_and_ours
 from scipy import ndimage
 
 # Grow cut and random walker work on voxels of about this size: finer ones take them many seconds per click.
@@ -79,6 +80,8 @@ def random_walker(case: Case, prediction: np.ndarray, reach_mm: float) -> Correc
 
 METHODS = {
     "ours": ours,
+    "network alone": network_alone,
+    "network and ours": network_and_ours,
     "grow cut": grow_cut,
     "random walker": random_walker,
     "sphere brush": sphere_brush,

@@ -133,3 +133,39 @@ def test_what_is_no_result_is_refused(result, in_process, tmp_path, phantom_file
     (result / "phantom ü_scene.mrb").write_bytes(b"no archive")
     outcome = in_process("correct", result / "phantom ü_scene.mrb", "--add", "0,0,0", "--json")
     assert outcome.code == 2
+
+
+def test_the_network_hears_of_the_clicks(segmented, result, in_process, tiny_model_package):
+    add = inside(segmented.input, 0.5)
+    plain = in_process("correct", result, "--add", text_of(add), "--no-picture", "--json")
+    assert plain.code == 0, plain.stderr
+    assert plain.answer["refined"] is False
+    assert plain.answer["files"]["attention"] == []
+    refined = in_process(
+        "correct", result, "--add", text_of(add), "--refine", "--no-picture", "--json", "-o", result / "refined",
+        "--model", tiny_model_package.folder, "--device", "cpu",
+    )  # fmt: skip
+    assert refined.code == 0, refined.stderr
+    assert refined.answer["refined"] is True
+    attention = refined.answer["files"]["attention"]
+    assert len(attention) == len(segmented.report["files"]["attention"]) > 0
+    for name, before in zip(attention, segmented.report["files"]["attention"], strict=True):
+        new, old = (sitk.ReadImage(str(path)) for path in (result / "refined" / name, result / before))
+        assert (new.GetSize(), new.GetOrigin()) == (old.GetSize(), old.GetOrigin())
+    local, joined = (
+        sitk.ReadImage(str(folder / outcome.answer["files"]["probability"]))
+        for folder, outcome in ((result, plain), (result / "refined", refined))
+    )
+    joined = sitk.Resample(joined, local, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    assert np.any(sitk.GetArrayViewFromImage(joined) != sitk.GetArrayViewFromImage(local))
+    assert value_at(result / "refined" / refined.answer["files"]["probability"], add) == 255
+
+
+def test_what_a_refinement_needs(segmented, result, in_process):
+    without_click = in_process("correct", result, "--refine", "--threshold", "0.4")
+    assert without_click.code == 2
+    assert "nothing to correct" in without_click.stderr
+    unknown = in_process("correct", result, "--add", text_of(inside(segmented.input)), "--refine", "--model", "none")
+    assert unknown.code == 3
+    assert "none" in unknown.stderr
+    assert not list(result.glob("*_corrected_*"))

@@ -110,11 +110,12 @@ def test_another_version_of_the_protocol_is_refused_with_both_numbers(worker):
     assert "version 1" in refusal.message
 
 
-def test_correct_is_refused_for_now(worker):
-    worker.say(encode(Correct("c", "/job", (Click((0.0, 0.0, 0.0), True),))))
-    refusal = worker.hear()
-    assert (refusal.job, refusal.code) == ("c", ErrorCode.PROTOCOL)
-    assert "clicks" in refusal.message
+def test_a_correction_without_its_folder_is_refused(worker):
+    worker.say(encode(Correct("c", "/no/job", (Click((0.0, 0.0, 0.0), True),))))
+    while not isinstance(refusal := worker.hear(), Error):
+        pass
+    assert (refusal.job, refusal.code) == ("c", ErrorCode.BAD_INPUT)
+    assert "no job folder" in refusal.message
 
 
 def test_folders_that_cannot_be_used_are_named(worker, tmp_path):

@@ -88,8 +88,8 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "correct",
         help="correct a result by clicks",
-        description="Add or remove tissue where you say, on a result of segment, without running the network again. "
-        "The corrected files are written beside it, all or none. Of two clicks on one voxel the later one counts.",
+        description="Add or remove tissue where you say, on a result of segment; the network runs again only with "
+        "--refine. The corrected files are written beside it, all or none. Of two clicks on a voxel the later counts.",
     )
     command.set_defaults(module="correct", clicks=[])
     command.add_argument(
@@ -102,6 +102,12 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
         )  # fmt: skip
     command.add_argument("--reach", type=float, metavar="MM", help="how far a click acts (default: 15 mm)")
     command.add_argument("--threshold", type=float, help="lowest probability that is pancreas (default: unchanged)")
+    command.add_argument(
+        "--refine", action="store_true",
+        help="run the network again around the clicks, adapted to them: probability and attention follow",
+    )  # fmt: skip
+    command.add_argument("--model", help="for --refine: id or folder of the model (default: the one of the result)")
+    command.add_argument("--device", default="auto", help="for --refine: auto, cpu, cuda, ... (default: %(default)s)")
     command.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder (default: that of the result)")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
     command.add_argument("--no-picture", action="store_true", help="draw no overview picture")

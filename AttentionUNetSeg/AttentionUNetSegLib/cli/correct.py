@@ -12,6 +12,7 @@ from ..errors import BadInput
 from ..session import ResultEditor
 from .clock import Clock
 from .outputs import OutputFolder
+from .refine import refine
 from .report import correction_report, describe, write_report
 from .scene_files import draw, open_scene, save
 from .terminal import Terminal
@@ -33,7 +34,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     ------
     AttentionUNetSegError : whatever makes a correction impossible, a click outside the CT for example.
     """
-    if not options.clicks and options.threshold is None:
+    if not options.clicks and (options.threshold is None or options.refine):
         raise BadInput("There is nothing to correct.", "Give at least one --add x,y,z or --remove x,y,z.")
     earlier = _find(options.result)
     stem = earlier.stem if earlier.stem.endswith(_CORRECTED) else earlier.stem + _CORRECTED
@@ -58,11 +59,14 @@ def run(options: Namespace, terminal: Terminal) -> None:
             editor = _correct(nodes, options)
         for text in editor.warnings:
             warn(text)
+        if options.refine:
+            with clock.measure("refine"):
+                refine(editor, options, terminal, line, _OPENED, _CORRECT)
         with outputs.staging() as staging:
             destination = OutputFolder(staging, stem)
             line.show(_CORRECT, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
-                _save_probability(nodes, destination)
+                _save_fields(nodes, destination, with_attention=options.refine)
                 save(scene, nodes, destination, with_scene=not options.no_scene)
             line.show(_SAVED, "Drawing the picture")
             with clock.measure("picture"), terminal.interrupts.deferred():
@@ -162,7 +166,9 @@ def _correct(nodes: ResultNodes, options: Namespace) -> ResultEditor:
     return editor
 
 
-def _save_probability(nodes: ResultNodes, destination: OutputFolder) -> None:
+def _save_fields(nodes: ResultNodes, destination: OutputFolder, with_attention: bool) -> None:
     from ..scene import export_volume
 
     export_volume(nodes.field, destination.file("probability.nrrd"), compress=True)
+    for level, node in enumerate(nodes.attention if with_attention else (), start=1):
+        export_volume(node, destination.file(f"attention_{level}.nrrd"), compress=True)

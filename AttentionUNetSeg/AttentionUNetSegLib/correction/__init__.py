@@ -2,11 +2,13 @@
 
 Arrays are KJI. Needs numpy, scipy and SimpleITK only. `seeds` says what a click is here, `influence` (on a
 `working_grid`) how far one click reaches into the tissue around it, `rivalry` how neighbouring clicks share an error,
-`field` how all of them change the probability.
+`field` how all of them change the probability, `refinement` how what the adapted
+network says is added.
 """
 
 from .field import InfluenceCache, correct_probability
 from .influence import FURTHEST, surroundings
+from .refinement import add_refinement
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "FURTHEST",
     "InfluenceCache",
     "Seed",
+    "add_refinement",
     "correct_probability",
     "settle",
     "surroundings",

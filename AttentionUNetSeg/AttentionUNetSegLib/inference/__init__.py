@@ -3,12 +3,15 @@
 from .device import ComputeDevice, available_devices, choose_device
 from .distrust import Trust
 from .observer import Observer, SilentObserver
+from .refinement import Refinement, RefinementClick, refine
 from .result import Segmentation, write_segmentation
 from .segmenter import Segmenter, SegmentOptions
 
 __all__ = [
     "ComputeDevice",
     "Observer",
+    "Refinement",
+    "RefinementClick",
     "Segmentation",
     "SegmentOptions",
     "Segmenter",
@@ -16,5 +19,6 @@ __all__ = [
     "Trust",
     "available_devices",
     "choose_device",
+    "refine",
     "write_segmentation",
 ]

@@ -10,6 +10,8 @@ Two rewritings, both exact up to rounding:
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -123,7 +125,8 @@ def _fused(conv: nn.Conv3d, norm: nn.Module | None = None, relu: bool = False) -
             conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
         )
         return Convolution(weight, bias, None, relu)
-    return Convolution(conv.weight, conv.bias, norm, relu)
+    # A copy: moving the inference form to a device or a precision must not move the trained network's own layer.
+    return Convolution(conv.weight, conv.bias, copy.deepcopy(norm), relu)
 
 
 def _upsampling(block: nn.Sequential, transposed: bool) -> Convolution:

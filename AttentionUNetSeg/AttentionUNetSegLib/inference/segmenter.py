@@ -72,7 +72,7 @@ class Segmenter:
     def __init__(self, package: ModelPackage, device: str = "auto") -> None:
         self.package = package
         chosen = choose_device(device)
-        network = load_network(package)
+        network = self.network = load_network(package)  # plain, on the CPU: what `refine` adapts
         self.predictor = FieldPredictor(lambda where: _fused(network, where), chosen)
 
     @property
@@ -197,7 +197,7 @@ def load_network(package: ModelPackage) -> AttentionUNet:
     _check_weights(package.id, network.state_dict(), weights)
     network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
                              for name, tensor in weights.items()})  # fmt: skip
-    return network.eval()
+    return network.eval().requires_grad_(False)
 
 
 def _check_weights(model: str, expected: Mapping[str, torch.Tensor], weights: object) -> None:

@@ -10,6 +10,13 @@ from .cropped_field import CroppedField, joined_box, read_field, tight_box
 from .display import show_attention
 from .importing import import_result
 from .overview import RenderingUnavailable, render_overview
+from .refinements import (
+    StoredRefinement,
+    export_for_refinement,
+    import_refinement,
+    read_refinement,
+    write_refinement,
+)
 from .results import ResultNodes, find_results
 from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
@@ -24,11 +31,14 @@ __all__ = [
     "PlacedClick",
     "RenderingUnavailable",
     "ResultNodes",
+    "StoredRefinement",
     "add_volume",
     "arrange_slice_views",
     "center_of_segment",
+    "export_for_refinement",
     "export_volume",
     "find_results",
+    "import_refinement",
     "import_result",
     "joined_box",
     "load_scene",
@@ -37,6 +47,7 @@ __all__ = [
     "placed",
     "read_clicks",
     "read_field",
+    "read_refinement",
     "read_strokes",
     "recompute_segment",
     "render_overview",
@@ -52,5 +63,6 @@ __all__ = [
     "world_position",
     "write_clicks",
     "write_corrected",
+    "write_refinement",
     "write_strokes",
 ]

@@ -14,6 +14,8 @@ PROBABILITY_REFERENCE = f"{PREFIX}probability"
 SPREAD_REFERENCE = f"{PREFIX}spread"
 ATTENTION_REFERENCE = f"{PREFIX}attention"
 CORRECTED_REFERENCE = f"{PREFIX}corrected"
+REFINED_REFERENCE = f"{PREFIX}refined"
+NETWORK_ATTENTION_REFERENCE = f"{PREFIX}attention.network"
 STROKES_REFERENCE = f"{PREFIX}strokes"
 ADD_CLICKS_REFERENCE = f"{PREFIX}clicks.add"
 REMOVE_CLICKS_REFERENCE = f"{PREFIX}clicks.remove"
@@ -26,7 +28,8 @@ class ResultNodes:
     volume : the CT that was segmented.
     segmentation : holds the segment; its node references lead to all the others.
     probability : the network's uint8 field (0..255) on the CT's voxels, cropped; never changed.
-    attention : one uint8 volume per gate, finest first, each on its gate's coarser grid. May be empty.
+    attention : one uint8 volume per gate, finest first, each on its gate's coarser grid. May be empty. Refined where
+        `refined` is (see `refinements`).
     folder_item : subject-hierarchy item ID of the result's folder; valid in this scene only, never saved.
     """
 
@@ -58,6 +61,11 @@ class ResultNodes:
     def field(self) -> slicer.vtkMRMLScalarVolumeNode:
         """What the segment is computed from: the corrected probability where there is one, or the network's."""
         return self.corrected or self.probability
+
+    @property
+    def refined(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The probability of the network after it was adapted to clicks; None where it was not."""
+        return self.segmentation.GetNodeReference(REFINED_REFERENCE)
 
     @property
     def strokes(self) -> slicer.vtkMRMLScalarVolumeNode | None:

@@ -4,15 +4,19 @@
         result = session.wait(session.segment(volume_node, SegmentRequest(device="cpu")))
 
 `controller` holds the `Session`, `events` what it takes and tells, `job` one segmentation in the making, `editing` the
-`ResultEditor` that clicks, strokes, undo and redo go through. Neither Qt nor torch is imported.
+`ResultEditor` that clicks, strokes, undo and redo go through, `refining` how the network hears of the clicks. Neither
+Qt nor torch is imported.
 """
 
+from .click import Click
 from .controller import Session
-from .editing import Click, ResultEditor
+from .editing import ResultEditor
 from .events import (
     Event,
     Failed,
     Progressed,
+    Refined,
+    RefinementFailed,
     ResultReady,
     SegmentRequest,
     SegmentResult,
@@ -35,5 +39,7 @@ __all__ = [
     "Warned",
     "WorkerReady",
     "ResultReady",
+    "Refined",
+    "RefinementFailed",
     "Failed",
 ]

@@ -14,36 +14,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from .click import Click, Position
+from .refined import fitting, with_refinement
 
 # The rooms scene and correction cost two to three seconds outside Slicer: they are imported where they are used, as in
 # `controller`.
 if TYPE_CHECKING:
     from ..correction import InfluenceCache
-    from ..scene import CroppedField, PlacedClick, ResultNodes
+    from ..scene import CroppedField, PlacedClick, ResultNodes, StoredRefinement
 
 DEFAULT_REACH_MM = 15.0
 SMALLEST_REACH_MM, LARGEST_REACH_MM = 1.0, 60.0
 STEPS_KEPT = 200
-
-Position = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Click:
-    """One click of a person.
-
-    Attributes
-    ----------
-    id : names the click in the editor; it stays the same through moving, undo, saving and loading.
-    position_ras_world : world RAS position in mm, parent transforms applied.
-    positive : True adds tissue, False removes it.
-    order : of two clicks on one voxel the one with the higher number counts.
-    """
-
-    id: str
-    position_ras_world: Position
-    positive: bool
-    order: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +35,7 @@ class _Step:
     clicks: tuple[PlacedClick, ...]
     strokes: CroppedField | None
     moved: int = 0  # order number of the click that this step moved, if that is all it did
+    refinement: StoredRefinement | None = None  # counts as long as its clicks are there
 
 
 class ResultEditor:
@@ -64,14 +47,15 @@ class ResultEditor:
     """
 
     def __init__(self, result_nodes: ResultNodes) -> None:
-        from ..scene import read_clicks, read_strokes
+        from ..scene import read_clicks, read_refinement, read_strokes
 
         self.nodes = result_nodes
         self._cache: InfluenceCache = {}
         self._cached_for: object = None
         self._is_writing = False
         self._warnings: tuple[str, ...] = ()
-        self._steps = [_Step(read_clicks(result_nodes), _kept(read_strokes(result_nodes)))]
+        strokes, refinement = _kept(read_strokes(result_nodes)), read_refinement(result_nodes)
+        self._steps = [_Step(read_clicks(result_nodes), strokes, refinement=refinement)]
         self._current = 0
 
     # --- Threshold ---
@@ -221,6 +205,30 @@ class ResultEditor:
         self._write(require_click_lists)
         return self.nodes.add_clicks, self.nodes.remove_clicks
 
+    # --- The network's own second thoughts ---
+
+    @property
+    def refinement(self) -> StoredRefinement | None:
+        """What the network said after it was adapted to clicks, as far as that counts for the present ones."""
+        return fitting(self._step.refinement, self._step.clicks, self.reach_mm)
+
+    @property
+    def refinement_is_due(self) -> bool:
+        """Whether there are clicks that no refinement was made for yet."""
+        found = self.refinement
+        return bool(self._step.clicks) and not (found and found.is_for(self._step.clicks, self.reach_mm))
+
+    def take_refinement(self, refinement: StoredRefinement) -> bool:
+        """Make it a part of the present step; return False, and do nothing, where the clicks have changed since."""
+        self._require_scene()
+        self.absorb_strokes()
+        if not refinement.is_for(self._step.clicks, self.reach_mm):
+            return False
+        step = replace(self._step, refinement=refinement)
+        self._apply(step)
+        self._steps[self._current] = step
+        return True
+
     # --- Strokes ---
 
     def absorb_strokes(self) -> bool:
@@ -235,7 +243,7 @@ class ResultEditor:
         strokes = new_strokes(self.nodes)
         if strokes is None:
             return False
-        self._append(_Step(self._step.clicks, strokes))
+        self._append(replace(self._step, strokes=strokes, moved=0))
         return True
 
     # --- Undo and redo ---
@@ -285,7 +293,7 @@ class ResultEditor:
         for click in clicks:
             voxel_of(self.nodes, click)  # refuses what lies outside, before anything is changed
         self.absorb_strokes()
-        step = _Step(clicks, self._step.strokes, moved)
+        step = _Step(clicks, self._step.strokes, moved, self._step.refinement)
         if moved and self._step.moved == moved:
             self._steps[self._current :] = [step]
             self._apply(step)
@@ -307,12 +315,13 @@ class ResultEditor:
 
     def _apply(self, step: _Step) -> None:
         """Compute the corrected probability of a step and put it, its clicks and its strokes into the scene."""
-        from ..scene import recompute_segment, write_clicks, write_corrected, write_strokes
+        from ..scene import recompute_segment, write_clicks, write_corrected, write_refinement, write_strokes
 
         corrected = self._corrected(step)
         self._write(write_clicks, step.clicks)
         write_strokes(self.nodes, step.strokes)
         write_corrected(self.nodes, corrected)
+        write_refinement(self.nodes, fitting(step.refinement, step.clicks, self.reach_mm))
         recompute_segment(self.nodes, *self.settings)
 
     def _write(self, write: object, *arguments: object) -> None:
@@ -338,6 +347,9 @@ class ResultEditor:
         boxes = [network.box, *(surroundings(seed.voxel, ct.shape, spacing, reach) for seed in seeds)]
         if step.strokes is not None:
             boxes.append(step.strokes.box)
+        refinement = fitting(step.refinement, step.clicks, reach)
+        if refinement is not None:
+            boxes.append(refinement.probability.box)
         box = joined_box(*boxes)
         origin = tuple(part.start for part in box)
         corrected = correct_probability(
@@ -350,6 +362,8 @@ class ResultEditor:
             cache=self._cache_of_ct(),
             origin=origin,
         )
+        if refinement is not None:
+            corrected = with_refinement(corrected, network, refinement, box, seeds, step.strokes)
         tight = tight_box(corrected, origin)
         whole = CroppedField(origin, corrected)
         tight = network.box if tight is None else joined_box(network.box, tight)

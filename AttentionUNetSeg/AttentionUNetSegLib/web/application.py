@@ -10,7 +10,7 @@ from trame_server import Server
 
 from ..models import Catalogue
 from ..scene import open_standalone_scene
-from ..session import Event, ResultReady, Session
+from ..session import Event, Refined, RefinementFailed, ResultReady, Session
 from .desk import Desk
 from .downloads import Downloads
 from .opening import Opening
@@ -82,7 +82,10 @@ class Application:
         await self.desk.close()
 
     def _take(self, event: Event) -> None:
-        self._segmenting.take(event)
+        if isinstance(event, (Refined, RefinementFailed)):
+            self._tools.take_refinement(event)
+        else:
+            self._segmenting.take(event)
 
     def _take_result(self, event: ResultReady) -> None:
         self._refining.take(event)

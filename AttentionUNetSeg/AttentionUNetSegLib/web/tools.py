@@ -15,6 +15,8 @@ from trame_slicer.segmentation import (
 )
 from trame_slicer.views import SliceView
 
+from ..errors import ErrorCode
+from ..session import Refined, RefinementFailed
 from .desk import Desk, LatestOnly
 
 BROWSE, ADD, REMOVE, PAINT, ERASE = "browse", "add", "remove", "paint", "erase"
@@ -33,7 +35,8 @@ class Tools:
     """The tool in hand, and the history of corrections.
 
     State: `tool`, `reach_mm` (of a click), `brush_mm` (diameter), `can_undo`, `can_redo`, `additions`, `removals`
-    (numbers of clicks), `window` and `windows` (choices of window / level).
+    (numbers of clicks), `window` and `windows` (choices of window / level); `refine_clicks` (whether the network hears
+    of every change of clicks) and `refining` (whether it is at work).
 
     Parameters
     ----------
@@ -57,6 +60,8 @@ class Tools:
                 "can_redo": False,
                 "additions": 0,
                 "removals": 0,
+                "refine_clicks": False,
+                "refining": False,
             }
         )
         controller, state = desk.server.controller, desk.server.state
@@ -67,6 +72,7 @@ class Tools:
         state.change("tool", "has_result")(lambda **values: self._take_in_hand())
         state.change("brush_mm")(lambda **values: self._set_brush())
         state.change("reach_mm")(LatestOnly(desk, self._set_reach))
+        state.change("refine_clicks")(lambda **values: self._refine())
         state.change("window")(lambda **values: self._set_window())
 
     def forget(self) -> None:
@@ -128,6 +134,26 @@ class Tools:
             self._desk.notice("warning", text)
         self._show_history()
         self._on_change()
+        self._refine()
+
+    def take_refinement(self, event: Refined | RefinementFailed) -> None:
+        """Show what the network made of the clicks, or why it could not."""
+        self._desk.show(refining=False)
+        if isinstance(event, Refined):
+            self._show_history()
+            self._on_change()
+        elif event.error.code is not ErrorCode.CANCELLED:
+            self._desk.notice("warning", event.error.hint, event.error.message)
+
+    def _refine(self) -> None:
+        """Let the network hear of the clicks in the background, where it is warm and free; nobody waits for it."""
+        desk = self._desk
+        if desk.editor is None or not desk.server.state.refine_clicks or not desk.session.can_refine:
+            return
+        if desk.editor.clicks and desk.editor.refinement_is_due:
+            with desk.reporting():
+                desk.session.refine(desk.editor)
+                desk.show(refining=True)
 
     def _show_history(self) -> None:
         editor = self._desk.editor
@@ -161,6 +187,7 @@ class Tools:
         if self._desk.editor is not None:
             self._desk.editor.reach_mm = float(self._desk.server.state.reach_mm)
             self._on_change()
+            self._refine()
 
     def _set_window(self) -> None:
         window = _WINDOWS.get(self._desk.server.state.window)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ..errors import BadInput, InternalError, ProtocolError
 from .client import WorkerClient
-from .protocol import PROTOCOL_VERSION, Result, Segment, message_from_fields, message_to_fields
+from .protocol import PROTOCOL_VERSION, Correct, Result, Segment, message_from_fields, message_to_fields
 
 JOB_FILE = "job.json"
 
 
-def write_job(folder: str | os.PathLike[str], request: Segment) -> Path:
+def write_job(folder: str | os.PathLike[str], request: Segment | Correct) -> Path:
     """Write `request` as `job.json` into `folder` and return the file's path.
 
     Raises
@@ -37,12 +37,12 @@ def write_job(folder: str | os.PathLike[str], request: Segment) -> Path:
     return path
 
 
-def read_job(folder: str | os.PathLike[str]) -> Segment:
+def read_job(folder: str | os.PathLike[str]) -> Segment | Correct:
     """Return the request of a job folder, which may have been moved: its `folder` is where it lies now.
 
     Raises
     ------
-    BadInput : the folder holds no `job.json`, or one that is no segment request of this version.
+    BadInput : the folder holds no `job.json`, or one that is no job of this version.
     """
     path = Path(folder).resolve() / JOB_FILE
     try:
@@ -58,8 +58,8 @@ def read_job(folder: str | os.PathLike[str]) -> Segment:
         request = message_from_fields(content.get("request"))
     except ProtocolError as error:
         raise BadInput(f"{path} is damaged: {error.message}") from None
-    if not isinstance(request, Segment):
-        raise BadInput(f"{path} holds no segment request.")
+    if not isinstance(request, (Segment, Correct)):
+        raise BadInput(f"{path} holds no segment request, and no correct request.")
     return dataclasses.replace(request, folder=str(path.parent))
 
 
@@ -79,9 +79,10 @@ def replay_job(folder: str | os.PathLike[str], output_folder: str | os.PathLike[
         raise BadInput(f"A replay of {source} needs another folder for its output.")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source / request.input, target / request.input)
+        for name in request.files if isinstance(request, Correct) else (request.input,):
+            shutil.copy2(source / name, target / name)
     except FileNotFoundError:
-        raise BadInput(f"The job folder {source} lacks its input {request.input}.") from None
+        raise BadInput(f"The job folder {source} lacks its input {name}.") from None
     except OSError as error:
         raise InternalError(
             f"The input could not be copied to {target} ({error.strerror}).", "Check free space and permissions."

@@ -66,9 +66,13 @@ class Click:
 
 @dataclass(frozen=True)
 class Correct:
-    """Correct `probability` of the job folder with clicks; `input` is the CT they were made on.
+    """Adapt the network to clicks, and ask it again.
 
-    Both are plain file names in `folder`.
+    `folder` (an absolute path) may be that of the segment job, or one that holds copies: `input` is the CT, or a part
+    of it around the clicks; `probability` and `attention` (finest gate first; may be empty) are the network's own, as
+    the segment job wrote them. All are plain file names. `model` and `device` are as in `Segment`; `reach_mm` is how
+    far a click acts. The `Result` names new files in `folder`: the probability and the attention of the adapted
+    network. Clicks are no law to it: `correction.correct_probability` on top of it is what makes them one.
     """
 
     job: str
@@ -76,11 +80,22 @@ class Correct:
     clicks: tuple[Click, ...]
     input: str = "input.nrrd"
     probability: str = "probability.nrrd"
+    attention: tuple[str, ...] = ()
+    model: str = ""
+    device: str = "auto"
+    reach_mm: float = 15.0
 
     def __post_init__(self) -> None:
         _require_job(self.job, "correct")
-        _require_plain_name(self.input, "correct.input")
-        _require_plain_name(self.probability, "correct.probability")
+        for name in self.files:
+            _require_plain_name(name, "correct's files")
+        if not self.reach_mm > 0:
+            raise ProtocolError("correct.reach_mm must be above zero.")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the job folder has to hold."""
+        return (self.input, self.probability, *self.attention)
 
 
 @dataclass(frozen=True)

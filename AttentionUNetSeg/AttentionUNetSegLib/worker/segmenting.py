@@ -1,4 +1,4 @@
-"""One segment job, from its folder to its result; models stay loaded between jobs."""
+"""One segment job, from its folder to its result; models stay loaded between jobs, for `correcting` too."""
 
 from __future__ import annotations
 
@@ -7,20 +7,28 @@ from collections import OrderedDict
 from pathlib import Path
 
 from .. import imaging, inference, models
-from ..errors import BadInput, BadModel
+from ..errors import BadModel
+from .correcting import correct
+from .job_files import require_file, seconds_since
 from .observing import JobObserver
-from .protocol import Result, ResultFiles, ResultModel, ResultTrust, Segment
+from .protocol import Correct, Result, ResultFiles, ResultModel, ResultTrust, Segment
 
 _KEPT_SEGMENTERS = 2
 
 
 class SegmentRunner:
-    """Runs segment jobs one after the other and keeps the models of the last two warm."""
+    """Runs jobs one after the other and keeps the models of the last two warm."""
 
     def __init__(self) -> None:
         self._segmenters: OrderedDict[tuple, inference.Segmenter] = OrderedDict()
 
-    def run(self, request: Segment, observer: JobObserver) -> Result:
+    def run(self, request: Segment | Correct, observer: JobObserver) -> Result:
+        """Do what the request asks; raises whatever `segment` and `correcting.correct` raise."""
+        if isinstance(request, Correct):
+            return correct(request, self._segmenter, observer)
+        return self.segment(request, observer)
+
+    def segment(self, request: Segment, observer: JobObserver) -> Result:
         """Segment the CT in the job folder and write the results beside it.
 
         Raises
@@ -31,16 +39,16 @@ class SegmentRunner:
         """
         timings: dict[str, float] = {}
         started = time.monotonic()
-        path = _input_path(request)
+        path = require_file(request.folder, request.input)
         observer.progress(0.0, "Loading the model")
         segmenter = self._segmenter(Path(request.model), request.device)
-        timings["load_model"] = _seconds_since(started)
+        timings["load_model"] = seconds_since(started)
         observer.raise_if_cancelled()
 
         observer.progress(0.01, "Reading the CT")
         reading = time.monotonic()
         volume = imaging.read_volume(path, any_intensity=request.any_intensity)
-        timings["read"] = _seconds_since(reading)
+        timings["read"] = seconds_since(reading)
         observer.raise_if_cancelled()
 
         options = inference.SegmentOptions(
@@ -52,7 +60,7 @@ class SegmentRunner:
         observer.progress(0.97, "Writing the results")
         writing = time.monotonic()
         files = inference.write_segmentation(segmentation, path.parent)
-        timings["write"] = _seconds_since(writing)
+        timings["write"] = seconds_since(writing)
         package, trust = segmenter.package, segmentation.trust
         return Result(
             job=request.job,
@@ -60,7 +68,7 @@ class SegmentRunner:
             files=ResultFiles(files["probability"], tuple(files["attention"]), files.get("spread")),
             volume_ml=dict(segmentation.volume_ml),
             threshold=segmentation.threshold,
-            timings={**timings, **segmentation.timings, "total": _seconds_since(started)},
+            timings={**timings, **segmentation.timings, "total": seconds_since(started)},
             device=segmentation.device,
             device_name=segmentation.device_name,
             model=ResultModel(package.id, package.version, package.name, package.weights_sha256),
@@ -85,18 +93,6 @@ class SegmentRunner:
         return segmenter
 
 
-def _input_path(request: Segment) -> Path:
-    folder = Path(request.folder)
-    if not folder.is_absolute():
-        raise BadInput(f"The job folder {request.folder} is not an absolute path.")
-    if not folder.is_dir():
-        raise BadInput(f"There is no job folder {folder}.")
-    path = folder / request.input
-    if not path.is_file():
-        raise BadInput(f"There is no file {request.input} in the job folder {folder}.")
-    return path
-
-
 def _file_stamp(path: Path) -> tuple[int, int]:
     """Size and time of change; zeros for a missing file, about which the Segmenter has the right sentence."""
     try:
@@ -104,7 +100,3 @@ def _file_stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)
-
-
-def _seconds_since(start: float) -> float:
-    return round(time.monotonic() - start, 4)

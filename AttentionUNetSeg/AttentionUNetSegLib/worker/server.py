@@ -50,7 +50,7 @@ _LOG = logging.getLogger("AttentionUNetSeg.worker")
 
 @dataclass(frozen=True)
 class _QueuedJob:
-    request: Segment
+    request: Segment | Correct
     observer: JobObserver
 
 
@@ -161,9 +161,6 @@ class Server:
             self._cancel(request.job)
         elif not self._is_greeted:
             raise ProtocolError("The first request must be hello.")
-        elif isinstance(request, Correct):
-            message = "This worker cannot correct a result with clicks."
-            self._send(Error(request.job, ErrorCode.PROTOCOL, message, "Update AttentionUNetSeg."))
         else:
             self._enqueue(request)
 
@@ -178,7 +175,7 @@ class Server:
         if ready is not None:
             self._send(ready)
 
-    def _enqueue(self, request: Segment) -> None:
+    def _enqueue(self, request: Segment | Correct) -> None:
         with self._changed:
             if any(job.request.job == request.job for job in self._unfinished()):
                 raise ProtocolError(f"There is already an unfinished job named {request.job!r}.")
