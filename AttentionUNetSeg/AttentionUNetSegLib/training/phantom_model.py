@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..models import ModelPackage, write_package
+from .pancreas_package import PANCREAS, packaged_weights
 
 MODEL_ID = "pancreas-phantom"
 # Five levels, so that there are four gates; few channels, so that the weights stay below 4 MB in float16.
@@ -49,14 +50,9 @@ def write_phantom_model(folder: Path, state: Mapping[str, torch.Tensor], summary
     state : the state dict.
     summary, command : how it was trained, for the manifest.
     """
-    plain = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
-        for name, tensor in state.items()
-        if not name.startswith("deep_supervision_heads.")
-    }
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch) / "weights.pt"
-        torch.save(plain, weights)
+        torch.save(packaged_weights(state), weights)
         return write_package(folder, _manifest(summary, command), weights)
 
 
@@ -73,15 +69,7 @@ def _manifest(summary: str, command: str) -> dict[str, Any]:
         "network": NETWORK,
         "input": {"spacing_mm": list(SPACING_MM), "orientation": "LPS", "window_hu": list(WINDOW_HU)},
         "output": {"activation": "sigmoid", "threshold": THRESHOLD},
-        "labels": [
-            {
-                "value": 1,
-                "channel": 0,
-                "name": "Pancreas",
-                "code": {"scheme": "SCT", "value": "15776009", "meaning": "Pancreas"},
-                "color": [249, 180, 111],
-            }
-        ],
+        "labels": [PANCREAS],
         "training": {
             "summary": summary,
             "command": command,

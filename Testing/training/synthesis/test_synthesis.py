@@ -223,7 +223,9 @@ def test_a_set_is_written_once_and_goes_on_where_it_stopped(trunk_folder, organ_
         assert sitk.ReadImage(str(tmp_path / row["image"])).GetMetaData("phase") in PHASE_SHARES
         assert row["licence"]
         values = dict(pair.split("=") for pair in row["structures"].split(";"))
-        assert set(values) == set(STRUCTURES)
+        # A phantom's portal veins reach further than the structure does.
+        unknown = {"portal_and_splenic_vein"} if row["name"].startswith("phantom") else set()
+        assert set(values) == set(STRUCTURES) - unknown
         labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / row["label"])))
         assert (labels == int(values["pancreas"])).sum() > 100
     assert not list(tmp_path.rglob("writing_*"))

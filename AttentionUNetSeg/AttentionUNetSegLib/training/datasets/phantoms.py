@@ -17,7 +17,7 @@ from ..phantom_tissues import PHASES, Label
 SPACINGS_MM = ((0.8, 0.8, 2.0), (0.9, 0.9, 2.5), (0.8, 0.8, 5.0), (1.0, 1.0, 3.0), (0.9, 0.9, 4.0))
 MOST_PHANTOMS = 100_000
 # A phantom's portal veins reach further than the structure of `STRUCTURES` does, so they are not given.
-_STRUCTURES = {
+PHANTOM_STRUCTURES = {
     "pancreas": Label.PANCREAS,
     "duodenum": Label.DUODENUM,
     "stomach": Label.STOMACH,
@@ -68,6 +68,7 @@ def _load(seed: int) -> LoadedScan:
     phantom = make_phantom(seed, SPACINGS_MM[seed % len(SPACINGS_MM)], PHASES[seed % len(PHASES)])
     phantom.ct.SetMetaData(PHANTOM_KEY, "1")
     structures = {
-        name: sitk.Cast(sitk.Equal(phantom.labels, int(value)), sitk.sitkUInt8) for name, value in _STRUCTURES.items()
+        name: sitk.Cast(sitk.Equal(phantom.labels, int(value)), sitk.sitkUInt8)
+        for name, value in PHANTOM_STRUCTURES.items()
     }
     return LoadedScan(phantom.ct, structures)

@@ -24,7 +24,9 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ...errors import BadInput
@@ -58,6 +60,25 @@ def open_table(path: Path, prefix: str) -> list[LabelledScan]:
     rows = _read(table)
     names = _names(table, rows)
     return [_scan(table, line, row, f"{prefix}/{name}") for (line, row), name in zip(rows.items(), names, strict=True)]
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, str]]) -> Path:
+    """Write the rows, some of `COLUMNS` each, as a table; it is there as a whole or not at all. Return its path."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def structures_cell(values: Mapping[str, int]) -> str:
+    """The cell of the column `structures` for one value a structure."""
+    return ";".join(f"{structure}={value}" for structure, value in values.items())
 
 
 def table_prefix(path: Path) -> str:

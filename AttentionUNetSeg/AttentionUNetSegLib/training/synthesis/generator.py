@@ -11,6 +11,7 @@ from scipy.ndimage import distance_transform_edt
 
 from ...imaging import image_on_grid
 from ...imaging.geometry import Geometry
+from ..labelled_scan import STRUCTURES
 from .acquisition import acquire, lay_on_couch
 from .anatomy import GRID_MM, Anatomy, centre_of
 from .deformation import random_deformation
@@ -27,17 +28,18 @@ assert set(PHASE_SHARES) == {*PHASES, "implausible"}
 SPLENIC_VEIN_SHARE = 0.85
 
 WIDTH_MM = (440.0, 340.0)  # along L and P, before air around the body is cut away
-# Value of each of `training.labelled_scan.STRUCTURES` in the label maps.
-LABELS = {
-    "pancreas": (1, Part.PANCREAS),
-    "duodenum": (2, Part.DUODENUM),
-    "stomach": (3, Part.STOMACH),
-    "spleen": (4, Part.SPLEEN),
-    "left_kidney": (5, Part.LEFT_KIDNEY),
-    "liver": (6, Part.LIVER),
-    "gallbladder": (7, Part.GALLBLADDER),
-    "portal_and_splenic_vein": (8, Part.PORTAL_VEIN),
+# The part that each of `STRUCTURES` is, and its value in the label maps.
+_PARTS = {
+    "pancreas": Part.PANCREAS,
+    "duodenum": Part.DUODENUM,
+    "stomach": Part.STOMACH,
+    "spleen": Part.SPLEEN,
+    "left_kidney": Part.LEFT_KIDNEY,
+    "liver": Part.LIVER,
+    "gallbladder": Part.GALLBLADDER,
+    "portal_and_splenic_vein": Part.PORTAL_VEIN,
 }
+LABELS = {structure: (value, _PARTS[structure]) for value, structure in enumerate(STRUCTURES, start=1)}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Contrast phase and anatomy of a CT stand in its file's meta data.
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,29 +15,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ..datasets.phantoms import PHANTOM_STRUCTURES
+from ..datasets.table import TABLE_NAME, structures_cell, write_table
 from ..phantom import make_phantom
-from ..phantom_tissues import Label
 from .anatomy_collection import AnatomyCollection
 from .generator import LABELS, synthesize
 
-TABLE = "cases.csv"
-STRUCTURES_COLUMN = ";".join(f"{name}={value}" for name, (value, _) in LABELS.items())
-_COLUMNS = (
-    "name",
-    "image",
-    "label",
-    "structures",
-    "patient",
-    "labels_by",
-    "licence",
-    "attribution",
-)
-
-_PHANTOM_LABELS = {
-    Label.PANCREAS: "pancreas", Label.DUODENUM: "duodenum", Label.STOMACH: "stomach", Label.SPLEEN: "spleen",
-    Label.LEFT_KIDNEY: "left_kidney", Label.LIVER: "liver", Label.GALLBLADDER: "gallbladder",
-    Label.PORTAL_VEINS: "portal_and_splenic_vein",
-}  # fmt: skip
+_VALUES = {structure: value for structure, (value, _) in LABELS.items()}
 
 
 @dataclass(frozen=True)
@@ -78,8 +61,7 @@ def write_synthetic_set(
         rows.append(row)
         if progress:
             progress(len(rows), len(jobs))
-    _write_table(sorted(rows, key=lambda row: row["name"]), wanted.folder / TABLE)
-    return wanted.folder / TABLE
+    return write_table(wanted.folder / TABLE_NAME, sorted(rows, key=lambda row: row["name"]))
 
 
 def _rows(jobs: Sequence[tuple[SyntheticSet, int]], processes: int) -> Iterator[dict[str, str]]:
@@ -103,7 +85,9 @@ def _make(job: tuple[SyntheticSet, int]) -> dict[str, str]:
         "name": name,
         "image": f"images/{name}.nrrd",
         "label": f"labels/{name}.nrrd",
-        "structures": STRUCTURES_COLUMN,
+        "structures": structures_cell(
+            {name: _VALUES[name] for name in (PHANTOM_STRUCTURES if is_phantom else _VALUES)}
+        ),
         "patient": name,
         "labels_by": "synthetic",
     }
@@ -127,8 +111,8 @@ def _phantom(seed: int, rng: np.random.Generator) -> tuple[sitk.Image, sitk.Imag
     plane, slices = rng.uniform(1.6, 2.4), float(rng.choice((1.5, 2.0, 2.5, 3.0, 4.0, 5.0)))
     phantom = make_phantom(seed, (plane, plane, slices))
     lookup = np.zeros(256, np.uint8)
-    for label, name in _PHANTOM_LABELS.items():
-        lookup[label] = LABELS[name][0]
+    for structure, label in PHANTOM_STRUCTURES.items():
+        lookup[label] = _VALUES[structure]
     labels = sitk.GetImageFromArray(lookup[sitk.GetArrayViewFromImage(phantom.labels)])
     labels.CopyInformation(phantom.ct)
     return phantom.ct, labels, phantom.phase, "phantom"
@@ -148,15 +132,6 @@ def _attribution(entries: Sequence[dict[str, str]]) -> str:
     return "; ".join(
         dict.fromkeys(part for entry in entries for part in entry["attribution"].split("; surroundings: "))
     )
-
-
-def _write_table(rows: Sequence[dict[str, str]], path: Path) -> None:
-    beside = path.with_name(f"writing_{path.name}")
-    with open(beside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    beside.replace(path)
 
 
 def _one_thread() -> None:

@@ -14,17 +14,11 @@ from ...errors import BadInput, InternalError
 from ...models import ModelPackage, write_package
 from ...network import AttentionUNet
 from ..labelled_scan import LabelledScan
+from ..pancreas_package import PANCREAS, packaged_weights
 from .configuration import TrainingConfiguration
 from .sampling import data_set_of
 
 THRESHOLD = 0.5
-PANCREAS = {
-    "value": 1,
-    "channel": 0,
-    "name": "Pancreas",
-    "code": {"scheme": "SCT", "value": "15776009", "meaning": "Pancreas"},
-    "color": [249, 180, 111],
-}
 # What torch.save adds to the weights: names, a pickle and the zip's directory.
 OVERHEAD_BYTES = 300_000
 
@@ -63,12 +57,8 @@ def export_package(
 
 def pancreas_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The state dict with the head's first channel only and without the heads of deep supervision, in float16."""
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith("deep_supervision_heads.")}
-    kept["head.weight"], kept["head.bias"] = kept["head.weight"][:1], kept["head.bias"][:1]
-    return {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
-        for name, tensor in kept.items()
-    }
+    head = {name: state[name][:1] for name in ("head.weight", "head.bias")}
+    return packaged_weights({**state, **head})
 
 
 def check_package_size(network: AttentionUNet, largest_mb: float) -> None:

@@ -1,0 +1,25 @@
+"""What every model package that is trained here has in common: one label, the pancreas, and weights in float16."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+PANCREAS: dict[str, Any] = {
+    "value": 1,
+    "channel": 0,
+    "name": "Pancreas",
+    "code": {"scheme": "SCT", "value": "15776009", "meaning": "Pancreas"},
+    "color": [249, 180, 111],
+}
+
+
+def packaged_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dict as a package holds it: without the heads of deep supervision, on the CPU, in float16."""
+    return {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
+        for name, tensor in state.items()
+        if not name.startswith("deep_supervision_heads.")
+    }
