@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from pathlib import Path
@@ -44,41 +45,19 @@ def phantom_model_package():
 @pytest.fixture(scope="session")
 def tiny_model_package(tmp_path_factory: pytest.TempPathFactory):
     """A valid package of a small Attention U-Net with random weights at 4 mm: it runs fast and means nothing."""
-    torch = pytest.importorskip("torch")
-    from AttentionUNetSegLib.models import write_package
-    from AttentionUNetSegLib.network import build_network
+    pytest.importorskip("torch")
+    from random_model import write_random_model
 
-    network = {
-        "architecture": "AttentionUNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 1,
-        "features": [8, 16, 32], "gate": "additive", "norm": "batch", "deep_supervision": False,
-    }  # fmt: skip
-    manifest = {
-        "format_version": 1,
-        "id": "tiny-random",
-        "version": "0.0.1",
-        "name": "Random weights, phantom only",
-        "description": "An untrained network for tests.",
-        "intended_input": "phantom",
-        "default": False,
-        "network": network,
-        "input": {"spacing_mm": [4, 4, 4], "orientation": "LPS", "window_hu": [-160, 240]},
-        "output": {"activation": "sigmoid", "threshold": 0.5},
-        "labels": [
-            {
-                "value": 1,
-                "channel": 0,
-                "name": "Pancreas",
-                "code": {"scheme": "SCT", "value": "15776009", "meaning": "Pancreas"},
-                "color": [249, 180, 111],
-            }
-        ],
-        "training": {"summary": "Not trained.", "command": "none", "date": "2026-01-01", "data": []},
-        "performance": [],
-        "limitations": "Random weights: the output means nothing.",
-        "licence": "Apache-2.0",
-        "weights": {"file": "weights.pt", "dtype": "float32"},
-    }
-    folder = tmp_path_factory.mktemp("tiny_model")
-    torch.manual_seed(0)
-    torch.save(build_network(network).state_dict(), folder / "weights.pt")
-    return write_package(folder / "package", manifest, folder / "weights.pt")
+    return write_random_model(tmp_path_factory.mktemp("tiny_model") / "package", [8, 16, 32], 4, "tiny-random")
+
+
+@pytest.fixture(scope="session")
+def slow_model_package(tiny_model_package, tmp_path_factory: pytest.TempPathFactory):
+    """The tiny model at a fine spacing: one run takes many seconds, long enough to disturb it."""
+    from AttentionUNetSegLib.models import write_package
+
+    manifest = copy.deepcopy(tiny_model_package.manifest)
+    manifest["id"] = "tiny-slow"
+    manifest["input"]["spacing_mm"] = [1.2, 1.2, 1.2]
+    del manifest["weights"]["sha256"]
+    return write_package(tmp_path_factory.mktemp("slow") / "package", manifest, tiny_model_package.weights_path)

@@ -29,7 +29,7 @@ from phantom_package import PHANTOM_MODEL, PHANTOM_MODEL_ID  # noqa: E402
 MODULE = "AttentionUNetSeg"
 INTERPRETER_VARIABLE = "ATTENTIONUNETSEG_PYTHON"
 MODELS_VARIABLE = "ATTENTIONUNETSEG_MODELS"
-RUN_SECONDS = 180.0  # a cold worker on a busy machine imports torch for a minute
+RUN_SECONDS = 600.0  # a cold worker on a busy machine imports torch for a minute
 
 
 def process_until(condition: Callable[[], object], what: str, seconds: float = RUN_SECONDS) -> None:

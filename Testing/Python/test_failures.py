@@ -115,7 +115,7 @@ class FailuresTest(PanelTestCase):
         pid = self.worker_pid()
         self.assertTrue(is_alive(pid))
         self.logic.close()
-        end = time.monotonic() + 10.0
+        end = time.monotonic() + 60.0
         while is_alive(pid) and time.monotonic() < end:
             slicer.app.processEvents()
             time.sleep(0.01)

@@ -45,9 +45,11 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict:
     from AttentionUNetSegLib.worker.client import WorkerClient
     from AttentionUNetSegLib.worker.protocol import Error, Segment
     from AttentionUNetSegLib.worker.transport import SubprocessTransport
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from random_model import write_random_model
 
-    model = write_random_model(folder / "model", arguments.features, arguments.spacing)
+    model = write_random_model(folder / "model", arguments.features, arguments.spacing, in_half=True).folder
     write_long_ct(folder / "input.nrrd", arguments.slices)
     with WorkerClient(SubprocessTransport) as client:
         client.start()

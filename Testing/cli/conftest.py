@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import json
 import os
 import subprocess
 import sys
@@ -13,24 +11,10 @@ from pathlib import Path
 
 import pytest
 from AttentionUNetSegLib.cli import main
-from AttentionUNetSegLib.models import write_package
 from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
+from command_outcome import Outcome
 
-LIMIT = 120  # seconds; nothing here takes that long unless it hangs
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def answer(self) -> dict:
-        """All of stdout, which with --json has to be one JSON object."""
-        return json.loads(self.stdout)
+LIMIT = 600  # seconds; nothing here takes that long unless it hangs
 
 
 @pytest.fixture(scope="session")
@@ -100,16 +84,6 @@ def phantom_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("phantom") / "phantom ü.nii.gz"
     write_phantom(make_phantom(3, spacing_mm=(4, 4, 5)), path)
     return path
-
-
-@pytest.fixture(scope="session")
-def slow_model_package(tiny_model_package, tmp_path_factory):
-    """The tiny model at a fine spacing: one run takes many seconds, long enough to disturb it."""
-    manifest = copy.deepcopy(tiny_model_package.manifest)
-    manifest["id"] = "tiny-slow"
-    manifest["input"]["spacing_mm"] = [1.2, 1.2, 1.2]
-    del manifest["weights"]["sha256"]
-    return write_package(tmp_path_factory.mktemp("slow") / "package", manifest, tiny_model_package.weights_path)
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def test_worker_speaks_the_protocol(environment):
         ready = json.loads(process.stdout.readline())
         assert ready["type"] == "ready" and ready["version"] == PROTOCOL_VERSION
         process.stdin.close()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
 
 
 def test_the_python_api_in_five_lines(phantom_file, tiny_model_package, tmp_path, segmented):

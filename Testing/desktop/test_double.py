@@ -142,7 +142,7 @@ def test_timers_run_while_events_are_processed(slicer_app):
     timer.timeout.connect(tick)
     timer.start()
     qt.QTimer.singleShot(0, lambda: told.append("once"))
-    process_until(lambda: len(told) >= 4, 5)
+    process_until(lambda: len(told) >= 4, 60)
     assert told.count("once") == 1 and timer.active
     timer.stop()
     count = len(told)
@@ -177,7 +177,7 @@ def test_processes_are_real(slicer_app):
     assert process.state() == qt.QProcess.Starting and told == []
     process.write(b"hello")
     process.closeWriteChannel()
-    process_until(lambda: len(told) == 2, 20)
+    process_until(lambda: len(told) == 2, 60)
     assert told == ["started", (3, qt.QProcess.NormalExit)]
     assert process.readAllStandardOutput().data().split() == [b"hello", b"good-bye"]
     assert process.readAllStandardError().data().split() == [b"oh"]
@@ -187,7 +187,7 @@ def test_processes_are_real(slicer_app):
     process = watched()
     process.start("/no/such/program", [])
     assert told == []
-    process_until(lambda: told, 5)
+    process_until(lambda: told, 60)
     assert told == [qt.QProcess.FailedToStart] and "No such file" in process.errorString()
 
     told.clear()

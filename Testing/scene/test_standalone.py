@@ -61,7 +61,7 @@ except RenderingUnavailable:
     pass
 """
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     assert (tmp_path / "ct_scene.mrb").is_file()
@@ -78,6 +78,6 @@ def test_nothing_uses_what_only_desktop_slicer_has(path):
 def test_importing_the_room_loads_neither_trame_nor_torch():
     code = "import sys, AttentionUNetSegLib.scene; print({'torch', 'trame_slicer', 'qt'} & set(sys.modules))"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True
     )
     assert run.stdout.strip() == "set()"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import pytest
 from AttentionUNetSegLib.imaging import Volume
-from AttentionUNetSegLib.models import write_package
 from AttentionUNetSegLib.scene import add_volume, open_standalone_scene
 from AttentionUNetSegLib.training.phantom import make_phantom
 
@@ -28,16 +26,6 @@ def scene():
 @pytest.fixture
 def volume_node(scene, phantom_volume):
     return add_volume(scene, phantom_volume)
-
-
-@pytest.fixture(scope="session")
-def slow_model_package(tiny_model_package, tmp_path_factory):
-    """The tiny model at a fine spacing: one run takes many seconds, long enough to disturb it."""
-    manifest = copy.deepcopy(tiny_model_package.manifest)
-    manifest["id"] = "tiny-slow"
-    manifest["input"]["spacing_mm"] = [1.2, 1.2, 1.2]
-    del manifest["weights"]["sha256"]
-    return write_package(tmp_path_factory.mktemp("slow") / "package", manifest, tiny_model_package.weights_path)
 
 
 class Listener:

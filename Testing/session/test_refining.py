@@ -22,7 +22,7 @@ from AttentionUNetSegLib.session import (
 from AttentionUNetSegLib.worker.transport import SubprocessTransport
 from scripted_worker import GREETING, script_command
 
-SECONDS = 120
+SECONDS = 600
 REACH_MM = 20.0
 
 

@@ -7,7 +7,7 @@ import pytest
 import slicer
 from AttentionUNetSegLib.session import Progressed, SegmentRequest, Session, Warned
 
-LIMIT = 120.0
+LIMIT = 600.0
 
 
 class Browser:

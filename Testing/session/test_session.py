@@ -28,7 +28,7 @@ from AttentionUNetSegLib.session import (
 from AttentionUNetSegLib.worker.job_folder import read_job
 from AttentionUNetSegLib.worker.transport import SubprocessTransport
 
-LIMIT = 120.0  # seconds; nothing here takes that long unless it hangs
+LIMIT = 600.0  # seconds; nothing here takes that long unless it hangs
 
 
 def fingerprint(volume_node) -> tuple:

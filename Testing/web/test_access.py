@@ -134,7 +134,7 @@ def test_a_token_that_is_none_is_refused(token):
 )
 def test_what_cannot_be_served_is_said_in_one_sentence(arguments, sentence):
     command = [sys.executable, "-m", "AttentionUNetSegLib.cli", "serve", "--no-browser", "--json", *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=120, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=600, check=False)
     assert run.returncode == 2
     assert sentence in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +17,9 @@ from AttentionUNetSegLib.imaging import image_on_grid
 from AttentionUNetSegLib.imaging.geometry import Geometry
 from AttentionUNetSegLib.training.evaluation import CroppedCase, crop_case
 from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
+from command_outcome import Outcome
 
 MakeCase = Callable[..., CroppedCase]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def answer(self) -> dict:
-        return json.loads(self.stdout)
 
 
 @pytest.fixture
