@@ -4,11 +4,10 @@
 
 1. synthetic CTs from the label maps of ``ATTENTIONUNETSEG_DATA``;
 2. *base*: a network trained on synthetic CTs alone, at 4 mm;
-3. *adapted*: trained on, with a quarter of the patches from the labelled real CTs;
-4. *fine*: trained on at 3 mm.
+3. *adapted*: trained on, with a quarter of the patches from the labelled real CTs.
 
-Steps 3 and 4 are done once with all real CTs, which gives the model, and once without each patient, which tells how
-well the procedure does on a patient that it never saw (leave one patient out; the base saw no patient at all).
+Step 3 is done once with all real CTs, which gives the model, and once without each patient, which tells how well the
+procedure does on a patient that it never saw (leave one patient out; the base saw no patient at all).
 ``--record`` writes what was measured into the model's card, ``--bundle`` copies the package to ``Resources/Models``.
 """
 
@@ -65,7 +64,6 @@ class Stage:
 
 BASE = Stage(4.0, (32, 48, 48), 2400, 0.003, 0.996)
 ADAPTED = Stage(4.0, (32, 48, 48), 550, 0.0015, 0.995)
-FINE = Stage(3.0, (32, 64, 64), 350, 0.001, 0.99)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -139,9 +137,7 @@ def _left_out(options, base: ModelPackage, synthetic, real) -> Iterator[Measured
 
 def _adapted(options, without: str, base: ModelPackage, synthetic, real) -> ModelPackage:
     name = f"without_{without}" if without else "final"
-    scans = [*synthetic, *real]
-    adapted = _trained(options, name, ADAPTED, scans, base)
-    return _trained(options, f"{name}_fine", FINE, scans, adapted)
+    return _trained(options, name, ADAPTED, [*synthetic, *real], base)
 
 
 def _trained(options, name: str, stage: Stage, scans, start: ModelPackage | None) -> ModelPackage:
@@ -162,9 +158,7 @@ def _finished(package: ModelPackage) -> dict:
     """The card of the bundled model: the whole way it was trained, and what it is for."""
     manifest = {key: value for key, value in package.manifest.items() if key != "weights"}
     work = Path(package.folder).parents[1]
-    ways = [
-        load_package(work / name / "model").manifest["training"]["summary"] for name in ("base", "final", "final_fine")
-    ]
+    ways = [load_package(work / name / "model").manifest["training"]["summary"] for name in ("base", "final")]
     training = {**manifest["training"], "summary": " Then: ".join(ways), "command": COMMAND}
     return {**manifest, "id": "pancreas-ct", "name": NAME, "description": DESCRIPTION, "intended_use": INTENDED_USE,
             "default": True, "training": training, "weights": {"file": "weights.pt", "dtype": "float16"}}  # fmt: skip
