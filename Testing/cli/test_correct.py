@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +161,36 @@ def test_the_network_hears_of_the_clicks(segmented, result, in_process, tiny_mod
     joined = sitk.Resample(joined, local, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     assert np.any(sitk.GetArrayViewFromImage(joined) != sitk.GetArrayViewFromImage(local))
     assert value_at(result / "refined" / refined.answer["files"]["probability"], add) == 255
+
+
+def test_a_result_whose_ct_is_gone_costs_one_sentence(result, in_process):
+    path = result / "phantom ü_report.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
+    report["input"]["path"] = str(result / "moved away.nii.gz")
+    path.write_text(json.dumps(report), encoding="utf-8")
+    (result / "phantom ü_scene.mrb").unlink()
+    before = contents(result)
+    outcome = in_process("correct", result, "--add", "0,0,0", "--refine", "--device", "cpu")
+    assert outcome.code == 2
+    assert "moved away.nii.gz" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert outcome.stdout == ""
+    assert contents(result) == before
+
+
+def test_reasons_for_distrust_outlive_a_missing_scene(segmented, result, in_process):
+    path = result / "phantom ü_report.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
+    report["trust"] |= {"distrust": True, "reasons": ["Only a part is there."]}
+    path.write_text(json.dumps(report), encoding="utf-8")
+    (result / "phantom ü_scene.mrb").unlink()
+    add = text_of(inside(segmented.input))
+    outcome = in_process("correct", result, "--add", add, "--no-picture", "--json")
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.answer["trust"] == report["trust"]
+    with zipfile.ZipFile(result / outcome.answer["files"]["scene"]) as bundle:
+        (document,) = (bundle.read(name).decode("utf-8") for name in bundle.namelist() if name.endswith(".mrml"))
+    assert "Only a part is there." in document
 
 
 def test_what_a_refinement_needs(segmented, result, in_process):

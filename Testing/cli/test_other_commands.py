@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib import __version__
 from AttentionUNetSegLib.imaging import read_volume
+from AttentionUNetSegLib.worker.protocol import PROTOCOL_VERSION
 
 
 def test_version_and_help(command_line):
@@ -93,7 +94,7 @@ def test_models_are_added_listed_described_verified_and_removed(command_line, ti
 
 
 def test_worker_speaks_the_protocol(environment):
-    hello = json.dumps({"type": "hello", "version": 1}) + "\n"
+    hello = json.dumps({"type": "hello", "version": PROTOCOL_VERSION}) + "\n"
     with subprocess.Popen(
         [sys.executable, "-m", "AttentionUNetSegLib.cli", "worker"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
@@ -101,7 +102,7 @@ def test_worker_speaks_the_protocol(environment):
         process.stdin.write(hello)
         process.stdin.flush()
         ready = json.loads(process.stdout.readline())
-        assert ready["type"] == "ready" and ready["version"] == 1
+        assert ready["type"] == "ready" and ready["version"] == PROTOCOL_VERSION
         process.stdin.close()
         assert process.wait(timeout=30) == 0
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import slicer
-from AttentionUNetSegLib.errors import BadInput, BadModel, Cancelled, InternalError
+from AttentionUNetSegLib.errors import BadInput, BadModel, Cancelled, InternalError, ProtocolError
 from AttentionUNetSegLib.models import Catalogue
 from AttentionUNetSegLib.scene import find_results, load_scene, save_scene
 from AttentionUNetSegLib.scene.strokes import segment_on_ct
@@ -18,6 +19,8 @@ from AttentionUNetSegLib.session import (
     Session,
     StateChanged,
 )
+from AttentionUNetSegLib.worker.transport import SubprocessTransport
+from scripted_worker import GREETING, script_command
 
 SECONDS = 120
 REACH_MM = 20.0
@@ -192,6 +195,49 @@ def test_a_closed_session_refines_nothing_and_takes_the_work_back(session, edito
     assert left_over(job_folders) == []
     with pytest.raises(InternalError, match="closed"):
         session.refine(editor)
+
+
+def test_a_worker_that_cannot_correct_says_so_and_the_result_stays(
+    scene, volume_node, tiny_model_package, listener, job_folders, tmp_path
+):
+    """The worker of a version that knew no refinement answers every correction like this."""
+    answer = """
+ready()
+while True:
+    request = hear()
+    assert request["type"] == "correct", request
+    text = "This worker cannot correct a result with clicks."
+    say(type="error", job=request["job"], code="protocol", message=text, hint="Update AttentionUNetSeg.", detail="")
+"""
+    command = script_command(GREETING + answer)
+    editor = ResultEditor(imported(scene, volume_node, tmp_path))
+    editor.add_click(at(editor, (4, 4, 4)), positive=False)
+    before = mask(editor)
+    with Session(transport_factory=lambda: SubprocessTransport(command), on_event=listener) as session:
+        for _ in range(2):
+            job = session.refine(editor, tiny_model_package, "cpu")
+            with pytest.raises(ProtocolError, match="cannot correct a result with clicks") as caught:
+                session.wait(job, SECONDS)
+            assert caught.value.hint == "Update AttentionUNetSeg."
+            assert [event.job for event in listener.of(RefinementFailed)][-1] == job
+            assert session.can_refine, "the worker lives: it said no, that is all"
+    assert len(listener.of(RefinementFailed)) == 2
+    assert editor.refinement is None
+    np.testing.assert_array_equal(mask(editor), before)
+    assert left_over(job_folders) == []
+
+
+def imported(scene, volume_node, folder):
+    """A result that no network made: half of a box around the middle of the CT."""
+    from AttentionUNetSegLib.scene import import_result
+    from AttentionUNetSegLib.scene.volumes import image_of_node
+
+    ct = image_of_node(volume_node)
+    start = [n // 2 - 5 for n in ct.GetSize()]
+    box = sitk.Cast(ct[tuple(slice(n, n + 10) for n in start)], sitk.sitkUInt8) * 0
+    box[:5, :, :] = 220
+    sitk.WriteImage(box, str(folder / "probability.nrrd"))
+    return import_result(scene, volume_node, {"threshold": 0.5}, folder)
 
 
 def test_no_worker_is_warm_before_the_first_run(job_folders):

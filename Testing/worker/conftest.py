@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from AttentionUNetSegLib.worker.client import WorkerClient
-from AttentionUNetSegLib.worker.launch import WorkerCommand, worker_command
+from AttentionUNetSegLib.worker.launch import WorkerCommand
 from AttentionUNetSegLib.worker.protocol import Event, Log, Progress, Segment
 from AttentionUNetSegLib.worker.transport import SubprocessTransport
 
@@ -67,16 +65,6 @@ def warm_client() -> Iterator[RecordingClient]:
         client.start()
         client.pump_until(lambda: client.ready)
         yield client
-
-
-@pytest.fixture
-def script_command() -> Callable[[str], WorkerCommand]:
-    """Makes the command of a process that runs other Python code in place of the worker."""
-
-    def make(code: str) -> WorkerCommand:
-        return dataclasses.replace(worker_command(), arguments=(sys.executable, "-c", code))
-
-    return make
 
 
 @pytest.fixture(scope="session")

@@ -10,19 +10,8 @@ import time
 import pytest
 from AttentionUNetSegLib.errors import ErrorCode, InternalError, ProtocolError
 from AttentionUNetSegLib.worker.launch import worker_command
-from AttentionUNetSegLib.worker.protocol import Error, Log, Ready, Segment
-
-# A process that greets like a worker and then does what a test appends.
-GREETING = """
-import json, os, sys, time
-def say(**fields): print(json.dumps(fields), flush=True)
-def hear(): return json.loads(sys.stdin.readline() or sys.exit(0))
-def ready(version=1):
-    assert hear()["type"] == "hello"
-    say(type="ready", version=version, pid=os.getpid(), python="3", torch="2", devices=[], seconds=0.1)
-def progress(job): say(type="progress", job=job, fraction=0.5, stage="Network", elapsed=1.0)
-def fail(job): say(type="error", job=job, code="bad_input", message="No.", hint="", detail="")
-"""
+from AttentionUNetSegLib.worker.protocol import PROTOCOL_VERSION, Error, Log, Ready, Segment
+from scripted_worker import GREETING, script_command
 
 
 def job(name: str) -> Segment:
@@ -56,7 +45,7 @@ def test_a_python_without_torch_says_so_with_its_exit_code(new_client, tmp_path)
     assert "Traceback" in outcome.detail
 
 
-def test_a_process_that_ends_at_once_is_explained_by_its_last_words(new_client, script_command):
+def test_a_process_that_ends_at_once_is_explained_by_its_last_words(new_client):
     client = new_client(script_command("import sys; sys.stderr.write('libcudart is missing'); sys.exit(7)"))
     client.start()
     client.pump_until(lambda: client.events, 10)
@@ -67,18 +56,19 @@ def test_a_process_that_ends_at_once_is_explained_by_its_last_words(new_client, 
     assert failure.detail.endswith("libcudart is missing")
 
 
-def test_another_version_is_refused_before_any_job_is_sent(new_client, script_command):
-    code = GREETING + "ready(version=2)\nprint(sys.stdin.read(), file=sys.stderr)"
+def test_another_version_is_refused_before_any_job_is_sent(new_client):
+    other = PROTOCOL_VERSION + 1
+    code = GREETING + f"ready(version={other})\nprint(sys.stdin.read(), file=sys.stderr)"
     client = new_client(script_command(code))
     client.submit(job("1"))
     outcome = client.wait("1", 10)
     assert outcome.code is ErrorCode.PROTOCOL
-    assert "version 2" in outcome.message
-    assert "version 1" in outcome.message
+    assert f"version {other}" in outcome.message
+    assert f"version {PROTOCOL_VERSION}" in outcome.message
     assert "segment" not in outcome.detail
 
 
-def test_a_worker_that_never_gets_ready_is_given_up(new_client, script_command):
+def test_a_worker_that_never_gets_ready_is_given_up(new_client):
     client = new_client(script_command("import time; time.sleep(60)"), start_timeout=0.5)
     client.submit(job("1"))
     outcome = client.wait("1", 5)
@@ -87,7 +77,7 @@ def test_a_worker_that_never_gets_ready_is_given_up(new_client, script_command):
     assert not client.transport.is_running
 
 
-def test_a_launchers_words_before_ready_are_only_logged(new_client, script_command):
+def test_a_launchers_words_before_ready_are_only_logged(new_client):
     code = GREETING + "print('Welcome to the launcher')\nready()\nfail(hear()['job'])\nhear()"
     client = new_client(script_command(code))
     client.submit(job("1"))
@@ -96,7 +86,7 @@ def test_a_launchers_words_before_ready_are_only_logged(new_client, script_comma
 
 
 @pytest.mark.parametrize("stray", ["'oops'", "'x' * 3_000_000", "json.dumps({'type': 'shutdown'})"])
-def test_a_stray_line_after_ready_fails_the_job_and_ends_the_worker(new_client, script_command, stray):
+def test_a_stray_line_after_ready_fails_the_job_and_ends_the_worker(new_client, stray):
     client = new_client(script_command(GREETING + f"ready()\nhear()\nprint({stray}, flush=True)\ntime.sleep(60)"))
     client.submit(job("1"))
     outcome = client.wait("1", 10)
@@ -104,7 +94,7 @@ def test_a_stray_line_after_ready_fails_the_job_and_ends_the_worker(new_client, 
     assert "does not follow the protocol" in outcome.message
 
 
-def test_a_crash_fails_only_the_job_that_ran(new_client, script_command):
+def test_a_crash_fails_only_the_job_that_ran(new_client):
     code = """
 ready()
 name = hear()["job"]
@@ -130,7 +120,7 @@ time.sleep(60)
 
 @pytest.mark.skipif(os.name != "posix", reason="looks for processes with signal 0")
 @pytest.mark.parametrize(("code", "replaced"), [("out_of_memory", True), ("internal", True), ("bad_input", False)])
-def test_a_worker_that_may_be_broken_runs_no_other_job(new_client, script_command, code, replaced):
+def test_a_worker_that_may_be_broken_runs_no_other_job(new_client, code, replaced):
     script = f"ready()\nwhile True: say(type='error', job=hear()['job'], code='{code}', message=str(os.getpid()))"
     client = new_client(script_command(GREETING + script))
     client.submit(job("1"))
@@ -144,7 +134,7 @@ def test_a_worker_that_may_be_broken_runs_no_other_job(new_client, script_comman
             os.kill(pid, 0)
 
 
-def test_an_idle_worker_that_dies_is_replaced_without_an_error(new_client, script_command):
+def test_an_idle_worker_that_dies_is_replaced_without_an_error(new_client):
     client = new_client(script_command(GREETING + "ready()\nfail(hear()['job'])\nsys.exit(5)"))
     for name in ("1", "2"):
         client.submit(job(name))
@@ -154,7 +144,7 @@ def test_an_idle_worker_that_dies_is_replaced_without_an_error(new_client, scrip
     assert "exit code 5" in client.warnings()[0]
 
 
-def test_a_worker_that_does_not_obey_a_cancel_is_ended(new_client, script_command):
+def test_a_worker_that_does_not_obey_a_cancel_is_ended(new_client):
     client = new_client(script_command(GREETING + "ready()\nprogress(hear()['job'])\ntime.sleep(60)"), cancel_grace=0.3)
     client.submit(job("stuck"))
     client.submit(job("waiting"))
@@ -164,7 +154,7 @@ def test_a_worker_that_does_not_obey_a_cancel_is_ended(new_client, script_comman
     client.pump_until(lambda: client.progress_of("waiting"), 10)  # in a fresh worker
 
 
-def test_a_job_is_cancelled_before_the_worker_is_ready(new_client, script_command):
+def test_a_job_is_cancelled_before_the_worker_is_ready(new_client):
     client = new_client(script_command("import time; time.sleep(60)"))
     client.submit(job("1"))
     client.cancel("1")
@@ -174,7 +164,7 @@ def test_a_job_is_cancelled_before_the_worker_is_ready(new_client, script_comman
     assert len(client.events) == 1
 
 
-def test_close_ends_even_a_process_that_ignores_everything(new_client, script_command):
+def test_close_ends_even_a_process_that_ignores_everything(new_client):
     code = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)"
     client = new_client(script_command(code))
     client.submit(job("1"))
@@ -207,7 +197,7 @@ def test_a_client_that_was_never_used_starts_nothing(new_client):
     assert client.transport is None
 
 
-def test_misuse_is_refused(new_client, script_command):
+def test_misuse_is_refused(new_client):
     client = new_client(script_command("import time; time.sleep(60)"))
     client.submit(job("1"))
     with pytest.raises(ProtocolError, match="already"):
@@ -221,7 +211,7 @@ def test_misuse_is_refused(new_client, script_command):
     assert client.unfinished_jobs == ("1",)
 
 
-def test_a_listener_may_submit_the_next_job_and_may_raise(new_client, script_command):
+def test_a_listener_may_submit_the_next_job_and_may_raise(new_client):
     client = new_client(script_command(GREETING + "ready()\nwhile True: fail(hear()['job'])"))
 
     def chain(event):

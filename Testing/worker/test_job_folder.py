@@ -8,7 +8,7 @@ import os
 import pytest
 from AttentionUNetSegLib.errors import BadInput, InternalError
 from AttentionUNetSegLib.worker.job_folder import read_job, write_job
-from AttentionUNetSegLib.worker.protocol import Segment
+from AttentionUNetSegLib.worker.protocol import PROTOCOL_VERSION, Segment
 
 
 def test_a_job_is_read_as_it_was_written(tmp_path):
@@ -27,6 +27,7 @@ def test_a_moved_job_lies_where_it_is_now(tmp_path):
 
 
 REQUEST = {"type": "segment", "job": "1", "folder": "/", "model": "/m"}
+OF_THIS_VERSION = {"protocol_version": PROTOCOL_VERSION}
 
 
 @pytest.mark.parametrize(
@@ -35,9 +36,9 @@ REQUEST = {"type": "segment", "job": "1", "folder": "/", "model": "/m"}
         ("{", "not JSON"),
         ("[]", "version None"),
         (json.dumps({"protocol_version": 99, "request": REQUEST}), "version 99"),
-        (json.dumps({"protocol_version": 1}), "JSON object"),
-        (json.dumps({"protocol_version": 1, "request": {**REQUEST, "input": "../x"}}), "plain file name"),
-        (json.dumps({"protocol_version": 1, "request": {"type": "shutdown"}}), "no segment request"),
+        (json.dumps(OF_THIS_VERSION), "JSON object"),
+        (json.dumps({**OF_THIS_VERSION, "request": {**REQUEST, "input": "../x"}}), "plain file name"),
+        (json.dumps({**OF_THIS_VERSION, "request": {"type": "shutdown"}}), "no segment request"),
     ],
 )
 def test_a_damaged_job_is_refused(tmp_path, text, named):

@@ -16,6 +16,7 @@ from AttentionUNetSegLib.errors import ErrorCode
 from AttentionUNetSegLib.worker.launch import worker_command
 from AttentionUNetSegLib.worker.protocol import (
     MAXIMUM_LINE_BYTES,
+    PROTOCOL_VERSION,
     Cancel,
     Click,
     Correct,
@@ -107,7 +108,7 @@ def test_another_version_of_the_protocol_is_refused_with_both_numbers(worker):
     refusal = worker.hear()
     assert (refusal.job, refusal.code) == (None, ErrorCode.PROTOCOL)
     assert "99" in refusal.message
-    assert "version 1" in refusal.message
+    assert f"version {PROTOCOL_VERSION}" in refusal.message
 
 
 def test_a_correction_without_its_folder_is_refused(worker):

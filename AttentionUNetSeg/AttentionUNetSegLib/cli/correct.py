@@ -147,6 +147,7 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
         source, files = report["input"], report["files"]
         kept = {"probability": files["probability"], "attention": files["attention"], "spread": files.get("spread")}
         fields = {key: report[key] for key in ("threshold", "model", "device", "device_name", "warnings")}
+        fields |= {"trust": report["trust"]} if "trust" in report else {}
         path, keep_largest = source["path"], bool(report["keep_largest"])
     except (KeyError, TypeError) as error:
         raise BadInput(f"The report of {earlier.stem} in {earlier.folder} lacks {error}.", "Segment again.") from None
@@ -167,6 +168,7 @@ def _correct(nodes: ResultNodes, options: Namespace) -> ResultEditor:
 
 
 def _save_fields(nodes: ResultNodes, destination: OutputFolder, with_attention: bool) -> None:
+    """Write the fields that a correction changes. The spread is none of them: it tells of the network's own passes."""
     from ..scene import export_volume
 
     export_volume(nodes.field, destination.file("probability.nrrd"), compress=True)

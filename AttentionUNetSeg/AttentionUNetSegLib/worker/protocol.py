@@ -15,7 +15,7 @@ from typing import Literal
 from ..errors import AttentionUNetSegError, ErrorCode, ProtocolError
 from .typed_json import from_fields, to_fields
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAXIMUM_LINE_BYTES = 1024 * 1024
 
 
