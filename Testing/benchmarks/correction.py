@@ -25,16 +25,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from correction_methods import METHODS
 from correction_robot import Round, play
-from correction_scenarios import TUNED_ON, phantoms, predictions, real_cases
+from correction_scenarios import TUNED_ON, Case, phantoms, predictions, real_cases
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SHOWN = (0, 1, 2, 3, 5, 10)
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--reach", type=float, default=15.0, help="mm")
     parser.add_argument("--data", type=Path, default=DATA, help="real CTs (left out where the folder is missing)")
     parser.add_argument("--slices", type=int, default=400, help="of the CT on which a click is timed; 0: do not")
+    parser.add_argument("--processes", type=int, default=1, help="play so many runs at a time; slows each click down")
     parser.add_argument("--write", action="store_true", help="keep the numbers in results/correction.json")
     arguments = parser.parse_args()
     if arguments.slices:
@@ -67,28 +70,44 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict]:
     """Play every scenario on every case with every method; yield the numbers of one method after the other."""
     if not arguments.methods:
         return
-    cases = list(phantoms(tuple(arguments.phantoms)))
-    if (arguments.data / "ct").is_dir():
-        cases += real_cases(arguments.data)
-    starts = {case.name: predictions(case) for case in cases}
-    played = {"reach_mm": arguments.reach, "clicks": arguments.clicks, "cases": [case.name for case in cases]}
-    tuned_on = [case.name for case in cases if case.name in TUNED_ON]
-    for name, hand in [(name, hand) for name in arguments.methods for hand in (False, True)]:
-        if hand and name not in arguments.by_hand:
-            continue
-        rounds: dict[str, dict[str, Round]] = {}
-        for case in cases:
-            for scenario, prediction in starts[case.name].items():
-                correct = METHODS[name](case, prediction, arguments.reach)
-                jitter = np.random.default_rng(len(case.name)) if hand else None
-                done = play(case, prediction >= 128, correct, arguments.clicks, jitter)
-                rounds.setdefault(scenario, {})[case.name] = done
-        label = f"{name}, by hand" if hand else name
-        numbers = _apart(rounds, tuned_on, arguments.clicks)
-        for kind in ("held out", "tuned on"):
-            if kind in numbers:
-                _print(f"{label}, {kind}", numbers[kind])
-        yield {**played, "tuned_on": tuned_on, "methods": {label: numbers}}
+    with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
+        made = [pool.submit(_prepared, phantoms, (seed,)) for seed in arguments.phantoms]
+        if (arguments.data / "ct").is_dir():
+            made.append(pool.submit(_prepared, real_cases, arguments.data))
+        starts = [prepared for future in made for prepared in future.result()]
+        cases = [case.name for case, _ in starts]
+        if not cases:
+            raise SystemExit(
+                f"There is nothing to play on: no phantom is named, and {arguments.data} holds no ct folder."
+            )
+        tuned_on = [name for name in cases if name in TUNED_ON]
+        played = {"reach_mm": arguments.reach, "clicks": arguments.clicks, "cases": cases, "tuned_on": tuned_on}
+        rows = [(name, False) for name in arguments.methods]
+        rows += [(name, True) for name in arguments.methods if name in arguments.by_hand]
+        rounds: dict[str, dict[str, dict[str, Future]]] = {}
+        for name, hand in rows:
+            row = rounds.setdefault(f"{name}, by hand" if hand else name, {})
+            for case, predicted in starts:
+                for scenario, prediction in predicted.items():
+                    run = pool.submit(_round, name, hand, case, prediction, arguments.reach, arguments.clicks)
+                    row.setdefault(scenario, {})[case.name] = run
+        for label, row in rounds.items():
+            done = {s: {name: run.result() for name, run in runs.items()} for s, runs in row.items()}
+            numbers = _apart(done, tuned_on, arguments.clicks)
+            for kind in ("held out", "tuned on"):
+                if kind in numbers:
+                    _print(f"{label}, {kind}", numbers[kind])
+            yield {**played, "methods": {label: {"processes": arguments.processes, **numbers}}}
+
+
+def _prepared(make, source) -> list[tuple[Case, dict[str, np.ndarray]]]:
+    return [(case, predictions(case)) for case in make(source)]
+
+
+def _round(name: str, hand: bool, case: Case, prediction: np.ndarray, reach_mm: float, clicks: int) -> Round:
+    correct = METHODS[name](case, prediction, reach_mm)
+    jitter = np.random.default_rng(len(case.name)) if hand else None
+    return play(case, prediction >= 128, correct, clicks, jitter)
 
 
 def summary(rounds: dict[str, dict[str, Round]], clicks: int) -> dict:
