@@ -16,25 +16,27 @@ Corrector = Callable[[list[Seed]], np.ndarray]  # all clicks so far -> mask
 
 @dataclass
 class Round:
-    """One run: Dice after 0, 1, 2, ... clicks, and the milliseconds of each click."""
+    """One run: Dice after 0, 1, 2, ... clicks, and the milliseconds of each click, by the clock and of processors."""
 
     dice: list[float] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
+    cpu_milliseconds: list[float] = field(default_factory=list)
 
 
 def play(case: Case, start: np.ndarray, correct: Corrector, clicks: int, jitter: np.random.Generator | None) -> Round:
     """Let the robot click `clicks` times. With `jitter` it misses the middle and sometimes takes a smaller error."""
     mask, seeds = start, []
-    done = Round([dice(mask, case.truth)])
+    done = Round([dice(case.counted(mask), case.truth)])
     while len(seeds) < clicks:
         voxel = _next_click(mask, case, jitter)
         if voxel is None:
             break
         seeds.append(Seed(len(seeds) + 1, voxel, bool(case.truth[voxel])))
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         mask = correct(seeds)
         done.milliseconds.append(1000 * (time.perf_counter() - started))
-        done.dice.append(dice(mask, case.truth))
+        done.cpu_milliseconds.append(1000 * (time.process_time() - used))
+        done.dice.append(dice(case.counted(mask), case.truth))
     done.dice += [done.dice[-1]] * (clicks + 1 - len(done.dice))
     return done
 
@@ -45,7 +47,7 @@ def dice(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _next_click(mask: np.ndarray, case: Case, jitter: np.random.Generator | None) -> tuple[int, int, int] | None:
-    labels, count = ndimage.label(mask != case.truth)
+    labels, count = ndimage.label(case.counted(mask != case.truth))
     if not count:
         return None
     sizes = np.bincount(labels.ravel())[1:]

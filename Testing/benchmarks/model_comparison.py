@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ def _document(arm: Arm, synthetic: Sequence[LabelledScan], real: Sequence[Labell
 
 
 def _trained_and_measured(arm: Arm, fold: str, scans, measured, shares, options) -> dict:
-    words = "".join(letter if letter.isalnum() else "-" for letter in f"{arm.name} {fold}".strip())
+    words = re.sub("[^a-z0-9]+", "-", f"{arm.name} {fold}".lower()).strip("-")
     folder = options.work / words
     result = folder / "evaluation"
     if not (result / "evaluation.json").is_file():
@@ -132,7 +133,7 @@ def _trained_and_measured(arm: Arm, fold: str, scans, measured, shares, options)
 def _configuration(arm: Arm, folder: Path, shares, options) -> TrainingConfiguration:
     base = TrainingConfiguration(
         folder / "model", folder / "run", features=(8, 16, 32, 64), steps=options.steps, rate=4e-3, averaging=0.99,
-        threads=1, seed=options.seed, device="cpu", settling_batches=30, shares=shares, id=folder.name.lower(),
+        threads=1, seed=options.seed, device="cpu", settling_batches=30, shares=shares, id=folder.name[:64].strip("-"),
     )  # fmt: skip
     return replace(base, spacing_mm=arm.spacing_mm, patch=arm.patch, gate=arm.gate)
 

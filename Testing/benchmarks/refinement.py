@@ -61,7 +61,8 @@ def cases(seeds: list[int]) -> Iterator[tuple[Case, np.ndarray]]:
             whole = sitk.GetArrayFromImage(sitk.Resample(found, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
             box = _around(truth, spacing[::-1])
             voxels = np.ascontiguousarray(sitk.GetArrayFromImage(ct)[box])
-            yield Case(f"{kind} {seed}", voxels, truth[box].copy(), spacing[::-1]), whole[box].copy()
+            nothing = np.zeros(voxels.shape, bool)
+            yield Case(f"{kind} {seed}", voxels, truth[box].copy(), spacing[::-1], nothing), whole[box].copy()
 
 
 def _with_mass(hu, truth, spacing, rng) -> tuple[np.ndarray, np.ndarray]:

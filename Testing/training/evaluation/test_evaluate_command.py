@@ -102,7 +102,9 @@ def test_the_result_is_recorded_in_the_card(done, model, tiny_model_package):
     dice = entries["Dice", 2]
     assert dice["mean"] == done["groups"][0]["metrics"]["dice"]["mean"] and dice["command"] == done["run"]["command"]
     assert "table:phantoms: 2 scans" in dice["data"] and dice["minimum"] <= dice["mean"]
-    assert "not accuracy" in entries["Dice against labels by OtherNet", 1]["data"]
+    assert "labels_by" not in dice
+    agreement = entries["Dice", 1]
+    assert agreement["labels_by"] == "OtherNet" and "not accuracy" in agreement["data"]
     assert not any(math.isnan(entry["mean"]) for entry in package.manifest["performance"])
 
 

@@ -197,6 +197,20 @@ def test_steps_without_finite_loss_are_skipped_and_counted(scans, configured, mo
         train(configured(steps=100, resume="no"), scans)
 
 
+def test_a_card_that_could_not_be_written_is_refused_before_training(scans, configured):
+    heard = Heard()
+    with pytest.raises(BadInput, match="id"):
+        train(configured(id="No gates (U-Net)"), scans, heard)
+    with pytest.raises(BadInput, match="name"):
+        train(configured(name=""), scans, heard)
+    configuration = configured()
+    configuration.out.mkdir(parents=True)
+    (configuration.out / "thesis.txt").write_text("mine")
+    with pytest.raises(BadInput, match="not a model package"):
+        train(configuration, scans, heard)
+    assert not heard.steps and (configuration.out / "thesis.txt").read_text() == "mine"
+
+
 def test_a_package_that_would_be_too_large_is_refused_before_training(scans, configured):
     heard = Heard()
     with pytest.raises(BadInput, match="would have .* MB, more than 13 MB"):

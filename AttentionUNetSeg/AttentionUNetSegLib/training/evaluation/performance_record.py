@@ -16,6 +16,7 @@ import torch
 from ...errors import InternalError
 from ...models import ModelPackage, load_package, verify_weights
 from ...models.manifest import MANIFEST_FILE, check_manifest
+from .summary import is_made_by_a_model
 
 # What the card tells of a summary; "minimum" only where the lowest value is the worst.
 RECORDED = {"dice": True, "hd95_mm": False, "nsd": True}
@@ -36,7 +37,9 @@ def performance_entries(groups: Sequence[Mapping[str, Any]], data: str, command:
             values = group["metrics"][metric]
             if not values["n"]:
                 continue
-            entry = {"metric": values["name"], "mean": values["mean"]}
+            entry = {"metric": values["name"].split(" against labels by ")[0], "mean": values["mean"]}
+            if is_made_by_a_model(group["labels_by"]):
+                entry["labels_by"] = group["labels_by"]
             if values["standard_deviation"] is not None:
                 entry["standard_deviation"] = values["standard_deviation"]
             if lowest_is_worst:

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from ...errors import BadInput, InternalError
+from ...errors import BadInput, BadModel, InternalError
 from ...models import ModelPackage, write_package
+from ...models.manifest import MANIFEST_FILE, check_manifest
 from ...network import AttentionUNet
 from ..labelled_scan import LabelledScan
 from ..pancreas_package import PANCREAS, packaged_weights
@@ -59,6 +60,24 @@ def pancreas_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tenso
     """The state dict with the head's first channel only and without the heads of deep supervision, in float16."""
     head = {name: state[name][:1] for name in ("head.weight", "head.bias")}
     return packaged_weights({**state, **head})
+
+
+def check_model_card(configuration: TrainingConfiguration, scans: Sequence[LabelledScan]) -> None:
+    """Refuse a model card or a folder that could not be written in the end, before hours of training.
+
+    Raises
+    ------
+    BadInput : saying which field is wrong, or what lies in the folder.
+    """
+    card = _manifest(configuration, scans, "Not trained yet.")
+    card["weights"]["sha256"] = "0" * 64
+    try:
+        check_manifest(card, "the model card")
+    except BadModel as error:
+        raise BadInput(error.message, "See --id, --name, --description and --licence.") from error
+    out = configuration.out
+    if out.exists() and not (out.is_dir() and ((out / MANIFEST_FILE).is_file() or not any(out.iterdir()))):
+        raise BadInput(f"{out} exists and is not a model package.", "Choose another folder with --out.")
 
 
 def check_package_size(network: AttentionUNet, largest_mb: float) -> None:

@@ -32,7 +32,7 @@ from .checkpoint import (
     write_checkpoint,
 )
 from .configuration import TrainingConfiguration
-from .export import check_package_size, export_package
+from .export import check_model_card, check_package_size, export_package
 from .optimization import Optimization
 from .preparation import available_processes, prepare_cases
 from .processes import Processes, joined_processes
@@ -67,6 +67,7 @@ def train(
     device = training_device(configuration.device)
     reporter = reporter or TrainingReporter()
     training, validation = split(configuration, scans)
+    check_model_card(configuration, training)
     on_cuda = device.kind == "cuda"
     with _threads(configuration.threads), joined_processes(on_cuda) as processes, _stop_requests() as stop:
         if not processes.is_first:

@@ -1,0 +1,180 @@
+"""How the bundled model ``pancreas-ct`` is made and measured, from label maps and a few real CTs, on a CPU.
+
+``python -m AttentionUNetSegLib.training.pancreas_ct_recipe --work FOLDER`` does it all and goes on where it stopped:
+
+1. synthetic CTs from the label maps of ``ATTENTIONUNETSEG_DATA``;
+2. *base*: a network trained on synthetic CTs alone, at 4 mm;
+3. *adapted*: trained on, with a quarter of the patches from the labelled real CTs.
+
+Step 3 is done once with all real CTs, which gives the model, and once without each patient, which tells how well the
+procedure does on a patient that it never saw (leave one patient out; the base saw no patient at all).
+``--record`` writes what was measured into the model's card, ``--bundle`` copies the package to ``Resources/Models``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ..errors import BadInput
+from ..inference import Segmenter
+from ..models import ModelPackage, load_package, write_package
+from .datasets import open_datasets
+from .development_scans import write_development_tables
+from .evaluation import EvaluationOptions, MeasuredCase, evaluate_scans, performance_entries, record_performance
+from .evaluation.summary import summarise
+from .labelled_scan import LabelledScan
+from .synthesis import SyntheticSet, collect_anatomies, write_synthetic_set
+from .trainer import TrainingConfiguration, train
+
+COMMAND = "python -m AttentionUNetSegLib.training.pancreas_ct_recipe"
+PHANTOMS = "phantom:200000-200009"
+BASE_CTS = 140
+REAL_SHARE = 0.25
+
+NAME = "Pancreas on CT"
+DESCRIPTION = (
+    "Finds the pancreas on abdominal CT, portal venous or without contrast medium. Trained almost entirely on "
+    "synthetic CTs made from real label maps."
+)
+INTENDED_USE = (
+    "Research on abdominal CT of adults in Hounsfield units, with every result looked at and corrected. Not for "
+    "diagnosis, treatment or dose planning."
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training of the recipe: what differs from `TrainingConfiguration`'s defaults."""
+
+    spacing_mm: float
+    patch: tuple[int, int, int]
+    steps: int
+    rate: float
+    averaging: float
+
+
+BASE = Stage(4.0, (32, 48, 48), 2400, 0.003, 0.996)
+ADAPTED = Stage(4.0, (32, 48, 48), 550, 0.0015, 0.995)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing, measure, print; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="pancreas_ct_recipe", description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder for data sets, caches, runs and models")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of each training (default: %(default)s)")
+    parser.add_argument("--results", type=Path, help="JSON file for the measurements")
+    parser.add_argument("--record", action="store_true", help="write the measurements into the model's card")
+    parser.add_argument("--bundle", type=Path, help="folder to which the finished package is copied")
+    options = parser.parse_args(arguments)
+    data = Path(os.environ.get("ATTENTIONUNETSEG_DATA", "../shared/data"))
+    if not data.is_dir():
+        raise BadInput(f"There are no label maps and CTs at {data}.", "Set ATTENTIONUNETSEG_DATA to their folder.")
+    torch.set_num_threads(options.threads)
+    synthetic, base_cts, real = data_sets(data, options.work)
+    base = _trained(options, "base", BASE, base_cts, None)
+    final = _adapted(options, "", base, synthetic, real)
+    measured = list(_left_out(options, base, synthetic, real))
+    phantoms = list(
+        evaluate_scans(Segmenter(final, "cpu"), open_datasets([PHANTOMS]), EvaluationOptions(None, False, True))
+    )
+    entries = []
+    for cases, words in ((measured, "leave one patient out"), (phantoms, PHANTOMS)):
+        groups = summarise([case.result for case in cases], [case.calibration for case in cases], 2000, 0)
+        entries += performance_entries(groups, words, COMMAND)
+    document = {"performance": entries, "cases": [case.result.as_json() for case in [*measured, *phantoms]]}
+    print(json.dumps(document, indent=1))
+    if options.results:
+        options.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if options.bundle:
+        final = write_package(options.bundle, _finished(final), final.weights_path)
+    if options.record:
+        record_performance(final, _without_repetition(entries))
+    return 0
+
+
+def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], list[LabelledScan], list[LabelledScan]]:
+    """The synthetic scans, those of them for the base, and the labelled real scans; made where they are missing."""
+    maps = data / "labelmaps"
+    anatomies = work / "set" / "anatomies"
+    if not (anatomies / "anatomies.json").is_file():
+        trunks = [maps / f"totalsegmentator_{name}" for name in ("s0327", "s0328")]
+        collect_anatomies(trunks, sorted((maps / "multiorgan_18").glob("*.nii.gz")), anatomies, 1)
+    sets = (
+        SyntheticSet(work / "set", anatomies, 258, 0, 0.15, atrophy_share=0.0),
+        SyntheticSet(work / "set2", anatomies, 130, 1000, 0.1, atrophy_share=0.4),
+    )
+    tables = [wanted.folder / "cases.csv" for wanted in sets]
+    for wanted, table in zip(sets, tables, strict=True):
+        if not table.is_file():
+            write_synthetic_set(wanted, os.cpu_count() or 1)
+    base = _first_rows(tables[0], work / "set" / "cases_base.csv", BASE_CTS)
+    real = work / "real" / "cases.csv"
+    if not real.is_file():
+        write_development_tables(data, work / "real")
+    return (
+        open_datasets([f"table:{table}" for table in tables]),
+        open_datasets([f"table:{base}"]),
+        open_datasets([f"table:{real}"]),
+    )
+
+
+def _left_out(options, base: ModelPackage, synthetic, real) -> Iterator[MeasuredCase]:
+    """Each real scan, measured with the model that never saw its patient."""
+    for scan in real:
+        others = [other for other in real if other.patient != scan.patient]
+        package = _adapted(options, scan.name.split("/")[-1], base, synthetic, others)
+        yield from evaluate_scans(Segmenter(package, "cpu"), [scan], EvaluationOptions(None, False, True))
+
+
+def _adapted(options, without: str, base: ModelPackage, synthetic, real) -> ModelPackage:
+    name = f"without_{without}" if without else "final"
+    return _trained(options, name, ADAPTED, [*synthetic, *real], base)
+
+
+def _trained(options, name: str, stage: Stage, scans, start: ModelPackage | None) -> ModelPackage:
+    folder = options.work / name
+    if (folder / "model" / "model.json").is_file():
+        return load_package(folder / "model")
+    real = {scan.name.split("/", 1)[0] for scan in scans if scan.is_labelled_by_a_model}
+    configuration = TrainingConfiguration(
+        folder / "model", folder / "run", threads=options.threads, workers=1, device="cpu", batch=2,
+        features=(16, 32, 64, 96, 128), shares=dict.fromkeys(real, REAL_SHARE), name=NAME, description=DESCRIPTION,
+        start_from=None if start is None else Path(start.folder).with_name("run"), command=COMMAND,
+        id=re.sub("[^a-z0-9]+", "-", name.lower()),
+    )  # fmt: skip
+    return train(replace(configuration, **vars(stage)), scans)
+
+
+def _finished(package: ModelPackage) -> dict:
+    """The card of the bundled model: the whole way it was trained, and what it is for."""
+    manifest = {key: value for key, value in package.manifest.items() if key != "weights"}
+    work = Path(package.folder).parents[1]
+    ways = [load_package(work / name / "model").manifest["training"]["summary"] for name in ("base", "final")]
+    training = {**manifest["training"], "summary": " Then: ".join(ways), "command": COMMAND}
+    return {**manifest, "id": "pancreas-ct", "name": NAME, "description": DESCRIPTION, "intended_use": INTENDED_USE,
+            "default": True, "training": training, "weights": {"file": "weights.pt", "dtype": "float16"}}  # fmt: skip
+
+
+def _first_rows(table: Path, target: Path, count: int) -> Path:
+    with open(table, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[: count + 1]
+    with open(target, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return target
+
+
+def _without_repetition(entries: Sequence[dict]) -> list[dict]:
+    return list({(entry["metric"], entry.get("labels_by"), entry["data"]): entry for entry in entries}.values())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
