@@ -8,8 +8,9 @@ import SimpleITK as sitk
 import slicer
 from AttentionUNetSegLib.errors import BadInput, BadModel, Cancelled, InternalError, ProtocolError
 from AttentionUNetSegLib.models import Catalogue
-from AttentionUNetSegLib.scene import find_results, load_scene, save_scene
+from AttentionUNetSegLib.scene import find_results, import_result, load_scene, save_scene
 from AttentionUNetSegLib.scene.strokes import segment_on_ct
+from AttentionUNetSegLib.scene.volumes import image_of_node
 from AttentionUNetSegLib.session import (
     Progressed,
     Refined,
@@ -38,6 +39,19 @@ def editor(session, volume_node) -> ResultEditor:
     editor = ResultEditor(result.nodes)
     editor.reach_mm = REACH_MM
     return editor
+
+
+@pytest.fixture
+def imported(scene, volume_node, phantom_model_package, tmp_path):
+    """The nodes of a result that took no run of the network: half of a box in the middle of the CT."""
+    ct = image_of_node(volume_node)
+    start = [n // 2 - 5 for n in ct.GetSize()]
+    box = sitk.Cast(ct[tuple(slice(n, n + 10) for n in start)], sitk.sitkUInt8) * 0
+    box[:5, :, :] = 220
+    sitk.WriteImage(box, str(tmp_path / "probability.nrrd"))
+    package = phantom_model_package
+    model = {"id": package.id, "name": package.name, "version": package.version, "sha256": package.weights_sha256}
+    return import_result(scene, volume_node, {"threshold": 0.5, "model": model}, tmp_path)
 
 
 def voxels(node) -> np.ndarray:
@@ -173,10 +187,11 @@ def test_the_newest_request_wins_and_a_segmentation_comes_first(session, editor,
     assert editor.refinement is None
 
 
-def test_what_cannot_be_refined_is_said_at_once(session, editor, listener):
+def test_what_cannot_be_refined_is_said_at_once(session, imported, listener):
+    editor = ResultEditor(imported)
     with pytest.raises(BadInput, match="no click"):
         session.refine(editor)
-    editor.add_click(outside(editor), positive=True)
+    editor.add_click(at(editor, (4, 4, 4)), positive=False)
     editor.nodes.segmentation.SetAttribute("AttentionUNetSeg.model.sha256", "0" * 64)
     with pytest.raises(BadModel, match="is not the one that made this result"):
         session.refine(editor)
@@ -186,8 +201,9 @@ def test_what_cannot_be_refined_is_said_at_once(session, editor, listener):
     assert listener.of(RefinementFailed) == []
 
 
-def test_a_closed_session_refines_nothing_and_takes_the_work_back(session, editor, listener, job_folders):
-    editor.add_click(outside(editor), positive=True)
+def test_a_closed_session_refines_nothing_and_takes_the_work_back(session, imported, listener, job_folders):
+    editor = ResultEditor(imported)
+    editor.add_click(at(editor, (4, 4, 4)), positive=False)
     job = session.refine(editor, device="cpu")
     session.close()
     assert [event.job for event in listener.of(RefinementFailed)] == [job]
@@ -197,9 +213,7 @@ def test_a_closed_session_refines_nothing_and_takes_the_work_back(session, edito
         session.refine(editor)
 
 
-def test_a_worker_that_cannot_correct_says_so_and_the_result_stays(
-    scene, volume_node, tiny_model_package, listener, job_folders, tmp_path
-):
+def test_a_worker_that_cannot_correct_says_so_and_the_result_stays(imported, listener, job_folders):
     """The worker of a version that knew no refinement answers every correction like this."""
     answer = """
 ready()
@@ -210,12 +224,12 @@ while True:
     say(type="error", job=request["job"], code="protocol", message=text, hint="Update AttentionUNetSeg.", detail="")
 """
     command = script_command(GREETING + answer)
-    editor = ResultEditor(imported(scene, volume_node, tmp_path))
+    editor = ResultEditor(imported)
     editor.add_click(at(editor, (4, 4, 4)), positive=False)
     before = mask(editor)
     with Session(transport_factory=lambda: SubprocessTransport(command), on_event=listener) as session:
         for _ in range(2):
-            job = session.refine(editor, tiny_model_package, "cpu")
+            job = session.refine(editor, device="cpu")
             with pytest.raises(ProtocolError, match="cannot correct a result with clicks") as caught:
                 session.wait(job, SECONDS)
             assert caught.value.hint == "Update AttentionUNetSeg."
@@ -225,19 +239,6 @@ while True:
     assert editor.refinement is None
     np.testing.assert_array_equal(mask(editor), before)
     assert left_over(job_folders) == []
-
-
-def imported(scene, volume_node, folder):
-    """A result that no network made: half of a box around the middle of the CT."""
-    from AttentionUNetSegLib.scene import import_result
-    from AttentionUNetSegLib.scene.volumes import image_of_node
-
-    ct = image_of_node(volume_node)
-    start = [n // 2 - 5 for n in ct.GetSize()]
-    box = sitk.Cast(ct[tuple(slice(n, n + 10) for n in start)], sitk.sitkUInt8) * 0
-    box[:5, :, :] = 220
-    sitk.WriteImage(box, str(folder / "probability.nrrd"))
-    return import_result(scene, volume_node, {"threshold": 0.5}, folder)
 
 
 def test_no_worker_is_warm_before_the_first_run(job_folders):
