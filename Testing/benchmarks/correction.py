@@ -175,7 +175,7 @@ def time_editor(slices: int) -> dict:
         times["undo"].append(1000 * (time.perf_counter() - started))
     return {
         "ct": f"512 x 512 x {slices}",
-        "load_average": _load(),
+        **_circumstances(),
         **{kind: _middle(ms) for kind, ms in times.items()},
     }
 
@@ -188,7 +188,7 @@ def _apart(rounds: dict[str, dict[str, Round]], tuned_on: list[str], clicks: int
         "tuned on": tuned_on,
         "all": cases,
     }
-    numbers: dict = {"load_average": _load()}
+    numbers: dict = _circumstances()
     for kind, names in kinds.items():
         if names:
             numbers[kind] = summary({s: {name: runs[name] for name in names} for s, runs in rounds.items()}, clicks)
@@ -208,9 +208,12 @@ def _write(result: dict) -> None:
     print("written to", write_results("correction", {**before, **result}), flush=True)
 
 
-def _load() -> float:
-    """Return how many processes have waited for or used a core in the last five minutes, on average."""
-    return round(os.getloadavg()[1], 1)
+def _circumstances() -> dict[str, object]:
+    """Return what a time depends on: rows are merged, and may be of another day and machine than the latest."""
+    from machine import description
+
+    known = description()
+    return {"date": known["date"], "processor": known["processor"], "load_average": round(os.getloadavg()[1], 1)}
 
 
 def _dice(done: list[Round], clicks: int) -> dict[str, float]:
