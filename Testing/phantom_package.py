@@ -2,5 +2,5 @@
 
 from pathlib import Path
 
-PHANTOM_MODEL = Path(__file__).resolve().parents[1] / "AttentionUNetSeg" / "Resources" / "Models" / "pancreas-phantom"
+PHANTOM_MODEL = Path(__file__).resolve().parent / "model_packages" / "pancreas-phantom"
 PHANTOM_MODEL_ID = "pancreas-phantom"
