@@ -192,6 +192,7 @@ def test_what_cannot_be_refined_is_said_at_once(session, imported, listener):
     with pytest.raises(BadInput, match="no click"):
         session.refine(editor)
     editor.add_click(at(editor, (4, 4, 4)), positive=False)
+    editor.nodes.segmentation.SetAttribute("AttentionUNetSeg.model.id", Catalogue().get().id)
     editor.nodes.segmentation.SetAttribute("AttentionUNetSeg.model.sha256", "0" * 64)
     with pytest.raises(BadModel, match="is not the one that made this result"):
         session.refine(editor)
@@ -201,10 +202,12 @@ def test_what_cannot_be_refined_is_said_at_once(session, imported, listener):
     assert listener.of(RefinementFailed) == []
 
 
-def test_a_closed_session_refines_nothing_and_takes_the_work_back(session, imported, listener, job_folders):
+def test_a_closed_session_refines_nothing_and_takes_the_work_back(
+    session, imported, listener, job_folders, phantom_model_package
+):
     editor = ResultEditor(imported)
     editor.add_click(at(editor, (4, 4, 4)), positive=False)
-    job = session.refine(editor, device="cpu")
+    job = session.refine(editor, phantom_model_package, "cpu")
     session.close()
     assert [event.job for event in listener.of(RefinementFailed)] == [job]
     assert not session.can_refine
@@ -213,7 +216,9 @@ def test_a_closed_session_refines_nothing_and_takes_the_work_back(session, impor
         session.refine(editor)
 
 
-def test_a_worker_that_cannot_correct_says_so_and_the_result_stays(imported, listener, job_folders):
+def test_a_worker_that_cannot_correct_says_so_and_the_result_stays(
+    imported, listener, job_folders, phantom_model_package
+):
     """The worker of a version that knew no refinement answers every correction like this."""
     answer = """
 ready()
@@ -229,7 +234,7 @@ while True:
     before = mask(editor)
     with Session(transport_factory=lambda: SubprocessTransport(command), on_event=listener) as session:
         for _ in range(2):
-            job = session.refine(editor, device="cpu")
+            job = session.refine(editor, phantom_model_package, "cpu")
             with pytest.raises(ProtocolError, match="cannot correct a result with clicks") as caught:
                 session.wait(job, SECONDS)
             assert caught.value.hint == "Update AttentionUNetSeg."

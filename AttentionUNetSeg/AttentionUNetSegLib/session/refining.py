@@ -73,10 +73,10 @@ class Refining:
         """
         from ..scene import read_clicks
 
-        package = model or self._package(editor)
         clicks = read_clicks(editor.nodes)
         if not clicks:
             raise BadInput("There is no click to refine with.", "Add or remove tissue with a click first.")
+        package = model or self._package(editor)
         self.cancel()
         job = _Job(uuid.uuid4().hex[:12], editor, clicks, editor.reach_mm)
         try:

@@ -8,6 +8,7 @@
 
 Step 3 is done once with all real CTs, which gives the model, and once without each patient, which tells how well the
 procedure does on a patient that it never saw (leave one patient out; the base saw no patient at all).
+The probability's calibration is measured with test-time augmentation on the patients that were left out.
 ``--record`` writes what was measured into the model's card, ``--bundle`` copies the package to ``Resources/Models``.
 """
 
@@ -30,6 +31,8 @@ from ..models import ModelPackage, load_package, write_package
 from .datasets import open_datasets
 from .development_scans import write_development_tables
 from .evaluation import EvaluationOptions, MeasuredCase, evaluate_scans, performance_entries, record_performance
+from .evaluation.calibration_drawing import draw_reliability
+from .evaluation.overlay import write_png
 from .evaluation.summary import summarise
 from .labelled_scan import LabelledScan
 from .synthesis import SyntheticSet, collect_anatomies, write_synthetic_set
@@ -90,9 +93,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for cases, words in ((measured, "leave one patient out"), (phantoms, PHANTOMS)):
         groups = summarise([case.result for case in cases], [case.calibration for case in cases], 2000, 0)
         entries += performance_entries(groups, words, COMMAND)
-    document = {"performance": entries, "cases": [case.result.as_json() for case in [*measured, *phantoms]]}
+    averaged = list(_left_out(options, base, synthetic, real, tta=True))
+    groups = summarise([case.result for case in averaged], [case.calibration for case in averaged], 2000, 0)
+    document = {
+        "performance": entries,
+        "cases": [case.result.as_json() for case in [*measured, *phantoms]],
+        "cases_with_test_time_augmentation": [case.result.as_json() for case in averaged],
+        "calibration_with_test_time_augmentation": {group["labels_by"]: group["calibration"] for group in groups},
+    }
     print(json.dumps(document, indent=1))
     if options.results:
+        diagrams = document["calibration_with_test_time_augmentation"]
+        write_png(draw_reliability(diagrams), options.results.with_name(f"{options.results.stem}_reliability.png"))
         options.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if options.bundle:
         final = write_package(options.bundle, _finished(final), final.weights_path)
@@ -127,12 +139,12 @@ def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], list[Labelled
     )
 
 
-def _left_out(options, base: ModelPackage, synthetic, real) -> Iterator[MeasuredCase]:
+def _left_out(options, base: ModelPackage, synthetic, real, tta: bool = False) -> Iterator[MeasuredCase]:
     """Each real scan, measured with the model that never saw its patient."""
     for scan in real:
         others = [other for other in real if other.patient != scan.patient]
         package = _adapted(options, scan.name.split("/")[-1], base, synthetic, others)
-        yield from evaluate_scans(Segmenter(package, "cpu"), [scan], EvaluationOptions(None, False, True))
+        yield from evaluate_scans(Segmenter(package, "cpu"), [scan], EvaluationOptions(None, tta, True))
 
 
 def _adapted(options, without: str, base: ModelPackage, synthetic, real) -> ModelPackage:
