@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
 from conftest import CHROMIUM_OPTIONS, Page, running_server
