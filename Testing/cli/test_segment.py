@@ -69,8 +69,8 @@ def test_a_run_with_test_time_augmentation_leaves_the_spread_too(command_line, p
 
     place = spread.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in spread.GetSize()])
     click = f"--add={-place[0]},{-place[1]},{place[2]}"
-    words = ("correct", tmp_path / "out", click, "--refine", "--model", PHANTOM_MODEL, "--device", "cpu")
-    corrected = command_line(*words, "--no-picture", "--json")
+    refining = ("correct", tmp_path / "out", click, "--refine", "--model", PHANTOM_MODEL, "--device", "cpu")
+    corrected = command_line(*refining, "--no-picture", "--json")
     assert corrected.code == 0, corrected.stderr
     assert corrected.answer["refined"] is True
     assert corrected.answer["trust"] == report["trust"]
