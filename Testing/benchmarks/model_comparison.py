@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ import torch
 from AttentionUNetSegLib.inference import Segmenter
 from AttentionUNetSegLib.models import load_package
 from AttentionUNetSegLib.training.datasets import open_datasets
-from AttentionUNetSegLib.training.development_scans import write_development_tables
+from AttentionUNetSegLib.training.development_scans import development_data, write_development_tables
 from AttentionUNetSegLib.training.evaluation import (
     EvaluationOptions,
     RunOptions,
@@ -36,6 +35,7 @@ from AttentionUNetSegLib.training.evaluation import (
 )
 from AttentionUNetSegLib.training.labelled_scan import LabelledScan
 from AttentionUNetSegLib.training.trainer import TrainingConfiguration, train
+from AttentionUNetSegLib.training.trainer.sampling import data_set_of
 from machine import RESULTS, description
 
 PHANTOMS = "phantom:210000-210003"
@@ -73,7 +73,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of each training (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the table goes")
     options = parser.parse_args()
-    data = Path(os.environ.get("ATTENTIONUNETSEG_DATA", "../shared/data"))
+    data = development_data()
     if not data.is_dir():
         print(f"Skipped: there are no real CTs at {data}; set ATTENTIONUNETSEG_DATA.")
         return 0
@@ -104,7 +104,7 @@ def _document(arm: Arm, synthetic: Sequence[LabelledScan], real: Sequence[Labell
     for number, held_out in enumerate(real):
         rest = [scan for scan in real if scan.patient != held_out.patient]
         scans = rest if arm.data == "real" else [*rest, *synthetic]
-        shares = {} if arm.data == "real" else {rest[0].name.split("/", 1)[0]: REAL_SHARE}
+        shares = {} if arm.data == "real" else {data_set_of(rest[0]): REAL_SHARE}
         # The phantoms are measured once, with the first fold's model.
         measured = choose_patients(real, [held_out.patient], []) + (phantoms if number == 0 else [])
         document = _trained_and_measured(arm, held_out.patient, scans, measured, shares, options)

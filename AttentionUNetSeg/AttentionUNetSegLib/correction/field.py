@@ -9,13 +9,13 @@ import numpy as np
 
 from ..errors import BadInput
 from .influence import FURTHEST, Influence, influence_of
+from .log_odds import LOG_ODDS, stored_probability
 from .rivalry import with_own_reaches
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
 from .working_grid import Box
 
-# Log odds that the network's certainty is worth at most, and those of a click in the tissue that it lies on. A click
-# turns even a certain network two of its own reaches away, where half of its weight is left.
-NETWORK_LOG_ODDS = 6.0
+# Log odds of a click in the tissue that it lies on. A click turns even a certain network (`NETWORK_LOG_ODDS`) two of
+# its own reaches away, where half of its weight is left.
 CLICK_LOG_ODDS = 12.0
 # Up to the full reach a click still turns a network that is not certain.
 FAR_LOG_ODDS = 5.5
@@ -112,24 +112,13 @@ def _corrected_part(
     evidence = share * weight[True] - (1.0 - share) * weight[False]
     touched = evidence != 0
     corrected = probability.copy()
-    odds = _LOG_ODDS[probability[touched]] + evidence[touched]
-    corrected[touched] = np.rint(255.0 / (1.0 + np.exp(-odds))).astype(np.uint8)
+    corrected[touched] = stored_probability(LOG_ODDS[probability[touched]] + evidence[touched])
     return corrected
 
 
 def _left(distance: np.ndarray) -> np.ndarray:
     """Return the share of a click's weight that is left: 1 at the click, 0 at FURTHEST."""
     return 1.0 - (distance / np.float32(FURTHEST)) ** np.float32(DECAY)
-
-
-def _log_odds_table() -> np.ndarray:
-    share = np.arange(256) / 255.0
-    with np.errstate(divide="ignore"):
-        odds = np.log(share) - np.log1p(-share)
-    return np.clip(odds, -NETWORK_LOG_ODDS, NETWORK_LOG_ODDS).astype(np.float32)
-
-
-_LOG_ODDS = _log_odds_table()
 
 
 def _in_arrays(seed: Seed, origin: Triple) -> Triple:
@@ -148,9 +137,7 @@ def _joined(boxes: Iterable[Box]) -> list[Box]:
         while overlapping := [other for other in joined if _overlap(box, other)]:
             joined = [other for other in joined if other not in overlapping]
             for other in overlapping:
-                box = tuple(
-                    slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True)
-                )
+                box = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
         joined.append(box)
     return joined
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# Log odds that a stored 0 or 255 stands for, as in `field`.
-CERTAIN_LOG_ODDS = 6.0
+from .log_odds import LOG_ODDS, stored_probability
 
 
 def add_refinement(
@@ -30,20 +29,9 @@ def add_refinement(
     added = (refined != network) & (corrected != network)
     if certain is not None:
         added &= ~certain
-    odds = _LOG_ODDS[corrected[added]] + _LOG_ODDS[refined[added]] - _LOG_ODDS[network[added]]
-    joined[added] = np.rint(255.0 / (1.0 + np.exp(-odds))).astype(np.uint8)
+    joined[added] = stored_probability(LOG_ODDS[corrected[added]] + LOG_ODDS[refined[added]] - LOG_ODDS[network[added]])
     alone = (refined != network) & (corrected == network)
     if certain is not None:
         alone &= ~certain
     joined[alone] = refined[alone]
     return joined
-
-
-def _log_odds_table() -> np.ndarray:
-    share = np.arange(256) / 255.0
-    with np.errstate(divide="ignore"):
-        odds = np.log(share) - np.log1p(-share)
-    return np.clip(odds, -CERTAIN_LOG_ODDS, CERTAIN_LOG_ODDS).astype(np.float32)
-
-
-_LOG_ODDS = _log_odds_table()

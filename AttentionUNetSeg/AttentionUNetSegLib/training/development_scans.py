@@ -66,11 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder to write the tables and labels into")
     options = parser.parse_args(arguments)
     try:
-        for table in write_development_tables(Path(os.environ.get(DATA_VARIABLE, "../shared/data")), options.out):
+        for table in write_development_tables(development_data(), options.out):
             print(table)
     except AttentionUNetSegError as error:
         parser.exit(1, f"{error}\n")
     return 0
+
+
+def development_data() -> Path:
+    """The folder with label maps and CTs for development, from the environment; it may be missing."""
+    return Path(os.environ.get(DATA_VARIABLE, "../shared/data"))
 
 
 def write_development_tables(data: Path, folder: Path) -> tuple[Path, Path]:

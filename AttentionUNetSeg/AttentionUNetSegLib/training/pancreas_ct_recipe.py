@@ -15,7 +15,6 @@ The probability's calibration is measured with test-time augmentation on the pat
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import re
@@ -29,14 +28,16 @@ from ..errors import BadInput
 from ..inference import Segmenter
 from ..models import ModelPackage, load_package, write_package
 from .datasets import open_datasets
-from .development_scans import write_development_tables
+from .development_scans import development_data, write_development_tables
 from .evaluation import EvaluationOptions, MeasuredCase, evaluate_scans, performance_entries, record_performance
+from .evaluation.bootstrap import RESAMPLES
 from .evaluation.calibration_drawing import draw_reliability
 from .evaluation.overlay import write_png
 from .evaluation.summary import summarise
 from .labelled_scan import LabelledScan
 from .synthesis import SyntheticSet, collect_anatomies, write_synthetic_set
 from .trainer import TrainingConfiguration, train
+from .trainer.sampling import data_set_of
 
 COMMAND = "python -m AttentionUNetSegLib.training.pancreas_ct_recipe"
 PHANTOMS = "phantom:200000-200009"
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--record", action="store_true", help="write the measurements into the model's card")
     parser.add_argument("--bundle", type=Path, help="folder to which the finished package is copied")
     options = parser.parse_args(arguments)
-    data = Path(os.environ.get("ATTENTIONUNETSEG_DATA", "../shared/data"))
+    data = development_data()
     if not data.is_dir():
         raise BadInput(f"There are no label maps and CTs at {data}.", "Set ATTENTIONUNETSEG_DATA to their folder.")
     torch.set_num_threads(options.threads)
@@ -91,25 +92,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     entries = []
     for cases, words in ((measured, "leave one patient out"), (phantoms, PHANTOMS)):
-        groups = summarise([case.result for case in cases], [case.calibration for case in cases], 2000, 0)
-        entries += performance_entries(groups, words, COMMAND)
+        entries += performance_entries(_summary(cases), words, COMMAND)
     averaged = list(_left_out(options, base, synthetic, real, tta=True))
-    groups = summarise([case.result for case in averaged], [case.calibration for case in averaged], 2000, 0)
+    diagrams = {group["labels_by"]: group["calibration"] for group in _summary(averaged)}
     document = {
         "performance": entries,
         "cases": [case.result.as_json() for case in [*measured, *phantoms]],
         "cases_with_test_time_augmentation": [case.result.as_json() for case in averaged],
-        "calibration_with_test_time_augmentation": {group["labels_by"]: group["calibration"] for group in groups},
+        "calibration_with_test_time_augmentation": diagrams,
     }
     print(json.dumps(document, indent=1))
     if options.results:
-        diagrams = document["calibration_with_test_time_augmentation"]
         write_png(draw_reliability(diagrams), options.results.with_name(f"{options.results.stem}_reliability.png"))
         options.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if options.bundle:
         final = write_package(options.bundle, _finished(final), final.weights_path)
     if options.record:
-        record_performance(final, _without_repetition(entries))
+        record_performance(final, entries)
     return 0
 
 
@@ -121,22 +120,18 @@ def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], list[Labelled
         trunks = [maps / f"totalsegmentator_{name}" for name in ("s0327", "s0328")]
         collect_anatomies(trunks, sorted((maps / "multiorgan_18").glob("*.nii.gz")), anatomies, 1)
     sets = (
-        SyntheticSet(work / "set", anatomies, 258, 0, 0.15, atrophy_share=0.0),
+        SyntheticSet(work / "set", anatomies, 260, 0, 0.15, atrophy_share=0.0),
         SyntheticSet(work / "set2", anatomies, 130, 1000, 0.1, atrophy_share=0.4),
     )
     tables = [wanted.folder / "cases.csv" for wanted in sets]
     for wanted, table in zip(sets, tables, strict=True):
         if not table.is_file():
             write_synthetic_set(wanted, os.cpu_count() or 1)
-    base = _first_rows(tables[0], work / "set" / "cases_base.csv", BASE_CTS)
     real = work / "real" / "cases.csv"
     if not real.is_file():
         write_development_tables(data, work / "real")
-    return (
-        open_datasets([f"table:{table}" for table in tables]),
-        open_datasets([f"table:{base}"]),
-        open_datasets([f"table:{real}"]),
-    )
+    synthetic = open_datasets([f"table:{table}" for table in tables])
+    return synthetic, synthetic[:BASE_CTS], open_datasets([f"table:{real}"])
 
 
 def _left_out(options, base: ModelPackage, synthetic, real, tta: bool = False) -> Iterator[MeasuredCase]:
@@ -156,7 +151,7 @@ def _trained(options, name: str, stage: Stage, scans, start: ModelPackage | None
     folder = options.work / name
     if (folder / "model" / "model.json").is_file():
         return load_package(folder / "model")
-    real = {scan.name.split("/", 1)[0] for scan in scans if scan.is_labelled_by_a_model}
+    real = {data_set_of(scan) for scan in scans if scan.is_labelled_by_a_model}
     configuration = TrainingConfiguration(
         folder / "model", folder / "run", threads=options.threads, workers=1, device="cpu", batch=2,
         features=(16, 32, 64, 96, 128), shares=dict.fromkeys(real, REAL_SHARE), name=NAME, description=DESCRIPTION,
@@ -176,16 +171,8 @@ def _finished(package: ModelPackage) -> dict:
             "default": True, "training": training, "weights": {"file": "weights.pt", "dtype": "float16"}}  # fmt: skip
 
 
-def _first_rows(table: Path, target: Path, count: int) -> Path:
-    with open(table, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[: count + 1]
-    with open(target, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
-    return target
-
-
-def _without_repetition(entries: Sequence[dict]) -> list[dict]:
-    return list({(entry["metric"], entry.get("labels_by"), entry["data"]): entry for entry in entries}.values())
+def _summary(cases: Sequence[MeasuredCase]) -> list[dict]:
+    return summarise([case.result for case in cases], [case.calibration for case in cases], RESAMPLES, 0)
 
 
 if __name__ == "__main__":

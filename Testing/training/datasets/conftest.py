@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from dicom_slice import dicom_slice
+from pydicom.uid import generate_uid
 
 SHAPE = (16, 40, 48)  # KJI
 SPACING = (3.0, 3.0, 4.0)
@@ -100,29 +100,12 @@ class Writer:
         series, study, frame = generate_uid(), generate_uid(), generate_uid()
         for number, plane in enumerate(hu):
             z = -300.0 + 4.0 * (number if feet_first else len(hu) - 1 - number)
-            meta = FileMetaDataset()
-            meta.MediaStorageSOPClassUID = CTImageStorage
-            meta.MediaStorageSOPInstanceUID = generate_uid()
-            meta.TransferSyntaxUID = ExplicitVRLittleEndian
-            meta.FileMetaInformationGroupLength = 0
-            meta.FileMetaInformationVersion = b"\0\1"
-            meta.ImplementationClassUID = "1.2.826.0.1.3680043.8.498.3"
-            file = folder / f"1-{number + 1:02d}.dcm"
-            data = FileDataset(str(file), {}, file_meta=meta, preamble=b"\0" * 128)
-            data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-            data.SeriesInstanceUID, data.StudyInstanceUID, data.FrameOfReferenceUID = series, study, frame
-            data.Modality, data.PatientID, data.PatientName = "CT", "PANCREAS", "PANCREAS"
-            data.SeriesNumber, data.InstanceNumber = 1, number + 1
-            data.ImagePositionPatient = [-70.0, 20.0, z]
-            data.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-            data.PixelSpacing, data.SliceThickness = [3.0, 3.0], 4.0
-            data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-            data.BitsAllocated = data.BitsStored = 16
-            data.HighBit, data.PixelRepresentation = 15, 0
-            data.RescaleSlope, data.RescaleIntercept = 1, -1024
-            data.Rows, data.Columns = plane.shape
-            data.PixelData = (plane.astype(np.int32) + 1024).clip(0).astype("<u2").tobytes()
-            data.save_as(file)
+            dicom_slice(
+                folder / f"1-{number + 1:02d}.dcm", (-70.0, 20.0, z), series,
+                pixels=(plane.astype(np.int32) + 1024).clip(0),
+                StudyInstanceUID=study, FrameOfReferenceUID=frame, PatientID="PANCREAS", PatientName="PANCREAS",
+                InstanceNumber=number + 1, PixelSpacing=[3.0, 3.0], SliceThickness=4.0,
+            )  # fmt: skip
         return folder
 
 

@@ -228,7 +228,7 @@ def test_a_set_is_written_once_and_goes_on_where_it_stopped(trunk_folder, organ_
         assert set(values) == set(STRUCTURES) - unknown
         labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / row["label"])))
         assert (labels == int(values["pancreas"])).sum() > 100
-    assert not list(tmp_path.rglob("writing_*"))
+    assert not [*tmp_path.rglob("writing_*"), *tmp_path.rglob("*.partial*")]
 
 
 def test_label_maps_that_cannot_be_used_are_named(tmp_path, trunk_folder):

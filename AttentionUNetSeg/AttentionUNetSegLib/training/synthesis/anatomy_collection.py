@@ -10,6 +10,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ...errors import BadInput
+from ...imaging import write_image
 from .anatomy import Anatomy, read_multiorgan_parts, read_totalsegmentator_parts, wall_distance
 from .completion import complete
 
@@ -80,8 +81,8 @@ def collect_anatomies(
     for number, (name, path, host) in enumerate(jobs):
         if not (folder / f"{name}_wall.nrrd").exists():
             anatomy = _trunk(name, path) if host is None else _completed(name, path, host)
-            _write(anatomy.parts, folder / f"{name}_parts.nrrd")
-            _write(anatomy.wall_distance, folder / f"{name}_wall.nrrd")
+            write_image(anatomy.parts, folder / f"{name}_parts.nrrd")
+            write_image(anatomy.wall_distance, folder / f"{name}_wall.nrrd")
         entries.append(
             {
                 "name": name,
@@ -114,9 +115,3 @@ def _completed(name: str, path: Path, host: Path) -> Anatomy:
         MULTIORGAN_LICENCE,
         MULTIORGAN_ATTRIBUTION,
     )
-
-
-def _write(image: sitk.Image, path: Path) -> None:
-    beside = path.with_name(f"writing_{path.name}")
-    sitk.WriteImage(image, str(beside), useCompression=True)
-    beside.replace(path)

@@ -8,8 +8,6 @@ from scipy.ndimage import binary_dilation, distance_transform_edt
 from .parts import ATTENUATION, HOLLOW, Part
 from .random_fields import smooth_field, thin_curves
 
-_SOURCE_OF_SUPPLY = {Part.LIVER: Part.PORTAL_VEIN, Part.FAT: Part.PORTAL_VEIN}
-
 
 class Painter:
     """Paints one part map.
@@ -30,6 +28,7 @@ class Painter:
         """`spacing_mm` runs along K, J, I."""
         self.rng, self.parts, self.spacing, self.attenuation = rng, parts, spacing_mm, attenuation
         self.hu = np.empty(parts.shape, np.float32)
+        self._mass: tuple | None = None
 
     def paint(self, inside: np.ndarray) -> np.ndarray:
         """Fill and return `hu`; `inside` is the mask of the abdominal cavity, where mesenteric vessels run."""
@@ -93,7 +92,7 @@ class Painter:
     def _vessels(self, part: Part, where: np.ndarray, scale_mm: float, width: float) -> None:
         curves = thin_curves(self.rng, self.parts.shape, self.spacing, scale_mm, width) & where
         share = self.rng.uniform(0.6, 1.0)  # small vessels are blurred by partial volume
-        blood = self.attenuation[_SOURCE_OF_SUPPLY[part]]
+        blood = self.attenuation[Part.PORTAL_VEIN]  # the liver's, and the gut's in the mesentery
         self.hu[curves] += share * (blood - self.attenuation[part])
 
     def _fill(self, part: Part) -> None:
@@ -129,11 +128,10 @@ class Painter:
         """Gas rises: to the front (low J) of each stretch of gut about 3 cm wide."""
         rows = np.arange(lumen.shape[1], dtype=np.float32)[None, :, None] * np.float32(self.spacing[1])
         level = self._field(35.0, lumen.shape) * 18.0  # mm; where the surface of the liquid lies, in each stretch
-        height = rows + 0 * level
-        inside = height[lumen]
+        inside = np.broadcast_to(rows, lumen.shape)[lumen]
         if not len(inside):
             return
-        gas = lumen & (height + level < np.quantile(inside, share))
+        gas = lumen & (rows + level < np.quantile(inside, share))
         view[gas] = self.rng.normal(-960, 15)
 
     def _pancreas(self) -> None:
@@ -178,8 +176,6 @@ class Painter:
         kind = rng.choice(("hypodense", "cyst", "hyperdense"), p=(0.65, 0.2, 0.15))
         offset = {"hypodense": -rng.uniform(10, 50), "cyst": -200.0, "hyperdense": rng.uniform(15, 60)}[kind]
         self._mass = (box, grown, kind, offset)
-
-    _mass: tuple | None = None
 
     def _texture(self) -> None:
         if self._mass is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ...imaging import write_image
 from ..datasets.phantoms import PHANTOM_STRUCTURES
 from ..datasets.table import TABLE_NAME, structures_cell, write_table
 from ..phantom import make_phantom
@@ -100,10 +101,8 @@ def _make(job: tuple[SyntheticSet, int]) -> dict[str, str]:
         ct, labels, phase, anatomy = _phantom(seed, rng) if is_phantom else _from_anatomy(wanted, seed)
         ct.SetMetaData("phase", phase)
         ct.SetMetaData("anatomy", anatomy)
-        for picture, path in ((labels, label), (ct, image)):
-            beside = path.with_name(f"writing_{path.name}")
-            sitk.WriteImage(picture, str(beside), useCompression=True)
-            beside.replace(path)
+        write_image(labels, label)
+        write_image(ct, image)
     return row
 
 
