@@ -120,7 +120,6 @@ def _trained_and_measured(arm: Arm, fold: str, scans, measured, shares, options)
     if not (result / "evaluation.json").is_file():
         if not (folder / "model" / "model.json").is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            _share_cache(folder / "run", options.work / "cache")
             train(_configuration(arm, folder, shares, options), scans)
         segmenter = Segmenter(load_package(folder / "model"), "cpu")
         evaluate_into_folder(
@@ -132,18 +131,11 @@ def _trained_and_measured(arm: Arm, fold: str, scans, measured, shares, options)
 
 def _configuration(arm: Arm, folder: Path, shares, options) -> TrainingConfiguration:
     base = TrainingConfiguration(
-        folder / "model", folder / "run", features=(8, 16, 32, 64), steps=options.steps, rate=4e-3, averaging=0.99,
+        folder / "model", folder / "run", options.work / "cache", features=(8, 16, 32, 64),
+        steps=options.steps, rate=4e-3, averaging=0.99,
         threads=1, seed=options.seed, device="cpu", settling_batches=30, shares=shares, id=folder.name[:64].strip("-"),
     )  # fmt: skip
     return replace(base, spacing_mm=arm.spacing_mm, patch=arm.patch, gate=arm.gate)
-
-
-def _share_cache(run: Path, cache: Path) -> None:
-    """All runs read the same prepared scans."""
-    cache.mkdir(parents=True, exist_ok=True)
-    run.mkdir(parents=True, exist_ok=True)
-    if not (run / "cache").exists():
-        (run / "cache").symlink_to(cache.resolve(), target_is_directory=True)
 
 
 def _dice(case: dict) -> str:

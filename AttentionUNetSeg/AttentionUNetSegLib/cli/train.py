@@ -48,7 +48,7 @@ def _configuration(options: Namespace, shares: dict[str, float]) -> TrainingConf
     out = options.out.absolute()
     given = {
         "description": options.description, "work": options.work and options.work.absolute(),
-        "minutes": options.minutes,
+        "cache": options.cache and options.cache.absolute(), "minutes": options.minutes,
     }  # fmt: skip
     return TrainingConfiguration(
         out=out,
@@ -119,8 +119,8 @@ def _without_problems(
     ------
     BadInput : with `strict`, where anything is wrong or doubtful.
     """
-    cache = configuration.work_folder / "cache"
-    unchecked = [scan for scan in scans if not is_prepared(scan, configuration.spacing_mm, cache)]
+    spacing, cache = configuration.spacing_mm, configuration.cache_folder
+    unchecked = [scan for scan in scans if not is_prepared(scan, spacing, cache)]
     problems = label_problems(unchecked, lines.checked)
     for problem in problems:
         lines.note(f"Left out: {problem}" if problem.prevents_training else f"Doubtful: {problem}")

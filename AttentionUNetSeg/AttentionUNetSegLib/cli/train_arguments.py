@@ -99,7 +99,10 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--work", type=Path, metavar="FOLDER", help="cache, checkpoint and log (default: OUT-training)")
+    group.add_argument("--work", type=Path, metavar="FOLDER", help="checkpoint and log (default: OUT-training)")
+    group.add_argument(
+        "--cache", type=Path, metavar="FOLDER", help="prepared scans; runs can share it (default: cache in --work)"
+    )
     group.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     group.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: torch's own choice)")
     group.add_argument(

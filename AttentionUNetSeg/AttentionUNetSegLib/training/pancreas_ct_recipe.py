@@ -3,11 +3,13 @@
 ``python -m AttentionUNetSegLib.training.pancreas_ct_recipe --work FOLDER`` does it all and goes on where it stopped:
 
 1. synthetic CTs from the label maps of ``ATTENTIONUNETSEG_DATA``;
-2. *base*: a network trained on synthetic CTs alone, at 4 mm;
-3. *adapted*: trained on, with a quarter of the patches from the labelled real CTs.
+2. *base*: a network trained on the first synthetic CTs, at 4 mm, where patches are cheap and see much of the abdomen;
+3. *finer*: trained on with all synthetic CTs, at 3 mm;
+4. *adapted*: trained on, with a quarter of the patches from the labelled real CTs.
 
-Step 3 is done once with all real CTs, which gives the model, and once without each patient, which tells how well the
-procedure does on a patient that it never saw (leave one patient out; the base saw no patient at all).
+Step 4 is done once with all real CTs, which gives the model, and once without each patient, which tells how well the
+procedure does on a patient that it never saw (leave one patient out; steps 1 to 3 saw no patient at all).
+``--only`` does one of these trainings, so that two processes share the work.
 The probability's calibration is measured with test-time augmentation on the patients that were left out.
 ``--record`` writes what was measured into the model's card, ``--bundle`` copies the package to ``Resources/Models``.
 """
@@ -41,8 +43,8 @@ from .trainer.sampling import data_set_of
 
 COMMAND = "python -m AttentionUNetSegLib.training.pancreas_ct_recipe"
 PHANTOMS = "phantom:200000-200009"
-BASE_CTS = 140
 REAL_SHARE = 0.25
+FEATURES = (8, 24, 64, 128, 160)
 
 NAME = "Pancreas on CT"
 DESCRIPTION = (
@@ -66,8 +68,9 @@ class Stage:
     averaging: float
 
 
-BASE = Stage(4.0, (32, 48, 48), 2400, 0.003, 0.996)
-ADAPTED = Stage(4.0, (32, 48, 48), 550, 0.0015, 0.995)
+BASE = Stage(4.0, (32, 48, 48), 2600, 0.003, 0.996)
+FINER = Stage(3.0, (32, 64, 64), 1300, 0.002, 0.996)
+ADAPTED = Stage(3.0, (32, 64, 64), 320, 0.001, 0.993)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pancreas_ct_recipe", description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder for data sets, caches, runs and models")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each training (default: %(default)s)")
+    parser.add_argument("--only", metavar="CASE", help="train without this real CT ('': with all), and measure nothing")
     parser.add_argument("--results", type=Path, help="JSON file for the measurements")
     parser.add_argument("--record", action="store_true", help="write the measurements into the model's card")
     parser.add_argument("--bundle", type=Path, help="folder to which the finished package is copied")
@@ -85,15 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     synthetic, base_cts, real = data_sets(data, options.work)
     base = _trained(options, "base", BASE, base_cts, None)
-    final = _adapted(options, "", base, synthetic, real)
-    measured = list(_left_out(options, base, synthetic, real))
+    start = _trained(options, "finer", FINER, synthetic, base)
+    if options.only is not None:
+        _adapted(options, options.only, start, synthetic, real)
+        return 0
+    final = _adapted(options, "", start, synthetic, real)
+    measured = list(_left_out(options, start, synthetic, real))
     phantoms = list(
         evaluate_scans(Segmenter(final, "cpu"), open_datasets([PHANTOMS]), EvaluationOptions(None, False, True))
     )
     entries = []
     for cases, words in ((measured, "leave one patient out"), (phantoms, PHANTOMS)):
         entries += performance_entries(_summary(cases), words, COMMAND)
-    averaged = list(_left_out(options, base, synthetic, real, tta=True))
+    averaged = list(_left_out(options, start, synthetic, real, tta=True))
     diagrams = {group["labels_by"]: group["calibration"] for group in _summary(averaged)}
     document = {
         "performance": entries,
@@ -113,15 +121,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], list[LabelledScan], list[LabelledScan]]:
-    """The synthetic scans, those of them for the base, and the labelled real scans; made where they are missing."""
+    """The synthetic scans, the first of them alone, and the labelled real scans; made where they are missing."""
     maps = data / "labelmaps"
     anatomies = work / "set" / "anatomies"
     if not (anatomies / "anatomies.json").is_file():
         trunks = [maps / f"totalsegmentator_{name}" for name in ("s0327", "s0328")]
         collect_anatomies(trunks, sorted((maps / "multiorgan_18").glob("*.nii.gz")), anatomies, 1)
     sets = (
-        SyntheticSet(work / "set", anatomies, 260, 0, 0.15, atrophy_share=0.0),
-        SyntheticSet(work / "set2", anatomies, 130, 1000, 0.1, atrophy_share=0.4),
+        SyntheticSet(work / "set", anatomies, 160, 0, 0.2, 0.25),
+        SyntheticSet(work / "more", anatomies, 260, 1000, 0.2, 0.25),
     )
     tables = [wanted.folder / "cases.csv" for wanted in sets]
     for wanted, table in zip(sets, tables, strict=True):
@@ -130,21 +138,22 @@ def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], list[Labelled
     real = work / "real" / "cases.csv"
     if not real.is_file():
         write_development_tables(data, work / "real")
-    synthetic = open_datasets([f"table:{table}" for table in tables])
-    return synthetic, synthetic[:BASE_CTS], open_datasets([f"table:{real}"])
+    first, more = (open_datasets([f"table:{table}"]) for table in tables)
+    return [*first, *more], first, open_datasets([f"table:{real}"])
 
 
-def _left_out(options, base: ModelPackage, synthetic, real, tta: bool = False) -> Iterator[MeasuredCase]:
+def _left_out(options, start: ModelPackage, synthetic, real, tta: bool = False) -> Iterator[MeasuredCase]:
     """Each real scan, measured with the model that never saw its patient."""
     for scan in real:
-        others = [other for other in real if other.patient != scan.patient]
-        package = _adapted(options, scan.name.split("/")[-1], base, synthetic, others)
+        package = _adapted(options, scan.name.split("/")[-1], start, synthetic, real)
         yield from evaluate_scans(Segmenter(package, "cpu"), [scan], EvaluationOptions(None, tta, True))
 
 
-def _adapted(options, without: str, base: ModelPackage, synthetic, real) -> ModelPackage:
-    name = f"without_{without}" if without else "final"
-    return _trained(options, name, ADAPTED, [*synthetic, *real], base)
+def _adapted(options, without: str, start: ModelPackage, synthetic, real) -> ModelPackage:
+    """Trained on from `start` with all real scans but those of the patient of the scan `without` ("": with all)."""
+    apart = {scan.patient for scan in real if scan.name.split("/")[-1] == without}
+    kept = [scan for scan in real if scan.patient not in apart]
+    return _trained(options, f"without_{without}" if without else "final", ADAPTED, [*synthetic, *kept], start)
 
 
 def _trained(options, name: str, stage: Stage, scans, start: ModelPackage | None) -> ModelPackage:
@@ -153,8 +162,8 @@ def _trained(options, name: str, stage: Stage, scans, start: ModelPackage | None
         return load_package(folder / "model")
     real = {data_set_of(scan) for scan in scans if scan.is_labelled_by_a_model}
     configuration = TrainingConfiguration(
-        folder / "model", folder / "run", threads=options.threads, workers=1, device="cpu", batch=2,
-        features=(16, 32, 64, 96, 128), shares=dict.fromkeys(real, REAL_SHARE), name=NAME, description=DESCRIPTION,
+        folder / "model", folder / "run", options.work / "cache", threads=options.threads, workers=1, device="cpu",
+        batch=2, features=FEATURES, shares=dict.fromkeys(real, REAL_SHARE), name=NAME, description=DESCRIPTION,
         start_from=None if start is None else Path(start.folder).with_name("run"), command=COMMAND,
         id=re.sub("[^a-z0-9]+", "-", name.lower()),
     )  # fmt: skip
@@ -165,7 +174,7 @@ def _finished(package: ModelPackage) -> dict:
     """The card of the bundled model: the whole way it was trained, and what it is for."""
     manifest = {key: value for key, value in package.manifest.items() if key != "weights"}
     work = Path(package.folder).parents[1]
-    ways = [load_package(work / name / "model").manifest["training"]["summary"] for name in ("base", "final")]
+    ways = [load_package(work / name / "model").manifest["training"]["summary"] for name in ("base", "finer", "final")]
     training = {**manifest["training"], "summary": " Then: ".join(ways), "command": COMMAND}
     return {**manifest, "id": "pancreas-ct", "name": NAME, "description": DESCRIPTION, "intended_use": INTENDED_USE,
             "default": True, "training": training, "weights": {"file": "weights.pt", "dtype": "float16"}}  # fmt: skip

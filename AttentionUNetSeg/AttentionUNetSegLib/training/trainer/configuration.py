@@ -18,8 +18,8 @@ NORMS = ("batch", "instance")
 
 # A run goes on with other values of these: they change where it ends or how it is run, not what it computes.
 FREE_ON_RESUME = {
-    "out", "work", "steps", "minutes", "device", "threads", "workers", "start_from", "id", "name", "description",
-    "licence", "command", "resume", "accept_other_scans", "checkpoint_minutes", "largest_package_mb",
+    "out", "work", "cache", "steps", "minutes", "device", "threads", "workers", "start_from", "id", "name",
+    "description", "licence", "command", "resume", "accept_other_scans", "checkpoint_minutes", "largest_package_mb",
 }  # fmt: skip
 
 
@@ -30,7 +30,8 @@ class TrainingConfiguration:
     Attributes
     ----------
     out : model package folder to write.
-    work : folder for the cache, the checkpoint and the log; None: ``<out>-training`` beside `out`.
+    work : folder for the checkpoint and the log; None: ``<out>-training`` beside `out`.
+    cache : folder of prepared scans, which several runs may share; None: ``cache`` in the work folder.
     spacing_mm : isotropic spacing of the model's grid.
     window_hu : intensities that become 0 and 1.
     patch : patch (K, J, I) in voxels; the network pads it to a multiple of ``2 ** (levels - 1)``, so one that is
@@ -62,6 +63,7 @@ class TrainingConfiguration:
 
     out: Path
     work: Path | None = None
+    cache: Path | None = None
     spacing_mm: float = 2.0
     window_hu: tuple[float, float] = (-160.0, 240.0)
     patch: tuple[int, int, int] = (48, 64, 64)
@@ -145,8 +147,13 @@ class TrainingConfiguration:
 
     @property
     def work_folder(self) -> Path:
-        """Where the cache, the checkpoint and the log lie."""
+        """Where the checkpoint and the log lie."""
         return self.work or self.out.with_name(f"{self.out.name}-training")
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the prepared scans lie."""
+        return self.cache or self.work_folder / "cache"
 
     @property
     def network(self) -> dict[str, Any]:

@@ -201,8 +201,9 @@ class _Run:
         if not self.processes.is_first:
             self.processes.wait()  # the first one fills the cache
         prepared = prepare_cases(
-            scans, self.configuration.spacing_mm, self.work / "cache", available_processes(), self._prepared
-        )
+            scans, self.configuration.spacing_mm, self.configuration.cache_folder, available_processes(),
+            self._prepared,
+        )  # fmt: skip
         if self.processes.is_first:
             self.processes.wait()
         return [
