@@ -129,7 +129,7 @@ def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], list[Labelled
         collect_anatomies(trunks, sorted((maps / "multiorgan_18").glob("*.nii.gz")), anatomies, 1)
     sets = (
         SyntheticSet(work / "set", anatomies, 160, 0, 0.2, 0.25),
-        SyntheticSet(work / "more", anatomies, 260, 1000, 0.2, 0.25),
+        SyntheticSet(work / "more", anatomies, 140, 1000, 0.2, 0.25),
     )
     tables = [wanted.folder / "cases.csv" for wanted in sets]
     for wanted, table in zip(sets, tables, strict=True):

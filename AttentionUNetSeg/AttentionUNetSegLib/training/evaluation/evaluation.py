@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import SimpleITK as sitk
 
 from ...errors import BadInput
@@ -17,7 +16,7 @@ from ..labelled_scan import LabelledScan, LoadedScan
 from .calibration import CalibrationCounts, count_case
 from .case_metrics import compare
 from .case_result import CaseResult
-from .cropped_case import SPREAD_SCALE, CroppedCase, crop_case
+from .cropped_case import CroppedCase, crop_case
 from .gate_selectivity import gate_selectivity
 
 
@@ -129,19 +128,12 @@ def _measured(
         spacing_mm=loaded.ct.GetSpacing(),
         metrics=compare(case),
         seconds=seconds,
-        mean_spread=_mean_spread(case),
+        mean_spread=result.trust.mean_spread,
+        mean_probability=result.trust.mean_probability,
         gates=_gates(result, loaded.ct, label),
         warnings=tuple(result.warnings),
     )
     return MeasuredCase(numbers, count_case(case), loaded, case)
-
-
-def _mean_spread(case: CroppedCase) -> float | None:
-    """Mean over the segment, not over the label: what a person without a label could know."""
-    segment = case.predicted_before_ignore
-    if case.spread is None or not segment.any():
-        return None
-    return float(case.spread[segment].mean(dtype=np.float64) / SPREAD_SCALE)
 
 
 def _gates(result: Segmentation, ct: sitk.Image, label: sitk.Image) -> tuple:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .case_metrics import FAILURE_DICE, TOLERANCE_MM
+from .doubt import POOR_DICE
 from .summary import measure_name
 
 FORMAT_VERSION = 1
@@ -27,7 +28,7 @@ DEFINITIONS = {
 CSV_COLUMNS = (
     "name", "patient", "labels_by", "dice", "hd95_mm", "nsd", "recall", "precision", "predicted_ml", "labelled_ml",
     "volume_error_ml", "volume_error_percent", "largest_false_positive_ml", "is_failure", "seconds", "mean_spread",
-    "size", "spacing_mm", "remarks", "warnings",
+    "mean_probability", "size", "spacing_mm", "remarks", "warnings",
 )  # fmt: skip
 
 
@@ -171,7 +172,16 @@ def _calibration_lines(group: Mapping[str, Any]) -> list[str]:
         lines.append(f"- Rank correlation between mean spread and 1 - Dice: {value}, {spread['cases']} cases.")
         rates = [f"{row['high']:g}: {row['error_rate']:.3f}" for row in spread["bins"] if row["error_rate"] is not None]
         lines.append(f"- Part of voxels that are wrong, by spread up to … {'; '.join(rates)}.")
-    return lines
+    return lines + [_doubt_line(name, found) for name, found in group["doubt_limits"].items() if found]
+
+
+def _doubt_line(name: str, found: Mapping[str, Any]) -> str:
+    words, side = {"mean_spread": ("spread", "above"), "mean_probability": ("probability", "below")}[name]
+    return (
+        f"- A mean {words} {side} {found['limit']:g} within the segment tells poor results (Dice below {POOR_DICE:g}): "
+        f"{found['poor_found']} of {found['poor']} are found, {found['others_warned']} of {found['others']} others "
+        "are warned of in vain."
+    )
 
 
 def _gate_lines(group: Mapping[str, Any]) -> list[str]:
