@@ -1,4 +1,4 @@
-"""Image files: read one with its geometry checked, write one beside and rename it."""
+"""Image files: read one with its geometry checked, write one as a whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import BadInput, InternalError
+from ..errors import BadInput
+from ..whole_file import whole_file
 from .check import check_geometry, check_shape
 from .geometry import Geometry
 from .nifti import check_nifti
@@ -67,21 +68,15 @@ def write_image(image: sitk.Image, path: str | os.PathLike, compress: bool = Tru
         raise BadInput(f"{path.name} cannot be written: its ending is none of {', '.join(WRITABLE)}.")
     if not path.parent.is_dir():
         raise BadInput(f"{path.name} cannot be written: there is no folder {path.parent}.")
-    partial = path.with_name(f".{name_without_ending(path)}.{os.getpid()}.partial{ending}")
     if ending.startswith(".nii") and is_phantom(image):
         image = sitk.Image(image)
         image.SetMetaData("ITK_FileNotes", PHANTOM_DESCRIPTION)
-    try:
-        with quiet_itk():
-            sitk.WriteImage(image, str(partial), compress)
-            _require_complete(partial, image)
-        os.replace(partial, path)
-    except (RuntimeError, OSError) as error:
-        raise InternalError(
-            f"{path} could not be written ({_last_line(error)}).", "Check free space and permissions."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as beside, quiet_itk():
+        try:
+            sitk.WriteImage(image, str(beside), compress)
+        except RuntimeError as error:
+            raise OSError(_last_line(error)) from error
+        _require_complete(beside, image)
 
 
 def _require_complete(path: Path, image: sitk.Image) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import BadInput, InternalError
+from ..errors import BadInput
+from ..whole_file import whole_file
 from . import provenance
 from .offscreen import RenderingUnavailable, require_offscreen_rendering
 from .overview_planes import choose_planes
@@ -66,16 +66,8 @@ def render_overview(nodes: ResultNodes, path: Path | str, size: tuple[int, int] 
                 title = f"{plane}, {bar.title.split()[0].lower()}" if opacity else plane
                 panels.append(Panel(title, pixels, _letters(picture)))
     page = compose(panels, _heading(nodes), _details(nodes), bar, size)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        page.save(partial, format="PNG")
-        os.replace(partial, path)
-    except OSError as error:
-        raise InternalError(
-            f"The picture {path} could not be written.", "Check free space and permissions."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as beside:
+        page.save(beside, format="PNG")
 
 
 def _heading(nodes: ResultNodes) -> str:
@@ -89,9 +81,7 @@ def _heading(nodes: ResultNodes) -> str:
 def _details(nodes: ResultNodes) -> str:
     model = [provenance.read(nodes.segmentation, key) for key in ("model.name", "model.version")]
     date = (provenance.read(nodes.segmentation, "date") or "")[:10]
-    return "   |   ".join(
-        part for part in (nodes.volume.GetName(), " ".join(filter(None, model)), date) if part
-    )
+    return "   |   ".join(part for part in (nodes.volume.GetName(), " ".join(filter(None, model)), date) if part)
 
 
 def _letters(picture: PictureScene) -> tuple[str, str, str, str]:

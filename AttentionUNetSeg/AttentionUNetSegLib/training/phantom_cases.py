@@ -13,6 +13,7 @@ import SimpleITK as sitk
 import torch
 
 from ..imaging import HUWindow, body_box, to_model_grid
+from ..whole_file import whole_file
 from .phantom import make_phantom
 
 # Scanners reconstruct finer in the plane than this; for a model grid of 4 mm it makes no difference, and it is fast.
@@ -104,11 +105,9 @@ def _cached_case(job: tuple) -> TrainingCase:
     path = cache / f"{seed}-{'x'.join(f'{s:g}' for s in spacing_mm)}.npz"
     if not path.exists():
         case = training_case(seed, spacing_mm, window_hu)
-        beside = path.with_suffix(".writing.npz")
-        np.savez_compressed(
-            beside, intensities=case.intensities.astype(np.float16), target=case.target.astype(np.float16)
-        )
-        beside.replace(path)
+        arrays = {"intensities": case.intensities.astype(np.float16), "target": case.target.astype(np.float16)}
+        with whole_file(path) as beside:
+            np.savez_compressed(beside, **arrays)
     with np.load(path) as arrays:
         return TrainingCase(arrays["intensities"].astype(np.float32), arrays["target"].astype(np.float32))
 

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from ..errors import BadInput, InternalError, ProtocolError
+from ..whole_file import whole_file
 from .client import WorkerClient
 from .protocol import PROTOCOL_VERSION, Correct, Result, Segment, message_from_fields, message_to_fields
 
@@ -25,15 +26,8 @@ def write_job(folder: str | os.PathLike[str], request: Segment | Correct) -> Pat
     """
     path = Path(folder) / JOB_FILE
     content = {"protocol_version": PROTOCOL_VERSION, "request": message_to_fields(request)}
-    partial = path.with_name(f".{JOB_FILE}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InternalError(
-            f"{path} could not be written ({error.strerror}).", "Check free space and permissions."
-        ) from error
+    with whole_file(path) as beside:
+        beside.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return path
 
 

@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ...errors import BadInput
 from ...imaging.image_file import name_without_ending
+from ...whole_file import whole_file
 from ..labelled_scan import STRUCTURES, LabelledScan
 from .label_map import LabelMap, scan_loader
 
@@ -63,16 +63,16 @@ def open_table(path: Path, prefix: str) -> list[LabelledScan]:
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, str]]) -> Path:
-    """Write the rows, some of `COLUMNS` each, as a table; it is there as a whole or not at all. Return its path."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write the rows, some of `COLUMNS` each, as a table; it is there as a whole or not at all. Return its path.
+
+    Raises
+    ------
+    InternalError : the file system refuses.
+    """
+    with whole_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
     return path
 
 

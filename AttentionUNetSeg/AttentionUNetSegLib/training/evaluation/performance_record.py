@@ -13,9 +13,9 @@ from typing import Any
 import SimpleITK as sitk
 import torch
 
-from ...errors import InternalError
 from ...models import ModelPackage, load_package, verify_weights
 from ...models.manifest import MANIFEST_FILE, check_manifest
+from ...whole_file import whole_file
 from .summary import is_made_by_a_model
 
 # What the card tells of a summary; "minimum" only where the lowest value is the worst.
@@ -71,17 +71,9 @@ def record_performance(package: ModelPackage, entries: Sequence[Mapping[str, Any
     manifest = {**package.manifest, "performance": [*kept, *entries]}
     path = Path(package.folder) / MANIFEST_FILE
     check_manifest(manifest, str(path))
-    beside = path.with_name(f".{MANIFEST_FILE}.{os.getpid()}.partial")
-    try:
-        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    with whole_file(path) as beside:
         beside.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(beside, path)
-    except OSError as error:
-        raise InternalError(
-            f"{path} cannot be written: {error.strerror or error}.", "Check the rights, or copy the model elsewhere."
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return load_package(package.folder)
 
 

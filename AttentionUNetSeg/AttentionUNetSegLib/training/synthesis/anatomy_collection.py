@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from ...errors import BadInput
 from ...imaging import write_image
+from ...whole_file import whole_file
 from .anatomy import Anatomy, read_multiorgan_parts, read_totalsegmentator_parts, wall_distance
 from .completion import complete
 
@@ -68,6 +69,7 @@ def collect_anatomies(
     Raises
     ------
     BadInput : no trunk, or a map that cannot be used.
+    InternalError : the file system refuses.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not trunks:
@@ -95,9 +97,8 @@ def collect_anatomies(
         )
         if progress:
             progress(number + 1, len(jobs))
-    beside = folder / f"{INDEX}.writing"
-    beside.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-    beside.replace(folder / INDEX)
+    with whole_file(folder / INDEX) as beside:
+        beside.write_text(json.dumps(entries, indent=1), encoding="utf-8")
     return AnatomyCollection(folder)
 
 

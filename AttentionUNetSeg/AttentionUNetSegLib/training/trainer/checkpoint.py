@@ -1,4 +1,4 @@
-"""The state of a run on disk: written beside its place and renamed, so that a killed run leaves the last whole one."""
+"""The state of a run on disk: a killed run leaves the last whole one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from ...errors import BadInput, InternalError
+from ...errors import BadInput
 from ...models.manifest import MANIFEST_FILE
 from ...models.package import load_package, verify_weights
+from ...whole_file import whole_file
 
 CHECKPOINT_FILE = "checkpoint.pt"
 
@@ -51,17 +52,14 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     InternalError : the file system refuses.
     """
     path = folder / CHECKPOINT_FILE
-    beside = folder / f".{CHECKPOINT_FILE}.writing"
     content = {**vars(checkpoint), "identity": json.dumps(checkpoint.identity)}
-    try:
-        with beside.open("wb") as file:
+    with whole_file(path) as beside, beside.open("wb") as file:
+        try:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except (OSError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
-        raise InternalError(f"The checkpoint {path} cannot be written: {error}.", "Free some space.") from error
+        except RuntimeError as error:  # what torch makes of a disk that is full
+            raise OSError(str(error)) from error
+        file.flush()
+        os.fsync(file.fileno())
     return path
 
 

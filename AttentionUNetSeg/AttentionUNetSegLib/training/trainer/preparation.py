@@ -22,6 +22,7 @@ import SimpleITK as sitk
 
 from ...errors import BadInput, InternalError
 from ...imaging import body_box, to_model_grid
+from ...whole_file import whole_file
 from ..labelled_scan import LabelledScan, LoadedScan
 
 # Part of every cache entry's name: raise it when what `prepared` computes changes.
@@ -246,19 +247,10 @@ def _write(path: Path, case: PreparedCase) -> None:
         if name in case.places:
             arrays[f"places:{name}"] = case.places[name]
     arrays["starts"] = np.frombuffer(json.dumps(starts).encode(), np.uint8)
-    hu_path = _hu_path(path)
-    beside, hu_beside = (each.with_name(f".{os.getpid()}-{each.name}") for each in (path, hu_path))
-    try:
-        np.save(hu_beside, case.hu)
+    with whole_file(_hu_path(path)) as beside:
+        np.save(beside, case.hu)
+    with whole_file(path) as beside:  # the last one: where it is, both are
         np.savez(beside, **arrays)  # not compressed: reading hundreds of cases at the start has to be quick
-        hu_beside.replace(hu_path)
-        beside.replace(path)  # the last one: where it is, both are
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        hu_beside.unlink(missing_ok=True)
-        raise InternalError(
-            f"The prepared case {path} cannot be written: {error.strerror or error}.", "Free some space, or use --work."
-        ) from error
 
 
 def _hu_path(path: Path) -> Path:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...whole_file import whole_file
+
 LOG_FILE = "log.csv"
 COLUMNS = ("step", "loss", "rate", "seconds", "validation_dice", "skipped")
 
@@ -55,17 +57,19 @@ class TrainingLog:
     ----------
     folder : existing.
     step : rows of later steps are removed: they were written after the checkpoint that the run goes on from.
+
+    Raises
+    ------
+    InternalError : the file system refuses.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / LOG_FILE
         rows = _rows_until(self.path, step)
-        beside = folder / f".{LOG_FILE}.writing"
-        with beside.open("w", newline="", encoding="utf-8") as file:
+        with whole_file(self.path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows(rows)
-        beside.replace(self.path)
         self._file = self.path.open("a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
         self._board = _tensorboard(folder, step)
