@@ -10,7 +10,8 @@
 Step 4 is done once with all real CTs, which gives the model, and once without each patient, which tells how well the
 procedure does on a patient that it never saw (leave one patient out; steps 1 to 3 saw no patient at all).
 ``--only`` does one of these trainings, so that two processes share the work.
-The probability's calibration is measured with test-time augmentation on the patients that were left out.
+The probability's calibration is measured with test-time augmentation on the patients that were left out; from which
+doubt on a result is poor, on synthetic CTs that were not trained on (from the same label maps, deformed otherwise).
 ``--record`` writes what was measured into the model's card, ``--bundle`` copies the package to ``Resources/Models``.
 """
 
@@ -31,7 +32,15 @@ from ..inference import Segmenter
 from ..models import ModelPackage, load_package, write_package
 from .datasets import open_datasets
 from .development_scans import development_data, write_development_tables
-from .evaluation import EvaluationOptions, MeasuredCase, evaluate_scans, performance_entries, record_performance
+from .evaluation import (
+    EvaluationOptions,
+    MeasuredCase,
+    doubt_limits,
+    evaluate_scans,
+    performance_entries,
+    record_doubt_limits,
+    record_performance,
+)
 from .evaluation.bootstrap import RESAMPLES
 from .evaluation.calibration_drawing import draw_reliability
 from .evaluation.overlay import write_png
@@ -87,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not data.is_dir():
         raise BadInput(f"There are no label maps and CTs at {data}.", "Set ATTENTIONUNETSEG_DATA to their folder.")
     torch.set_num_threads(options.threads)
-    synthetic, base_cts, real = data_sets(data, options.work)
+    synthetic, base_cts, unseen, real = data_sets(data, options.work)
     base = _trained(options, "base", BASE, base_cts, None)
     start = _trained(options, "finer", FINER, synthetic, base)
     if options.only is not None:
@@ -98,16 +107,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     phantoms = list(
         evaluate_scans(Segmenter(final, "cpu"), open_datasets([PHANTOMS]), EvaluationOptions(None, False, True))
     )
+    others = [list(evaluate_scans(Segmenter(final, "cpu"), unseen, EvaluationOptions(None, tta, True)))
+              for tta in (False, True)]  # fmt: skip
+    limits = {
+        # Each as it will be used: the probability of a single pass, the spread of several.
+        "mean_probability": doubt_limits([case.result for case in others[0]])["mean_probability"],
+        "mean_spread": doubt_limits([case.result for case in others[1]])["mean_spread"],
+    }
     entries = []
-    for cases, words in ((measured, "leave one patient out"), (phantoms, PHANTOMS)):
+    parts = ((measured, "leave one patient out"), (phantoms, PHANTOMS), (others[0], "unseen synthetic CTs"))
+    for cases, words in parts:
         entries += performance_entries(_summary(cases), words, COMMAND)
     averaged = list(_left_out(options, start, synthetic, real, tta=True))
     diagrams = {group["labels_by"]: group["calibration"] for group in _summary(averaged)}
     document = {
         "performance": entries,
-        "cases": [case.result.as_json() for case in [*measured, *phantoms]],
+        "cases": [case.result.as_json() for cases, _ in parts for case in cases],
         "cases_with_test_time_augmentation": [case.result.as_json() for case in averaged],
         "calibration_with_test_time_augmentation": diagrams,
+        "doubt_limits": limits,
     }
     print(json.dumps(document, indent=1))
     if options.results:
@@ -116,12 +134,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.bundle:
         final = write_package(options.bundle, _finished(final), final.weights_path)
     if options.record:
-        record_performance(final, entries)
+        record_doubt_limits(record_performance(final, entries), limits)
     return 0
 
 
-def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], list[LabelledScan], list[LabelledScan]]:
-    """The synthetic scans, the first of them alone, and the labelled real scans; made where they are missing."""
+def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], ...]:
+    """Synthetic scans to train on, the first of them alone, others not to train on, and the labelled real scans.
+
+    Made where they are missing.
+    """
     maps = data / "labelmaps"
     anatomies = work / "set" / "anatomies"
     if not (anatomies / "anatomies.json").is_file():
@@ -130,6 +151,7 @@ def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], list[Labelled
     sets = (
         SyntheticSet(work / "set", anatomies, 160, 0, 0.2, 0.25),
         SyntheticSet(work / "more", anatomies, 140, 1000, 0.2, 0.25),
+        SyntheticSet(work / "unseen", anatomies, 40, 5000, 0.0, 0.25),
     )
     tables = [wanted.folder / "cases.csv" for wanted in sets]
     for wanted, table in zip(sets, tables, strict=True):
@@ -138,8 +160,8 @@ def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], list[Labelled
     real = work / "real" / "cases.csv"
     if not real.is_file():
         write_development_tables(data, work / "real")
-    first, more = (open_datasets([f"table:{table}"]) for table in tables)
-    return [*first, *more], first, open_datasets([f"table:{real}"])
+    first, more, unseen = (open_datasets([f"table:{table}"]) for table in tables)
+    return [*first, *more], first, unseen, open_datasets([f"table:{real}"])
 
 
 def _left_out(options, start: ModelPackage, synthetic, real, tta: bool = False) -> Iterator[MeasuredCase]:

@@ -49,7 +49,8 @@ def _limit(results: Sequence[CaseResult], name: str, sign: int) -> dict[str, Any
     gains = np.array([(doubt[is_poor] > limit).mean() - (doubt[~is_poor] > limit).mean() for limit in candidates])
     if not len(gains) or gains.max() <= 0:
         return None
-    limit = float(np.median(candidates[gains >= gains.max() - 1e-9]))
+    best = candidates[gains >= gains.max() - 1e-9]
+    limit = float(best[len(best) // 2])
     return {
         "limit": round(sign * limit, 4),
         "poor": int(is_poor.sum()),

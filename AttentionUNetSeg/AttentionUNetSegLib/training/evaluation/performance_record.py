@@ -20,6 +20,8 @@ from .summary import is_made_by_a_model
 
 # What the card tells of a summary; "minimum" only where the lowest value is the worst.
 RECORDED = {"dice": True, "hd95_mm": False, "nsd": True}
+# What a limit of `doubt.doubt_limits` is called in a manifest.
+LIMITS = {"mean_spread": "spread_limit", "mean_probability": "mean_probability_limit"}
 
 
 def performance_entries(groups: Sequence[Mapping[str, Any]], data: str, command: str) -> list[dict[str, Any]]:
@@ -68,7 +70,25 @@ def record_performance(package: ModelPackage, entries: Sequence[Mapping[str, Any
     verify_weights(package)
     new = {(entry["metric"], entry["command"]) for entry in entries}
     kept = [entry for entry in package.manifest["performance"] if (entry["metric"], entry.get("command")) not in new]
-    manifest = {**package.manifest, "performance": [*kept, *entries]}
+    return _rewritten(package, {**package.manifest, "performance": [*kept, *entries]})
+
+
+def record_doubt_limits(package: ModelPackage, limits: Mapping[str, Mapping[str, Any] | None]) -> ModelPackage:
+    """Write the limits that `doubt.doubt_limits` found into the package's manifest; one that is None stays as it was.
+
+    Raises
+    ------
+    BadModel, InternalError : as for `record_performance`.
+    """
+    verify_weights(package)
+    found = {LIMITS[name]: entry["limit"] for name, entry in limits.items() if entry}
+    output = package.manifest["output"]
+    return _rewritten(
+        package, {**package.manifest, "output": {**output, "trust": {**output.get("trust", {}), **found}}}
+    )
+
+
+def _rewritten(package: ModelPackage, manifest: Mapping[str, Any]) -> ModelPackage:
     path = Path(package.folder) / MANIFEST_FILE
     check_manifest(manifest, str(path))
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
