@@ -19,7 +19,6 @@ from slicer.ScriptedLoadableModule import (
 )
 
 if TYPE_CHECKING:
-    from AttentionUNetSegLib.desktop.sample_phantom import PhantomMaking
     from AttentionUNetSegLib.models import Addition, ModelPackage
     from AttentionUNetSegLib.session import SegmentRequest, WorkerReady
     from AttentionUNetSegLib.session.editing import ResultEditor
@@ -220,12 +219,6 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         """Name of the processor that a device stands for, as far as it is known."""
         return self._runs.device_name(device)
 
-    def ensureTorch(self) -> None:
-        """Ask to install PyTorch where it is missing. For a person's click only, never for scripts."""
-        from AttentionUNetSegLib.desktop.torch_installation import ensure_torch
-
-        ensure_torch()
-
     def volumeDoubts(
         self, volumeNode: slicer.vtkMRMLScalarVolumeNode, package: ModelPackage | None = None
     ) -> tuple[str, ...]:
@@ -376,14 +369,6 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         from AttentionUNetSegLib.desktop.sample_phantom import add_phantom
 
         return add_phantom(slicer.mrmlScene)
-
-    def startPhantom(self, onEnd: Any) -> PhantomMaking:
-        """Make the same without keeping Slicer waiting; `onEnd` gets the volume node or the error, unless cancelled."""
-        from AttentionUNetSegLib.desktop.sample_phantom import PhantomMaking
-
-        making = PhantomMaking(slicer.mrmlScene, onEnd)
-        making.start()
-        return making
 
 
 class AttentionUNetSegTest(ScriptedLoadableModuleTest):

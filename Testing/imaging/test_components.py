@@ -9,11 +9,13 @@ from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import (
     HUWindow,
     body_box,
+    bounding_box,
     keep_largest_component,
     read_volume,
     to_model_grid,
     volume_ml,
 )
+from scipy import ndimage
 
 
 def test_a_window_scales_and_clips() -> None:
@@ -27,6 +29,20 @@ def test_a_window_scales_and_clips() -> None:
 def test_an_empty_window_is_refused() -> None:
     with pytest.raises(BadInput, match="240 .. -160 HU is empty"):
         HUWindow(240, -160)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.float32])
+def test_the_bounding_box_is_that_of_scipy(kind: type) -> None:
+    rng = np.random.default_rng(0)
+    for share in (0.0003, 0.002, 0.05, 1.0):
+        mask = (rng.random((13, 17, 11)) < share).astype(kind) * kind(0.5 if kind is np.float32 else 1)
+        for view in (mask, mask[::-1, :, ::2], np.asfortranarray(mask)):
+            assert bounding_box(view) == (ndimage.find_objects((view != 0).astype(int)) or [None])[0]
+
+
+def test_nothing_has_no_bounding_box() -> None:
+    assert bounding_box(np.zeros((3, 4, 5), bool)) is None
+    assert bounding_box(np.zeros((0, 4, 5), bool)) is None
 
 
 def test_the_largest_region_is_kept() -> None:

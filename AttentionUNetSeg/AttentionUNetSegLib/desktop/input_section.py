@@ -10,10 +10,10 @@ from slicer.i18n import tr as _
 
 from ..models import BrokenPackage, ModelPackage, model_note
 from ..session import SegmentRequest
+from .sample_phantom import PhantomMaking
 
 if TYPE_CHECKING:
     from .panel import Panel
-    from .sample_phantom import PhantomMaking
 
 
 class InputSection:
@@ -154,7 +154,9 @@ class InputSection:
             self._panel.message.clear()
             return
         with self._panel.errors():
-            self._phantom = self._panel.logic.startPhantom(self._on_phantom)
+            making = PhantomMaking(slicer.mrmlScene, self._on_phantom)
+            making.start()
+            self._phantom = making
             self._panel.message.show(_("A synthetic CT is being made. It takes some seconds."))
         self._show_phantom_button()
 

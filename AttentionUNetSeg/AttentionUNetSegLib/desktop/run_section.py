@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from ..errors import Cancelled
 from ..session import Event, Failed, Progressed, ResultReady, State, StateChanged, Warned
+from .torch_installation import ensure_torch
 
 if TYPE_CHECKING:
     from .panel import Panel
@@ -35,7 +36,7 @@ class RunSection:
             panel.message.show(obstacle)
             return
         with panel.errors(retry=self.start):
-            panel.logic.ensureTorch()
+            ensure_torch()
             panel.logic.startRun(panel.input.volume, panel.input.request())
         self.update()
 

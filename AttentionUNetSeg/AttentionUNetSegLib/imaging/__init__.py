@@ -5,7 +5,7 @@ Needs numpy, scipy, SimpleITK and, for DICOM, pydicom.
 """
 
 from .check import check_ct, intensity_doubts
-from .components import body_box, keep_largest_component, volume_ml
+from .components import body_box, bounding_box, keep_largest_component, volume_ml
 from .dicom import DicomSeries, list_dicom_series
 from .field_of_view import field_of_view_doubts
 from .geometry import Geometry, coarser_grid, image_on_grid
@@ -23,6 +23,7 @@ __all__ = [
     "HUWindow",
     "Volume",
     "body_box",
+    "bounding_box",
     "check_ct",
     "coarser_grid",
     "field_of_view_doubts",

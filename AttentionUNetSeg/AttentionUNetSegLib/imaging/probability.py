@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
+from .components import bounding_box
 from .geometry import Geometry, image_on_grid
 
 SLAB_VOXELS = 2**23
@@ -30,12 +31,11 @@ def probability_to_input_grid(probability: sitk.Image, reference: sitk.Image, lo
         return _one_empty_voxel(grid)
     start, stop = box
     values = _interpolate(probability, grid, start, stop)
-    tight = _bounding_box(values > lowest * 255)
+    tight = bounding_box(values > lowest * 255)
     if tight is None:
         return _one_empty_voxel(grid)
-    first, last = tight
-    values = values[first[0] : last[0], first[1] : last[1], first[2] : last[2]]
-    return image_on_grid(values, grid.cropped(start + first[::-1], values.shape[::-1]))
+    values = values[tight]
+    return image_on_grid(values, grid.cropped(start + [side.start for side in reversed(tight)], values.shape[::-1]))
 
 
 def on_grid_of(field: sitk.Image, reference: sitk.Image, scale: float = 255.0) -> sitk.Image:
@@ -57,11 +57,12 @@ def on_grid_of(field: sitk.Image, reference: sitk.Image, scale: float = 255.0) -
 
 def _reference_box(probability: sitk.Image, grid: Geometry, lowest: float) -> tuple[np.ndarray, np.ndarray] | None:
     """Return start and stop (IJK of the reference) of the voxels that interpolation can raise above `lowest`."""
-    found = _bounding_box(sitk.GetArrayViewFromImage(probability) > lowest)
+    found = bounding_box(sitk.GetArrayViewFromImage(probability) > lowest)
     if found is None:
         return None
     # Linear interpolation reaches one voxel further than the voxels that are above.
-    corners = grid.index(Geometry.of(probability).corners(found[0][::-1] - 1, found[1][::-1] + 1))
+    first, last = ([getattr(side, end) for side in reversed(found)] for end in ("start", "stop"))
+    corners = grid.index(Geometry.of(probability).corners(np.array(first) - 1, np.array(last) + 1))
     start = np.maximum(0, np.floor(corners.min(axis=0)).astype(int))
     stop = np.minimum(np.asarray(grid.size), np.ceil(corners.max(axis=0)).astype(int) + 1)
     return (start, stop) if np.all(start < stop) else None
@@ -83,18 +84,6 @@ def _interpolate(
         scaled = sitk.GetArrayViewFromImage(interpolated) * np.float32(scale)
         values[k : k + thickness] = np.rint(np.clip(scaled, 0, 255, out=scaled), out=scaled)
     return values
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return start and stop (KJI) of the True voxels, or None where there are none."""
-    start, stop = [], []
-    for axis in range(3):
-        hits = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        if not len(hits):
-            return None
-        start.append(hits[0])
-        stop.append(hits[-1] + 1)
-    return np.array(start), np.array(stop)
 
 
 def _one_empty_voxel(grid: Geometry) -> sitk.Image:

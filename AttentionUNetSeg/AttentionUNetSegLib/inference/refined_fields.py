@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from ..imaging import Geometry, image_on_grid
+from ..imaging import Geometry, bounding_box, image_on_grid
 
 # Beyond this many times the reach nothing changes: as for the local correction.
 FURTHEST = 3.0
@@ -149,9 +149,5 @@ _RANGE = log_odds_range(np.arange(256, dtype=np.float32))
 
 def _tight(values: np.ndarray, kept: tuple[slice, ...]) -> tuple[slice, ...]:
     """The smallest box that holds `kept` and everything that is not 0."""
-    box = []
-    for axis, part in enumerate(kept):
-        hits = np.flatnonzero(values.any(axis=tuple(a for a in range(3) if a != axis)))
-        ends = (part.start, part.stop - 1, *hits[[0, -1]]) if len(hits) else (part.start, part.stop - 1)
-        box.append(slice(int(min(ends)), int(max(ends)) + 1))
-    return tuple(box)
+    found = bounding_box(values) or kept
+    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(kept, found, strict=True))

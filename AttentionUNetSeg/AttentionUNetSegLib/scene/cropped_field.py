@@ -9,6 +9,7 @@ import SimpleITK as sitk
 import slicer
 
 from ..errors import BadInput
+from ..imaging import bounding_box
 from .geometry import ijk_to_ras_of_node, set_image_geometry, voxel_offset
 
 Box = tuple[slice, slice, slice]
@@ -46,25 +47,17 @@ class CroppedField:
 def joined_box(*boxes: Box) -> Box:
     """Return the smallest box that holds all the boxes."""
     return tuple(
-        slice(min(part.start for part in parts), max(part.stop for part in parts))
-        for parts in zip(*boxes, strict=True)
+        slice(min(part.start for part in parts), max(part.stop for part in parts)) for parts in zip(*boxes, strict=True)
     )
 
 
 def tight_box(mask: np.ndarray, start: tuple[int, int, int] = (0, 0, 0)) -> Box | None:
     """Return the smallest box, counted from `start`, that holds everything non-zero; None where there is nothing."""
-    parts = []
-    for axis in range(3):
-        hits = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        if not len(hits):
-            return None
-        parts.append(slice(start[axis] + int(hits[0]), start[axis] + int(hits[-1]) + 1))
-    return tuple(parts)
+    box = bounding_box(mask)
+    return box and tuple(slice(s + part.start, s + part.stop) for s, part in zip(start, box, strict=True))
 
 
-def read_field(
-    node: slicer.vtkMRMLScalarVolumeNode, volume_node: slicer.vtkMRMLScalarVolumeNode
-) -> CroppedField:
+def read_field(node: slicer.vtkMRMLScalarVolumeNode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> CroppedField:
     """Return a node's values on the CT's grid.
 
     Raises

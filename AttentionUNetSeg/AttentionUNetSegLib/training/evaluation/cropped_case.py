@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from ...imaging import keep_largest_component
+from ...imaging import bounding_box, keep_largest_component
 
 MARGIN_MM = 12.0
 # What `inference.Segmentation.spread` is: a standard deviation of a probability is at most 0.5.
@@ -97,20 +97,14 @@ def _offset(part: sitk.Image, whole: sitk.Image) -> np.ndarray:
 
 def _box(label: np.ndarray, segment: np.ndarray, offset: np.ndarray, margin: np.ndarray) -> tuple[slice, slice, slice]:
     """The box (KJI) of both masks with a margin, or of one voxel in the middle where both are empty."""
-    bounds = [_bounds(label)] if label.any() else []
-    if segment.any():
-        bounds.append(_bounds(segment) + offset)
-    if not bounds:
+    boxes = [(bounding_box(label), 0), (bounding_box(segment), offset)]
+    starts = [np.array([side.start for side in box]) + shift for box, shift in boxes if box]
+    stops = [np.array([side.stop for side in box]) + shift for box, shift in boxes if box]
+    if not starts:
         return tuple(slice(n // 2, n // 2 + 1) for n in label.shape)
-    start = np.maximum(np.min([low for low, _ in bounds], axis=0) - margin, 0)
-    stop = np.minimum(np.max([high for _, high in bounds], axis=0) + margin, label.shape)
+    start = np.maximum(np.min(starts, axis=0) - margin, 0)
+    stop = np.minimum(np.max(stops, axis=0) + margin, label.shape)
     return tuple(slice(int(low), int(high)) for low, high in zip(start, stop, strict=True))
-
-
-def _bounds(mask: np.ndarray) -> np.ndarray:
-    """First index and last index + 1 (KJI) of what is not 0, shape (2, 3)."""
-    hits = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    return np.array([[hit[0] for hit in hits], [hit[-1] + 1 for hit in hits]])
 
 
 def _placed(part: np.ndarray, offset: np.ndarray, box: tuple[slice, slice, slice]) -> np.ndarray:

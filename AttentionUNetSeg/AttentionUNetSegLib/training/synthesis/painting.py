@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt
 
+from ...imaging import bounding_box
 from .parts import ATTENUATION, HOLLOW, Part
 from .random_fields import smooth_field, thin_curves
 
@@ -60,12 +61,10 @@ class Painter:
         return smooth_field(self.rng, shape or self.parts.shape, self.spacing, scale_mm)
 
     def _box(self, mask: np.ndarray, margin_mm: float = 6.0) -> tuple[slice, ...] | None:
-        places = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-        if not len(places[0]):
-            return None
-        return tuple(
-            slice(max(0, int(found[0] - margin_mm / s)), int(found[-1] + margin_mm / s) + 1)
-            for found, s in zip(places, self.spacing, strict=True)
+        box = bounding_box(mask)
+        return box and tuple(
+            slice(max(0, int(side.start - margin_mm / s)), int(side.stop + margin_mm / s))
+            for side, s in zip(box, self.spacing, strict=True)
         )
 
     def _bones(self) -> None:

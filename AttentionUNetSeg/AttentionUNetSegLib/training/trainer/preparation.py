@@ -21,7 +21,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ...errors import BadInput, InternalError
-from ...imaging import body_box, to_model_grid
+from ...imaging import body_box, bounding_box, to_model_grid
 from ...whole_file import whole_file
 from ..labelled_scan import LabelledScan, LoadedScan
 
@@ -223,13 +223,10 @@ def _fractions(mask: sitk.Image, spacing: tuple[float, float, float], box: tuple
 
 
 def _boxed(fractions: np.ndarray) -> BoxedMask:
-    if not fractions.any():
+    box = bounding_box(fractions)
+    if box is None:
         return BoxedMask((0, 0, 0), np.zeros((0, 0, 0), np.uint8))
-    window = []
-    for axis in range(3):
-        occupied = np.flatnonzero(fractions.any(axis=tuple(other for other in range(3) if other != axis)))
-        window.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
-    return BoxedMask(tuple(part.start for part in window), fractions[tuple(window)].copy())
+    return BoxedMask(tuple(side.start for side in box), fractions[box].copy())
 
 
 def _places(mask: BoxedMask) -> np.ndarray:
