@@ -16,11 +16,16 @@ def run(options: Namespace, terminal: Terminal) -> None:
     ------
     BadInput : a label map is missing or cannot be used, or a number makes no sense.
     """
-    from ..training.synthesis import SyntheticSet, collect_anatomies, write_synthetic_set
+    from ..training.synthesis import SyntheticSet, Variety, collect_anatomies, write_synthetic_set
 
     if options.count < 1 or options.first_seed < 0:
         raise BadInput("A set needs at least one CT, and seeds from 0 on.", "See --count and --first-seed.")
-    for what, share in (("phantoms", options.phantom_share), ("shrunken glands", options.atrophy_share)):
+    shares = {
+        "phantoms": options.phantom_share, "shrunken glands": options.atrophy_share,
+        "fatty glands": options.fatty_share, "wide veins": options.wide_veins_share,
+        "CTs without contrast medium": options.non_contrast_share,
+    }  # fmt: skip
+    for what, share in shares.items():
         if not 0 <= share <= 1:
             raise BadInput(f"The share of {what} is {share:g}.", "Give a number from 0 to 1.")
     trunks, organs = [_trunk(path) for path in options.trunk], _label_maps(options.organs)
@@ -28,9 +33,8 @@ def run(options: Namespace, terminal: Terminal) -> None:
         raise BadInput("Organ maps need a whole trunk around them.", "Name at least one with --trunk.")
     anatomies = options.out / "anatomies" if trunks else None
     options.out.mkdir(parents=True, exist_ok=True)
-    wanted = SyntheticSet(
-        options.out, anatomies, options.count, options.first_seed, options.phantom_share, options.atrophy_share
-    )
+    variety = Variety(options.atrophy_share, options.fatty_share, options.wide_veins_share, options.non_contrast_share)
+    wanted = SyntheticSet(options.out, anatomies, options.count, options.first_seed, options.phantom_share, variety)
     with terminal.progress() as line:
         if anatomies:
             collect_anatomies(

@@ -33,12 +33,15 @@ def add_synthesize(commands: argparse._SubParsersAction) -> argparse.ArgumentPar
     command.add_argument(
         "--phantom-share", type=float, default=0.2, metavar="S", help="share of procedural phantoms (%(default)s)"
     )
-    command.add_argument(
-        "--atrophy-share",
-        type=float,
-        default=0.3,
-        metavar="S",
-        help="share of shrunken glands among the others (%(default)s)",
-    )
+    others = command.add_argument_group("shares among the others")
+    for name, default, words in (
+        ("atrophy", 0.3, "shrunken glands"),
+        ("fatty", 0.2, "fatty glands"),
+        ("wide-veins", 0.2, "wide portal, splenic and mesenteric veins"),
+        ("non-contrast", 0.24, "CTs without contrast medium"),
+    ):
+        others.add_argument(
+            f"--{name}-share", type=float, default=default, metavar="S", help=f"{words} (default: %(default)s)"
+        )
     command.add_argument("--processes", type=int, default=2, help="processes (default: %(default)s)")
     return command

@@ -15,7 +15,7 @@ from ..labelled_scan import STRUCTURES
 from .acquisition import acquire, lay_on_couch
 from .anatomy import GRID_MM, Anatomy, centre_of
 from .deformation import random_deformation
-from .mesenteric_vessels import add_mesenteric_vessels, add_splenic_vein
+from .mesenteric_vessels import add_mesenteric_vessels, add_splenic_vein, widen_veins
 from .painting import Painter
 from .parts import PHASES, Part, draw_attenuation
 from .random_fields import smooth_field
@@ -58,17 +58,31 @@ class SyntheticCT:
     anatomy: str
 
 
-def synthesize(seed: int, anatomies: Sequence[Anatomy], atrophy_share: float = 0.3) -> SyntheticCT:
-    """Make the synthetic CT of `seed`; the same seed and anatomies give the same voxels.
+@dataclass(frozen=True)
+class Variety:
+    """How often what label maps of the healthy show too rarely is drawn, each 0..1.
 
-    Parameters
+    Attributes
     ----------
-    atrophy_share : part of the CTs whose pancreas has shrunk, as in the old and in chronic pancreatitis; label maps of
-        patients with a healthy gland hold too few of them.
+    atrophy : a pancreas that has shrunk, as in the old and in chronic pancreatitis.
+    fatty_gland : fat within the pancreas, down to the HU of water without contrast medium.
+    wide_veins : a superior mesenteric, portal and splenic vein as wide as in portal hypertension, which is rounder
+        and brighter than a shrunken gland and is then taken for it.
+    non_contrast : CTs without contrast medium; the other phases share the rest.
     """
+
+    atrophy: float = 0.3
+    fatty_gland: float = 0.2
+    wide_veins: float = 0.2
+    non_contrast: float = PHASE_SHARES["non_contrast"]
+
+
+def synthesize(seed: int, anatomies: Sequence[Anatomy], variety: Variety | None = None) -> SyntheticCT:
+    """Make the synthetic CT of `seed`; the same seed, anatomies and variety give the same voxels."""
+    variety = variety or Variety()
     rng = np.random.default_rng([seed, 20261123])
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
-    phase = str(rng.choice(list(PHASE_SHARES), p=list(PHASE_SHARES.values())))
+    phase = str(rng.choice(list(PHASE_SHARES), p=_phase_probabilities(variety.non_contrast)))
     grid = _field_of_view(rng)
     source_centre = centre_of(anatomy.parts, (Part.PANCREAS,))
     transform = random_deformation(rng, grid, np.zeros(3), source_centre)
@@ -83,12 +97,19 @@ def synthesize(seed: int, anatomies: Sequence[Anatomy], atrophy_share: float = 0
     box = _about_the_body(rng, parts, covered)
     parts, wall = np.ascontiguousarray(parts[box]), wall[box]
     add_mesenteric_vessels(rng, parts, spacing)
-    shrinking = np.random.default_rng([seed, 11])  # its own numbers: a share of 0 changes nothing else
-    if shrinking.random() < atrophy_share:
+    # Numbers of their own: a share of 0 changes nothing else.
+    shrinking, widening, infiltrating = (np.random.default_rng([seed, number]) for number in (11, 13, 17))
+    if shrinking.random() < variety.atrophy:
         shrink_pancreas(shrinking, parts, spacing)
     if shrinking.random() < SPLENIC_VEIN_SHARE:
         add_splenic_vein(shrinking, parts, spacing)
-    hu = Painter(rng, parts, spacing, draw_attenuation(rng, phase)).paint(wall < -12.0)
+    if widening.random() < variety.wide_veins:
+        widen_veins(widening, parts, spacing)
+    attenuation = draw_attenuation(rng, phase)
+    if infiltrating.random() < variety.fatty_gland:
+        share = infiltrating.uniform(0.05, 0.45)
+        attenuation[Part.PANCREAS] += share * (attenuation[Part.FAT] - attenuation[Part.PANCREAS])
+    hu = Painter(rng, parts, spacing, attenuation).paint(wall < -12.0)
     if rng.random() < 0.7:
         lay_on_couch(rng, hu, parts != Part.AIR, spacing)
     own = Geometry.of(grid).cropped([part.start for part in reversed(box)], parts.shape[::-1])
@@ -105,6 +126,14 @@ def shrink_pancreas(rng: np.random.Generator, parts: np.ndarray, spacing: tuple)
     depth = distance_transform_edt(pancreas, spacing)
     lost = rng.uniform(1.0, 4.0) * np.clip(1 + 0.5 * smooth_field(rng, parts.shape, spacing, 25.0), 0.2, 2.0)
     parts[pancreas & (depth <= np.minimum(lost, np.quantile(depth[pancreas], 0.67)))] = Part.FAT
+
+
+def _phase_probabilities(non_contrast: float) -> list[float]:
+    usual = PHASE_SHARES["non_contrast"]
+    if non_contrast == usual:
+        return list(PHASE_SHARES.values())
+    rest = (1 - non_contrast) / (1 - usual)
+    return [non_contrast if phase == "non_contrast" else rest * share for phase, share in PHASE_SHARES.items()]
 
 
 def _field_of_view(rng: np.random.Generator) -> sitk.Image:

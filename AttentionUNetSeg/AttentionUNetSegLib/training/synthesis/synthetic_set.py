@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from ..datasets.phantoms import PHANTOM_STRUCTURES
 from ..datasets.table import TABLE_NAME, structures_cell, write_table
 from ..phantom import make_phantom
 from .anatomy_collection import AnatomyCollection
-from .generator import LABELS, synthesize
+from .generator import LABELS, Variety, synthesize
 
 _VALUES = {structure: value for structure, (value, _) in LABELS.items()}
 
@@ -36,7 +36,7 @@ class SyntheticSet:
     count : number of CTs.
     first_seed : seeds run from here, one a CT.
     phantom_share : share of procedural phantoms, 0..1 (1 where there are no anatomies).
-    atrophy_share : share of the others whose pancreas has shrunk, 0..1.
+    variety : how often the others show what is rare.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class SyntheticSet:
     count: int
     first_seed: int = 0
     phantom_share: float = 0.2
-    atrophy_share: float = 0.3
+    variety: Variety = field(default_factory=Variety)
 
 
 def write_synthetic_set(
@@ -118,7 +118,7 @@ def _phantom(seed: int, rng: np.random.Generator) -> tuple[sitk.Image, sitk.Imag
 
 
 def _from_anatomy(wanted: SyntheticSet, seed: int) -> tuple[sitk.Image, sitk.Image, str, str]:
-    made = synthesize(seed, _collection(wanted.anatomies), wanted.atrophy_share)
+    made = synthesize(seed, _collection(wanted.anatomies), wanted.variety)
     return made.ct, made.labels, made.phase, made.anatomy
 
 
