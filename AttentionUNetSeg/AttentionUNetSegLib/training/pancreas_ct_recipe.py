@@ -78,8 +78,8 @@ class Stage:
 
 
 BASE = Stage(4.0, (32, 48, 48), 2600, 0.003, 0.996)
-FINER = Stage(3.0, (32, 64, 64), 1000, 0.002, 0.996)
-ADAPTED = Stage(3.0, (32, 64, 64), 280, 0.001, 0.992)
+FINER = Stage(3.0, (32, 64, 64), 850, 0.002, 0.996)
+ADAPTED = Stage(3.0, (32, 64, 64), 240, 0.001, 0.992)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
