@@ -12,7 +12,13 @@ import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.training.datasets import open_datasets
 from AttentionUNetSegLib.training.labelled_scan import STRUCTURES
-from AttentionUNetSegLib.training.synthesis import AnatomyCollection, SyntheticSet, collect_anatomies, synthesize
+from AttentionUNetSegLib.training.synthesis import (
+    AnatomyCollection,
+    SyntheticSet,
+    Variety,
+    collect_anatomies,
+    synthesize,
+)
 from AttentionUNetSegLib.training.synthesis.anatomy import (
     GRID_MM,
     Anatomy,
@@ -23,8 +29,12 @@ from AttentionUNetSegLib.training.synthesis.anatomy import (
 )
 from AttentionUNetSegLib.training.synthesis.completion import complete
 from AttentionUNetSegLib.training.synthesis.deformation import random_deformation
-from AttentionUNetSegLib.training.synthesis.generator import LABELS, PHASE_SHARES, shrink_pancreas
-from AttentionUNetSegLib.training.synthesis.mesenteric_vessels import add_mesenteric_vessels, add_splenic_vein
+from AttentionUNetSegLib.training.synthesis.generator import LABELS, PHASE_SHARES, _phase_probabilities, shrink_pancreas
+from AttentionUNetSegLib.training.synthesis.mesenteric_vessels import (
+    add_mesenteric_vessels,
+    add_splenic_vein,
+    widen_veins,
+)
 from AttentionUNetSegLib.training.synthesis.parts import ATTENUATION, PHASES, Part, draw_attenuation
 from AttentionUNetSegLib.training.synthesis.random_fields import smooth_field, thin_curves
 from AttentionUNetSegLib.training.synthesis.synthetic_set import write_synthetic_set
@@ -168,6 +178,37 @@ def test_vessels_run_along_the_gland_and_spare_the_organs(trunk):
     assert len(tail) > 50
     assert tail[:, 1].mean() > gland[:, 1].mean(), "the splenic vein lies behind the gland (P grows backwards)"
     assert (after == Part.PANCREAS).sum() > 0.6 * len(gland)
+
+
+def test_wide_veins_grow_into_what_gives_way(trunk):
+    before = sitk.GetArrayFromImage(trunk.parts)
+    after = before.copy()
+    widen_veins(np.random.default_rng(0), after, (GRID_MM,) * 3)
+    grown = after != before
+    assert grown.any() and set(np.unique(after[grown])) == {Part.PORTAL_VEIN}
+    assert set(np.unique(before[grown])) <= {Part.FAT, Part.SMALL_BOWEL, Part.SOFT_TISSUE}
+    far = sitk.GetArrayFromImage(
+        sitk.SignedMaurerDistanceMap(
+            sitk.GetImageFromArray((before == Part.PORTAL_VEIN).astype(np.uint8)), False, False, False
+        )
+    )
+    assert far[grown].max() * GRID_MM <= 5.0 + GRID_MM
+
+
+def test_what_is_drawn_more_often_leaves_the_rest_as_it_was(trunk):
+    plain = synthesize(5, [trunk], Variety(0, 0, 0))
+    veins = synthesize(5, [trunk], Variety(0, 0, 1))
+    fatty = synthesize(5, [trunk], Variety(0, 1, 0))
+    before, wide, same = (sitk.GetArrayFromImage(made.labels) for made in (plain, veins, fatty))
+    vein, gland = (LABELS[name][0] for name in ("portal_and_splenic_vein", "pancreas"))
+    assert (wide == vein).sum() > (before == vein).sum() and (same == before).all()
+    first, second = (sitk.GetArrayFromImage(made.ct) for made in (plain, fatty))
+    assert second[before == gland].mean() < first[before == gland].mean() - 3, "fat darkens the gland"
+    others = np.isin(before, (LABELS["liver"][0], LABELS["spleen"][0]))
+    assert (first[others] == second[others]).mean() > 0.99
+    assert {synthesize(seed, [trunk], Variety(non_contrast=1.0)).phase for seed in range(2)} == {"non_contrast"}
+    assert sum(_phase_probabilities(0.5)) == pytest.approx(1) and _phase_probabilities(0.5)[3] == 0.5
+    assert _phase_probabilities(PHASE_SHARES["non_contrast"]) == list(PHASE_SHARES.values())
 
 
 def test_every_phase_has_its_order_of_brightness():
