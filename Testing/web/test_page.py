@@ -242,12 +242,17 @@ def test_a_measured_run_offers_its_spread_to_see_and_to_save(segmented, tmp_path
 
 
 def test_cancel_ends_a_run_and_keeps_the_result(segmented):
+    # A click that a finished run would take back: so it shows that the run was stopped, not only waited for.
+    segmented.tool("Add")
+    segmented.view("Red").click(position=_beside_the_segment(segmented.resting_picture("Red")))
+    segmented.wait("state('additions') === 1")
+    segmented.tool("Browse")
     volume = segmented.volume()
     segmented.button("Segment Pancreas").click()
     segmented.button("Cancel").click()
     segmented.wait("state('run') === ''")
     assert segmented.state("has_result")
-    assert segmented.volume() == volume
+    assert (segmented.state("additions"), segmented.volume()) == (1, volume)
     assert segmented.state("notices") == []
 
 
