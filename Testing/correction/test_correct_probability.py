@@ -193,6 +193,18 @@ def test_moving_away_from_the_click_evidence_never_grows_in_one_tissue():
     assert row[45 + 15] > 128 > row[45 + 43]
 
 
+def test_between_clicks_of_a_kind_their_evidence_adds_up():
+    ct, nothing = np.full((9, 9, 121), 80, np.int16), np.zeros((9, 9, 121), np.uint8)
+    left, right = Seed(1, (4, 4, 42), True), Seed(2, (4, 4, 78), True)
+    one, other, both = (
+        correct_probability(ct, nothing, seeds, 15.0, (1, 1, 1))[4, 4] for seeds in ([left], [right], [left, right])
+    )
+    assert max(one[60], other[60]) < 128 <= both[60], "18 mm from either click, more than a reach"
+    assert (both >= np.maximum(one, other)).all()
+    opposite = correct_probability(ct, nothing, [left, Seed(2, (4, 4, 78), False)], 15.0, (1, 1, 1))[4, 4]
+    assert (opposite <= one).all()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
