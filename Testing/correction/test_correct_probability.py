@@ -43,8 +43,7 @@ def millimetres_to(seeds, shape, spacing) -> np.ndarray:
     nearest = np.full(shape, np.inf)
     for seed in seeds:
         apart = sum(
-            ((index - at) * size) ** 2
-            for index, at, size in zip(np.indices(shape), seed.voxel, spacing, strict=True)
+            ((index - at) * size) ** 2 for index, at, size in zip(np.indices(shape), seed.voxel, spacing, strict=True)
         )
         np.minimum(nearest, np.sqrt(apart), out=nearest)
     return nearest
@@ -191,6 +190,20 @@ def test_moving_away_from_the_click_evidence_never_grows_in_one_tissue():
     assert (np.diff(row[45:]) <= 0).all()
     assert (np.diff(row[:46]) >= 0).all()
     assert row[45 + 15] > 128 > row[45 + 43]
+
+
+def test_far_from_them_the_evidence_of_clicks_of_a_kind_adds_up():
+    ct, probability = np.full((9, 9, 91), 80, np.int16), np.full((9, 9, 91), 3, np.uint8)
+    probability[..., :30] = 255  # close by, so that a click by itself is about a small error
+    first, second = Seed(1, (4, 2, 33), True), Seed(2, (4, 6, 33), True)
+    one, other, both = (
+        correct_probability(ct, probability, seeds, 15.0, (1, 1, 1)) for seeds in ([first], [second], [first, second])
+    )
+    gained = (both >= 128) & (np.maximum(one, other) < 128)
+    assert gained[4, 4].sum() >= 2, "what neither click turns by itself"
+    assert (both[..., 50:] >= np.maximum(one, other)[..., 50:]).all()
+    against = correct_probability(ct, probability, [first, Seed(2, (4, 6, 33), False)], 15.0, (1, 1, 1))
+    assert (against[..., 50:] <= one[..., 50:]).all()
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from .working_grid import Box
 # Log odds of a click in the tissue that it lies on. A click turns even a certain network (`NETWORK_LOG_ODDS`) two of
 # its own reaches away, where half of its weight is left.
 CLICK_LOG_ODDS = 12.0
-# Up to the full reach a click still turns a network that is not certain.
+# Up to the full reach a click still turns a network that is not certain; several clicks of a kind add up, to a limit.
 FAR_LOG_ODDS = 5.5
+MOST_FAR_LOG_ODDS = 9.0
 # The weight falls as 1 - (distance / FURTHEST) ** DECAY.
 DECAY = 1.7
 
@@ -97,14 +98,19 @@ def _corrected_part(
     """Return the corrected values of one box that holds each influence wholly or not at all."""
     nearest = {kind: np.full(probability.shape, FURTHEST, np.float32) for kind in (True, False)}
     weight = {kind: np.zeros(probability.shape, np.float32) for kind in (True, False)}
-    for seed, one in zip(seeds, influences, strict=True):
+    far = {kind: np.zeros(probability.shape, np.float32) for kind in (True, False)}
+    # By place, not by time: sums of floats depend on the sequence.
+    for seed, one in sorted(zip(seeds, influences, strict=True), key=lambda pair: pair[0].voxel):
         if not all(a.start <= b.start and b.stop <= a.stop for a, b in zip(box, one.box, strict=True)):
             continue
         part = tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(box, one.box, strict=True))
         in_own_reaches = np.minimum(one.distance / one.own_reach, FURTHEST)
-        strength = np.maximum(CLICK_LOG_ODDS * _left(in_own_reaches), FAR_LOG_ODDS * _left(one.distance))
         np.minimum(nearest[seed.positive][part], in_own_reaches, out=nearest[seed.positive][part])
-        np.maximum(weight[seed.positive][part], strength, out=weight[seed.positive][part])
+        near = weight[seed.positive][part]
+        np.maximum(near, CLICK_LOG_ODDS * _left(in_own_reaches), out=near)
+        far[seed.positive][part] += FAR_LOG_ODDS * _left(one.distance)
+    for kind, near in weight.items():
+        np.maximum(near, np.minimum(far[kind], MOST_FAR_LOG_ODDS), out=near)
     to_add, to_remove = nearest[True] ** 2, nearest[False] ** 2
     both = to_add + to_remove
     # Where clicks of both kinds act, the nearer kind counts more, and alone at its own click.

@@ -41,5 +41,5 @@ def _gap_mm(voxel: tuple[int, int, int], claimant: Influence, spacing: tuple[flo
         return 0.0
     step = np.maximum(1, (SAMPLED_MM / np.array(spacing)).astype(int))
     claimed = np.argwhere(claimant.distance[:: step[0], :: step[1], :: step[2]] < limit)
-    apart = (claimed * step - place) * spacing
+    apart = (claimed * step - place) * np.asarray(spacing, float)
     return float(np.sqrt((apart**2).sum(axis=1).min(initial=np.inf)))
