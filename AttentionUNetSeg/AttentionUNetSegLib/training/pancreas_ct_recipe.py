@@ -55,6 +55,7 @@ PHANTOMS = "phantom:200000-200009"
 REAL_SHARE = 0.25
 FEATURES = (8, 24, 64, 128, 160)
 
+VERSION = "0.2.0"  # raise it with every new training
 NAME = "Pancreas on CT"
 DESCRIPTION = (
     "Finds the pancreas on abdominal CT, portal venous or without contrast medium. Trained almost entirely on "
@@ -63,6 +64,12 @@ DESCRIPTION = (
 INTENDED_USE = (
     "Research on abdominal CT of adults in Hounsfield units, with every result looked at and corrected. Not for "
     "diagnosis, treatment or dose planning."
+)
+
+
+SHAPES = (
+    "In the synthetic CTs the shapes of organs are those of 18 patients with manual contours and of 2 with labels by "
+    "TotalSegmentator; the rest is computed."
 )
 
 
@@ -132,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_png(draw_reliability(diagrams), options.results.with_name(f"{options.results.stem}_reliability.png"))
         options.results.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if options.bundle:
-        final = write_package(options.bundle, _finished(final), final.weights_path)
+        final = write_package(options.bundle, _finished(final, measured), final.weights_path)
     if options.record:
         record_doubt_limits(record_performance(final, entries), limits)
     return 0
@@ -194,14 +201,22 @@ def _trained(options, name: str, stage: Stage, scans, start: ModelPackage | None
     return train(replace(configuration, **vars(stage)), scans)
 
 
-def _finished(package: ModelPackage) -> dict:
-    """The card of the bundled model: the whole way it was trained, and what it is for."""
+def _finished(package: ModelPackage, left_out: Sequence[MeasuredCase]) -> dict:
+    """The card of the bundled model: the whole way it was trained, what it is for and how far off volumes were."""
     manifest = {key: value for key, value in package.manifest.items() if key != "weights"}
     work = Path(package.folder).parents[1]
     ways = [load_package(work / name / "model").manifest["training"]["summary"] for name in ("base", "finer", "final")]
-    training = {**manifest["training"], "summary": " Then: ".join(ways), "command": COMMAND}
-    return {**manifest, "id": "pancreas-ct", "name": NAME, "description": DESCRIPTION, "intended_use": INTENDED_USE,
-            "default": True, "training": training, "weights": {"file": "weights.pt", "dtype": "float16"}}  # fmt: skip
+    training = {**manifest["training"], "summary": f"{' Then: '.join(ways)} {SHAPES}", "command": COMMAND}
+    errors = [case.result.metrics.volume_error_percent for case in left_out]
+    volumes = ", ".join(f"{abs(error):.0f} % too {'large' if error > 0 else 'small'}" for error in errors)
+    limitations = (
+        f"{manifest['limitations']} Without a patient's scan in training the volume came out {volumes} against the "
+        f"labels of other models on the {len(errors)} real CTs; part of the splenic vein is often taken in. Tried on no "
+        "other labelled real CTs: what it does on scanners, protocols and patients at large is not known."
+    )
+    return {**manifest, "id": "pancreas-ct", "version": VERSION, "name": NAME, "description": DESCRIPTION,
+            "intended_use": INTENDED_USE, "default": True, "training": training, "limitations": limitations,
+            "weights": {"file": "weights.pt", "dtype": "float16"}}  # fmt: skip
 
 
 def _summary(cases: Sequence[MeasuredCase]) -> list[dict]:
