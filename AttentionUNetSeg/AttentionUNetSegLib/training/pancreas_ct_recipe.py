@@ -211,8 +211,8 @@ def _finished(package: ModelPackage, left_out: Sequence[MeasuredCase]) -> dict:
     volumes = ", ".join(f"{abs(error):.0f} % too {'large' if error > 0 else 'small'}" for error in errors)
     limitations = (
         f"{manifest['limitations']} Without a patient's scan in training the volume came out {volumes} against the "
-        f"labels of other models on the {len(errors)} real CTs; part of the splenic vein is often taken in. Tried on no "
-        "other labelled real CTs: what it does on scanners, protocols and patients at large is not known."
+        f"labels of other models on the {len(errors)} real CTs; part of the splenic vein is often taken in. Tried on "
+        "no other labelled CTs: what it does on scanners, protocols and patients at large is not known."
     )
     return {**manifest, "id": "pancreas-ct", "version": VERSION, "name": NAME, "description": DESCRIPTION,
             "intended_use": INTENDED_USE, "default": True, "training": training, "limitations": limitations,
