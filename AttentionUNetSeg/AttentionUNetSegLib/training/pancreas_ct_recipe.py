@@ -110,11 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _adapted(options, options.only, start, synthetic, real)
         return 0
     final = _adapted(options, "", start, synthetic, real)
-    measured = list(_left_out(options, start, synthetic, real))
-    phantoms = list(
-        evaluate_scans(Segmenter(final, "cpu"), open_datasets([PHANTOMS]), EvaluationOptions(None, False, True))
-    )
-    others = [list(evaluate_scans(Segmenter(final, "cpu"), unseen, EvaluationOptions(None, tta, True)))
+    measured = list(_left_out(options, start, synthetic, real, EvaluationOptions()))
+    cleaned = list(_left_out(options, start, synthetic, real, EvaluationOptions(keep_largest=True)))
+    phantoms = list(evaluate_scans(Segmenter(final, "cpu"), open_datasets([PHANTOMS])))
+    others = [list(evaluate_scans(Segmenter(final, "cpu"), unseen, EvaluationOptions(tta=tta)))
               for tta in (False, True)]  # fmt: skip
     limits = {
         # Each as it will be used: the probability of a single pass, the spread of several.
@@ -125,11 +124,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = ((measured, "leave one patient out"), (phantoms, PHANTOMS), (others[0], "unseen synthetic CTs"))
     for cases, words in parts:
         entries += performance_entries(_summary(cases), words, COMMAND)
-    averaged = list(_left_out(options, start, synthetic, real, tta=True))
+    averaged = list(_left_out(options, start, synthetic, real, EvaluationOptions(tta=True)))
     diagrams = {group["labels_by"]: group["calibration"] for group in _summary(averaged)}
     document = {
         "performance": entries,
         "cases": [case.result.as_json() for cases, _ in parts for case in cases],
+        "cases_largest_part_only": [case.result.as_json() for case in cleaned],
         "cases_with_test_time_augmentation": [case.result.as_json() for case in averaged],
         "calibration_with_test_time_augmentation": diagrams,
         "doubt_limits": limits,
@@ -173,11 +173,11 @@ def data_sets(data: Path, work: Path) -> tuple[list[LabelledScan], ...]:
     return [*first, *more, *hard], first, unseen, open_datasets([f"table:{real}"])
 
 
-def _left_out(options, start: ModelPackage, synthetic, real, tta: bool = False) -> Iterator[MeasuredCase]:
+def _left_out(options, start: ModelPackage, synthetic, real, evaluation: EvaluationOptions) -> Iterator[MeasuredCase]:
     """Each real scan, measured with the model that never saw its patient."""
     for scan in real:
         package = _adapted(options, scan.name.split("/")[-1], start, synthetic, real)
-        yield from evaluate_scans(Segmenter(package, "cpu"), [scan], EvaluationOptions(None, tta, True))
+        yield from evaluate_scans(Segmenter(package, "cpu"), [scan], evaluation)
 
 
 def _adapted(options, without: str, start: ModelPackage, synthetic, real) -> ModelPackage:
