@@ -155,15 +155,14 @@ def _scattered(found: Found, mask: np.ndarray) -> Iterator[str]:
 
 
 def _doubt_of_the_network(package: ModelPackage, trust: Trust) -> Iterator[str]:
-    """Spread where there is one; else the probability, which says less of a network that was never calibrated."""
+    """The spread, where there is one, and the probability."""
     limits = package.trust_limits
-    if trust.mean_spread is not None:
-        if trust.mean_spread > limits.spread:
-            yield (
-                f"Small changes of the CT change the result: the spread of the probability within the segment is "
-                f"{trust.mean_spread:.2f} on average, above {limits.spread:g}."
-            )
-    elif trust.mean_probability < limits.mean_probability:
+    if trust.mean_spread is not None and trust.mean_spread > limits.spread:
+        yield (
+            f"Small changes of the CT change the result: the spread of the probability within the segment is "
+            f"{trust.mean_spread:.2f} on average, above {limits.spread:g}."
+        )
+    if trust.mean_probability < limits.mean_probability:
         yield (
             f"The network is unsure: the probability within the segment is {trust.mean_probability:.2f} on average, "
             f"below {limits.mean_probability:g}."

@@ -13,7 +13,7 @@ from AttentionUNetSegLib.training.evaluation import record_doubt_limits
 from AttentionUNetSegLib.training.evaluation.case_metrics import CaseMetrics, compare
 from AttentionUNetSegLib.training.evaluation.case_result import CaseResult
 from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
-from AttentionUNetSegLib.training.evaluation.doubt import POOR_DICE, doubt_limits
+from AttentionUNetSegLib.training.evaluation.doubt import MOST_IN_VAIN, POOR_DICE, doubt_limits
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +60,7 @@ def test_counts_are_those_of_the_limit(pairs: list[tuple[float, int]]) -> None:
     assert (found["poor"], found["others"]) == (len(poor), len(others))
     assert found["poor_found"] == sum(spread > found["limit"] for spread in poor)
     assert found["others_warned"] == sum(spread > found["limit"] for spread in others)
+    assert found["others_warned"] <= MOST_IN_VAIN * len(others)
     # Better than warning of all or of none.
     assert found["poor_found"] / len(poor) > found["others_warned"] / len(others)
     assert found["limit"] == pytest.approx(1 - doubt_limits(results)["mean_probability"]["limit"], abs=2e-4)

@@ -18,6 +18,8 @@ from .case_result import CaseResult
 POOR_DICE = 0.6
 # A limit found from fewer would be that of these cases alone.
 FEWEST_OF_A_KIND = 3
+# A warning that comes with more of the good results than this is soon not read any more.
+MOST_IN_VAIN = 0.25
 
 
 def doubt_limits(results: Sequence[CaseResult]) -> dict[str, dict[str, Any] | None]:
@@ -25,10 +27,10 @@ def doubt_limits(results: Sequence[CaseResult]) -> dict[str, dict[str, Any] | No
 
     Returns
     -------
-    By name, None where there are fewer than three poor or three other segments, or no limit tells them apart better
-    than chance; else a dict of "limit", "poor" and "others" (how many cases), "poor_found" and "others_warned" (how
-    many of each are beyond the limit). Cases without a segment, a label or the measure are left out: of an empty
-    result people are told anyway.
+    By name, None where there are fewer than three poor or three other segments, or no limit that warns of at most a
+    quarter of the others tells them apart better than chance; else a dict of "limit", "poor" and "others" (how many
+    cases), "poor_found" and "others_warned" (how many of each are beyond the limit). Cases without a segment, a label
+    or the measure are left out: of an empty result people are told anyway.
     """
     return {
         "mean_spread": _limit(results, "mean_spread", 1),
@@ -46,7 +48,9 @@ def _limit(results: Sequence[CaseResult], name: str, sign: int) -> dict[str, Any
     values = np.unique(doubt)
     candidates = (values[:-1] + values[1:]) / 2
     # Youden's index: the part of the poor that are found, less the part of the others that are warned of in vain.
-    gains = np.array([(doubt[is_poor] > limit).mean() - (doubt[~is_poor] > limit).mean() for limit in candidates])
+    in_vain = np.array([(doubt[~is_poor] > limit).mean() for limit in candidates])
+    gains = np.array([(doubt[is_poor] > limit).mean() for limit in candidates]) - in_vain
+    gains[in_vain > MOST_IN_VAIN] = -1
     if not len(gains) or gains.max() <= 0:
         return None
     best = candidates[gains >= gains.max() - 1e-9]
