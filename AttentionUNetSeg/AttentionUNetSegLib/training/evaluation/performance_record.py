@@ -67,7 +67,6 @@ def record_performance(package: ModelPackage, entries: Sequence[Mapping[str, Any
     BadModel : the weights are not those of the manifest, or the manifest would not follow the schema.
     InternalError : the file system refuses.
     """
-    verify_weights(package)
     new = {(entry["metric"], entry["command"]) for entry in entries}
     kept = [entry for entry in package.manifest["performance"] if (entry["metric"], entry.get("command")) not in new]
     return _rewritten(package, {**package.manifest, "performance": [*kept, *entries]})
@@ -80,7 +79,6 @@ def record_doubt_limits(package: ModelPackage, limits: Mapping[str, Mapping[str,
     ------
     BadModel, InternalError : as for `record_performance`.
     """
-    verify_weights(package)
     found = {LIMITS[name]: entry["limit"] for name, entry in limits.items() if entry}
     output = package.manifest["output"]
     return _rewritten(
@@ -89,6 +87,7 @@ def record_doubt_limits(package: ModelPackage, limits: Mapping[str, Mapping[str,
 
 
 def _rewritten(package: ModelPackage, manifest: Mapping[str, Any]) -> ModelPackage:
+    verify_weights(package)
     path = Path(package.folder) / MANIFEST_FILE
     check_manifest(manifest, str(path))
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

@@ -129,10 +129,7 @@ def shrink_pancreas(rng: np.random.Generator, parts: np.ndarray, spacing: tuple)
 
 
 def _phase_probabilities(non_contrast: float) -> list[float]:
-    usual = PHASE_SHARES["non_contrast"]
-    if non_contrast == usual:
-        return list(PHASE_SHARES.values())
-    rest = (1 - non_contrast) / (1 - usual)
+    rest = (1 - non_contrast) / (1 - PHASE_SHARES["non_contrast"])
     return [non_contrast if phase == "non_contrast" else rest * share for phase, share in PHASE_SHARES.items()]
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter1d
 
-from ...imaging import bounding_box
-from .parts import Part
+from .parts import Part, box_about
 
 
 def add_mesenteric_vessels(rng: np.random.Generator, parts: np.ndarray, spacing_mm: tuple[float, float, float]) -> None:
@@ -84,12 +83,10 @@ def widen_veins(rng: np.random.Generator, parts: np.ndarray, spacing_mm: tuple[f
     The superior mesenteric vein is up to 20 mm wide and more where the portal pressure is high. Changes `parts`.
     """
     veins = parts == Part.PORTAL_VEIN
-    box = bounding_box(veins)
+    more_mm = rng.uniform(1.0, 5.0)
+    box = box_about(veins, more_mm, spacing_mm)
     if box is None:
         return
-    more_mm = rng.uniform(1.0, 5.0)
-    margins = [int(more_mm / length) + 1 for length in spacing_mm]
-    box = tuple(slice(max(0, part.start - more), part.stop + more) for part, more in zip(box, margins, strict=True))
     view = parts[box]
     near = distance_transform_edt(~veins[box], spacing_mm) <= more_mm
     view[near & np.isin(view, (Part.FAT, Part.SMALL_BOWEL, Part.SOFT_TISSUE))] = Part.PORTAL_VEIN

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt
 
-from ...imaging import bounding_box
-from .parts import ATTENUATION, HOLLOW, Part
+from .parts import ATTENUATION, HOLLOW, Part, box_about
 from .random_fields import smooth_field, thin_curves
 
 
@@ -61,11 +60,7 @@ class Painter:
         return smooth_field(self.rng, shape or self.parts.shape, self.spacing, scale_mm)
 
     def _box(self, mask: np.ndarray, margin_mm: float = 6.0) -> tuple[slice, ...] | None:
-        box = bounding_box(mask)
-        return box and tuple(
-            slice(max(0, int(side.start - margin_mm / s)), int(side.stop + margin_mm / s))
-            for side, s in zip(box, self.spacing, strict=True)
-        )
+        return box_about(mask, margin_mm, self.spacing)
 
     def _bones(self) -> None:
         box = self._box(self.parts == Part.BONE)

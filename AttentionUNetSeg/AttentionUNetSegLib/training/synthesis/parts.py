@@ -18,6 +18,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from ...imaging import bounding_box
+
 
 class Part(IntEnum):
     """Values of a part map."""
@@ -130,3 +132,19 @@ def draw_attenuation(rng: np.random.Generator, phase: str) -> dict[Part, float]:
         for part in _ENHANCED_BLOOD:
             drawn[part] = blood
     return drawn
+
+
+def box_about(
+    mask: np.ndarray, margin_mm: float, spacing_mm: tuple[float, float, float]
+) -> tuple[slice, slice, slice] | None:
+    """The box (KJI) of a mask and `margin_mm` about it, within the array; None where the mask is empty.
+
+    Parameters
+    ----------
+    spacing_mm : along K, J, I.
+    """
+    box = bounding_box(mask)
+    if box is None:
+        return None
+    margins = [int(margin_mm / length) + 1 for length in spacing_mm]
+    return tuple(slice(max(0, side.start - more), side.stop + more) for side, more in zip(box, margins, strict=True))
