@@ -84,6 +84,17 @@ class SpatialDraw:
             grid = grid + smooth.permute(1, 2, 3, 0)
         return grid
 
+    def extent(self, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest voxel coordinates (KJI) that `grid` has about the same centre, or a little beyond.
+
+        Computed without the grid: asking a GPU for them would wait for all that it has still to do.
+        """
+        half = np.abs(self.matrix) @ ((np.array(self.patch) - 1) / 2)
+        low, high = centre - half, centre + half
+        if self.shifts is None:
+            return low, high
+        return low + self.shifts.min(axis=(1, 2, 3)), high + self.shifts.max(axis=(1, 2, 3))
+
 
 def draw_spatial(rng: np.random.Generator, augmentation: Augmentation, patch: tuple[int, int, int]) -> SpatialDraw:
     """Draw rotation, scale, deformation and mirroring."""

@@ -7,6 +7,7 @@ patches can be made ahead of time by any number of threads.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -137,7 +138,7 @@ class PatchSampler:
         if spatial.is_identity:
             centre = np.rint(centre - 0.5 * (np.array(self.patch) % 2 == 0)) + 0.5 * (np.array(self.patch) % 2 == 0)
         grid = spatial.grid(centre, self.device)
-        lowest, highest = grid.amin(dim=(0, 1, 2)).cpu().numpy(), grid.amax(dim=(0, 1, 2)).cpu().numpy()
+        lowest, highest = spatial.extent(centre)
         low = np.clip(np.floor(lowest).astype(int) - 1, 0, np.array(case.hu.shape) - 1)
         high = np.clip(np.ceil(highest).astype(int) + 2, low + 1, case.hu.shape)
         window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
@@ -154,7 +155,8 @@ class PatchSampler:
 class BatchStream:
     """The batches from a step on, made ahead by threads where there are any.
 
-    Use it as a context; `next` gives the batch of `step`, then of the step after it, and so on.
+    Use it as a context; `next` gives the batch of `step`, then of the step after it, and so on. On a GPU each thread
+    works in a CUDA stream of its own, so that patches are made beside the training steps and not between them.
     """
 
     def __init__(self, sampler: PatchSampler, places: Sequence[int], step: int, workers: int) -> None:
@@ -162,6 +164,7 @@ class BatchStream:
         self._ahead: list[Future[PatchBatch]] = []
         self._step = step
         self._pool = ThreadPoolExecutor(workers) if workers else None
+        self._own = threading.local()
 
     def __enter__(self) -> BatchStream:
         return self
@@ -178,9 +181,24 @@ class BatchStream:
             self._step += 1
             return self.sampler.batch(self._step - 1, self.places)
         while len(self._ahead) <= self.workers:
-            self._ahead.append(self._pool.submit(self.sampler.batch, self._step, self.places))
+            self._ahead.append(self._pool.submit(self._made, self._step))
             self._step += 1
-        return self._ahead.pop(0).result()
+        batch = self._ahead.pop(0).result()
+        if self.sampler.device.type == "cuda":
+            for tensor in vars(batch).values():
+                # Its memory is another stream's, which must not use it again before this one is done with it.
+                tensor.record_stream(torch.cuda.current_stream(self.sampler.device))
+        return batch
+
+    def _made(self, step: int) -> PatchBatch:
+        if self.sampler.device.type != "cuda":
+            return self.sampler.batch(step, self.places)
+        if not hasattr(self._own, "stream"):
+            self._own.stream = torch.cuda.Stream(self.sampler.device)
+        with torch.cuda.stream(self._own.stream):
+            batch = self.sampler.batch(step, self.places)
+        self._own.stream.synchronize()
+        return batch
 
 
 def case_probabilities(data_sets: Sequence[str], shares: Mapping[str, float]) -> np.ndarray:

@@ -69,6 +69,8 @@ def train(
     training, validation = split(configuration, scans)
     check_model_card(configuration, training)
     on_cuda = device.kind == "cuda"
+    if on_cuda:
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes: the fastest algorithm is worth a search
     with _threads(configuration.threads), joined_processes(on_cuda) as processes, _stop_requests() as stop:
         if not processes.is_first:
             reporter = TrainingReporter()
