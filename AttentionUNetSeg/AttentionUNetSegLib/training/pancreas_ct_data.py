@@ -26,6 +26,8 @@ def synthetic_sets(work: Path) -> dict[str, SyntheticSet]:
         "more": SyntheticSet(work / "more", anatomies, 320, 1000, 0.15, Variety(0.25, 0.15, 0.15)),
         # What the first networks took for pancreas: wide veins beside a shrunken, fatty gland, without contrast medium.
         "hard": SyntheticSet(work / "hard", anatomies, 96, 3000, 0.0, Variety(0.7, 0.6, 0.6, 0.5)),
+        # With portal vein, splenic hilum and jejunum, which the second network took for gland on real CTs.
+        "beside": SyntheticSet(work / "beside", anatomies, 64, 7000, 0.15, Variety(0.4, 0.25, 0.25, 0.35)),
         "unseen": SyntheticSet(work / "unseen", anatomies, 40, 5000, 0.0, Variety(0.25, 0.15, 0.15)),
     }
 

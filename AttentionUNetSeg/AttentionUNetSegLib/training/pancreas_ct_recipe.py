@@ -5,14 +5,14 @@
 1. synthetic CTs from the label maps of ``ATTENTIONUNETSEG_DATA``;
 2. *base*: a network trained on the first synthetic CTs;
 3. *finer*: trained on with all synthetic CTs;
-4. *adapted*: trained on, with a part of the patches from real CTs.
+4. *adapted*: trained on with other synthetic CTs and a part of the patches from real CTs.
 
 Step 4 is done once with all real CTs, which gives the model, and once without each patient, which tells how well the
 procedure does on a patient that it never saw (leave one patient out; steps 1 to 3 saw no patient at all).
 
 Trainings end after so many minutes, which are meant for a GPU like an NVIDIA H100. ``--only`` does one part, on a
-machine that is lent for a short while: the data sets "first" and "more" (while the GPU trains on the first), the
-trainings "base", "finer", "final" and "without_CASE". Real CTs are taken along reduced (``FOLDER/reduced``).
+machine that is lent for a short while: the data sets "first", "more" (while the GPU trains on the first) and "beside",
+the trainings "base", "finer", "final" and "without_CASE". Real CTs are taken along reduced (``FOLDER/reduced``).
 
 The probability's calibration is measured with test-time augmentation on the patients that were left out; from which
 doubt on a result is poor, on synthetic CTs that were not trained on (from the same label maps, deformed otherwise).
@@ -87,7 +87,7 @@ class Stage:
 
 BASE = Stage(2.6, 0.003, 0.996)
 FINER = Stage(3.9, 0.002, 0.998)
-ADAPTED = Stage(2.0, 0.0008, 0.996)
+ADAPTED = Stage(2.0, 0.0008, 0.99)
 NO_END = 10**6  # steps: minutes end the run
 
 
@@ -122,8 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _one_part(options: argparse.Namespace, part: str) -> None:
-    if part in ("first", "more"):
-        scans = synthetic_scans(options.work, *(("first",) if part == "first" else TRAINING_SETS))
+    sets = {"first": ("first",), "more": TRAINING_SETS, "beside": ("beside",)}
+    if part in sets:
+        scans = synthetic_scans(options.work, *sets[part])
         prepare_cases(scans, SPACING_MM, options.work / "cache", available_processes())
     elif part == "base":
         _base(options)
@@ -185,7 +186,7 @@ def _adapted(options, without: str) -> ModelPackage:
     def scans() -> list[LabelledScan]:
         real = reduced_real_scans(options.work)
         apart = {scan.patient for scan in real if scan.name.split("/")[-1] == without}
-        return [*synthetic_scans(options.work, *TRAINING_SETS), *(scan for scan in real if scan.patient not in apart)]
+        return [*synthetic_scans(options.work, "beside"), *(scan for scan in real if scan.patient not in apart)]
 
     return _trained(options, f"without_{without}" if without else "final", ADAPTED, scans, _finer)
 

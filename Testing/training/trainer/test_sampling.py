@@ -53,6 +53,29 @@ def test_nothing_is_mirrored_unless_asked_for():
     assert 60 < sum(mirrored) < 140
 
 
+@pytest.mark.parametrize("elastic", [0, 1])
+def test_the_extent_holds_every_place_that_is_sampled(elastic):
+    rng = np.random.default_rng(elastic)
+    for _ in range(20):
+        drawn = draw_spatial(rng, Augmentation(spatial=1, elastic=elastic, elastic_voxels=2.0), (12, 16, 20))
+        centre = rng.uniform(-5, 50, 3)
+        grid = drawn.grid(centre, torch.device("cpu")).numpy().reshape(-1, 3)
+        low, high = drawn.extent(centre)
+        assert (grid.min(axis=0) >= low - 1e-3).all() and (grid.max(axis=0) <= high + 1e-3).all()
+        if not elastic:  # the corners of a turned box touch it
+            np.testing.assert_allclose(grid.min(axis=0), low, atol=1e-3)
+            np.testing.assert_allclose(grid.max(axis=0), high, atol=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_patches_made_beside_the_steps_on_a_gpu_are_those_made_in_turn(cases):
+    sampler = PatchSampler(cases, STRUCTURES, (16, 16, 16), WINDOW, {}, DEFAULT, 0, torch.device("cuda"))
+    with BatchStream(sampler, range(2), 0, workers=3) as ahead:
+        for step in range(6):
+            made = next(ahead)
+            torch.testing.assert_close(made.image, sampler.batch(step, range(2)).image)
+
+
 def test_a_rotation_never_leads_out_of_its_limits():
     rng = np.random.default_rng(0)
     for _ in range(100):

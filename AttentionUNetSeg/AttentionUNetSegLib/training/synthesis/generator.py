@@ -14,6 +14,7 @@ from ...imaging.geometry import Geometry
 from ..labelled_scan import STRUCTURES
 from .acquisition import acquire, lay_on_couch
 from .anatomy import GRID_MM, Anatomy, centre_of
+from .beside_the_gland import add_neighbours
 from .deformation import random_deformation
 from .mesenteric_vessels import add_mesenteric_vessels, add_splenic_vein, widen_veins
 from .painting import Painter
@@ -98,11 +99,12 @@ def synthesize(seed: int, anatomies: Sequence[Anatomy], variety: Variety | None 
     parts, wall = np.ascontiguousarray(parts[box]), wall[box]
     add_mesenteric_vessels(rng, parts, spacing)
     # Numbers of their own: a share of 0 changes nothing else.
-    shrinking, widening, infiltrating = (np.random.default_rng([seed, number]) for number in (11, 13, 17))
+    shrinking, widening, infiltrating, beside = (np.random.default_rng([seed, number]) for number in (11, 13, 17, 19))
     if shrinking.random() < variety.atrophy:
         shrink_pancreas(shrinking, parts, spacing)
     if shrinking.random() < SPLENIC_VEIN_SHARE:
         add_splenic_vein(shrinking, parts, spacing)
+    add_neighbours(beside, parts, spacing)
     if widening.random() < variety.wide_veins:
         widen_veins(widening, parts, spacing)
     attenuation = draw_attenuation(rng, phase)

@@ -40,8 +40,8 @@ def add_mesenteric_vessels(rng: np.random.Generator, parts: np.ndarray, spacing_
         near = portal * spacing
         junction = near[np.argmin(np.linalg.norm(near - vein[0], axis=1))]
         vein = np.vstack([junction + (vein[0] - junction) * np.linspace(0, 1, 25)[:, None], vein])
-    _draw(parts, artery, rng.uniform(3.0, 4.5), spacing, Part.ARTERY)
-    _draw(parts, vein, rng.uniform(4.0, 6.5), spacing, Part.PORTAL_VEIN)
+    draw_tube(parts, artery, rng.uniform(3.0, 4.5), spacing, Part.ARTERY)
+    draw_tube(parts, vein, rng.uniform(4.0, 6.5), spacing, Part.PORTAL_VEIN)
 
 
 def add_splenic_vein(rng: np.random.Generator, parts: np.ndarray, spacing_mm: tuple[float, float, float]) -> None:
@@ -72,7 +72,7 @@ def add_splenic_vein(rng: np.random.Generator, parts: np.ndarray, spacing_mm: tu
             joined = course[0] + (portal[gaps.argmin()] - course[0]) * np.linspace(0, 1, 20)[:, None]
             course = np.vstack([joined[::-1], course])
     dense = np.repeat(course, 3, axis=0)
-    _draw(
+    draw_tube(
         parts, gaussian_filter1d(dense, 3, axis=0, mode="nearest"), radius, spacing, Part.PORTAL_VEIN, (Part.PANCREAS,)
     )
 
@@ -92,7 +92,7 @@ def widen_veins(rng: np.random.Generator, parts: np.ndarray, spacing_mm: tuple[f
     view[near & np.isin(view, (Part.FAT, Part.SMALL_BOWEL, Part.SOFT_TISSUE))] = Part.PORTAL_VEIN
 
 
-def _draw(
+def draw_tube(
     parts: np.ndarray,
     course: np.ndarray,
     radius_mm: float,
@@ -100,6 +100,14 @@ def _draw(
     part: Part,
     also_over: tuple[Part, ...] = (),
 ) -> None:
+    """Draw a tube into what is free of `parts`: fat, small bowel, and soft tissue that is no organ. Changes `parts`.
+
+    Parameters
+    ----------
+    course : points (n, 3) along K, J, I in mm, closer to each other than the radius.
+    spacing : along K, J, I in mm.
+    also_over : parts that it takes the place of, too.
+    """
     reach = np.ceil(radius_mm / spacing).astype(int)
     ball = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1).reshape(-1, 3)
     ball = ball[np.linalg.norm(ball * spacing, axis=1) <= radius_mm]
