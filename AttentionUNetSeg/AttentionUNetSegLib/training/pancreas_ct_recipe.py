@@ -47,6 +47,7 @@ from .evaluation.summary import summarise
 from .labelled_scan import LabelledScan
 from .pancreas_ct_data import real_scans, reduced_real_scans, synthetic_scans
 from .trainer import TrainingConfiguration, train
+from .trainer.export import limitations as known_limitations
 from .trainer.preparation import available_processes, prepare_cases
 from .trainer.sampling import data_set_of
 
@@ -216,14 +217,19 @@ def _finished(package: ModelPackage, left_out: Sequence[MeasuredCase]) -> dict:
     """The card of the bundled model: the whole way it was trained, what it is for and how far off volumes were."""
     manifest = {key: value for key, value in package.manifest.items() if key != "weights"}
     work = Path(package.folder).parents[1]
-    ways = [load_package(work / name / "model").manifest["training"]["summary"] for name in ("base", "finer", "final")]
-    training = {**manifest["training"], "summary": f"{' Then: '.join(ways)} {SHAPES}", "command": COMMAND}
+    stages = [load_package(work / name / "model").manifest["training"] for name in ("base", "finer", "final")]
+    ways = " Then: ".join(stage["summary"] for stage in stages)
+    # Not every stage sees every set.
+    data = {json.dumps(entry): entry for stage in stages for entry in stage["data"]}
+    training = {
+        **manifest["training"], "summary": f"{ways} {SHAPES}", "command": COMMAND, "data": list(data.values())
+    }  # fmt: skip
     errors = [case.result.metrics.volume_error_percent for case in left_out]
     volumes = ", ".join(f"{abs(error):.0f} % too {'large' if error > 0 else 'small'}" for error in errors)
     limitations = (
-        f"{manifest['limitations']} Without a patient's scan in training the volume came out {volumes} against the "
-        f"labels of other models on the {len(errors)} real CTs; part of the splenic vein is often taken in. Tried on "
-        "no other labelled CTs: what it does on scanners, protocols and patients at large is not known."
+        f"{known_limitations(training['data'])} Without a patient's scan in training the volume came out {volumes} "
+        f"against the labels of other models on the {len(errors)} real CTs; part of the splenic vein is often taken in. "
+        "Tried on no other labelled CTs: what it does on scanners, protocols and patients at large is not known."
     )
     return {**manifest, "id": "pancreas-ct", "version": VERSION, "name": NAME, "description": DESCRIPTION,
             "intended_use": INTENDED_USE, "default": True, "training": training, "limitations": limitations,

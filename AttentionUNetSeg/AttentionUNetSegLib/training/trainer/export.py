@@ -120,7 +120,7 @@ def _manifest(configuration: TrainingConfiguration, scans: Sequence[LabelledScan
             "data": training_data(scans),
         },
         "performance": [],
-        "limitations": limitations(scans),
+        "limitations": limitations(training_data(scans)),
         "licence": configuration.licence,
         "weights": {"file": "weights.pt", "dtype": "float16"},
     }
@@ -138,14 +138,16 @@ def training_data(scans: Sequence[LabelledScan]) -> list[dict[str, Any]]:
     ]
 
 
-def limitations(scans: Sequence[LabelledScan]) -> str:
-    """What the model card says about what the data cannot teach."""
-    manual = sum(scan.labels_by == "manual" for scan in scans)
-    synthetic = sum(scan.labels_by == "synthetic" for scan in scans)
-    by_models = len(scans) - manual - synthetic
+def limitations(data: Sequence[Mapping[str, Any]]) -> str:
+    """What the model card says about what the data (see `training_data`) cannot teach."""
+    scans = sum(entry["n"] for entry in data)
+    manual, synthetic = (
+        sum(entry["n"] for entry in data if entry["labels_by"] == kind) for kind in ("manual", "synthetic")
+    )
+    by_models = scans - manual - synthetic
     sentences = [
         "Research use only: not a medical device, not for diagnosis or treatment; every result has to be checked.",
-        f"Trained on {len(scans)} scans: {manual} with manual labels, {by_models} labelled by another model, "
+        f"Trained on {scans} scans: {manual} with manual labels, {by_models} labelled by another model, "
         f"{synthetic} synthetic.",
     ]
     if by_models:
