@@ -1,4 +1,7 @@
-"""All clicks together on the probability map: a sum of evidence in log odds, the same in whatever order they come."""
+"""All clicks together on the probability map: evidence in log odds, and what the tissue makes of it (`random_field`).
+
+The same in whatever order they come.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 from ..errors import BadInput
 from .influence import FURTHEST, Influence, influence_of
 from .log_odds import LOG_ODDS, stored_probability
+from .random_field import change_around_clicks
 from .rivalry import with_own_reaches
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
 from .working_grid import Box
@@ -66,7 +70,8 @@ def correct_probability(
     influences = [replace(one, box=_moved(one.box, origin, -1)) for one in influences]
     corrected = probability.copy()
     for box in _joined(one.box for one in influences):
-        corrected[box] = _corrected_part(probability[box], box, seeds, influences)
+        place = _moved(box, origin, 1)
+        corrected[box] = _corrected_part(ct[box], probability[box], box, place, spacing, seeds, influences)
     for seed in seeds:
         corrected[_in_arrays(seed, origin)] = 255 if seed.positive else 0
     if strokes is not None:
@@ -93,33 +98,52 @@ def _influence(
 
 
 def _corrected_part(
-    probability: np.ndarray, box: Box, seeds: tuple[Seed, ...], influences: list[Influence]
+    ct: np.ndarray,
+    probability: np.ndarray,
+    box: Box,
+    place: Box,
+    spacing: tuple[float, float, float],
+    seeds: tuple[Seed, ...],
+    influences: list[Influence],
 ) -> np.ndarray:
-    """Return the corrected values of one box that holds each influence wholly or not at all."""
-    nearest = {kind: np.full(probability.shape, FURTHEST, np.float32) for kind in (True, False)}
-    weight = {kind: np.zeros(probability.shape, np.float32) for kind in (True, False)}
-    far = {kind: np.zeros(probability.shape, np.float32) for kind in (True, False)}
+    """Return the corrected values of one box that holds each influence wholly or not at all.
+
+    The influences' boxes count as `box` does, on the arrays that were passed in; `place` is the same on the CT's grid.
+    """
+    evidence, distance = _evidence(box, seeds, influences)
+    log_odds = LOG_ODDS[probability] + evidence
+    log_odds += change_around_clicks(ct, log_odds, distance, place, spacing)
+    touched = distance < FURTHEST
+    corrected = probability.copy()
+    corrected[touched] = stored_probability(log_odds[touched])
+    return corrected
+
+
+def _evidence(box: Box, seeds: tuple[Seed, ...], influences: list[Influence]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the clicks in a box add to the log odds, and the distance of the nearest click in reaches."""
+    shape = tuple(part.stop - part.start for part in box)
+    distance = np.full(shape, FURTHEST, np.float32)
+    nearest = {kind: np.full(shape, FURTHEST, np.float32) for kind in (True, False)}
+    weight = {kind: np.zeros(shape, np.float32) for kind in (True, False)}
+    far = {kind: np.zeros(shape, np.float32) for kind in (True, False)}
     # By place, not by time: sums of floats depend on the sequence.
     for seed, one in sorted(zip(seeds, influences, strict=True), key=lambda pair: pair[0].voxel):
         if not all(a.start <= b.start and b.stop <= a.stop for a, b in zip(box, one.box, strict=True)):
             continue
         part = tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(box, one.box, strict=True))
+        np.minimum(distance[part], one.distance, out=distance[part])
         in_own_reaches = np.minimum(one.distance / one.own_reach, FURTHEST)
         np.minimum(nearest[seed.positive][part], in_own_reaches, out=nearest[seed.positive][part])
         near = weight[seed.positive][part]
         np.maximum(near, CLICK_LOG_ODDS * _left(in_own_reaches), out=near)
-        far[seed.positive][part] += FAR_LOG_ODDS * _left(one.distance)
+        far[seed.positive][part] += FAR_LOG_ODDS * _left(np.minimum(one.distance / one.far_reach, FURTHEST))
     for kind, near in weight.items():
         np.maximum(near, np.minimum(far[kind], MOST_FAR_LOG_ODDS), out=near)
     to_add, to_remove = nearest[True] ** 2, nearest[False] ** 2
     both = to_add + to_remove
     # Where clicks of both kinds act, the nearer kind counts more, and alone at its own click.
     share = np.divide(to_remove, both, out=np.full_like(both, 0.5), where=both > 0)
-    evidence = share * weight[True] - (1.0 - share) * weight[False]
-    touched = evidence != 0
-    corrected = probability.copy()
-    corrected[touched] = stored_probability(LOG_ODDS[probability[touched]] + evidence[touched])
-    return corrected
+    return share * weight[True] - (1.0 - share) * weight[False], distance
 
 
 def _left(distance: np.ndarray) -> np.ndarray:

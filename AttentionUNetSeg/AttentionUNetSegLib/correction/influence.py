@@ -34,8 +34,10 @@ SLOPE_WEIGHT, FREE_SLOPE = 0.1, 5.0
 # A click this close (mm) to what it asserts means a small error there, and acts over as many mm as it lies apart x 1.5.
 REACH_PER_GAP = 1.5
 SMALLEST_REACH_MM = 4.0
-# A click where the network was right already contradicts another click, and means its surroundings only.
-AGREEING_REACH_MM = 6.0
+# A click where the network was right already contradicts another click, and means its surroundings only. What it says
+# further away has this many times that as its unit of distance, where other clicks have the reach.
+AGREEING_REACH_MM = 4.5
+AGREEING_FAR = 2.0
 ROOM_MM = 10.0
 
 
@@ -46,12 +48,14 @@ class Influence:
     box : where on the grid (KJI) the distances lie.
     distance : float32, in units of the reach, 0 at the click, at most `FURTHEST`; that everywhere outside the box.
     own_reach : the share of the reach (0..1) over which the click outweighs a network that is certain of the contrary.
+    far_reach : the share of the reach (0..1) that is the unit of distance for what the click says further away.
     room : the share (0..1) of the click's near surroundings that is tissue like the clicked one.
     """
 
     box: Box
     distance: np.ndarray
     own_reach: float
+    far_reach: float
     room: float
 
 
@@ -84,8 +88,10 @@ def influence_of(
     room = np.count_nonzero(times[near] <= 1.3 * ROOM_MM) / np.count_nonzero(near)
     box, distance = grid.on_voxels(times / reach_mm, FURTHEST)
     asserted = (grid.means_of(probability, 0.0, 255.0) >= 127.5) == positive
-    own_reach = min(reach_mm, reach_beside(grid.nearest_mm(asserted))) / reach_mm
-    return Influence(box, distance, own_reach, room)
+    gap_mm = grid.nearest_mm(asserted)
+    own_reach = min(1.0, reach_beside(gap_mm) / reach_mm)
+    far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if gap_mm == 0.0 else 1.0
+    return Influence(box, distance, own_reach, far_reach, room)
 
 
 def reach_beside(gap_mm: float) -> float:

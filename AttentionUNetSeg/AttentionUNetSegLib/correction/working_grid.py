@@ -11,6 +11,11 @@ WORKING_SPACING_MM = 1.8
 Box = tuple[slice, slice, slice]
 
 
+def voxels_per_block(spacing: tuple[float, float, float]) -> np.ndarray:
+    """Return how many voxels of a size in mm are merged along each axis; 1 where they are not small."""
+    return np.maximum(1, np.rint(WORKING_SPACING_MM / np.array(spacing, dtype=float))).astype(int)
+
+
 class WorkingGrid:
     """Blocks of voxels around a click, about `WORKING_SPACING_MM` large; all triples are KJI.
 
@@ -37,7 +42,7 @@ class WorkingGrid:
         self._shape = np.array(shape)
         self._voxel_spacing = np.array(spacing, dtype=float)
         self._radius_mm = radius_mm
-        self.merged = np.maximum(1, np.rint(WORKING_SPACING_MM / self._voxel_spacing)).astype(int)
+        self.merged = voxels_per_block(spacing)
         self.spacing = tuple(float(s) for s in self.merged * self._voxel_spacing)
         wanted = np.ceil(radius_mm / np.array(self.spacing)).astype(int) + 1
         before, after = (self.merged - 1) // 2, self.merged // 2  # voxels of the click's block beside the click
