@@ -1,7 +1,7 @@
 """Clicks and strokes on a probability map: a corrected map, computed locally and without the network.
 
 Arrays are KJI. Needs numpy, scipy and SimpleITK only. `seeds` says what a click is here, `influence` (on a
-`working_grid`) how far one click reaches into the tissue around it, `rivalry` how neighbouring clicks share an error,
+`block_grid`) how far one click reaches into the tissue around it, `rivalry` how neighbouring clicks share an error,
 `field` how all of them change the probability, `refinement` how what the adapted
 network says is added.
 """

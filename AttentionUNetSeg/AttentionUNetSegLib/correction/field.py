@@ -6,17 +6,16 @@ The same in whatever order they come.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
 from ..errors import BadInput
-from .influence import FURTHEST, Influence, influence_of
+from .block_grid import BlockGrid, Box, Triple
+from .influence import FURTHEST, HIGHEST_HU, LOWEST_HU, Influence, influence_of
 from .log_odds import LOG_ODDS, stored_probability
 from .random_field import change_around_clicks
 from .rivalry import with_own_reaches
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
-from .working_grid import Box
 
 # Log odds of a click in the tissue that it lies on. A click turns even a certain network (`NETWORK_LOG_ODDS`) two of
 # its own reaches away, where half of its weight is left.
@@ -27,7 +26,6 @@ MOST_FAR_LOG_ODDS = 9.0
 # The weight falls as 1 - (distance / FURTHEST) ** DECAY.
 DECAY = 1.7
 
-Triple = tuple[int, int, int]
 InfluenceCache = dict[tuple, Influence]
 
 
@@ -67,11 +65,12 @@ def correct_probability(
     cache = {} if cache is None else cache
     influences = [_influence(ct, probability, seed, reach_mm, spacing, cache, origin) for seed in seeds]
     influences = with_own_reaches(seeds, influences, reach_mm, spacing)
-    influences = [replace(one, box=_moved(one.box, origin, -1)) for one in influences]
     corrected = probability.copy()
-    for box in _joined(one.box for one in influences):
-        place = _moved(box, origin, 1)
-        corrected[box] = _corrected_part(ct[box], probability[box], box, place, spacing, seeds, influences)
+    for blocks in _joined(one.blocks for one in influences):
+        grid = BlockGrid(blocks, spacing)
+        box, change = grid.on_voxels(_change(ct, probability, grid, seeds, influences, origin), origin, ct.shape)
+        touched = change != 0
+        corrected[box][touched] = stored_probability(LOG_ODDS[probability[box][touched]] + change[touched])
     for seed in seeds:
         corrected[_in_arrays(seed, origin)] = 255 if seed.positive else 0
     if strokes is not None:
@@ -89,34 +88,27 @@ def _influence(
     cache: InfluenceCache,
     origin: Triple,
 ) -> Influence:
-    """Return a click's influence with its box on the seeds' grid."""
     key = (seed.voxel, seed.positive, reach_mm)
     if key not in cache:
-        found = influence_of(ct, probability, _in_arrays(seed, origin), seed.positive, spacing, reach_mm)
-        cache[key] = replace(found, box=_moved(found.box, origin, 1))
+        cache[key] = influence_of(ct, probability, seed.voxel, seed.positive, spacing, reach_mm, origin)
     return cache[key]
 
 
-def _corrected_part(
+def _change(
     ct: np.ndarray,
     probability: np.ndarray,
-    box: Box,
-    place: Box,
-    spacing: tuple[float, float, float],
+    grid: BlockGrid,
     seeds: tuple[Seed, ...],
     influences: list[Influence],
+    origin: Triple,
 ) -> np.ndarray:
-    """Return the corrected values of one box that holds each influence wholly or not at all.
-
-    The influences' boxes count as `box` does, on the arrays that were passed in; `place` is the same on the CT's grid.
-    """
-    evidence, distance = _evidence(box, seeds, influences)
-    log_odds = LOG_ODDS[probability] + evidence
-    log_odds += change_around_clicks(ct, log_odds, distance, place, spacing)
-    touched = distance < FURTHEST
-    corrected = probability.copy()
-    corrected[touched] = stored_probability(log_odds[touched])
-    return corrected
+    """Return by how much the log odds of blocks change that hold each influence wholly or not at all."""
+    inside = grid.voxels(origin, ct.shape)
+    corner = tuple(part.start + n for part, n in zip(inside, origin, strict=True))
+    hu = grid.means_of(np.clip(ct[inside], LOWEST_HU, HIGHEST_HU), corner)
+    network = grid.means_of(LOG_ODDS[probability[inside]], corner)
+    evidence, distance = _evidence(grid.blocks, seeds, influences)
+    return evidence + change_around_clicks(hu, network + evidence, distance, grid.spacing)
 
 
 def _evidence(box: Box, seeds: tuple[Seed, ...], influences: list[Influence]) -> tuple[np.ndarray, np.ndarray]:
@@ -128,15 +120,15 @@ def _evidence(box: Box, seeds: tuple[Seed, ...], influences: list[Influence]) ->
     far = {kind: np.zeros(shape, np.float32) for kind in (True, False)}
     # By place, not by time: sums of floats depend on the sequence.
     for seed, one in sorted(zip(seeds, influences, strict=True), key=lambda pair: pair[0].voxel):
-        if not all(a.start <= b.start and b.stop <= a.stop for a, b in zip(box, one.box, strict=True)):
+        if not all(a.start <= b.start and b.stop <= a.stop for a, b in zip(box, one.blocks, strict=True)):
             continue
-        part = tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(box, one.box, strict=True))
+        part = tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(box, one.blocks, strict=True))
         np.minimum(distance[part], one.distance, out=distance[part])
-        in_own_reaches = np.minimum(one.distance / one.own_reach, FURTHEST)
+        in_own_reaches = np.minimum(one.distance / np.float32(one.own_reach), FURTHEST)
         np.minimum(nearest[seed.positive][part], in_own_reaches, out=nearest[seed.positive][part])
         near = weight[seed.positive][part]
         np.maximum(near, CLICK_LOG_ODDS * _left(in_own_reaches), out=near)
-        far[seed.positive][part] += FAR_LOG_ODDS * _left(np.minimum(one.distance / one.far_reach, FURTHEST))
+        far[seed.positive][part] += FAR_LOG_ODDS * _left(np.minimum(one.distance / np.float32(one.far_reach), FURTHEST))
     for kind, near in weight.items():
         np.maximum(near, np.minimum(far[kind], MOST_FAR_LOG_ODDS), out=near)
     to_add, to_remove = nearest[True] ** 2, nearest[False] ** 2
@@ -154,10 +146,6 @@ def _left(distance: np.ndarray) -> np.ndarray:
 def _in_arrays(seed: Seed, origin: Triple) -> Triple:
     k, j, i = (int(n) - int(o) for n, o in zip(seed.voxel, origin, strict=True))
     return k, j, i
-
-
-def _moved(box: Box, origin: Triple, sign: int) -> Box:
-    return tuple(slice(s.start + sign * o, s.stop + sign * o) for s, o in zip(box, origin, strict=True))
 
 
 def _joined(boxes: Iterable[Box]) -> list[Box]:

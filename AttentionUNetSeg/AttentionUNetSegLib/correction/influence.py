@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from .working_grid import Box, WorkingGrid
+from .block_grid import BlockGrid, Box, Triple
 
 # Beyond this many times the reach no click changes anything.
 FURTHEST = 3.0
@@ -43,16 +43,16 @@ ROOM_MM = 10.0
 
 @dataclass(frozen=True)
 class Influence:
-    """What one click says about the voxels around it.
+    """What one click says about the blocks around it (`BlockGrid`).
 
-    box : where on the grid (KJI) the distances lie.
-    distance : float32, in units of the reach, 0 at the click, at most `FURTHEST`; that everywhere outside the box.
+    blocks : which blocks (KJI) of the CT.
+    distance : float32, in units of the reach, at most `FURTHEST`; that everywhere else.
     own_reach : the share of the reach (0..1) over which the click outweighs a network that is certain of the contrary.
     far_reach : the share of the reach (0..1) that is the unit of distance for what the click says further away.
     room : the share (0..1) of the click's near surroundings that is tissue like the clicked one.
     """
 
-    box: Box
+    blocks: Box
     distance: np.ndarray
     own_reach: float
     far_reach: float
@@ -62,10 +62,11 @@ class Influence:
 def influence_of(
     ct: np.ndarray,
     probability: np.ndarray,
-    voxel: tuple[int, int, int],
+    voxel: Triple,
     positive: bool,
     spacing: tuple[float, float, float],
     reach_mm: float,
+    origin: Triple = (0, 0, 0),
 ) -> Influence:
     """Return what a click on a voxel says.
 
@@ -73,25 +74,32 @@ def influence_of(
     ----------
     ct : HU, KJI.
     probability : the network's own, uint8 on the same voxels.
-    voxel : (k, j, i) of the click in `ct`.
+    voxel : (k, j, i) of the click on the CT.
     positive : whether the click says that this is foreground.
     spacing : voxel size in mm along K, J, I.
     reach_mm : length of one unit of distance.
+    origin : where the arrays begin on the CT.
     """
     radius_mm = FURTHEST * reach_mm
-    grid = WorkingGrid(voxel, ct.shape, spacing, radius_mm)
-    speed = sitk.GetImageFromArray(1.0 / _cost(_denoised(grid.means_of(ct, LOWEST_HU, HIGHEST_HU), grid), grid))
+    grid = BlockGrid.around(voxel, origin, ct.shape, spacing, radius_mm)
+    straight_mm = grid.distance_mm(voxel)
+    inside = grid.voxels(origin, ct.shape)
+    corner = tuple(part.start + n for part, n in zip(inside, origin, strict=True))
+    hu = _denoised(grid.means_of(np.clip(ct[inside], LOWEST_HU, HIGHEST_HU), corner), grid)
+    speed = sitk.GetImageFromArray(1.0 / _cost(hu, straight_mm, grid))
     speed.SetSpacing(grid.spacing[::-1])
-    front = sitk.FastMarching(speed, [tuple(int(n) for n in grid.middle[::-1])], 1.0, radius_mm)
+    front = sitk.FastMarching(speed, [grid.block_of(voxel)[::-1]], 1.0, radius_mm)
     times = np.minimum(sitk.GetArrayFromImage(front), radius_mm)
-    near = grid.distance_mm() <= ROOM_MM
+    near = straight_mm <= max(ROOM_MM, straight_mm.min())
     room = np.count_nonzero(times[near] <= 1.3 * ROOM_MM) / np.count_nonzero(near)
-    box, distance = grid.on_voxels(times / reach_mm, FURTHEST)
-    asserted = (grid.means_of(probability, 0.0, 255.0) >= 127.5) == positive
-    gap_mm = grid.nearest_mm(asserted)
+    asserted = (grid.means_of(probability[inside], corner) >= 127.5) == positive
+    gap_mm = 0.0 if asserted[grid.block_of(voxel)] else float(straight_mm[asserted].min(initial=np.inf))
     own_reach = min(1.0, reach_beside(gap_mm) / reach_mm)
     far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if gap_mm == 0.0 else 1.0
-    return Influence(box, distance, own_reach, far_reach, room)
+    # A voxel takes its value from blocks of which the furthest lies a diagonal away.
+    times[straight_mm > radius_mm - grid.diagonal_mm] = radius_mm
+    blocks, distance = _tight(grid, (times / reach_mm).astype(np.float32))
+    return Influence(blocks, distance, own_reach, far_reach, room)
 
 
 def reach_beside(gap_mm: float) -> float:
@@ -99,17 +107,27 @@ def reach_beside(gap_mm: float) -> float:
     return AGREEING_REACH_MM if gap_mm == 0.0 else max(SMALLEST_REACH_MM, REACH_PER_GAP * gap_mm)
 
 
-def surroundings(
-    voxel: tuple[int, int, int], shape: tuple[int, ...], spacing: tuple[float, float, float], reach_mm: float
-) -> Box:
-    """Return the box, cut off at the volume's ends, that holds everything on which a click's influence depends."""
-    grid = WorkingGrid(voxel, shape, spacing, FURTHEST * reach_mm)
-    return tuple(
-        slice(max(0, int(a)), min(n, int(b))) for a, b, n in zip(grid.start, grid.stop, shape, strict=True)
+def surroundings(voxel: Triple, shape: tuple[int, ...], spacing: tuple[float, float, float], reach_mm: float) -> Box:
+    """Return the box, cut off at the CT's ends, that holds everything on which a click's influence depends."""
+    return BlockGrid.around(voxel, (0, 0, 0), shape, spacing, FURTHEST * reach_mm).voxels((0, 0, 0), shape)
+
+
+def _tight(grid: BlockGrid, distance: np.ndarray) -> tuple[Box, np.ndarray]:
+    """Return the blocks that are reached, with one more at each end, and their distances; one block where none is."""
+    reached = np.argwhere(distance < FURTHEST)
+    if not len(reached):
+        reached = np.zeros((1, 3), int)
+    first = np.maximum(reached.min(axis=0) - 1, 0)
+    end = np.minimum(reached.max(axis=0) + 2, distance.shape)
+    part = tuple(slice(int(a), int(b)) for a, b in zip(first, end, strict=True))
+    blocks = tuple(
+        slice(inner.start + outer.start, inner.stop + outer.start)
+        for inner, outer in zip(part, grid.blocks, strict=True)
     )
+    return blocks, distance[part].copy()
 
 
-def _denoised(hu: np.ndarray, grid: WorkingGrid) -> np.ndarray:
+def _denoised(hu: np.ndarray, grid: BlockGrid) -> np.ndarray:
     steps, time_step, conductance = DENOISING
     if min(hu.shape) < 2:  # the filter needs neighbours
         return hu
@@ -119,9 +137,9 @@ def _denoised(hu: np.ndarray, grid: WorkingGrid) -> np.ndarray:
     return sitk.GetArrayFromImage(sitk.CurvatureAnisotropicDiffusion(image, time_step, conductance, 1, steps))
 
 
-def _cost(hu: np.ndarray, grid: WorkingGrid) -> np.ndarray:
+def _cost(hu: np.ndarray, straight_mm: np.ndarray, grid: BlockGrid) -> np.ndarray:
     """Return mm of distance per mm of way: 1 in tissue like the clicked one, more elsewhere; float32."""
-    around = hu[grid.distance_mm() <= max(SAMPLE_MM, *grid.spacing)]
+    around = hu[straight_mm <= max(SAMPLE_MM, *grid.spacing)]
     clicked = float(np.median(around))
     deviation = 1.4826 * float(np.median(np.abs(around - clicked)))
     deviation = min(max(deviation, SMALLEST_DEVIATION_HU), LARGEST_DEVIATION_HU)

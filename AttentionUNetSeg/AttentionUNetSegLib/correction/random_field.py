@@ -16,12 +16,10 @@ import numpy as np
 from scipy import ndimage
 
 from .influence import FURTHEST, HIGHEST_HU, LOWEST_HU
-from .shared_grid import SharedGrid
-from .working_grid import Box
 
-# What is left at a click of the log odds that came before, which are cut off at the limit.
+# What is left at a click of the log odds that came before, which count up to the limit.
 TRUST, MOST_LOG_ODDS = 0.5, 8.0
-# Log odds beyond which tissue is an example of inside or outside, and how many blocks of each kind are enough.
+# Log odds beyond which tissue is an example of inside or outside, and how many voxels of each kind are enough.
 SURE_LOG_ODDS, FEWEST_EXAMPLES = 2.0, 5
 # The most that the attenuation alone says, in log odds, and the width of the histograms' bins.
 MOST_FROM_ATTENUATION, BIN_HU = 3.0, 10.0
@@ -31,34 +29,29 @@ ITERATIONS = 8
 
 
 def change_around_clicks(
-    ct: np.ndarray, log_odds: np.ndarray, distance: np.ndarray, box: Box, spacing: tuple[float, float, float]
+    hu: np.ndarray, log_odds: np.ndarray, distance: np.ndarray, spacing: tuple[float, float, float]
 ) -> np.ndarray:
-    """Return by how much the log odds of the voxels of a box change; float32, 0 where `distance` is `FURTHEST`.
+    """Return by how much the log odds change; float32, exactly 0 where `distance` is `FURTHEST`.
 
-    A block changes sides, but never becomes more certain by it than it was or than `SURE_LOG_ODDS`.
+    A voxel changes sides, but never becomes more certain by it than it was or than `SURE_LOG_ODDS`.
 
     Parameters
     ----------
-    ct : HU, KJI, of the box.
+    hu : attenuation, KJI, between `LOWEST_HU` and `HIGHEST_HU`.
     log_odds : float32 on the same voxels, with the evidence of the clicks.
     distance : float32 on the same voxels, from the nearest click in units of the reach, at most `FURTHEST`.
-    box : where on the CT's grid the box lies.
-    spacing : voxel size in mm along K, J, I.
+    spacing : size of these voxels in mm along K, J, I.
     """
-    grid = SharedGrid(box, spacing)
-    hu = grid.means_of(np.clip(ct, LOWEST_HU, HIGHEST_HU))
-    before = np.clip(grid.means_of(log_odds), -MOST_LOG_ODDS, MOST_LOG_ODDS)
-    nearness = np.sqrt(np.maximum(1.0 - grid.means_of(distance) / np.float32(FURTHEST), 0.0))
+    before = np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)
+    nearness = np.sqrt(1.0 - distance / np.float32(FURTHEST))
     own = before + nearness * ((TRUST - 1.0) * before + _from_attenuation(hu, before, nearness > 0))
-    after = _mean_field(own, nearness, _bonds(hu, grid.spacing))
+    after = _mean_field(own, nearness, _bonds(hu, spacing))
     certain = np.maximum(np.abs(before), SURE_LOG_ODDS)
-    change = grid.on_voxels(np.clip(after, -certain, certain) - before)
-    change[distance >= FURTHEST] = 0.0
-    return change
+    return np.where(nearness > 0, np.clip(after, -certain, certain) - before, np.float32(0))
 
 
 def _from_attenuation(hu: np.ndarray, log_odds: np.ndarray, near: np.ndarray) -> np.ndarray | float:
-    """Return the log odds by attenuation alone, learnt from the blocks near clicks that are sure; 0: too few are."""
+    """Return the log odds by attenuation alone, learnt from the sure ones near clicks; 0: too few are."""
     inside, outside = near & (log_odds > SURE_LOG_ODDS), near & (log_odds < -SURE_LOG_ODDS)
     if min(np.count_nonzero(inside), np.count_nonzero(outside)) < FEWEST_EXAMPLES:
         return 0.0
@@ -73,7 +66,7 @@ def _from_attenuation(hu: np.ndarray, log_odds: np.ndarray, near: np.ndarray) ->
 
 
 def _bonds(hu: np.ndarray, spacing: tuple[float, float, float]) -> list[np.ndarray]:
-    """Return, axis by axis, the log odds that each block adds to its next one and the next one to it."""
+    """Return, axis by axis, the log odds that each voxel adds to its next one and the next one to it."""
     closest = min(spacing)
     return [
         np.float32(NEIGHBOUR_LOG_ODDS * closest / step) * np.exp(-((np.diff(hu, axis=axis) / ALIKE_HU) ** 2) / 2)
@@ -82,7 +75,7 @@ def _bonds(hu: np.ndarray, spacing: tuple[float, float, float]) -> list[np.ndarr
 
 
 def _mean_field(own: np.ndarray, nearness: np.ndarray, bonds: list[np.ndarray]) -> np.ndarray:
-    """Return the log odds after the iterations, in which every block hears what its six neighbours lean to."""
+    """Return the log odds after the iterations, in which every voxel hears what its six neighbours lean to."""
     sides = [(_along(axis, slice(None, -1)), _along(axis, slice(1, None))) for axis in range(3)]
     log_odds = own
     for _ in range(ITERATIONS):

@@ -10,13 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from .block_grid import BlockGrid, Triple
 from .influence import Influence, reach_beside
 from .seeds import Seed
 
 # A click has claimed what lies within two of its own reaches: there it outweighs a certain network.
 CLAIMED = 2.0
-# Gaps are measured on every so many mm of a claim.
-SAMPLED_MM = 2.0
 
 
 def with_own_reaches(
@@ -33,13 +32,11 @@ def with_own_reaches(
     return [settled[n] for n in range(len(seeds))]
 
 
-def _gap_mm(voxel: tuple[int, int, int], claimant: Influence, spacing: tuple[float, float, float]) -> float:
+def _gap_mm(voxel: Triple, claimant: Influence, spacing: tuple[float, float, float]) -> float:
     """Return the distance of a voxel from a click's claim, 0 within it, infinity where it claims next to nothing."""
-    limit = CLAIMED * claimant.own_reach
-    place = np.array(voxel) - [part.start for part in claimant.box]
-    if np.all(place >= 0) and np.all(place < claimant.distance.shape) and claimant.distance[tuple(place)] < limit:
+    grid = BlockGrid(claimant.blocks, spacing)
+    claimed = claimant.distance < CLAIMED * claimant.own_reach
+    place = np.array(grid.block_of(voxel))
+    if np.all(place >= 0) and np.all(place < claimed.shape) and claimed[tuple(place)]:
         return 0.0
-    step = np.maximum(1, (SAMPLED_MM / np.array(spacing)).astype(int))
-    claimed = np.argwhere(claimant.distance[:: step[0], :: step[1], :: step[2]] < limit)
-    apart = (claimed * step - place) * np.asarray(spacing, float)
-    return float(np.sqrt((apart**2).sum(axis=1).min(initial=np.inf)))
+    return float(grid.distance_mm(voxel)[claimed].min(initial=np.inf))

@@ -1,0 +1,114 @@
+"""The coarse grid on which clicks are computed, so that they cost the same on every CT."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import SimpleITK as sitk
+
+# Voxels smaller than this are merged.
+BLOCK_MM = 1.8
+
+Triple = tuple[int, int, int]
+Box = tuple[slice, slice, slice]
+
+
+class BlockGrid:
+    """A box of blocks of voxels, about `BLOCK_MM` large; all triples are KJI.
+
+    Blocks are counted from the CT's first voxel, so they lie still whatever the clicks and whatever part of the CT is
+    given. Arrays of voxels come with their `origin`, the place on the CT (k, j, i) of their first voxel.
+
+    Attributes
+    ----------
+    blocks : which blocks, along each axis.
+    merged : voxels per block along each axis.
+    spacing : size of the blocks in mm.
+    """
+
+    def __init__(self, blocks: Box, spacing: tuple[float, float, float]) -> None:
+        """Take a box of blocks; `spacing` is the size of a voxel in mm."""
+        self.blocks = blocks
+        self.merged = _voxels_per_block(spacing)
+        self._voxel_spacing = np.array(spacing, dtype=float)
+        self.spacing = tuple(float(s) for s in self.merged * self._voxel_spacing)
+        self._start = np.array([part.start for part in blocks])
+        self._stop = np.array([part.stop for part in blocks])
+
+    @classmethod
+    def around(
+        cls,
+        voxel: Triple,
+        origin: Triple,
+        shape: tuple[int, ...],
+        spacing: tuple[float, float, float],
+        radius_mm: float,
+    ) -> BlockGrid:
+        """Return the grid of all blocks near a voxel, with one more at each end; only those that hold given voxels.
+
+        Parameters
+        ----------
+        voxel : (k, j, i) on the CT.
+        origin, shape : of the array of voxels that is given.
+        """
+        merged = _voxels_per_block(spacing)
+        wanted = np.ceil(radius_mm / (merged * np.array(spacing, dtype=float))).astype(int) + 1
+        block = np.array(voxel) // merged
+        first = np.maximum(block - wanted, np.array(origin) // merged)
+        last = np.minimum(block + wanted, (np.array(origin) + shape - 1) // merged)
+        return cls(tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True)), spacing)
+
+    def block_of(self, voxel: Triple) -> Triple:
+        """Return the index in arrays of this grid of the block that holds a voxel of the CT."""
+        k, j, i = (int(n) for n in np.array(voxel) // self.merged - self._start)
+        return k, j, i
+
+    def voxels(self, origin: Triple, shape: tuple[int, ...]) -> Box:
+        """Return the part of an array of voxels that the blocks hold."""
+        first, end = self._start * self.merged - origin, self._stop * self.merged - origin
+        return tuple(slice(max(0, int(a)), min(n, int(b))) for a, b, n in zip(first, end, shape, strict=True))
+
+    def means_of(self, values: np.ndarray, origin: Triple) -> np.ndarray:
+        """Return the mean of every block, float32; beyond the array its outermost voxels go on."""
+        inside = self.voxels(origin, values.shape)
+        first, end = self._start * self.merged - origin, self._stop * self.merged - origin
+        missing = [(max(0, -int(a)), max(0, int(b) - n)) for a, b, n in zip(first, end, values.shape, strict=True)]
+        part = values[inside].astype(np.float32)
+        if np.any(missing):
+            part = np.pad(part, missing, mode="edge")
+        return sitk.GetArrayFromImage(sitk.BinShrink(sitk.GetImageFromArray(part), self.merged[::-1].tolist()))
+
+    def on_voxels(self, values: np.ndarray, origin: Triple, shape: tuple[int, ...]) -> tuple[Box, np.ndarray]:
+        """Return values of the blocks on voxels of an array, interpolated linearly: which voxels, and float32."""
+        inside = self.voxels(origin, shape)
+        image = sitk.GetImageFromArray(values.astype(np.float32, copy=False))
+        image.SetSpacing([float(n) for n in self.merged[::-1]])
+        image.SetOrigin([float(n) for n in (self._start * self.merged + (self.merged - 1) / 2 - origin)[::-1]])
+        fine = sitk.Resample(
+            image, [part.stop - part.start for part in inside[::-1]], sitk.Transform(), sitk.sitkLinear,
+            [float(part.start) for part in inside[::-1]], (1.0, 1.0, 1.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+            0.0, sitk.sitkFloat32, True,
+        )  # fmt: skip
+        return inside, sitk.GetArrayFromImage(fine)
+
+    def distance_mm(self, voxel: Triple) -> np.ndarray:
+        """Return the straight distance of the middle of every block from a voxel of the CT."""
+        axes = [(axis - n) * s for axis, n, s in zip(self._middles, voxel, self._voxel_spacing, strict=True)]
+        return np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij", sparse=True)))
+
+    @property
+    def diagonal_mm(self) -> float:
+        """From the middle of one block to that of a block beside it in all three axes."""
+        return float(np.linalg.norm(self.spacing))
+
+    @cached_property
+    def _middles(self) -> list[np.ndarray]:
+        """The middles of the blocks along each axis, counted in voxels of the CT."""
+        return [
+            np.arange(part.start, part.stop) * n + (n - 1) / 2 for part, n in zip(self.blocks, self.merged, strict=True)
+        ]
+
+
+def _voxels_per_block(spacing: tuple[float, float, float]) -> np.ndarray:
+    return np.maximum(1, np.rint(BLOCK_MM / np.array(spacing, dtype=float))).astype(int)
