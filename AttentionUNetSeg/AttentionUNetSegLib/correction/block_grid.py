@@ -85,9 +85,11 @@ class BlockGrid:
         image = sitk.GetImageFromArray(values.astype(np.float32, copy=False))
         image.SetSpacing([float(n) for n in self.merged[::-1]])
         image.SetOrigin([float(n) for n in (self._start * self.merged + (self.merged - 1) / 2 - origin)[::-1]])
+        size = [part.stop - part.start for part in inside[::-1]]
+        first = [float(part.start) for part in inside[::-1]]
+        unturned = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
         fine = sitk.Resample(
-            image, [part.stop - part.start for part in inside[::-1]], sitk.Transform(), sitk.sitkLinear,
-            [float(part.start) for part in inside[::-1]], (1.0, 1.0, 1.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+            image, size, sitk.Transform(), sitk.sitkLinear, first, (1.0, 1.0, 1.0), unturned,
             0.0, sitk.sitkFloat32, True,
         )  # fmt: skip
         return inside, sitk.GetArrayFromImage(fine)

@@ -14,8 +14,8 @@ from .block_grid import BlockGrid, Triple
 from .influence import Influence, reach_beside
 from .seeds import Seed
 
-# A click has claimed what lies within two of its own reaches: there it outweighs a certain network.
-CLAIMED = 2.0
+# A click has claimed what lies within so many of its own reaches: there it outweighs a certain network by far.
+CLAIMED = 1.6
 
 
 def with_own_reaches(
