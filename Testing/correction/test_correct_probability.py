@@ -206,6 +206,16 @@ def test_far_from_them_the_evidence_of_clicks_of_a_kind_adds_up():
     assert (against[..., 50:] <= one[..., 50:]).all()
 
 
+def test_a_click_where_the_network_was_right_takes_back_little_of_an_add_click():
+    ct, nothing = np.full((21, 21, 91), 80, np.int16), np.zeros((21, 21, 91), np.uint8)
+    add, against = Seed(1, (10, 10, 20), True), Seed(2, (10, 10, 36), False)
+    alone, both = (correct_probability(ct, nothing, seeds, 15.0, (1, 1, 1)) >= 128 for seeds in ([add], [add, against]))
+    taken = np.argwhere(alone & ~both)
+    assert alone[against.voxel] and not both[against.voxel]
+    assert (np.linalg.norm(taken - against.voxel, axis=1) < 15).all()
+    assert both[alone].mean() > 0.6
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

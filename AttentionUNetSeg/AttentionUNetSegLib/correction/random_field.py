@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from .block_grid import BLOCK_MM
 from .influence import FURTHEST, HIGHEST_HU, LOWEST_HU
 
 # What is left at a click of the log odds that came before, which count up to the limit.
@@ -23,7 +24,8 @@ TRUST, MOST_LOG_ODDS = 0.5, 8.0
 SURE_LOG_ODDS, FEWEST_EXAMPLES = 2.0, 5
 # The most that the attenuation alone says, in log odds, and the width of the histograms' bins.
 MOST_FROM_ATTENUATION, BIN_HU = 3.0, 10.0
-# Log odds that a neighbour of the same attenuation adds at most, and the deviation (HU) at which it adds 0.6 of them.
+# Log odds that a neighbour of the same attenuation adds at most, less if it is further away than `BLOCK_MM`, and the
+# difference (HU) at which it adds 0.6 of them.
 NEIGHBOUR_LOG_ODDS, ALIKE_HU = 2.0, 20.0
 ITERATIONS = 8
 
@@ -67,7 +69,7 @@ def _from_attenuation(hu: np.ndarray, log_odds: np.ndarray, near: np.ndarray) ->
 
 def _bonds(hu: np.ndarray, spacing: tuple[float, float, float]) -> list[np.ndarray]:
     """Return, axis by axis, the log odds that each voxel adds to its next one and the next one to it."""
-    closest = min(spacing)
+    closest = min(BLOCK_MM, *spacing)
     return [
         np.float32(NEIGHBOUR_LOG_ODDS * closest / step) * np.exp(-((np.diff(hu, axis=axis) / ALIKE_HU) ** 2) / 2)
         for axis, step in enumerate(spacing)
