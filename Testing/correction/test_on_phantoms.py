@@ -60,3 +60,17 @@ def test_one_click_without_any_prediction_finds_mostly_pancreas(phantom):
     corrected = correct_probability(ct, nothing, [seed], REACH_MM, SPACING_KJI) >= 128
     assert truth[corrected].mean() > 0.7
     assert corrected[truth].mean() > 0.15
+
+
+def test_after_a_click_the_threshold_moves_the_edge_as_it_did_before(phantom):
+    ct, truth = phantom
+    known = truth.copy()
+    known[:, :, int(np.percentile(np.argwhere(truth)[:, 2], 65)) :] = False
+    probability = (255 * ndimage.gaussian_filter(known.astype(float), 1.2)).astype(np.uint8)
+    seed = middle_of_largest_error(probability >= 128, truth)
+    corrected = correct_probability(ct, probability, [seed], REACH_MM, SPACING_KJI)
+    thresholds = (0.2, 0.4, 0.6, 0.8)
+    before, after = (
+        -np.diff([(field >= 255 * threshold).sum() for threshold in thresholds]) for field in (probability, corrected)
+    )
+    assert (after > 0.7 * before).all(), (before, after)

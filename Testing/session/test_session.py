@@ -26,6 +26,7 @@ from AttentionUNetSegLib.session import (
     WorkerReady,
 )
 from AttentionUNetSegLib.worker.job_folder import read_job
+from AttentionUNetSegLib.worker.launch import worker_command
 from AttentionUNetSegLib.worker.transport import SubprocessTransport
 
 LIMIT = 600.0  # seconds; nothing here takes that long unless it hangs
@@ -60,9 +61,7 @@ def on_first_progress(listener, action) -> None:
     listener.reactions.append(react)
 
 
-def test_a_run_tells_states_progress_and_result_in_order(
-    scene, volume_node, tiny_model_package, listener, job_folders
-):
+def test_a_run_tells_states_progress_and_result_in_order(scene, volume_node, tiny_model_package, listener, job_folders):
     before = fingerprint(volume_node)
     seen = []
 
@@ -269,19 +268,27 @@ def test_errors_that_explain_themselves_leave_no_copy_of_the_ct(
     assert [failed.folder for failed in listener.of(Failed)] == [None, None] and job_folders() == []
 
 
-def test_a_worker_that_cannot_start_is_a_failed_job(volume_node, tiny_model_package, listener, job_folders):
-    from AttentionUNetSegLib.worker.launch import worker_command
-
-    def make_transport():
-        return SubprocessTransport(worker_command("/no/such/python"))
-
-    with Session(transport_factory=make_transport, on_event=listener) as session:
-        session.start_worker()
+@pytest.mark.parametrize("is_started_before", [True, False])
+@pytest.mark.parametrize(
+    ("python", "words"), [("/no/such/python", "could not be started"), (sys.executable, "no torch in this test")]
+)
+def test_a_worker_that_cannot_start_is_a_failed_job_and_leaves_no_copy_of_the_ct(
+    is_started_before, python, words, volume_node, tiny_model_package, listener, job_folders, tmp_path
+):
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch in this test')")
+    command = worker_command(python)
+    command.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), command.environment.get("PYTHONPATH", "")])
+    exported = []
+    listener.reactions.append(lambda event: exported.extend(job_folders()))
+    with Session(transport_factory=lambda: SubprocessTransport(command), on_event=listener) as session:
+        if is_started_before:
+            session.start_worker()
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package))
-        with pytest.raises(InternalError, match="could not start|could not be started"):
+        with pytest.raises(InternalError, match=words) as caught:
             session.wait(job, LIMIT)
     (failed,) = listener.of(Failed)
-    assert [failed.folder] == job_folders()
+    assert exported, "the CT was exported meanwhile"
+    assert failed.folder is None and "kept" not in str(caught.value) and job_folders() == []
 
 
 def test_an_export_that_fails_keeps_nothing(volume_node, tiny_model_package, listener, tmp_path, monkeypatch):

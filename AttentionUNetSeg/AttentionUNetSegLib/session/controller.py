@@ -245,6 +245,7 @@ class Session:
 
     def _submit(self, job: Job, message: protocol.Segment) -> None:
         job.is_submitted = True
+        job.has_worker = self._client.ready is not None
         try:
             self._client.submit(message)
         except AttentionUNetSegError as error:
@@ -260,6 +261,8 @@ class Session:
     def _take(self, event: protocol.Event) -> None:
         """Take one event of the worker. What concerns jobs that have ended comes too late to matter."""
         if isinstance(event, protocol.Ready):
+            if self._active:
+                self._active.has_worker = self._active.is_submitted
             self._tell(WorkerReady(event.torch, tuple((device.id, device.name) for device in event.devices)))
             return
         if event.job is None:
@@ -355,9 +358,7 @@ class Session:
         else:
             self._finish(job, State.FAILED, error, detail)
 
-    def _finish(
-        self, job: Job, state: State, outcome: SegmentResult | AttentionUNetSegError, detail: str = ""
-    ) -> None:
+    def _finish(self, job: Job, state: State, outcome: SegmentResult | AttentionUNetSegError, detail: str = "") -> None:
         kept = None
         if state is State.FAILED and outcome.code not in _NOTHING_TO_REPLAY and job.is_replayable:
             kept = job.folder

@@ -32,6 +32,7 @@ class Job:
     request: SegmentRequest
     state: State = State.QUEUED
     is_submitted: bool = False
+    has_worker: bool = False  # one that was ready: before, no worker can have failed at the job
     folder: Path | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
     files: protocol.ResultFiles | None = None
@@ -95,8 +96,8 @@ class Job:
 
     @property
     def is_replayable(self) -> bool:
-        """Whether the folder holds everything that a replay needs."""
-        return self.folder is not None and (self.folder / job_folder.JOB_FILE).is_file()
+        """Whether a worker had the job, and the folder holds everything that a replay needs."""
+        return self.has_worker and self.folder is not None and (self.folder / job_folder.JOB_FILE).is_file()
 
     def delete_folder(self) -> None:
         """Delete the job folder, if there is one."""
