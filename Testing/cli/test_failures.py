@@ -137,29 +137,33 @@ def test_a_device_that_is_not_there(command_line, phantom_file, tiny_model_packa
 
 def dying_at(folder: Path, file_name: str) -> dict[str, str]:
     """The environment in which a worker ends at once, as the system ends one, when it opens a file of this name."""
-    (folder / "sitecustomize.py").write_text(
+    return beginning_with(
+        folder,
         "import os, sys\n"
         "def end(event, arguments):\n"
         f"    if event == 'open' and os.path.basename(str(arguments[0])) == {file_name!r}:\n"
         "        os._exit(9)\n"
         "if any('AttentionUNetSegLib.worker' in word for word in sys.orig_argv):\n"
         "    sys.addaudithook(end)\n",
-        encoding="utf-8",
     )
-    return {"PYTHONPATH": str(folder)}
 
 
 def blocking(folder: Path, *modules: str) -> dict[str, str]:
     """The environment of a Python that lacks these modules."""
-    (folder / "sitecustomize.py").write_text(
+    return beginning_with(
+        folder,
         "import sys\n"
         "class Absent:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name.split('.')[0] in {modules!r}:\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Absent())\n",
-        encoding="utf-8",
     )
+
+
+def beginning_with(folder: Path, code: str) -> dict[str, str]:
+    """The environment of Pythons that run some code before everything else."""
+    (folder / "sitecustomize.py").write_text(code, encoding="utf-8")
     return {"PYTHONPATH": str(folder)}
 
 
@@ -193,14 +197,14 @@ def test_without_torch_the_sentence_says_so(command_line, phantom_file, tiny_mod
 
 
 def test_an_unexpected_error_is_one_sentence_and_a_traceback_only_on_request(command_line, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(
+    broken = beginning_with(
+        tmp_path,
         "import AttentionUNetSegLib.models as models\n"
         "def broken(*arguments): raise ZeroDivisionError('by nothing')\n"
         "models.Catalogue.packages = broken\n",
-        encoding="utf-8",
     )
-    short = command_line("models", "list", PYTHONPATH=str(tmp_path))
+    short = command_line("models", "list", **broken)
     assert short.code == 1 and short.stdout == ""
     assert short.stderr.count("\n") == 1 and "ZeroDivisionError" in short.stderr
-    long = command_line("models", "list", "--verbose", PYTHONPATH=str(tmp_path))
+    long = command_line("models", "list", "--verbose", **broken)
     assert long.code == 1 and "Traceback" in long.stderr

@@ -53,17 +53,17 @@ class Server:
 
 
 @contextmanager
-def running_server(temporary: Path, *arguments: object) -> Iterator[Server]:
+def running_server(temporary: Path, *arguments: object, model: str = PHANTOM_MODEL_ID) -> Iterator[Server]:
     environment = {
         **os.environ,
         "TMPDIR": str(temporary),
         "PYTHONFAULTHANDLER": "1",
         "ATTENTIONUNETSEG_MODELS": str(temporary / "models"),
     }
-    # The page begins with the model that finds something in phantoms, whatever else is installed.
+    # Without another one, the page begins with the model that finds something in phantoms, whatever else is installed.
     Catalogue(user=temporary / "models").add(PHANTOM_MODEL)
     command = [sys.executable, "-m", "AttentionUNetSegLib.cli", "serve", "--no-browser", "--json", "--verbose"]
-    command += ["--model", PHANTOM_MODEL_ID]
+    command += ["--model", model]
     with open(temporary / "server.log", "w") as log:
         process = subprocess.Popen(
             [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=log, text=True, env=environment

@@ -18,8 +18,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from test_page import _outline
 
-# What a person has who installs the tool; the tests' server begins with the model for phantoms.
-MODEL = ("--model", "pancreas-ct")
+MODEL = "pancreas-ct"  # what a person has who installs the tool
 SMALL, LARGE = {"width": 1280, "height": 800}, {"width": 1600, "height": 900}
 
 
@@ -28,12 +27,12 @@ def main(folder: Path) -> None:
     executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
-        with running_server(Path(temporary), "--stay", *MODEL) as server:
+        with running_server(Path(temporary), "--stay", model=MODEL) as server:
             page = Page(browser, server)
             take(page, folder / "page_start.png")
         ct = Path(temporary) / "Phantom.nrrd"
         write_phantom(make_phantom(3, (1.0, 1.0, 2.0)), ct, ct.with_name("label.nrrd"))
-        with running_server(Path(temporary), ct, "--stay", *MODEL) as server:
+        with running_server(Path(temporary), ct, "--stay", model=MODEL) as server:
             page = Page(browser, server)
             page.wait("state('volume_name') !== '' && state('opening') === ''")
             page.button("Segment Pancreas").click()

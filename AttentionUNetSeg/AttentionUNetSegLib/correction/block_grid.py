@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
 
 import numpy as np
 import SimpleITK as sitk
@@ -66,15 +66,18 @@ class BlockGrid:
 
     def voxels(self, origin: Triple, shape: tuple[int, ...]) -> Box:
         """Return the part of an array of voxels that the blocks hold."""
-        first, end = self._start * self.merged - origin, self._stop * self.merged - origin
-        return tuple(slice(max(0, int(a)), min(n, int(b))) for a, b, n in zip(first, end, shape, strict=True))
+        return tuple(slice(max(0, a), min(n, b)) for a, b, n in zip(*self._ends(origin), shape, strict=True))
 
-    def means_of(self, values: np.ndarray, origin: Triple) -> np.ndarray:
-        """Return the mean of every block, float32; beyond the array its outermost voxels go on."""
-        inside = self.voxels(origin, values.shape)
-        first, end = self._start * self.merged - origin, self._stop * self.merged - origin
-        missing = [(max(0, -int(a)), max(0, int(b) - n)) for a, b, n in zip(first, end, values.shape, strict=True)]
-        part = values[inside].astype(np.float32)
+    def means_of(
+        self, values: np.ndarray, origin: Triple, prepared: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Return the mean of every block, float32; beyond the array its outermost voxels go on.
+
+        `prepared` makes of values what is averaged; it gets no more of them than the blocks hold.
+        """
+        part = values[self.voxels(origin, values.shape)]
+        part = (part if prepared is None else prepared(part)).astype(np.float32)
+        missing = [(max(0, -a), max(0, b - n)) for a, b, n in zip(*self._ends(origin), values.shape, strict=True)]
         if np.any(missing):
             part = np.pad(part, missing, mode="edge")
         return sitk.GetArrayFromImage(sitk.BinShrink(sitk.GetImageFromArray(part), self.merged[::-1].tolist()))
@@ -96,7 +99,10 @@ class BlockGrid:
 
     def distance_mm(self, voxel: Triple) -> np.ndarray:
         """Return the straight distance of the middle of every block from a voxel of the CT."""
-        axes = [(axis - n) * s for axis, n, s in zip(self._middles, voxel, self._voxel_spacing, strict=True)]
+        axes = [
+            (np.arange(part.start, part.stop) * n + (n - 1) / 2 - at) * size
+            for part, n, at, size in zip(self.blocks, self.merged, voxel, self._voxel_spacing, strict=True)
+        ]
         return np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij", sparse=True)))
 
     @property
@@ -104,12 +110,16 @@ class BlockGrid:
         """From the middle of one block to that of a block beside it in all three axes."""
         return float(np.linalg.norm(self.spacing))
 
-    @cached_property
-    def _middles(self) -> list[np.ndarray]:
-        """The middles of the blocks along each axis, counted in voxels of the CT."""
-        return [
-            np.arange(part.start, part.stop) * n + (n - 1) / 2 for part, n in zip(self.blocks, self.merged, strict=True)
-        ]
+    def _ends(self, origin: Triple) -> tuple[list[int], list[int]]:
+        """Return the first voxel of the blocks and the one after their last, in an array; it may end before."""
+        return tuple((ends * self.merged - origin).tolist() for ends in (self._start, self._stop))
+
+
+def neighbours(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return what selects, of a volume, all blocks that have a next one along an axis, and these next ones."""
+    before, after = ([slice(None)] * 3 for _ in range(2))
+    before[axis], after[axis] = slice(None, -1), slice(1, None)
+    return tuple(before), tuple(after)
 
 
 def _voxels_per_block(spacing: tuple[float, float, float]) -> np.ndarray:

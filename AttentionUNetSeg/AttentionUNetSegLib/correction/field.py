@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .block_grid import BlockGrid, Box, Triple
-from .influence import FURTHEST, HIGHEST_HU, LOWEST_HU, Influence, influence_of
+from .influence import FURTHEST, Influence, influence_of, soft_tissue
 from .log_odds import LOG_ODDS, stored_probability
 from .random_field import change_around_clicks
 from .rivalry import with_own_reaches
@@ -103,10 +103,8 @@ def _change(
     origin: Triple,
 ) -> np.ndarray:
     """Return by how much the log odds of blocks change that hold each influence wholly or not at all."""
-    inside = grid.voxels(origin, ct.shape)
-    corner = tuple(part.start + n for part, n in zip(inside, origin, strict=True))
-    hu = grid.means_of(np.clip(ct[inside], LOWEST_HU, HIGHEST_HU), corner)
-    network = grid.means_of(LOG_ODDS[probability[inside]], corner)
+    hu = grid.means_of(ct, origin, soft_tissue)
+    network = grid.means_of(probability, origin, LOG_ODDS.__getitem__)
     evidence, distance = _evidence(grid.blocks, seeds, influences)
     return evidence + change_around_clicks(hu, network + evidence, distance, grid.spacing)
 

@@ -3,8 +3,8 @@
 The distance is the arrival time of a front (fast marching, Sethian 1996, as implemented in ITK) that starts at the
 click and moves at 1 mm per mm in tissue of the clicked attenuation, slower elsewhere. Distances of this kind for
 interactive segmentation: Criminisi, Sharp and Blake, "GeoS", ECCV 2008. The CT is denoised before by anisotropic
-diffusion (Perona and Malik, PAMI 1990), which keeps edges. ITK has it too, but takes four times as long as all the rest
-of a click, and its conductance depends on the part of the CT that it gets.
+diffusion (Perona and Malik, PAMI 1990), which keeps edges. ITK's filters of this kind took most of a click's time, and
+their conductance depends on the part of the CT that they get.
 
 The constants were chosen with the robot user of Testing/benchmarks/correction.py on the same cases as `random_field`'s.
 """
@@ -17,7 +17,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from .block_grid import BlockGrid, Box, Triple
+from .block_grid import BlockGrid, Box, Triple, neighbours
 
 # Beyond this many times the reach no click changes anything.
 FURTHEST = 3.0
@@ -84,16 +84,14 @@ def influence_of(
     radius_mm = FURTHEST * reach_mm
     grid = BlockGrid.around(voxel, origin, ct.shape, spacing, radius_mm)
     straight_mm = grid.distance_mm(voxel)
-    inside = grid.voxels(origin, ct.shape)
-    corner = tuple(part.start + n for part, n in zip(inside, origin, strict=True))
-    hu = _denoised(grid.means_of(np.clip(ct[inside], LOWEST_HU, HIGHEST_HU), corner), grid)
+    hu = _denoised(grid.means_of(ct, origin, soft_tissue), grid)
     speed = sitk.GetImageFromArray(1.0 / _cost(hu, straight_mm, grid))
     speed.SetSpacing(grid.spacing[::-1])
     front = sitk.FastMarching(speed, [grid.block_of(voxel)[::-1]], 1.0, radius_mm)
     times = np.minimum(sitk.GetArrayFromImage(front), radius_mm)
     near = straight_mm <= max(ROOM_MM, straight_mm.min())
     room = np.count_nonzero(times[near] <= 1.3 * ROOM_MM) / np.count_nonzero(near)
-    asserted = (grid.means_of(probability[inside], corner) >= 127.5) == positive
+    asserted = (grid.means_of(probability, origin) >= 127.5) == positive
     gap_mm = 0.0 if asserted[grid.block_of(voxel)] else float(straight_mm[asserted].min(initial=np.inf))
     own_reach = min(1.0, reach_beside(gap_mm) / reach_mm)
     far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if gap_mm == 0.0 else 1.0
@@ -106,6 +104,11 @@ def influence_of(
 def reach_beside(gap_mm: float) -> float:
     """Return over how many mm a click acts that lies `gap_mm` beside what it asserts; 0 is within."""
     return AGREEING_REACH_MM if gap_mm == 0.0 else max(SMALLEST_REACH_MM, REACH_PER_GAP * gap_mm)
+
+
+def soft_tissue(ct: np.ndarray) -> np.ndarray:
+    """Return HU between `LOWEST_HU` and `HIGHEST_HU`."""
+    return np.clip(ct, LOWEST_HU, HIGHEST_HU)
 
 
 def surroundings(voxel: Triple, shape: tuple[int, ...], spacing: tuple[float, float, float], reach_mm: float) -> Box:
@@ -137,10 +140,7 @@ def _denoised(hu: np.ndarray, grid: BlockGrid) -> np.ndarray:
         for axis, step in enumerate(grid.spacing):
             change = np.diff(hu, axis=axis)
             change *= DIFFUSION_SHARE * (closest / step) ** 2 * np.exp(-((change / (step * EDGE_HU_PER_MM)) ** 2))
-            first, second = (
-                tuple(part if n == axis else slice(None) for n in range(3))
-                for part in (slice(None, -1), slice(1, None))
-            )
+            first, second = neighbours(axis)
             flow[first] += change
             flow[second] -= change
         hu += flow

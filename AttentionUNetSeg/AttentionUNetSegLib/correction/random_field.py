@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .block_grid import BLOCK_MM
+from .block_grid import BLOCK_MM, neighbours
 from .influence import FURTHEST, HIGHEST_HU, LOWEST_HU
 
 # What is left at a click of the log odds that came before, which count up to the limit.
@@ -78,17 +78,13 @@ def _bonds(hu: np.ndarray, spacing: tuple[float, float, float]) -> list[np.ndarr
 
 def _mean_field(own: np.ndarray, nearness: np.ndarray, bonds: list[np.ndarray]) -> np.ndarray:
     """Return the log odds after the iterations, in which every voxel hears what its six neighbours lean to."""
-    sides = [(_along(axis, slice(None, -1)), _along(axis, slice(1, None))) for axis in range(3)]
     log_odds = own
     for _ in range(ITERATIONS):
         lean = np.tanh(log_odds / 2)
         heard = np.zeros_like(own)
-        for bond, (first, second) in zip(bonds, sides, strict=True):
+        for axis, bond in enumerate(bonds):
+            first, second = neighbours(axis)
             heard[first] += bond * lean[second]
             heard[second] += bond * lean[first]
         log_odds = own + nearness * heard
     return log_odds
-
-
-def _along(axis: int, part: slice) -> tuple[slice, ...]:
-    return tuple(part if n == axis else slice(None) for n in range(3))
