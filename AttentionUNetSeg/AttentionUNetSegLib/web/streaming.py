@@ -108,11 +108,13 @@ class ViewStream(ScheduledRenderStrategy):
                 await self._send(is_still=True)
 
     async def _changes_within(self, seconds: float) -> bool:
+        # Before Python 3.12 asyncio.wait_for loses a cancellation that comes with the change: close() would never end.
+        change = asyncio.ensure_future(self._wanted.wait())
         try:
-            await asyncio.wait_for(self._wanted.wait(), seconds)
-        except asyncio.TimeoutError:
-            return False
-        return True
+            await asyncio.wait({change}, timeout=seconds)
+        finally:
+            change.cancel()
+        return self._wanted.is_set()
 
     async def _send(self, is_still: bool) -> None:
         self._wanted.clear()
