@@ -5,9 +5,9 @@
 
 A robot user (`correction_robot`) starts from wrong predictions (`correction_scenarios`) on phantoms and on the real CTs
 that carry a label, and clicks into the middle of the largest error; "by hand" it misses the middle and the largest
-error now and then. All methods (`correction_methods`) have the same reach. Real labels come from other networks: the
-Dice on them is agreement, not accuracy. First, clicks are timed through `ResultEditor` in a real MRML scene with a CT
-of 512 x 512 x 400 voxels, until the segment in the scene has changed.
+error now and then, and plays every start `--hands` times. All methods (`correction_methods`) have the same reach. Real
+labels come from other networks: the Dice on them is agreement, not accuracy. First, clicks are timed through
+`ResultEditor` in a real MRML scene with a CT of 512 x 512 x 400 voxels, until the segment in the scene has changed.
 
 The constants of our method were chosen on phantoms 1, 2, 5 and 6, on four synthetic CTs from label maps (`synthesize
 --first-seed 900000 --phantom-share 0`) and on the real CTs crlm_1006 and totalsegmentator_example; rows of these two
@@ -51,12 +51,15 @@ def main() -> None:
     parser.add_argument("--phantoms", type=int, nargs="*", default=[3, 4], help="seeds; 1, 2, 5, 6 chose constants")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--by-hand", nargs="*", default=["ours", "sphere brush"], help="methods that a hand tries too")
+    parser.add_argument("--hands", type=int, default=4, help="runs of each start by hand")
     parser.add_argument("--reach", type=float, default=15.0, help="mm")
     parser.add_argument("--data", type=Path, default=DATA, help="real CTs (left out where the folder is missing)")
     parser.add_argument("--slices", type=int, default=400, help="of the CT on which a click is timed; 0: do not")
     parser.add_argument("--processes", type=int, default=1, help="play so many runs at a time; slows each click down")
     parser.add_argument("--write", action="store_true", help="keep the numbers in results/correction.json")
     arguments = parser.parse_args()
+    if arguments.hands < 1:
+        parser.error("--hands must be 1 or more")
     if arguments.slices:
         times = time_editor(arguments.slices)
         print("ResultEditor:", times, flush=True)
@@ -85,15 +88,17 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict]:
         played = {"reach_mm": arguments.reach, "clicks": arguments.clicks, "cases": cases, "tuned_on": tuned_on}
         rows = [(name, False) for name in arguments.methods]
         rows += [(name, True) for name in arguments.methods if name in arguments.by_hand]
-        rounds: dict[str, dict[str, dict[str, Future]]] = {}
+        rounds: dict[str, dict[str, dict[str, list[Future]]]] = {}
         for name, hand in rows:
             row = rounds.setdefault(f"{name}, by hand" if hand else name, {})
             for case, predicted in starts:
                 for scenario, prediction in predicted.items():
-                    run = pool.submit(_round, name, hand, case, prediction, arguments.reach, arguments.clicks)
-                    row.setdefault(scenario, {})[case.name] = run
+                    row.setdefault(scenario, {})[case.name] = [
+                        pool.submit(_round, name, run, case, prediction, arguments.reach, arguments.clicks)
+                        for run in (range(arguments.hands) if hand else (None,))
+                    ]
         for label, row in rounds.items():
-            done = {s: {name: run.result() for name, run in runs.items()} for s, runs in row.items()}
+            done = {s: {name: [one.result() for one in runs] for name, runs in r.items()} for s, r in row.items()}
             numbers = _apart(done, tuned_on, arguments.clicks)
             for kind in ("held out", "tuned on"):
                 if kind in numbers:
@@ -105,30 +110,31 @@ def _prepared(make, source) -> list[tuple[Case, dict[str, np.ndarray]]]:
     return [(case, predictions(case)) for case in make(source)]
 
 
-def _round(name: str, hand: bool, case: Case, prediction: np.ndarray, reach_mm: float, clicks: int) -> Round:
+def _round(name: str, hand: int | None, case: Case, prediction: np.ndarray, reach_mm: float, clicks: int) -> Round:
     correct = METHODS[name](case, prediction, reach_mm)
-    jitter = np.random.default_rng(len(case.name)) if hand else None
+    jitter = None if hand is None else np.random.default_rng([len(case.name), hand])
     return play(case, prediction >= 128, correct, clicks, jitter)
 
 
-def summary(rounds: dict[str, dict[str, Round]], clicks: int) -> dict:
+def summary(rounds: dict[str, dict[str, list[Round]]], clicks: int) -> dict:
     """Return Dice by scenario and clicks, clicks to the targets, time per click, and clicks that did harm.
 
     Parameters
     ----------
     rounds
-        Scenario, then case, to the run.
+        Scenario, then case, to the runs.
     """
-    everything = [one for runs in rounds.values() for one in runs.values()]
+    by_scenario = {scenario: [one for runs in row.values() for one in runs] for scenario, row in rounds.items()}
+    everything = [one for runs in by_scenario.values() for one in runs]
     changes = np.concatenate([np.diff(one.dice) for one in everything])
     played = sum(len(one.milliseconds) for one in everything)
     return {
         "scenarios": {
             scenario: {
-                "dice": _dice(list(runs.values()), clicks),
-                "clicks_to": {str(target): _clicks_to(target, list(runs.values())) for target in TARGETS},
+                "dice": _dice(runs, clicks),
+                "clicks_to": {str(target): _clicks_to(target, runs) for target in TARGETS},
             }
-            for scenario, runs in rounds.items()
+            for scenario, runs in by_scenario.items()
         },
         "dice": _dice(everything, clicks),
         "milliseconds": _middle([ms for one in everything for ms in one.milliseconds]),
@@ -181,7 +187,7 @@ def time_editor(slices: int) -> dict:
     }
 
 
-def _apart(rounds: dict[str, dict[str, Round]], tuned_on: list[str], clicks: int) -> dict:
+def _apart(rounds: dict[str, dict[str, list[Round]]], tuned_on: list[str], clicks: int) -> dict:
     """Return what a method did on held-out cases, on those it was tuned on, on all together and on each."""
     cases = list(next(iter(rounds.values())))
     kinds = {
@@ -193,7 +199,7 @@ def _apart(rounds: dict[str, dict[str, Round]], tuned_on: list[str], clicks: int
     for kind, names in kinds.items():
         if names:
             numbers[kind] = summary({s: {name: runs[name] for name in names} for s, runs in rounds.items()}, clicks)
-    numbers["cases"] = {name: {s: _dice([runs[name]], clicks) for s, runs in rounds.items()} for name in cases}
+    numbers["cases"] = {name: {s: _dice(runs[name], clicks) for s, runs in rounds.items()} for name in cases}
     return numbers
 
 

@@ -6,17 +6,20 @@ is fitted and added is a change of their log odds, of features of the phantom-on
 
 from __future__ import annotations
 
+import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from AttentionUNetSegLib.correction import Seed, add_refinement, correct_probability
 from AttentionUNetSegLib.inference import RefinementClick, Segmenter, refine
-from AttentionUNetSegLib.models import Catalogue
+from AttentionUNetSegLib.models import load_package
 from correction_robot import Corrector
 from correction_scenarios import Case
 
-MODEL = "pancreas-phantom"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from phantom_package import PHANTOM_MODEL
 
 
 def network_alone(case: Case, prediction: np.ndarray, reach_mm: float) -> Corrector:
@@ -52,7 +55,7 @@ def refined(case: Case, prediction: np.ndarray, seeds: list[Seed], reach_mm: flo
 @cache
 def segmenter() -> Segmenter:
     """The phantom-only model on the CPU."""
-    return Segmenter(Catalogue().get(MODEL), "cpu")
+    return Segmenter(load_package(PHANTOM_MODEL), "cpu")
 
 
 def _image(values: np.ndarray, spacing: tuple[float, float, float]) -> sitk.Image:

@@ -10,7 +10,7 @@ from .terminal import Terminal
 
 
 def run(options: Namespace, terminal: Terminal) -> None:
-    """Make the anatomies, then the CTs; print where the table is.
+    """Make the CTs, and the anatomies that they need; print where the table is.
 
     Raises
     ------
@@ -35,17 +35,13 @@ def run(options: Namespace, terminal: Terminal) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     variety = Variety(options.atrophy_share, options.fatty_share, options.wide_veins_share, options.non_contrast_share)
     wanted = SyntheticSet(options.out, anatomies, options.count, options.first_seed, options.phantom_share, variety)
+    if anatomies:
+        collect_anatomies(trunks, organs, anatomies, options.hosts_per_map)
     with terminal.progress() as line:
-        if anatomies:
-            collect_anatomies(
-                trunks, organs, anatomies, options.hosts_per_map,
-                lambda made, all_: line.show(0.3 * made / all_, f"Anatomy {made} of {all_}"),
-            )  # fmt: skip
-        start = 0.3 if anatomies else 0.0
+        line.show(0.0, f"CT 1 of {options.count}: the first ones take longer")
         table = write_synthetic_set(
-            wanted, options.processes,
-            lambda made, all_: line.show(start + (1 - start) * made / all_, f"CT {made} of {all_}"),
-        )  # fmt: skip
+            wanted, options.processes, lambda made, all_: line.show(made / all_, f"CT {made} of {all_}")
+        )
     terminal.answer(
         {"table": str(table), "count": options.count},
         f"Wrote {options.count} synthetic CTs; train on them with --dataset table:{table}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -240,13 +241,7 @@ def test_random_fields_have_the_scale_they_are_asked_for():
 
 
 def test_a_set_is_written_once_and_goes_on_where_it_stopped(trunk_folder, organ_map, tmp_path):
-    steps = []
-    collection = collect_anatomies(
-        [trunk_folder], [organ_map], tmp_path / "anatomies", 1, lambda *made: steps.append(made)
-    )
-    assert steps == [(1, 2), (2, 2)]
-    assert [anatomy.name for anatomy in collection] == ["trunk_trunk_a", "organs_07_in_trunk_a"]
-    assert len(AnatomyCollection(tmp_path / "anatomies")) == 2
+    collect_anatomies([trunk_folder], [organ_map], tmp_path / "anatomies", 1)
     wanted = SyntheticSet(tmp_path, tmp_path / "anatomies", 2, first_seed=10, phantom_share=0.3)
     table = write_synthetic_set(wanted)
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "images").iterdir()}
@@ -270,6 +265,26 @@ def test_a_set_is_written_once_and_goes_on_where_it_stopped(trunk_folder, organ_
         labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / row["label"])))
         assert (labels == int(values["pancreas"])).sum() > 100
     assert not [*tmp_path.rglob("writing_*"), *tmp_path.rglob("*.partial*")]
+
+
+def test_an_anatomy_is_made_when_it_is_first_needed(trunk_folder, organ_map, tmp_path):
+    collection = collect_anatomies([trunk_folder], [organ_map], tmp_path, 1)
+    assert len(collection) == 2
+    assert not list(tmp_path.glob("*.nrrd"))
+    assert collection[1].name == "organs_07_in_trunk_a"
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.nrrd")}
+    assert {path.name for path in made} == {f"organs_07_in_trunk_a_{kind}.nrrd" for kind in ("parts", "wall")}
+    assert [anatomy.name for anatomy in AnatomyCollection(tmp_path)] == ["trunk_trunk_a", "organs_07_in_trunk_a"]
+    assert all(path.stat().st_mtime_ns == written for path, written in made.items())
+
+
+def test_an_anatomy_whose_label_map_is_gone_says_so(trunk_folder, organ_map, tmp_path):
+    moved = tmp_path / "organs_08.nii.gz"
+    shutil.copy(organ_map, moved)
+    collection = collect_anatomies([trunk_folder], [moved], tmp_path / "anatomies", 1)
+    moved.unlink()
+    with pytest.raises(BadInput, match=r"organs_08\.nii\.gz, which is not there"):
+        collection[1]
 
 
 def test_label_maps_that_cannot_be_used_are_named(tmp_path, trunk_folder):

@@ -1,9 +1,13 @@
-"""The anatomies of a synthesis on disk: made once from the label maps, read one by one while CTs are drawn."""
+"""The anatomies of a synthesis on disk: each made from its label map when a CT first needs it, and read from then on.
+
+Some organ maps completed with some trunks are many anatomies, each of which takes a minute's work; a small set of CTs
+draws a few of them.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,7 +27,10 @@ MULTIORGAN_ATTRIBUTION = "Multi-organ reference segmentations, E. Gibson et al. 
 
 
 class AnatomyCollection(Sequence):
-    """Anatomies in a folder, in the order of its index; a few are kept in memory."""
+    """Anatomies in a folder, in the order of its index; a few are kept in memory.
+
+    Several processes may read from one folder: at worst each makes the same anatomy.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open a folder that `collect_anatomies` wrote.
@@ -43,63 +50,74 @@ class AnatomyCollection(Sequence):
         return len(self.entries)
 
     def __getitem__(self, index: int) -> Anatomy:
+        """Return one anatomy, made now if it is not there yet.
+
+        Raises
+        ------
+        BadInput : it is not there yet, and its label map is gone or cannot be used.
+        InternalError : the file system refuses.
+        """
         return self._read(range(len(self))[index])
 
     def _read_entry(self, index: int) -> Anatomy:
         entry = self.entries[index]
-        parts, wall = (sitk.ReadImage(str(self.folder / f"{entry['name']}_{kind}.nrrd")) for kind in ("parts", "wall"))
+        parts_file, wall_file = (self.folder / f"{entry['name']}_{kind}.nrrd" for kind in ("parts", "wall"))
+        if not (parts_file.is_file() and wall_file.is_file()):
+            anatomy = _made(entry)
+            write_image(anatomy.parts, parts_file)
+            write_image(anatomy.wall_distance, wall_file)
+        parts, wall = (sitk.ReadImage(str(file)) for file in (parts_file, wall_file))
         return Anatomy(entry["name"], parts, wall, entry["licence"], entry["attribution"])
 
 
 def collect_anatomies(
-    trunks: Sequence[Path],
-    organs: Sequence[Path],
-    folder: Path,
-    hosts_per_map: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    trunks: Sequence[Path], organs: Sequence[Path], folder: Path, hosts_per_map: int = 2
 ) -> AnatomyCollection:
-    """Turn label maps into anatomies below `folder`; what is there already is kept.
+    """List below `folder` which anatomies the label maps give; what was made there before is kept.
 
     Parameters
     ----------
     trunks : folders with ``labels.nii.gz`` and ``labels.tsv`` (value, name) of whole-trunk maps.
     organs : multi-organ maps; each is completed with `hosts_per_map` of the trunks, in turn.
-    progress : called with (made, all).
 
     Raises
     ------
-    BadInput : no trunk, or a map that cannot be used.
+    BadInput : no trunk.
     InternalError : the file system refuses.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not trunks:
         raise BadInput("No whole-trunk label map was given.", "Name at least one with --trunk.")
-    jobs = [(f"trunk_{path.name}", path, None) for path in trunks]
+    entries = [_entry(f"trunk_{path.name}", path, None) for path in trunks]
     for number, path in enumerate(organs):
         for turn in range(min(hosts_per_map, len(trunks))):
             host = trunks[(number + turn) % len(trunks)]
-            jobs.append((f"{path.name.split('.')[0]}_in_{host.name}", path, host))
-    entries = []
-    for number, (name, path, host) in enumerate(jobs):
-        if not (folder / f"{name}_wall.nrrd").exists():
-            anatomy = _trunk(name, path) if host is None else _completed(name, path, host)
-            write_image(anatomy.parts, folder / f"{name}_parts.nrrd")
-            write_image(anatomy.wall_distance, folder / f"{name}_wall.nrrd")
-        entries.append(
-            {
-                "name": name,
-                "patient": path.name.split(".")[0],
-                "licence": TOTALSEGMENTATOR_LICENCE if host is None else MULTIORGAN_LICENCE,
-                "attribution": TOTALSEGMENTATOR_ATTRIBUTION
-                if host is None
-                else f"{MULTIORGAN_ATTRIBUTION}; surroundings: {TOTALSEGMENTATOR_ATTRIBUTION}",
-            }
-        )
-        if progress:
-            progress(number + 1, len(jobs))
+            entries.append(_entry(f"{path.name.split('.')[0]}_in_{host.name}", path, host))
     with whole_file(folder / INDEX) as beside:
         beside.write_text(json.dumps(entries, indent=1), encoding="utf-8")
     return AnatomyCollection(folder)
+
+
+def _entry(name: str, path: Path, host: Path | None) -> dict[str, str | None]:
+    surroundings = f"{MULTIORGAN_ATTRIBUTION}; surroundings: {TOTALSEGMENTATOR_ATTRIBUTION}"
+    return {
+        "name": name,
+        "patient": path.name.split(".")[0],
+        "licence": TOTALSEGMENTATOR_LICENCE if host is None else MULTIORGAN_LICENCE,
+        "attribution": TOTALSEGMENTATOR_ATTRIBUTION if host is None else surroundings,
+        "label_map": str(path.resolve()),
+        "host": None if host is None else str(host.resolve()),
+    }
+
+
+def _made(entry: dict[str, str | None]) -> Anatomy:
+    for path in (entry["label_map"], entry["host"]):
+        if path is not None and not Path(path).exists():
+            raise BadInput(
+                f"The anatomy {entry['name']} is made from {path}, which is not there.", "Put the label map back."
+            )
+    name, path, host = entry["name"], Path(entry["label_map"]), entry["host"]
+    return _trunk(name, path) if host is None else _completed(name, path, Path(host))
 
 
 @lru_cache(maxsize=4)
