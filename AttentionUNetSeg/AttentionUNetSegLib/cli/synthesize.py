@@ -38,7 +38,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     if anatomies:
         collect_anatomies(trunks, organs, anatomies, options.hosts_per_map)
     with terminal.progress() as line:
-        line.show(0.0, f"CT 1 of {options.count}: the first ones take longer")
+        line.show(0.0, f"CT 1 of {options.count}")
         table = write_synthetic_set(
             wanted, options.processes, lambda made, all_: line.show(made / all_, f"CT {made} of {all_}")
         )

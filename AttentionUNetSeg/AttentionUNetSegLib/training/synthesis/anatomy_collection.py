@@ -1,6 +1,6 @@
 """The anatomies of a synthesis on disk: each made from its label map when a CT first needs it, and read from then on.
 
-Some organ maps completed with some trunks are many anatomies, each of which takes a minute's work; a small set of CTs
+Some organ maps completed with some trunks are many anatomies, each of which takes many seconds; a small set of CTs
 draws a few of them.
 """
 
@@ -105,8 +105,8 @@ def _entry(name: str, path: Path, host: Path | None) -> dict[str, str | None]:
         "patient": path.name.split(".")[0],
         "licence": TOTALSEGMENTATOR_LICENCE if host is None else MULTIORGAN_LICENCE,
         "attribution": TOTALSEGMENTATOR_ATTRIBUTION if host is None else surroundings,
-        "label_map": str(path.resolve()),
-        "host": None if host is None else str(host.resolve()),
+        "label_map": str(path.absolute()),
+        "host": None if host is None else str(host.absolute()),
     }
 
 
