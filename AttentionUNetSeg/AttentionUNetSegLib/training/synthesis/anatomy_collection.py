@@ -116,21 +116,15 @@ def _made(entry: dict[str, str | None]) -> Anatomy:
             raise BadInput(
                 f"The anatomy {entry['name']} is made from {path}, which is not there.", "Put the label map back."
             )
-    name, path, host = entry["name"], Path(entry["label_map"]), entry["host"]
-    return _trunk(name, path) if host is None else _completed(name, path, Path(host))
+    name, path = entry["name"], Path(entry["label_map"])
+    if entry["host"] is None:
+        return _trunk(name, path)
+    host = Path(entry["host"])
+    surroundings = _trunk(f"trunk_{host.name}", host)
+    return complete(read_multiorgan_parts(path), surroundings, name, entry["licence"], entry["attribution"])
 
 
 @lru_cache(maxsize=4)
 def _trunk(name: str, path: Path) -> Anatomy:
     parts = read_totalsegmentator_parts(path / "labels.nii.gz", path / "labels.tsv")
     return Anatomy(name, parts, wall_distance(parts), TOTALSEGMENTATOR_LICENCE, TOTALSEGMENTATOR_ATTRIBUTION)
-
-
-def _completed(name: str, path: Path, host: Path) -> Anatomy:
-    return complete(
-        read_multiorgan_parts(path),
-        _trunk(f"trunk_{host.name}", host),
-        name,
-        MULTIORGAN_LICENCE,
-        MULTIORGAN_ATTRIBUTION,
-    )
