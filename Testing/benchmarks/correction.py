@@ -10,10 +10,11 @@ labels come from other networks: the Dice on them is agreement, not accuracy. Fi
 `ResultEditor` in a real MRML scene with a CT of 512 x 512 x 400 voxels, until the segment in the scene has changed.
 
 The constants of our method were chosen on phantoms 1, 2, 5 and 6, on four synthetic CTs from label maps (`synthesize
---first-seed 900000 --phantom-share 0`) and on the real CTs crlm_1006 and totalsegmentator_example; rows of these two
-CTs are called "tuned on". The rows "held out" are phantoms 3 and 4 and cptac_c3l00189, in whose label the head is
-missing: there, nothing round the head counts, and the robot does not click. The constants of graph cut and of the
-random walker with prior were chosen when crlm_1006 and other phantoms had been seen, but not at length.
+--first-seed 900000 --phantom-share 0`), on the real CTs crlm_1006 and totalsegmentator_example (rows of these two are
+called "tuned on"), and some also on results of the bundled model (`own_results.py`). The rows "held out" are phantoms 3
+and 4 and cptac_c3l00189, in whose label the head is missing: there, nothing round the head counts, and the robot does
+not click. The constants of graph cut and of the random walker with prior were chosen when crlm_1006 and other phantoms
+had been seen, but not at length.
 
 Not every goal is reached: see results/correction.json for ties with the baselines, for runs that never get to the
 targets, and for clicks that do harm ("harmful_clicks": Dice is lower by more than 0.01 after them). "milliseconds" are
@@ -30,7 +31,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
@@ -47,27 +48,31 @@ HARMFUL = 0.01  # a click that lowers Dice by more than this
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clicks", type=int, default=10)
+    add_options(parser)
     parser.add_argument("--phantoms", type=int, nargs="*", default=[3, 4], help="seeds; 1, 2, 5, 6 chose constants")
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--by-hand", nargs="*", default=["ours", "sphere brush"], help="methods that a hand tries too")
-    parser.add_argument("--hands", type=int, default=4, help="runs of each start by hand")
-    parser.add_argument("--reach", type=float, default=15.0, help="mm")
     parser.add_argument("--data", type=Path, default=DATA, help="real CTs (left out where the folder is missing)")
     parser.add_argument("--slices", type=int, default=400, help="of the CT on which a click is timed; 0: do not")
-    parser.add_argument("--processes", type=int, default=1, help="play so many runs at a time; slows each click down")
-    parser.add_argument("--write", action="store_true", help="keep the numbers in results/correction.json")
     arguments = parser.parse_args()
-    if arguments.hands < 1:
-        parser.error("--hands must be 1 or more")
     if arguments.slices:
         times = time_editor(arguments.slices)
         print("ResultEditor:", times, flush=True)
         if arguments.write:
-            _write({"editor_milliseconds": times})
+            write("correction", {"editor_milliseconds": times})
     for played in measure(arguments):
         if arguments.write:
-            _write(played)
+            write("correction", played)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `play_all` is told, and --write."""
+    parser.add_argument("--clicks", type=int, default=10)
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--by-hand", nargs="*", default=["ours", "sphere brush"], help="methods that a hand tries too")
+    parser.add_argument("--hands", type=int, choices=range(1, 101), metavar="N", default=4,
+                        help="runs of each start by hand (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--reach", type=float, default=15.0, help="mm")
+    parser.add_argument("--processes", type=int, default=1, help="play so many runs at a time; slows each click down")
+    parser.add_argument("--write", action="store_true", help="keep the numbers in results/")
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[dict]:
@@ -79,31 +84,49 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict]:
         if (arguments.data / "ct").is_dir():
             made.append(pool.submit(_prepared, real_cases, arguments.data))
         starts = [prepared for future in made for prepared in future.result()]
-        cases = [case.name for case, _ in starts]
-        if not cases:
+        if not starts:
             raise SystemExit(
                 f"There is nothing to play on: no phantom is named, and {arguments.data} holds no ct folder."
             )
-        tuned_on = [name for name in cases if name in TUNED_ON]
-        played = {"reach_mm": arguments.reach, "clicks": arguments.clicks, "cases": cases, "tuned_on": tuned_on}
-        rows = [(name, False) for name in arguments.methods]
-        rows += [(name, True) for name in arguments.methods if name in arguments.by_hand]
-        rounds: dict[str, dict[str, dict[str, list[Future]]]] = {}
-        for name, hand in rows:
-            row = rounds.setdefault(f"{name}, by hand" if hand else name, {})
-            for case, predicted in starts:
-                for scenario, prediction in predicted.items():
-                    row.setdefault(scenario, {})[case.name] = [
-                        pool.submit(_round, name, run, case, prediction, arguments.reach, arguments.clicks)
-                        for run in (range(arguments.hands) if hand else (None,))
-                    ]
-        for label, row in rounds.items():
-            done = {s: {name: [one.result() for one in runs] for name, runs in r.items()} for s, r in row.items()}
-            numbers = _apart(done, tuned_on, arguments.clicks)
-            for kind in ("held out", "tuned on"):
-                if kind in numbers:
-                    _print(f"{label}, {kind}", numbers[kind])
-            yield {**played, "methods": {label: {"processes": arguments.processes, **numbers}}}
+        yield from play_all(pool, starts, [case.name for case, _ in starts if case.name in TUNED_ON], arguments)
+
+
+def play_all(
+    pool: ProcessPoolExecutor,
+    starts: Sequence[tuple[Case, dict[str, np.ndarray]]],
+    tuned_on: list[str],
+    arguments: argparse.Namespace,
+) -> Iterator[dict]:
+    """Play every start with every method; yield the numbers of one method after the other.
+
+    Parameters
+    ----------
+    starts : cases and their predictions by scenario.
+    tuned_on : names of the cases that chose constants.
+    arguments : methods, by_hand, hands, reach, clicks and processes.
+    """
+    played = {
+        "reach_mm": arguments.reach, "clicks": arguments.clicks,
+        "cases": [case.name for case, _ in starts], "tuned_on": tuned_on,
+    }  # fmt: skip
+    rows = [(name, False) for name in arguments.methods]
+    rows += [(name, True) for name in arguments.methods if name in arguments.by_hand]
+    rounds: dict[str, dict[str, dict[str, list[Future]]]] = {}
+    for name, hand in rows:
+        row = rounds.setdefault(f"{name}, by hand" if hand else name, {})
+        for case, predicted in starts:
+            for scenario, prediction in predicted.items():
+                row.setdefault(scenario, {})[case.name] = [
+                    pool.submit(_round, name, run, case, prediction, arguments.reach, arguments.clicks)
+                    for run in (range(arguments.hands) if hand else (None,))
+                ]
+    for label, row in rounds.items():
+        done = {s: {name: [one.result() for one in runs] for name, runs in r.items()} for s, r in row.items()}
+        numbers = _apart(done, tuned_on, arguments.clicks)
+        for kind in ("held out", "tuned on"):
+            if kind in numbers:
+                _print(f"{label}, {kind}", numbers[kind])
+        yield {**played, "methods": {label: {"processes": arguments.processes, **numbers}}}
 
 
 def _prepared(make, source) -> list[tuple[Case, dict[str, np.ndarray]]]:
@@ -203,16 +226,16 @@ def _apart(rounds: dict[str, dict[str, list[Round]]], tuned_on: list[str], click
     return numbers
 
 
-def _write(result: dict) -> None:
-    """Write numbers over those that are there; rows of other cases, clicks or reach are dropped."""
+def write(name: str, result: dict) -> None:
+    """Write numbers over those that results/`name`.json holds; rows of other cases, clicks or reach are dropped."""
     from machine import RESULTS, write_results
 
-    path = RESULTS / "correction.json"
+    path = RESULTS / f"{name}.json"
     before = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
     if "methods" in result:
         same = all(before.get(key) == result[key] for key in ("cases", "clicks", "reach_mm"))
         result = {**result, "methods": {**(before.get("methods", {}) if same else {}), **result["methods"]}}
-    print("written to", write_results("correction", {**before, **result}), flush=True)
+    print("written to", write_results(name, {**before, **result}), flush=True)
 
 
 def _circumstances() -> dict[str, object]:

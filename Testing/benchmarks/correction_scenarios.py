@@ -27,7 +27,8 @@ HEADLESS = {"cptac_c3l00189": 15.0}
 class Case:
     """One CT around the pancreas; arrays KJI, spacing in mm along K, J, I.
 
-    Where `ignored`, nobody knows the truth: it is no error and counts in no Dice.
+    Where `ignored`, nobody knows the truth: it is no error and counts in no Dice. `model` is the catalogue's model
+    whose own results are played on, "" where predictions are made up.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Case:
     truth: np.ndarray
     spacing: tuple[float, float, float]
     ignored: np.ndarray
+    model: str = ""
 
     def counted(self, mask: np.ndarray) -> np.ndarray:
         """Return a mask without what is ignored."""
@@ -43,11 +45,13 @@ class Case:
 
 def phantoms(seeds: tuple[int, ...]) -> Iterator[Case]:
     """Yield phantoms in which no error can be the label's."""
+    import SimpleITK as sitk
     from AttentionUNetSegLib.training.phantom import make_phantom
 
     for seed in seeds:
         phantom = make_phantom(seed, PHANTOM_SPACING_MM)
-        yield _cropped(f"phantom {seed} ({phantom.phase})", phantom.ct, phantom.pancreas)
+        truth = sitk.GetArrayFromImage(phantom.pancreas) > 0
+        yield cropped(f"phantom {seed} ({phantom.phase})", phantom.ct, truth)
 
 
 def real_cases(folder: Path) -> Iterator[Case]:
@@ -57,21 +61,27 @@ def real_cases(folder: Path) -> Iterator[Case]:
     for name, label in REAL.items():
         ct = sitk.ReadImage(str(folder / "ct" / name / "ct.nii.gz"))
         mask = sitk.ReadImage(str(folder / "ct" / name / f"{label}.nii.gz"))
-        yield _cropped(name, ct, mask)
+        yield cropped(name, ct, sitk.GetArrayFromImage(mask) > 0)
 
 
-def _cropped(name: str, ct, mask) -> Case:
+def cropped(name: str, ct, truth: np.ndarray) -> Case:
+    """Return the case of a CT (SimpleITK) around the truth on its voxels."""
     import SimpleITK as sitk
 
-    voxels, truth = sitk.GetArrayFromImage(ct), sitk.GetArrayFromImage(mask) > 0
-    spacing = ct.GetSpacing()[::-1]
+    voxels, spacing = sitk.GetArrayFromImage(ct), ct.GetSpacing()[::-1]
+    box = box_around(truth, spacing)
+    truth = truth[box].copy()
+    return Case(name, np.ascontiguousarray(voxels[box]), truth, spacing, _ignored(name, truth, spacing))
+
+
+def box_around(truth: np.ndarray, spacing: tuple[float, float, float]) -> tuple[slice, slice, slice]:
+    """Return the box of a mask with `MARGIN_MM` around it; KJI."""
     box = []
     for axis in range(3):
         hits = np.flatnonzero(truth.any(axis=tuple(a for a in range(3) if a != axis)))
         margin = int(MARGIN_MM / spacing[axis])
         box.append(slice(max(0, hits[0] - margin), hits[-1] + margin + 1))
-    truth = truth[tuple(box)].copy()
-    return Case(name, np.ascontiguousarray(voxels[tuple(box)]), truth, spacing, _ignored(name, truth, spacing))
+    return box[0], box[1], box[2]
 
 
 def _ignored(name: str, truth: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:

@@ -3,7 +3,8 @@
 ``python Testing/benchmarks/model_comparison.py --synthetic SET/cases.csv --work FOLDER`` trains one small network a
 configuration, measures each on the labelled real CTs of ``ATTENTIONUNETSEG_DATA`` and on unseen phantoms, and writes
 ``Testing/benchmarks/results/model_comparison.{json,md}``. The networks are small and trained briefly, so that a CPU can
-do it: the table compares, it does not show how good a model can become.
+do it: the table compares, it does not show how good a model can become. What the paper is about, gates or none, is
+trained with several seeds: how far these lie apart is what a difference between gates has to exceed.
 
 Configurations that train on real CTs are trained once a patient, without that patient (leave one patient out), and
 measured on it; the labels of the real CTs were made by other models. ``SET`` is made by ``attention-unet-seg
@@ -17,8 +18,12 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from AttentionUNetSegLib.inference import Segmenter
@@ -51,12 +56,15 @@ class Arm:
     data: str = "synthetic"
     spacing_mm: float = 4.0
     patch: tuple[int, int, int] = (24, 40, 40)
+    seed: int = 0
 
 
-ARMS = (
+GATES = (
     Arm("additive gates"),
     Arm("grid gates", gate="grid"),
     Arm("no gates (U-Net)", gate="none"),
+)
+OTHERS = (
     Arm("smaller patch", patch=(16, 32, 32)),
     Arm("5 mm", spacing_mm=5.0, patch=(24, 32, 32)),
     Arm("real CTs only", data="real"),
@@ -70,33 +78,45 @@ def main() -> int:
     parser.add_argument("--synthetic", type=Path, required=True, help="table of a synthetic set")
     parser.add_argument("--work", type=Path, required=True, help="folder for tables, caches, models and evaluations")
     parser.add_argument("--steps", type=int, default=600, help="of each training (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of each training (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind of gate (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=1, help="trainings at a time (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the table goes")
     options = parser.parse_args()
     data = development_data()
     if not data.is_dir():
         print(f"Skipped: there are no real CTs at {data}; set ATTENTIONUNETSEG_DATA.")
         return 0
-    torch.set_num_threads(1)
     write_development_tables(data, options.work / "real")
-    real = open_datasets([f"table:{options.work / 'real' / 'cases.csv'}"])
-    synthetic = open_datasets([f"table:{options.synthetic}"])
-    documents = {}
-    for arm in ARMS:
-        documents[arm.name] = _document(arm, synthetic, real, options)
-        print(f"{arm.name}: " + ", ".join(f"{case['name']} {_dice(case)}" for case in documents[arm.name]["cases"]),
-              flush=True)  # fmt: skip
+    repeated = [replace(arm, name=f"{arm.name}, seed {seed}", seed=seed)
+                for seed in range(1, options.seeds) for arm in GATES]  # fmt: skip
+    arms = [*GATES, *OTHERS, *repeated]
+    with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+        documents = dict(zip([arm.name for arm in arms], pool.map(partial(_document, options), arms), strict=True))
+    seeds = {gate.gate: [documents[arm.name] for arm in arms if replace(arm, name=gate.name, seed=0) == gate]
+             for gate in GATES}  # fmt: skip
     comparison = compare_evaluations(documents) | {
-        "machine": description(), "steps": options.steps, "seed": options.seed, "synthetic_cts": len(synthetic),
+        "dice_by_gate": {gate: _dice_over_seeds(repeats) for gate, repeats in seeds.items()},
+        "machine": description(), "steps": options.steps, "seeds": options.seeds,
+        "synthetic_cts": len(open_datasets([f"table:{options.synthetic}"])),
         "command": "python Testing/benchmarks/model_comparison.py " + " ".join(sys.argv[1:]),
     }  # fmt: skip
     (options.results / "model_comparison.json").write_text(json.dumps(comparison, indent=1) + "\n", encoding="utf-8")
-    (options.results / "model_comparison.md").write_text(comparison_markdown(comparison), encoding="utf-8")
+    words = comparison_markdown(comparison) + _markdown_over_seeds(comparison)
+    (options.results / "model_comparison.md").write_text(words, encoding="utf-8")
     return 0
 
 
-def _document(arm: Arm, synthetic: Sequence[LabelledScan], real: Sequence[LabelledScan], options) -> dict:
+def _document(options, arm: Arm) -> dict:
     """The evaluation of one row; of rows with real data, the cases of all its folds together."""
+    torch.set_num_threads(1)
+    real = open_datasets([f"table:{options.work / 'real' / 'cases.csv'}"])
+    synthetic = open_datasets([f"table:{options.synthetic}"])
+    document = _measured_in_folds(arm, synthetic, real, options)
+    print(f"{arm.name}: " + ", ".join(f"{case['name']} {case['dice']:.3f}" for case in document["cases"]), flush=True)
+    return document
+
+
+def _measured_in_folds(arm: Arm, synthetic: Sequence[LabelledScan], real: Sequence[LabelledScan], options) -> dict:
     phantoms = open_datasets([PHANTOMS])
     if arm.data == "synthetic":
         return _trained_and_measured(arm, "", synthetic, [*real, *phantoms], {}, options)
@@ -133,14 +153,31 @@ def _configuration(arm: Arm, folder: Path, shares, options) -> TrainingConfigura
     base = TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", features=(8, 16, 32, 64),
         steps=options.steps, rate=4e-3, averaging=0.99,
-        threads=1, seed=options.seed, device="cpu", settling_batches=30, shares=shares, id=folder.name[:64].strip("-"),
+        threads=1, seed=arm.seed, device="cpu", settling_batches=30, shares=shares, id=folder.name[:64].strip("-"),
     )  # fmt: skip
     return replace(base, spacing_mm=arm.spacing_mm, patch=arm.patch, gate=arm.gate)
 
 
-def _dice(case: dict) -> str:
-    value = case.get("metrics", case).get("dice")
-    return "-" if value is None else f"{value:.3f}"
+def _dice_over_seeds(documents: Sequence[dict]) -> dict[str, list[float]]:
+    """The mean Dice of each seed, by who made the labels."""
+    kinds = dict.fromkeys(case["labels_by"] for case in documents[0]["cases"])
+    return {
+        kind: [round(fmean(case["dice"] for case in document["cases"] if case["labels_by"] == kind), 4)
+               for document in documents]
+        for kind in kinds
+    }  # fmt: skip
+
+
+def _markdown_over_seeds(comparison: dict) -> str:
+    by_gate = comparison["dice_by_gate"]
+    kinds = list(next(iter(by_gate.values())))
+    lines = ["", "## Gates, over seeds", "", "Mean Dice of each training, and in bold their mean.", "",
+             "| gates | " + " | ".join(f"labels: {kind}" for kind in kinds) + " |",
+             "| --- |" + " --- |" * len(kinds)]  # fmt: skip
+    for gate, dice in by_gate.items():
+        cells = [f"**{fmean(dice[kind]):.3f}** ({', '.join(f'{value:.3f}' for value in dice[kind])})" for kind in kinds]
+        lines.append(f"| {gate} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python Testing/benchmarks/refinement.py [--clicks 5] [--phantoms 3 4 5]
 
 The predictions are those of the phantom-only model, unlike those of `correction.py`, whose rows "network alone" and
-"network and ours" show the same two methods on made-up errors. Constants were chosen on phantoms 1 and 2.
+"network and ours" show the same two methods on made-up errors; on those of the bundled model see `own_results.py`.
+Constants were chosen on phantoms 1 and 2.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.training.phantom import make_phantom
 from correction_methods import METHODS
 from correction_robot import play
-from correction_scenarios import MARGIN_MM, PHANTOM_SPACING_MM, Case
+from correction_scenarios import PHANTOM_SPACING_MM, Case, box_around
 from refinement_methods import segmenter
 from scipy import ndimage
 
@@ -59,7 +60,7 @@ def cases(seeds: list[int]) -> Iterator[tuple[Case, np.ndarray]]:
             ct.CopyInformation(phantom.ct)
             found = segmenter().segment(Volume(ct, "phantom", True, ())).probability
             whole = sitk.GetArrayFromImage(sitk.Resample(found, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
-            box = _around(truth, spacing[::-1])
+            box = box_around(truth, spacing[::-1])
             voxels = np.ascontiguousarray(sitk.GetArrayFromImage(ct)[box])
             nothing = np.zeros(voxels.shape, bool)
             yield Case(f"{kind} {seed}", voxels, truth[box].copy(), spacing[::-1], nothing), whole[box].copy()
@@ -73,15 +74,6 @@ def _with_mass(hu, truth, spacing, rng) -> tuple[np.ndarray, np.ndarray]:
     inside = ndimage.distance_transform_edt(outside, sampling=spacing) < MASS_RADIUS_MM
     soft = ndimage.gaussian_filter(inside.astype(np.float32), [1.0 / s for s in spacing])
     return hu + MASS_HU * soft, truth | inside
-
-
-def _around(truth, spacing) -> tuple[slice, ...]:
-    box = []
-    for axis in range(3):
-        hits = np.flatnonzero(truth.any(axis=tuple(a for a in range(3) if a != axis)))
-        margin = int(MARGIN_MM / spacing[axis])
-        box.append(slice(max(0, hits[0] - margin), hits[-1] + margin + 1))
-    return tuple(box)
 
 
 def _line(dice) -> str:

@@ -1,7 +1,8 @@
 """The network in the loop as rows of the correction benchmark: its refinement alone, and joined with our local clicks.
 
 The predictions of `correction_scenarios` are not the network's own. The refinement starts from them all the same: what
-is fitted and added is a change of their log odds, of features of the phantom-only network.
+is fitted and added is a change of their log odds, of features of the phantom-only network. Where a case says whose
+results are played on, it is that model's network.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from AttentionUNetSegLib.correction import Seed, add_refinement, correct_probability
 from AttentionUNetSegLib.inference import RefinementClick, Segmenter, refine
-from AttentionUNetSegLib.models import load_package
+from AttentionUNetSegLib.models import Catalogue, load_package
 from correction_robot import Corrector
 from correction_scenarios import Case
 
@@ -48,14 +49,14 @@ def refined(case: Case, prediction: np.ndarray, seeds: list[Seed], reach_mm: flo
         RefinementClick(ct.TransformIndexToPhysicalPoint([int(n) for n in seed.voxel[::-1]]), seed.positive)
         for seed in seeds
     ]
-    found = refine(segmenter(), ct, probability, [], clicks, reach_mm)
+    found = refine(segmenter(case.model), ct, probability, [], clicks, reach_mm)
     return sitk.GetArrayFromImage(found.probability)
 
 
 @cache
-def segmenter() -> Segmenter:
-    """The phantom-only model on the CPU."""
-    return Segmenter(load_package(PHANTOM_MODEL), "cpu")
+def segmenter(model: str = "") -> Segmenter:
+    """A model of the catalogue on the CPU; "" is the phantom-only one."""
+    return Segmenter(Catalogue().get(model) if model else load_package(PHANTOM_MODEL), "cpu")
 
 
 def _image(values: np.ndarray, spacing: tuple[float, float, float]) -> sitk.Image:

@@ -236,3 +236,23 @@ def test_what_cannot_be_is_refused_with_a_sentence(change, message):
     }  # fmt: skip
     with pytest.raises(BadInput, match=message):
         correct_probability(**{**arguments, **change})
+
+
+def test_a_remove_click_where_the_network_hesitates_leaves_alike_tissue_that_it_is_certain_of():
+    ct = np.full((20, 30, 60), 60, np.int16)
+    probability = np.zeros(ct.shape, np.uint8)
+    probability[4:16, 8:22, 10:30] = 165  # taken in with doubts
+    probability[4:16, 8:22, 30:50] = 250  # nothing in the CT tells the two apart
+    spacing = (1.0, 1.0, 1.0)
+    corrected = correct_probability(ct, probability, [Seed(1, (10, 15, 18), False)], 15.0, spacing)
+    assert (corrected[4:16, 8:22, 10:28] < 128).all()
+    assert (corrected[4:16, 8:22, 34:50] >= 128).all()
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_click_turns_a_network_that_is_certain_and_says_the_contrary(positive):
+    ct = np.full((30, 40, 40), 60, np.int16)
+    probability = np.full(ct.shape, 0 if positive else 255, np.uint8)
+    corrected = correct_probability(ct, probability, [Seed(1, (15, 20, 20), positive)], 10.0, (1.0, 1.0, 1.0))
+    turned = (corrected >= 128) == positive
+    assert turned[millimetres_to([Seed(1, (15, 20, 20), positive)], ct.shape, (1.0, 1.0, 1.0)) <= 10.0].all()

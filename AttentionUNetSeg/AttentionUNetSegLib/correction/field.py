@@ -17,10 +17,12 @@ from .random_field import change_around_clicks
 from .rivalry import with_own_reaches
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
 
-# Log odds of a click in the tissue that it lies on. A click turns even a certain network (`NETWORK_LOG_ODDS`) two of
-# its own reaches away, where half of its weight is left.
-CLICK_LOG_ODDS = 12.0
-# Up to the full reach a click still turns a network that is not certain; several clicks of a kind add up, to a limit.
+# Log odds of a click in the tissue that it lies on: so much, and so many times what the network says to the contrary,
+# up to a limit. Where the network hesitates a click decides between its own doubts; where it is certain
+# (`NETWORK_LOG_ODDS`) a click turns it two of its own reaches away, where half of its weight is left.
+LEAST_CLICK_LOG_ODDS, OVER_CONTRARY, MOST_CLICK_LOG_ODDS = 3.0, 1.5, 12.0
+# Up to the full reach a click still turns a network that is not certain, one that removes only what the network is no
+# more certain of than at the click; several clicks of a kind add up, to a limit.
 FAR_LOG_ODDS = 5.5
 MOST_FAR_LOG_ODDS = 9.0
 # The weight falls as 1 - (distance / FURTHEST) ** DECAY.
@@ -125,8 +127,10 @@ def _evidence(box: Box, seeds: tuple[Seed, ...], influences: list[Influence]) ->
         in_own_reaches = np.minimum(one.distance / np.float32(one.own_reach), FURTHEST)
         np.minimum(nearest[seed.positive][part], in_own_reaches, out=nearest[seed.positive][part])
         near = weight[seed.positive][part]
-        np.maximum(near, CLICK_LOG_ODDS * _left(in_own_reaches), out=near)
-        far[seed.positive][part] += FAR_LOG_ODDS * _left(np.minimum(one.distance / np.float32(one.far_reach), FURTHEST))
+        close = min(LEAST_CLICK_LOG_ODDS + OVER_CONTRARY * one.contrary, MOST_CLICK_LOG_ODDS)
+        np.maximum(near, close * _left(in_own_reaches), out=near)
+        further = FAR_LOG_ODDS if seed.positive else min(one.contrary, FAR_LOG_ODDS)
+        far[seed.positive][part] += further * _left(np.minimum(one.distance / np.float32(one.far_reach), FURTHEST))
     for kind, near in weight.items():
         np.maximum(near, np.minimum(far[kind], MOST_FAR_LOG_ODDS), out=near)
     to_add, to_remove = nearest[True] ** 2, nearest[False] ** 2

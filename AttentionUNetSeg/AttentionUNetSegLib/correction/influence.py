@@ -6,7 +6,8 @@ interactive segmentation: Criminisi, Sharp and Blake, "GeoS", ECCV 2008. The CT 
 diffusion (Perona and Malik, PAMI 1990), which keeps edges. ITK's filters of this kind took most of a click's time, and
 their conductance depends on the part of the CT that they get.
 
-The constants were chosen with the robot user of Testing/benchmarks/correction.py on the same cases as `random_field`'s.
+The constants were chosen with the robot user of Testing/benchmarks/correction.py on the same cases as `random_field`'s;
+`COST_WHERE_REMOVED` and `SAID_MM` also on results of the network's own (Testing/benchmarks/own_results.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from .block_grid import BlockGrid, Box, Triple, neighbours
+from .log_odds import LOG_ODDS
 
 # Beyond this many times the reach no click changes anything.
 FURTHEST = 3.0
@@ -32,6 +34,10 @@ LOWEST_HU, HIGHEST_HU = -200.0, 300.0
 DIFFUSION_STEPS, DIFFUSION_SHARE, EDGE_HU_PER_MM = 3, 0.1, 22.0
 # mm per mm that every HU/mm of slope above a free amount adds: edges between tissues of much the same HU count too.
 SLOPE_WEIGHT, FREE_SLOPE = 0.1, 5.0
+# What a network takes in wrongly mostly looks like what it lies against. Attenuation tells less of how far to remove.
+COST_WHERE_REMOVED = 0.5
+# What the network says of a click is the median of what it says this close to it.
+SAID_MM = 3.0
 # A click this close (mm) to what it asserts means a small error there, and acts over as many mm as it lies apart x 1.5.
 REACH_PER_GAP = 1.5
 SMALLEST_REACH_MM = 4.0
@@ -51,6 +57,8 @@ class Influence:
     own_reach : the share of the reach (0..1) over which the click outweighs a network that is certain of the contrary.
     far_reach : the share of the reach (0..1) that is the unit of distance for what the click says further away.
     room : the share (0..1) of the click's near surroundings that is tissue like the clicked one.
+    contrary : log odds, 0 or more, with which the network says the contrary there; infinity where it does not, and the
+        click contradicts other clicks.
     """
 
     blocks: Box
@@ -58,6 +66,7 @@ class Influence:
     own_reach: float
     far_reach: float
     room: float
+    contrary: float
 
 
 def influence_of(
@@ -85,20 +94,22 @@ def influence_of(
     grid = BlockGrid.around(voxel, origin, ct.shape, spacing, radius_mm)
     straight_mm = grid.distance_mm(voxel)
     hu = _denoised(grid.means_of(ct, origin, soft_tissue), grid)
-    speed = sitk.GetImageFromArray(1.0 / _cost(hu, straight_mm, grid))
+    speed = sitk.GetImageFromArray(1.0 / _cost(hu, straight_mm, grid, 1.0 if positive else COST_WHERE_REMOVED))
     speed.SetSpacing(grid.spacing[::-1])
     front = sitk.FastMarching(speed, [grid.block_of(voxel)[::-1]], 1.0, radius_mm)
     times = np.minimum(sitk.GetArrayFromImage(front), radius_mm)
     near = straight_mm <= max(ROOM_MM, straight_mm.min())
     room = np.count_nonzero(times[near] <= 1.3 * ROOM_MM) / np.count_nonzero(near)
-    asserted = (grid.means_of(probability, origin) >= 127.5) == positive
+    network = grid.means_of(probability, origin)
+    asserted = (network >= 127.5) == positive
     gap_mm = 0.0 if asserted[grid.block_of(voxel)] else float(straight_mm[asserted].min(initial=np.inf))
     own_reach = min(1.0, reach_beside(gap_mm) / reach_mm)
     far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if gap_mm == 0.0 else 1.0
+    contrary = np.inf if gap_mm == 0.0 else _contrary(network[straight_mm <= max(SAID_MM, straight_mm.min())], positive)
     # A voxel takes its value from blocks of which the furthest lies a diagonal away.
     times[straight_mm > radius_mm - grid.diagonal_mm] = radius_mm
     blocks, distance = _tight(grid, (times / reach_mm).astype(np.float32))
-    return Influence(blocks, distance, own_reach, far_reach, room)
+    return Influence(blocks, distance, own_reach, far_reach, room, contrary)
 
 
 def reach_beside(gap_mm: float) -> float:
@@ -147,12 +158,18 @@ def _denoised(hu: np.ndarray, grid: BlockGrid) -> np.ndarray:
     return hu
 
 
-def _cost(hu: np.ndarray, straight_mm: np.ndarray, grid: BlockGrid) -> np.ndarray:
-    """Return mm of distance per mm of way: 1 in tissue like the clicked one, more elsewhere; float32."""
+def _contrary(network: np.ndarray, positive: bool) -> float:
+    """Return with which log odds a probability (0..255) says the contrary of a click, 0 where it does not."""
+    said = float(np.median(LOG_ODDS[np.rint(network).astype(np.uint8)]))
+    return max(0.0, -said if positive else said)
+
+
+def _cost(hu: np.ndarray, straight_mm: np.ndarray, grid: BlockGrid, weight: float) -> np.ndarray:
+    """Return mm of distance per mm of way: 1 in tissue like the clicked one, by `weight` more elsewhere; float32."""
     around = hu[straight_mm <= max(SAMPLE_MM, *grid.spacing)]
     clicked = float(np.median(around))
     deviation = 1.4826 * float(np.median(np.abs(around - clicked)))
     deviation = min(max(deviation, SMALLEST_DEVIATION_HU), LARGEST_DEVIATION_HU)
     excess = np.maximum(np.abs(hu - clicked) / deviation - TOLERANCE, 0.0)
     slope = np.sqrt(sum((ndimage.sobel(hu, axis) / 32.0 / step) ** 2 for axis, step in enumerate(grid.spacing)))
-    return (1.0 + excess**2 + SLOPE_WEIGHT * np.maximum(slope - FREE_SLOPE, 0.0)).astype(np.float32)
+    return (1.0 + weight * (excess**2 + SLOPE_WEIGHT * np.maximum(slope - FREE_SLOPE, 0.0))).astype(np.float32)
