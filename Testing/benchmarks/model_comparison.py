@@ -77,7 +77,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--synthetic", type=Path, required=True, help="table of a synthetic set")
     parser.add_argument("--work", type=Path, required=True, help="folder for tables, caches, models and evaluations")
-    parser.add_argument("--steps", type=int, default=600, help="of each training (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=1500, help="of each training (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind of gate (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="trainings at a time (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the table goes")
