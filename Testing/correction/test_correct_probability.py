@@ -256,3 +256,12 @@ def test_a_click_turns_a_network_that_is_certain_and_says_the_contrary(positive)
     corrected = correct_probability(ct, probability, [Seed(1, (15, 20, 20), positive)], 10.0, (1.0, 1.0, 1.0))
     turned = (corrected >= 128) == positive
     assert turned[millimetres_to([Seed(1, (15, 20, 20), positive)], ct.shape, (1.0, 1.0, 1.0)) <= 10.0].all()
+
+
+def test_an_add_click_closes_a_thin_gap_that_the_network_is_certain_of():
+    ct = np.full((20, 30, 40), 60, np.int16)
+    probability = np.zeros(ct.shape, np.uint8)
+    probability[4:16, 8:22, 6:34] = 255
+    probability[4:16, 8:22, 19:22] = 0
+    corrected = correct_probability(ct, probability, [Seed(1, (10, 15, 20), True)], 15.0, (1.0, 1.0, 1.0))
+    assert (corrected[8:13, 13:18, 19:22] >= 128).all()

@@ -7,7 +7,7 @@ diffusion (Perona and Malik, PAMI 1990), which keeps edges. ITK's filters of thi
 their conductance depends on the part of the CT that they get.
 
 The constants were chosen with the robot user of Testing/benchmarks/correction.py on the same cases as `random_field`'s;
-`COST_WHERE_REMOVED` and `SAID_MM` also on results of the network's own (Testing/benchmarks/own_results.py).
+`COST_WHERE_REMOVED` also on results of the network's own (Testing/benchmarks/own_results.py).
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ DIFFUSION_STEPS, DIFFUSION_SHARE, EDGE_HU_PER_MM = 3, 0.1, 22.0
 SLOPE_WEIGHT, FREE_SLOPE = 0.1, 5.0
 # What a network takes in wrongly mostly looks like what it lies against. Attenuation tells less of how far to remove.
 COST_WHERE_REMOVED = 0.5
-# What the network says of a click is the median of what it says this close to it.
-SAID_MM = 3.0
 # A click this close (mm) to what it asserts means a small error there, and acts over as many mm as it lies apart x 1.5.
 REACH_PER_GAP = 1.5
 SMALLEST_REACH_MM = 4.0
@@ -105,7 +103,8 @@ def influence_of(
     gap_mm = 0.0 if asserted[grid.block_of(voxel)] else float(straight_mm[asserted].min(initial=np.inf))
     own_reach = min(1.0, reach_beside(gap_mm) / reach_mm)
     far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if gap_mm == 0.0 else 1.0
-    contrary = np.inf if gap_mm == 0.0 else _contrary(network[straight_mm <= max(SAID_MM, straight_mm.min())], positive)
+    # Of the clicked block alone: beside a thin error the network is right.
+    contrary = np.inf if gap_mm == 0.0 else abs(float(LOG_ODDS[round(float(network[grid.block_of(voxel)]))]))
     # A voxel takes its value from blocks of which the furthest lies a diagonal away.
     times[straight_mm > radius_mm - grid.diagonal_mm] = radius_mm
     blocks, distance = _tight(grid, (times / reach_mm).astype(np.float32))
@@ -156,12 +155,6 @@ def _denoised(hu: np.ndarray, grid: BlockGrid) -> np.ndarray:
             flow[second] -= change
         hu += flow
     return hu
-
-
-def _contrary(network: np.ndarray, positive: bool) -> float:
-    """Return with which log odds a probability (0..255) says the contrary of a click, 0 where it does not."""
-    said = float(np.median(LOG_ODDS[np.rint(network).astype(np.uint8)]))
-    return max(0.0, -said if positive else said)
 
 
 def _cost(hu: np.ndarray, straight_mm: np.ndarray, grid: BlockGrid, weight: float) -> np.ndarray:
