@@ -14,7 +14,7 @@ from AttentionUNetSegLib.training.phantom_shapes import (
     Waves,
     coverage,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 
@@ -28,12 +28,13 @@ def axes_around(half_width, spacing):
     centre=st.tuples(*[st.floats(-2, 2)] * 3),
     spacing=st.tuples(st.floats(0.7, 2), st.floats(0.7, 2), st.floats(1, 4)),
 )
+@example((8.0, 8.0, 8.0), (0.0, 0.0, 0.0), (2.0, 2.0, 2.0))
 def test_covered_volume_of_an_ellipsoid_is_its_volume(radii, centre, spacing):
     x, y, z = axes_around(30, spacing)
     part = coverage(Ellipsoid(np.array(centre), np.array(radii)).distance(x, y, z), spacing)
     assert part.shape == (len(z), len(y), len(x))
     # The edge is taken as flat within a voxel: the error grows with the square of voxel over radius.
-    allowed = 0.02 + 0.2 * (max(spacing) / min(radii)) ** 2
+    allowed = 0.02 + 0.4 * (max(spacing) / min(radii)) ** 2
     assert part.sum() * np.prod(spacing) == pytest.approx(4 / 3 * np.pi * np.prod(radii), rel=allowed)
 
 
