@@ -48,11 +48,10 @@ HARMFUL = 0.01  # a click that lowers Dice by more than this
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(parser)
     parser.add_argument("--phantoms", type=int, nargs="*", default=[3, 4], help="seeds; 1, 2, 5, 6 chose constants")
     parser.add_argument("--data", type=Path, default=DATA, help="real CTs (left out where the folder is missing)")
     parser.add_argument("--slices", type=int, default=400, help="of the CT on which a click is timed; 0: do not")
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser)
     if arguments.slices:
         times = time_editor(arguments.slices)
         print("ResultEditor:", times, flush=True)
@@ -63,16 +62,19 @@ def main() -> None:
             write("correction", played)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `play_all` is told, and --write."""
+def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Add what `play_all` is told, and --write, and parse all."""
     parser.add_argument("--clicks", type=int, default=10)
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--by-hand", nargs="*", default=["ours", "sphere brush"], help="methods that a hand tries too")
-    parser.add_argument("--hands", type=int, choices=range(1, 101), metavar="N", default=4,
-                        help="runs of each start by hand (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--hands", type=int, default=4, help="runs of each start by hand")
     parser.add_argument("--reach", type=float, default=15.0, help="mm")
     parser.add_argument("--processes", type=int, default=1, help="play so many runs at a time; slows each click down")
     parser.add_argument("--write", action="store_true", help="keep the numbers in results/")
+    arguments = parser.parse_args()
+    if arguments.hands < 1:
+        parser.error("--hands must be 1 or more")
+    return arguments
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[dict]:
@@ -227,13 +229,13 @@ def _apart(rounds: dict[str, dict[str, list[Round]]], tuned_on: list[str], click
 
 
 def write(name: str, result: dict) -> None:
-    """Write numbers over those that results/`name`.json holds; rows of other cases, clicks or reach are dropped."""
+    """Write numbers over those that results/`name`.json holds; rows that were played otherwise are dropped."""
     from machine import RESULTS, write_results
 
     path = RESULTS / f"{name}.json"
     before = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
     if "methods" in result:
-        same = all(before.get(key) == result[key] for key in ("cases", "clicks", "reach_mm"))
+        same = all(before.get(key) == value for key, value in result.items() if key != "methods")
         result = {**result, "methods": {**(before.get("methods", {}) if same else {}), **result["methods"]}}
     print("written to", write_results(name, {**before, **result}), flush=True)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from AttentionUNetSegLib.imaging import bounding_box
 from scipy import ndimage
 
 # What is kept around the pancreas; nothing acts further away than three reaches.
@@ -45,13 +46,11 @@ class Case:
 
 def phantoms(seeds: tuple[int, ...]) -> Iterator[Case]:
     """Yield phantoms in which no error can be the label's."""
-    import SimpleITK as sitk
     from AttentionUNetSegLib.training.phantom import make_phantom
 
     for seed in seeds:
         phantom = make_phantom(seed, PHANTOM_SPACING_MM)
-        truth = sitk.GetArrayFromImage(phantom.pancreas) > 0
-        yield cropped(f"phantom {seed} ({phantom.phase})", phantom.ct, truth)
+        yield _cropped(f"phantom {seed} ({phantom.phase})", phantom.ct, phantom.pancreas)
 
 
 def real_cases(folder: Path) -> Iterator[Case]:
@@ -61,14 +60,14 @@ def real_cases(folder: Path) -> Iterator[Case]:
     for name, label in REAL.items():
         ct = sitk.ReadImage(str(folder / "ct" / name / "ct.nii.gz"))
         mask = sitk.ReadImage(str(folder / "ct" / name / f"{label}.nii.gz"))
-        yield cropped(name, ct, sitk.GetArrayFromImage(mask) > 0)
+        yield _cropped(name, ct, mask)
 
 
-def cropped(name: str, ct, truth: np.ndarray) -> Case:
-    """Return the case of a CT (SimpleITK) around the truth on its voxels."""
+def _cropped(name: str, ct, mask) -> Case:
     import SimpleITK as sitk
 
-    voxels, spacing = sitk.GetArrayFromImage(ct), ct.GetSpacing()[::-1]
+    voxels, truth = sitk.GetArrayFromImage(ct), sitk.GetArrayFromImage(mask) > 0
+    spacing = ct.GetSpacing()[::-1]
     box = box_around(truth, spacing)
     truth = truth[box].copy()
     return Case(name, np.ascontiguousarray(voxels[box]), truth, spacing, _ignored(name, truth, spacing))
@@ -76,12 +75,11 @@ def cropped(name: str, ct, truth: np.ndarray) -> Case:
 
 def box_around(truth: np.ndarray, spacing: tuple[float, float, float]) -> tuple[slice, slice, slice]:
     """Return the box of a mask with `MARGIN_MM` around it; KJI."""
-    box = []
-    for axis in range(3):
-        hits = np.flatnonzero(truth.any(axis=tuple(a for a in range(3) if a != axis)))
-        margin = int(MARGIN_MM / spacing[axis])
-        box.append(slice(max(0, hits[0] - margin), hits[-1] + margin + 1))
-    return box[0], box[1], box[2]
+    margins = [int(MARGIN_MM / size) for size in spacing]
+    return tuple(
+        slice(max(0, part.start - margin), part.stop + margin)
+        for part, margin in zip(bounding_box(truth), margins, strict=True)
+    )
 
 
 def _ignored(name: str, truth: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:

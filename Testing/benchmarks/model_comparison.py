@@ -90,12 +90,11 @@ def main() -> int:
     repeated = [replace(arm, name=f"{arm.name}, seed {seed}", seed=seed)
                 for seed in range(1, options.seeds) for arm in GATES]  # fmt: skip
     arms = [*GATES, *OTHERS, *repeated]
-    with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(options.processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         documents = dict(zip([arm.name for arm in arms], pool.map(partial(_document, options), arms), strict=True))
-    seeds = {gate.gate: [documents[arm.name] for arm in arms if replace(arm, name=gate.name, seed=0) == gate]
-             for gate in GATES}  # fmt: skip
-    comparison = compare_evaluations(documents) | {
-        "dice_by_gate": {gate: _dice_over_seeds(repeats) for gate, repeats in seeds.items()},
+    comparison = compare_evaluations(documents)
+    comparison |= {
+        "dice_by_gate": _dice_by_gate(comparison, [*GATES, *repeated]),
         "machine": description(), "steps": options.steps, "seeds": options.seeds,
         "synthetic_cts": len(open_datasets([f"table:{options.synthetic}"])),
         "command": "python Testing/benchmarks/model_comparison.py " + " ".join(sys.argv[1:]),
@@ -107,8 +106,7 @@ def main() -> int:
 
 
 def _document(options, arm: Arm) -> dict:
-    """The evaluation of one row; of rows with real data, the cases of all its folds together."""
-    torch.set_num_threads(1)
+    """The evaluation of one row."""
     real = open_datasets([f"table:{options.work / 'real' / 'cases.csv'}"])
     synthetic = open_datasets([f"table:{options.synthetic}"])
     document = _measured_in_folds(arm, synthetic, real, options)
@@ -117,6 +115,7 @@ def _document(options, arm: Arm) -> dict:
 
 
 def _measured_in_folds(arm: Arm, synthetic: Sequence[LabelledScan], real: Sequence[LabelledScan], options) -> dict:
+    """The evaluation of one row; of rows with real data, the cases of all its folds together."""
     phantoms = open_datasets([PHANTOMS])
     if arm.data == "synthetic":
         return _trained_and_measured(arm, "", synthetic, [*real, *phantoms], {}, options)
@@ -158,13 +157,14 @@ def _configuration(arm: Arm, folder: Path, shares, options) -> TrainingConfigura
     return replace(base, spacing_mm=arm.spacing_mm, patch=arm.patch, gate=arm.gate)
 
 
-def _dice_over_seeds(documents: Sequence[dict]) -> dict[str, list[float]]:
-    """The mean Dice of each seed, by who made the labels."""
-    kinds = dict.fromkeys(case["labels_by"] for case in documents[0]["cases"])
+def _dice_by_gate(comparison: dict, arms: Sequence[Arm]) -> dict[str, dict[str, list[float]]]:
+    """The mean Dice of each seed, by kind of gate and by who made the labels."""
+    means = {group["labels_by"]: {row["name"]: row["dice"]["mean"] for row in group["rows"]}
+             for group in comparison["groups"]}  # fmt: skip
     return {
-        kind: [round(fmean(case["dice"] for case in document["cases"] if case["labels_by"] == kind), 4)
-               for document in documents]
-        for kind in kinds
+        gate.gate: {kind: [by_name[arm.name] for arm in arms if arm.gate == gate.gate]
+                    for kind, by_name in means.items()}
+        for gate in GATES
     }  # fmt: skip
 
 

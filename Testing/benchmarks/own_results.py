@@ -14,21 +14,19 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from correction import add_options, play_all, write
-from correction_scenarios import Case, box_around, cropped
+from correction import parse_arguments, play_all, write
+from correction_scenarios import Case
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(parser)
     parser.add_argument("--table", type=Path, required=True, help="synthetic CTs: table of their set")
     parser.add_argument("--model", default="pancreas-ct", help="of the catalogue (default: %(default)s)")
     parser.add_argument("--chosen", type=int, default=10, help="so many CTs chose constants (default: %(default)s)")
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser)
     starts = own_results(arguments.table, arguments.model)
     chosen = [case.name for case, _ in starts[: arguments.chosen]]
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
@@ -40,18 +38,15 @@ def main() -> None:
 def own_results(table: Path, model: str) -> list[tuple[Case, dict[str, np.ndarray]]]:
     """Return CTs around the pancreas, and what the model says of them, uint8 0..255."""
     import SimpleITK as sitk
-    from AttentionUNetSegLib.imaging import Volume
     from AttentionUNetSegLib.training.datasets import open_datasets
-    from refinement_methods import segmenter
+    from refinement_methods import own_result
 
     starts = []
     for scan in open_datasets([f"table:{table}"]):
         loaded = scan.load()
-        ct, pancreas = loaded.ct, sitk.GetArrayFromImage(loaded.structures["pancreas"]) > 0
-        found = segmenter(model).segment(Volume(ct, scan.name, False, ())).probability
-        whole = sitk.GetArrayFromImage(sitk.Resample(found, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
-        case = replace(cropped(scan.name, ct, pancreas), model=model)
-        starts.append((case, {"own result": whole[box_around(pancreas, case.spacing)].copy()}))
+        pancreas = sitk.GetArrayFromImage(loaded.structures["pancreas"]) > 0
+        case, said = own_result(scan.name, loaded.ct, pancreas, model)
+        starts.append((case, {"own result": said}))
     return starts
 
 

@@ -14,12 +14,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import SimpleITK as sitk
-from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.training.phantom import make_phantom
 from correction_methods import METHODS
 from correction_robot import play
-from correction_scenarios import PHANTOM_SPACING_MM, Case, box_around
-from refinement_methods import segmenter
+from correction_scenarios import PHANTOM_SPACING_MM, Case
+from refinement_methods import own_result
 from scipy import ndimage
 
 THICK_MM = 6.0
@@ -58,12 +57,7 @@ def cases(seeds: list[int]) -> Iterator[tuple[Case, np.ndarray]]:
                 hu, truth = _with_mass(hu, truth, spacing[::-1], np.random.default_rng(seed))
             ct = sitk.GetImageFromArray(np.rint(hu).astype(np.int16))
             ct.CopyInformation(phantom.ct)
-            found = segmenter().segment(Volume(ct, "phantom", True, ())).probability
-            whole = sitk.GetArrayFromImage(sitk.Resample(found, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
-            box = box_around(truth, spacing[::-1])
-            voxels = np.ascontiguousarray(sitk.GetArrayFromImage(ct)[box])
-            nothing = np.zeros(voxels.shape, bool)
-            yield Case(f"{kind} {seed}", voxels, truth[box].copy(), spacing[::-1], nothing), whole[box].copy()
+            yield own_result(f"{kind} {seed}", ct, truth, "")
 
 
 def _with_mass(hu, truth, spacing, rng) -> tuple[np.ndarray, np.ndarray]:

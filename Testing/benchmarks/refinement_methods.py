@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from AttentionUNetSegLib.correction import Seed, add_refinement, correct_probability
+from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.inference import RefinementClick, Segmenter, refine
 from AttentionUNetSegLib.models import Catalogue, load_package
 from correction_robot import Corrector
-from correction_scenarios import Case
+from correction_scenarios import Case, box_around
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from phantom_package import PHANTOM_MODEL
@@ -53,8 +54,19 @@ def refined(case: Case, prediction: np.ndarray, seeds: list[Seed], reach_mm: flo
     return sitk.GetArrayFromImage(found.probability)
 
 
+def own_result(name: str, ct: sitk.Image, truth: np.ndarray, model: str) -> tuple[Case, np.ndarray]:
+    """The case of a CT around the truth (bool, KJI, on its voxels), and what a model says there, uint8 0..255."""
+    found = segmenter(model).segment(Volume(ct, name, not model, ())).probability
+    whole = sitk.GetArrayFromImage(sitk.Resample(found, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
+    spacing = ct.GetSpacing()[::-1]
+    box = box_around(truth, spacing)
+    voxels = np.ascontiguousarray(sitk.GetArrayFromImage(ct)[box])
+    nothing = np.zeros(voxels.shape, bool)
+    return Case(name, voxels, truth[box].copy(), spacing, nothing, model), whole[box].copy()
+
+
 @cache
-def segmenter(model: str = "") -> Segmenter:
+def segmenter(model: str) -> Segmenter:
     """A model of the catalogue on the CPU; "" is the phantom-only one."""
     return Segmenter(Catalogue().get(model) if model else load_package(PHANTOM_MODEL), "cpu")
 

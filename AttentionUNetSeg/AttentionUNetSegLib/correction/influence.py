@@ -100,11 +100,13 @@ def influence_of(
     room = np.count_nonzero(times[near] <= 1.3 * ROOM_MM) / np.count_nonzero(near)
     network = grid.means_of(probability, origin)
     asserted = (network >= 127.5) == positive
-    gap_mm = 0.0 if asserted[grid.block_of(voxel)] else float(straight_mm[asserted].min(initial=np.inf))
+    block = grid.block_of(voxel)
+    agrees = bool(asserted[block])
+    gap_mm = 0.0 if agrees else float(straight_mm[asserted].min(initial=np.inf))
     own_reach = min(1.0, reach_beside(gap_mm) / reach_mm)
-    far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if gap_mm == 0.0 else 1.0
+    far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if agrees else 1.0
     # Of the clicked block alone: beside a thin error the network is right.
-    contrary = np.inf if gap_mm == 0.0 else abs(float(LOG_ODDS[round(float(network[grid.block_of(voxel)]))]))
+    contrary = np.inf if agrees else abs(float(LOG_ODDS[round(float(network[block]))]))
     # A voxel takes its value from blocks of which the furthest lies a diagonal away.
     times[straight_mm > radius_mm - grid.diagonal_mm] = radius_mm
     blocks, distance = _tight(grid, (times / reach_mm).astype(np.float32))
