@@ -36,6 +36,9 @@ from .observer import Observer, SilentObserver, StageProgress
 from .result import Segmentation
 
 LOWEST_PROBABILITY = 0.01
+# Beyond the ends of the scan the network sees its mirror image this far. Where a scan ends is no edge of the body, and
+# a gland that lies near it was lost.
+MIRRORED_MM = 40.0
 
 
 @dataclass(frozen=True)
