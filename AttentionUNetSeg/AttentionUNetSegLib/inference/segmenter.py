@@ -32,13 +32,11 @@ from .device import ComputeDevice, choose_device
 from .distrust import Found, judge, phantom_only_warning
 from .field import FieldPredictor
 from .fusion import FusedNetwork
+from .mirrored_surroundings import Mirrored
 from .observer import Observer, SilentObserver, StageProgress
 from .result import Segmentation
 
 LOWEST_PROBABILITY = 0.01
-# Beyond the ends of the scan the network sees its mirror image this far. Where a scan ends is no edge of the body, and
-# a gland that lies near it was lost.
-MIRRORED_MM = 40.0
 
 
 @dataclass(frozen=True)
@@ -116,8 +114,14 @@ class Segmenter:
             self.predictor.memory_limit_mb = options.max_memory_mb
             progress = StageProgress(observer, "Network", 0.10, 0.90)
             hu = sitk.GetArrayViewFromImage(coarse)[box]
+            surroundings = Mirrored.about(box, coarse.GetSize()[::-1], package.spacing_mm, self.network.stride)
             passes = PASSES if options.tta else PASSES[:1]
-            probability, spread, (attention, tile_count) = self._predict(hu, passes, warnings, progress)
+            probability, spread, (attention, tile_count) = self._predict(
+                surroundings.padded(hu), passes, warnings, progress
+            )
+            probability = surroundings.cropped(probability)
+            spread = None if spread is None else surroundings.cropped(spread)
+            attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in attention]
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
             restored = probability_to_input_grid(image_on_grid(probability, grid), volume.image, LOWEST_PROBABILITY)

@@ -63,7 +63,7 @@ class Stage:
     averaging: float
 
 
-FOLD = Stage(480, 0.001, 0.99)
+FOLD = Stage(400, 0.001, 0.99)
 FINAL = Stage(600, 0.0007, 0.995)
 
 

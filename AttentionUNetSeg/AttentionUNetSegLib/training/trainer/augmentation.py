@@ -136,11 +136,11 @@ def mirrored(grid: Tensor, low: Tensor, high: Tensor, reach: float) -> tuple[Ten
 
     Returns
     -------
-    The folded coordinates, a mask (...) of those that lay within half a voxel of the box, and one of those that lay
+    The folded coordinates, a mask (...) of those that lay inside the box, and one of those that lay
     more than `reach` voxels beyond it.
     """
     length = (high - low).clamp_min(1e-3)
-    inside = ((grid >= low - 0.5) & (grid <= high + 0.5)).all(dim=-1)
+    inside = ((grid > low - 1e-3) & (grid < high + 1e-3)).all(dim=-1)
     far = ((grid < low - reach) | (grid > high + reach)).any(dim=-1)
     offset = torch.remainder(grid - low, 2 * length)
     return low + torch.minimum(offset, 2 * length - offset), inside, far

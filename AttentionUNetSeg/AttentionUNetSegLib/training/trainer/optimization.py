@@ -20,7 +20,7 @@ from .processes import Processes
 
 LARGEST_GRADIENT = 5.0
 # Not a gradient but an error of arithmetic: the step is skipped. NaN compares as larger, too.
-ABSURD_GRADIENT = 1e4
+ABSURD_GRADIENT = 1e3
 MOST_SKIPPED_IN_A_ROW = 20
 # Of the run: the rate rises from a tenth to its full value, because Adam's first estimates are poor.
 WARM_UP = 0.02

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...imaging import HUWindow
-from ...inference.segmenter import MIRRORED_MM
+from ...inference.mirrored_surroundings import MIRRORED_MM
 from ..labelled_scan import LabelledScan
 from ..synthesis.generator import LABELS
 from ..synthesis.part_map import GRID_MM, PartMap
