@@ -12,6 +12,7 @@ folds and reported on the fifth.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ import numpy as np
 
 from ..imaging import write_image
 from ..inference import Segmenter
+from ..inference.distrust import SMALLEST_ML
 from ..models import ModelPackage, load_package
 from ..whole_file import whole_file
 from .evaluation import EvaluationOptions, MeasuredCase, evaluate_scans
@@ -38,6 +40,7 @@ COMMAND = "python -m AttentionUNetSegLib.training.pancreas_ct_cross_validation"
 DATA_SET = "nih_pancreas"
 DATA = "49 patients of NIH Pancreas-CT, manual contours, real slices"
 USELESS_DICE = 0.5
+MOST_FALSE_ALARMS = 0.1
 THRESHOLDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(11))
 # Sentences about the field of view: these volumes end with the gland, whatever a network says of it.
 FIELD_OF_VIEW_WORDS = ("The scan ", "The segment reaches")
@@ -57,6 +60,12 @@ class Held:
         found = self.case.probability >= max(threshold * 255, 1)
         known = True if self.case.ignore is None else ~self.case.ignore
         return compare(replace(self.case, predicted=found & known, predicted_before_ignore=found))
+
+    def dice_at(self, threshold: float) -> float:
+        """The Dice alone, at another threshold: counted, not measured anew."""
+        known = True if self.case.ignore is None else ~self.case.ignore
+        found = (self.case.probability >= max(threshold * 255, 1)) & known
+        return 2 * np.count_nonzero(found & self.case.label) / (found.sum() + self.case.label.sum())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows.setdefault(name, []).extend(_held(model, apart, number, tta, keep))
             print(f"fold {number}, {name}: {_line(summary(rows[name][-len(apart):], 0.5))}", flush=True)
     document = {
-        "command": COMMAND, "machine": machine(), "data": DATA,
+        "command": COMMAND, "date": datetime.date.today().isoformat(), "machine": machine(), "data": DATA,
         "folds": list(numbers), "models": {name: _document(held) for name, held in rows.items()},
     }  # fmt: skip
     with whole_file(options.out.with_suffix(".json")) as beside:
@@ -115,7 +124,7 @@ def summary(held: Sequence[Held], threshold: float | Mapping[int, float]) -> dic
 
 def best_threshold(held: Sequence[Held]) -> float:
     """The threshold with the highest mean Dice."""
-    return max(THRESHOLDS, key=lambda threshold: np.mean([each.at(threshold).dice for each in held]))
+    return max(THRESHOLDS, key=lambda threshold: np.mean([each.dice_at(threshold) for each in held]))
 
 
 def leave_one_fold_out(held: Sequence[Held], choose: Callable[[Sequence[Held]], float]) -> dict[int, float]:
@@ -138,6 +147,30 @@ def doubt(held: Sequence[Held]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def best_limit(held: Sequence[Held]) -> float:
+    """The mean probability below which a result is called unsure: at most one good result in ten is."""
+    certainty = np.array([each.measured["mean_probability"] or 0.0 for each in held])
+    good = np.array([each.measured["dice"] >= POOR_DICE for each in held])
+    return _rounded(np.quantile(certainty[good], MOST_FALSE_ALARMS))
+
+
+def doubt_limits_by_fold(held: Sequence[Held]) -> dict[int, float]:
+    """That limit for each fold, chosen on the others."""
+    return leave_one_fold_out(held, best_limit)
+
+
+def announced(held: Sequence[Held], limits: Mapping[int, float]) -> dict[str, int]:
+    """How many poor results, and others, are called unsure, empty or too small, with limits from the other folds."""
+    told = np.array([
+        (each.measured["mean_probability"] or 0.0) < limits[each.fold]
+        or each.measured["whole_ml"] < SMALLEST_ML
+        for each in held
+    ])  # fmt: skip
+    poor = np.array([each.measured["dice"] < POOR_DICE for each in held])
+    return {"poor": int(poor.sum()), "poor_announced": int((told & poor).sum()),
+            "others": int((~poor).sum()), "others_announced": int((told & ~poor).sum())}  # fmt: skip
+
+
 def markdown(document: Mapping[str, Any]) -> str:
     """The results as a page."""
     lines = [
@@ -158,10 +191,13 @@ def markdown(document: Mapping[str, Any]) -> str:
         for number, gate in enumerate(model["gates"], start=1):
             lines.append(f"| {name} | {number} | {gate['auc']:.3f} (lowest {gate['lowest_auc']:.3f}) | "
                          f"{gate['inside']:.2f} | {gate['outside']:.2f} |")  # fmt: skip
-    lines += ["", "| model | thresholds of the folds | poor results (Dice below 0.6) | announced | others announced | "
+    lines += ["", "Announced: unsure (mean probability below a limit from the other folds), nothing found, or below "
+              f"{SMALLEST_ML:g} mL.", "",
+              "| model | thresholds of the folds | poor results (Dice below 0.6) | announced | others announced | "
               "AUC of the mean probability |", "|---|---|---|---|---|---|"]  # fmt: skip
     for name, model in document["models"].items():
-        told, auc = model["doubt"], model["doubt"]["area_under_curve_of_mean_probability"]
+        told = model["announced_by_other_folds_limit"]
+        auc = model["doubt"]["area_under_curve_of_mean_probability"]
         lines.append(f"| {name} | {', '.join(str(value) for value in model['thresholds'].values())} | {told['poor']} | "
                      f"{told['poor_announced']} | {told['others_announced']} of {told['others']} | "
                      f"{'not defined' if auc is None else f'{auc:.2f}'} |")  # fmt: skip
@@ -184,6 +220,7 @@ def _held(
         row["warnings_without_field_of_view"] = [
             words for words in row["warnings"] if not words.startswith(FIELD_OF_VIEW_WORDS)
         ]
+        row["whole_ml"] = next(iter(measured.segmentation.volume_ml.values()))
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
             write_image(measured.segmentation.probability, keep / f"{row['patient']}_probability.nrrd")
@@ -192,11 +229,20 @@ def _held(
 
 def _document(held: Sequence[Held]) -> dict[str, Any]:
     thresholds = leave_one_fold_out(held, best_threshold)
+    limits = doubt_limits_by_fold(held)
+    chosen = best_threshold(held)
     return {
         "at_0.5": summary(held, 0.5),
+        # What a model that is trained on everybody should use: chosen on all folds.
+        "threshold": chosen,
+        "at_threshold": summary(held, chosen),
+        "trust_limits": {"mean_probability_limit": best_limit(held)},
+        "limits_of_mean_probability": limits,
+        "announced_by_other_folds_limit": announced(held, limits),
         "thresholds": thresholds,
         "at_other_folds_threshold": summary(held, thresholds),
-        "by_threshold": {str(value): summary(held, value) for value in THRESHOLDS},
+        "dice_by_threshold": {str(value): _rounded(np.mean([each.dice_at(value) for each in held]))
+                              for value in THRESHOLDS},
         "gates": _gates(held),
         "doubt": doubt(held),
         "cases": [{"fold": each.fold, **each.measured} for each in held],

@@ -51,7 +51,7 @@ SAME_PATIENTS = {
 }  # fmt: skip
 PART_MAP_SEEDS = range(90000, 90048)
 VARIETY = Variety(atrophy=0.3, fatty_gland=0.0, wide_veins=0.2)
-SHARES = {"nih_pancreas": 0.62, "painted": 0.24, "reduced": 0.05, "negative": 0.09}
+SHARES = {"nih_pancreas": 0.7, "painted": 0.14, "reduced": 0.06, "negative": 0.1}
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Stage:
     averaging: float
 
 
-FOLD = Stage(400, 0.001, 0.99)
-FINAL = Stage(600, 0.0007, 0.995)
+FOLD = Stage(420, 0.001, 0.99)
+FINAL = Stage(900, 0.0007, 0.995)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,10 +150,11 @@ def _trained(
         return load_package(folder / "model")
     scans = manual_step_scans(options.work)
     configuration = TrainingConfiguration(
-        folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, threads=options.threads,
-        workers=options.workers, device=options.device, batch=2, features=FEATURES, steps=stage.steps, rate=stage.rate,
-        averaging=stage.averaging, shares=SHARES, precision="bfloat16", attention_weight=0.1, augmentation="wide",
-        leave_out=tuple(left_out), start_from=start, command=COMMAND, id="pancreas-ct", name="Pancreas on CT",
+        folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),
+        features=FEATURES, batch=2, steps=stage.steps, rate=stage.rate, averaging=stage.averaging, shares=SHARES,
+        precision="bfloat16", attention_weight=0.1, augmentation="wide", leave_out=tuple(left_out), start_from=start,
+        device=options.device, threads=options.threads, workers=options.workers,
+        command=COMMAND, id="pancreas-ct", name="Pancreas on CT",
     )  # fmt: skip
     return train(configuration, scans)
 

@@ -19,7 +19,7 @@ NORMS = ("batch", "instance")
 PRECISIONS = ("auto", "bfloat16")
 AUGMENTATIONS = {
     "usual": Augmentation(),
-    "wide": Augmentation(cut=0.5, far_shift=0.15, clip=0.3, scale=(0.77, 1.3)),
+    "wide": Augmentation(cut=0.3, far_shift=0.12, clip=0.2, scale=(0.8, 1.25)),
 }
 
 # A run goes on with other values of these: they change where it ends or how it is run, not what it computes.
@@ -51,7 +51,7 @@ class TrainingConfiguration:
     precision : "auto" computes in half precision on CUDA only, "bfloat16" on a CPU too, where that is three times as
         fast on processors that have instructions for it.
     attention_weight : how much the supervised attention counts (see `attention_loss`); 0: gates are left alone.
-    augmentation : "usual", or "wide": fields of view cut at random and mirrored beyond, sizes of 0.77 to 1.3, soft
+    augmentation : "usual", or "wide": fields of view cut at random and mirrored beyond, sizes of 0.8 to 1.25, soft
         tissue up to 60 HU off, HU below 0 and above 255 lost.
     label_smoothing : how far a label that another model made is from certain (0: as certain as a manual one).
     pancreas_weight : how much the pancreas counts in the loss against each other structure.
