@@ -63,7 +63,7 @@ class Stage:
     averaging: float
 
 
-FOLD = Stage(420, 0.001, 0.99)
+FOLD = Stage(330, 0.001, 0.99)
 FINAL = Stage(900, 0.0007, 0.995)
 
 
