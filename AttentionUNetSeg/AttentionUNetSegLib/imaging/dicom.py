@@ -55,10 +55,11 @@ class DicomSeries:
 
 @dataclass(frozen=True)
 class DicomVolume:
-    """A CT that was read: image in HU, name, warnings, and a sentence for everything in its folder that was not."""
+    """A CT that was read: image in HU, name, files in the order of the slices, warnings, and what was not read."""
 
     image: sitk.Image
     name: str
+    files: tuple[Path, ...]
     warnings: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -95,12 +96,12 @@ def read_dicom_series(folder: Path, series: str | None = None) -> DicomVolume:
         warnings.append(left_out_sentence(entry.problems))
     warnings += _siblings_left_out(scan, entry, series)
     try:
-        image, doubts = volume_of_frames(entry.frames)
+        image, files, doubts = volume_of_frames(entry.frames)
     except BadInput as error:
         said = f" {left_out_sentence(entry.problems)}" if entry.problems else ""
         raise BadInput(error.message + said, error.hint) from None
     name = entry.series.description or printable(Path(folder).resolve().name)
-    return DicomVolume(image, name, warnings + doubts, _left_out(scan, entry))
+    return DicomVolume(image, name, files, warnings + doubts, _left_out(scan, entry))
 
 
 def read_dicom_file(path: Path) -> DicomVolume:
@@ -133,8 +134,8 @@ def read_dicom_file(path: Path) -> DicomVolume:
     warnings = [f"{doubles} of its frames are the same at the same place, and counted once."] if doubles else []
     if header.problems:
         warnings.append(left_out_sentence([(path, reason) for reason in header.problems]))
-    image, doubts = volume_of_frames(parts[0].frames)
-    return DicomVolume(image, header.description or printable(path.stem), warnings + doubts)
+    image, files, doubts = volume_of_frames(parts[0].frames)
+    return DicomVolume(image, header.description or printable(path.stem), files, warnings + doubts)
 
 
 def _names_of(parts: Sequence) -> str:

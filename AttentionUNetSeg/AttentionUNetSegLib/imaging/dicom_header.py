@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pydicom
 
+from ..errors import BadInput
 from .dicom_file import open_header
 from .dicom_slices import SlicePlane
+from .plain_name import printable_name
 
 # What tells the phases or reconstructions of one series apart, in the order in which it is tried.
 PART_TAGS = {
@@ -97,6 +99,22 @@ def read_header(path: Path) -> DicomHeader | str | None:
         except Exception as error:  # pydicom raises anything on damaged files
             return f"it is damaged ({_short(error)})"
         return None if dataset is None else _header(dataset, path)
+
+
+def planes_of(path: Path) -> list[SlicePlane]:
+    """Return where the slices of a DICOM file lie, in the order of the file.
+
+    Raises
+    ------
+    BadInput : the file cannot be read, or does not say so for every one of them.
+    """
+    header = read_header(path)
+    if isinstance(header, str):
+        raise BadInput(f"{printable_name(path)} cannot be read: {header}.", "Copy or export it again.")
+    if header is None or not header.frames or header.problems:
+        reason = header.problems[0] if header and header.problems else "it is no image with a place"
+        raise BadInput(f"{printable_name(path)} cannot be used: {reason}.", "Export the series again.")
+    return [frame.plane for frame in header.frames]
 
 
 def text(dataset: pydicom.Dataset, keyword: str) -> str:

@@ -22,8 +22,8 @@ AIR_HU = -1024
 _BORDER_VOXELS = 4
 
 
-def volume_of_frames(frames: Sequence[DicomFrame]) -> tuple[sitk.Image, list[str]]:
-    """Return slices as a volume in HU, and warnings.
+def volume_of_frames(frames: Sequence[DicomFrame]) -> tuple[sitk.Image, tuple[Path, ...], list[str]]:
+    """Return slices as a volume in HU, their files in the order of the slices (each once), and warnings.
 
     int16 where that holds every value, else int32; float32 where a slope or intercept is no whole number.
 
@@ -49,13 +49,14 @@ def volume_of_frames(frames: Sequence[DicomFrame]) -> tuple[sitk.Image, list[str
     units = sorted({frame.unit for frame in frames} - {"HU", "US", "UNSPECIFIED"})
     if units:
         doubts.append(f"The DICOM images say that their values are in {', '.join(units)}, not in HU.")
+    files = tuple(dict.fromkeys(frames[number].path for number in stack.order))
     if stack.shifts is None:
-        return image_on_grid(values, stack.grid), doubts
+        return image_on_grid(values, stack.grid), files, doubts
     doubts.append(
         f"The series has a gantry tilt of {stack.tilt_degrees:.1f} degrees: its slices were shifted within their "
         "planes onto an upright grid."
     )
-    return _without_tilt(values, stack), doubts
+    return _without_tilt(values, stack), files, doubts
 
 
 def left_out_sentence(reasons: Sequence[tuple[Path, str]]) -> str:

@@ -26,6 +26,8 @@ class Volume:
     name : for people; the file's name without its ending, or the DICOM series description.
     is_phantom : True for a synthetic phantom (see `image_file.PHANTOM_KEY`).
     warnings : one sentence each.
+    dicom_files : the DICOM files that the voxels were read from, in the order of the slices (one file where it holds
+        all frames); empty where the CT was no DICOM. What a DICOM SEG refers to.
     left_out : what lay in the same folder and was passed over, and why, one sentence each.
     """
 
@@ -33,6 +35,7 @@ class Volume:
     name: str
     is_phantom: bool = False
     warnings: tuple[str, ...] = ()
+    dicom_files: tuple[Path, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
@@ -65,4 +68,4 @@ def read_volume(path: str | os.PathLike, series: str | None = None, any_intensit
 
 def _of_dicom(read: DicomVolume, any_intensity: bool) -> Volume:
     warnings = (*read.warnings, *check_ct(read.image, any_intensity))
-    return Volume(read.image, read.name, False, warnings, tuple(read.left_out))
+    return Volume(read.image, read.name, False, warnings, read.files, tuple(read.left_out))
