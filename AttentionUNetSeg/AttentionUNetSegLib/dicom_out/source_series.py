@@ -68,8 +68,8 @@ def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
     stack = grid_of_slices(planes)
     if stack.shifts is not None:
         raise BadInput(
-            f"The CT has a gantry tilt of {stack.tilt_degrees:.1f} degrees: its slices do not lie upon each other, and a "
-            "DICOM object cannot refer to them.",
+            f"The CT has a gantry tilt of {stack.tilt_degrees:.1f} degrees: its slices do not lie upon each other, and "
+            "a DICOM object cannot refer to them.",
         )
     if len(headers) > 1:
         headers = [headers[index] for index in stack.order]
