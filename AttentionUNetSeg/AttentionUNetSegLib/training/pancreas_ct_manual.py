@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,9 @@ VARIETY = Variety(atrophy=0.3, fatty_gland=0.0, wide_veins=0.2)
 SHARES = {"nih_pancreas": 0.7, "painted": 0.14, "reduced": 0.06, "negative": 0.1}
 
 
+NO_END = 10**6  # steps: minutes end the run
+
+
 @dataclass(frozen=True)
 class Stage:
     """One training: what differs from `TrainingConfiguration`'s defaults."""
@@ -75,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", help="where to train (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of each training (0: torch's own choice)")
     parser.add_argument("--workers", type=int, default=0, help="threads that make patches ahead (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, help="train each part so long instead of so many steps (a lent GPU)")
     parser.add_argument("--only", metavar="PART", help="data, fold_0 to fold_4 or final")
     options = parser.parse_args(arguments)
     folds = [f"fold_{number}" for number in range(len(read_folds()))]
@@ -103,6 +108,7 @@ def manual_step_scans(work: Path) -> list[LabelledScan]:
     """
     data = development_data().resolve()
     negative, real, reduced = (work / name for name in ("negative", "real", "reduced"))
+    # What was made on another machine is taken as it is: the other CTs need not be there.
     if not (negative / TABLE_NAME).is_file():
         write_negative_parts(data, negative)
     if not (reduced / TABLE_NAME).is_file():
@@ -151,7 +157,8 @@ def _trained(
     scans = manual_step_scans(options.work)
     configuration = TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),
-        features=FEATURES, batch=2, steps=stage.steps, rate=stage.rate, averaging=stage.averaging, shares=SHARES,
+        features=FEATURES, batch=2, steps=NO_END if options.minutes else stage.steps,
+        minutes=options.minutes or math.inf, rate=stage.rate, averaging=stage.averaging, shares=SHARES,
         precision="bfloat16", attention_weight=0.1, augmentation="wide", leave_out=tuple(left_out), start_from=start,
         device=options.device, threads=options.threads, workers=options.workers,
         command=COMMAND, id="pancreas-ct", name="Pancreas on CT",
