@@ -15,8 +15,8 @@ from typing import Any
 
 from ..models import ModelPackage, load_package, write_package
 from .pancreas_ct_cross_validation import COMMAND as MEASURED_BY
+from .pancreas_ct_cross_validation import fold_package
 from .pancreas_ct_manual import COMMAND as TRAINED_BY
-from .pancreas_ct_manual import read_folds
 
 VERSION = "0.4.0"
 NAME = "Pancreas on CT"
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results = json.loads(options.results.read_text(encoding="utf-8"))
     final = load_package(options.work / "final" / "model")
-    folds = [load_package(options.work / f"fold_{number}" / "model") for number in range(len(read_folds()))]
+    folds = [fold_package(options.work, number) for number in results["folds"]]
     card = finished(final, load_package(options.before), folds, results)
     write_package(options.bundle, card, final.weights_path)
     return 0
@@ -63,8 +63,8 @@ def finished(
     row = measured["at_other_folds_threshold"]
     data = {json.dumps(entry): entry for package in (before, final) for entry in package.manifest["training"]["data"]}
     summary = (
-        f"{BEFORE} Then, in each of five folds: {folds[0].manifest['training']['summary']} At last, from the mean of "
-        f"the folds' weights and with all patients: {final.manifest['training']['summary']} {SYNTHESIS}"
+        f"{BEFORE} Then, in each of {len(folds)} folds: {folds[0].manifest['training']['summary']} At last, from the "
+        f"mean of the folds' weights and with all patients: {final.manifest['training']['summary']} {SYNTHESIS}"
     )
     trust = {key: value for key, value in measured["trust_limits"].items() if value is not None}
     return {
@@ -87,8 +87,9 @@ def performance(row: Mapping[str, Any], results: Mapping[str, Any]) -> list[dict
         low, high = values["interval_95"]
         entry = {
             "metric": metric, "mean": values["mean"], "n": values["n"],
-            "data": f"5-fold cross-validation of the last step, {results['data']}; 95 % interval of the mean "
-                    f"{low:.3g} to {high:.3g}; Dice below 0.5 in {row['below_0.5']}",
+            "data": f"cross-validation of the first {len(results['folds'])} of 5 folds, before the last training: "
+                    f"{results['data']}; 95 % interval of the mean {low:.3g} to {high:.3g}; Dice below 0.5 in "
+                    f"{row['below_0.5']}",
             "command": MEASURED_BY, "date": results["date"], "machine": results["machine"],
         }  # fmt: skip
         if key != "hd95_mm":
@@ -102,9 +103,10 @@ def limitations(row: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     return (
         "Research use only: not a medical device, not for diagnosis or treatment; every result has to be checked. "
         "Manual contours of 49 patients without pancreatic disease were trained on, portal venous, with oral contrast "
-        f"medium, in 8 bit. On patients left out, mean Dice {row['dice']['mean']:.2f}, lowest "
+        f"medium, in 8 bit. On {row['n']} patients left out, mean Dice {row['dice']['mean']:.2f}, lowest "
         f"{row['dice']['minimum']:.2f}; the volume was off by {row['volume_error_percent_median']:.0f} % in the "
-        f"median. What is bundled has seen all of these patients and was measured on none of them. Without contrast "
+        "median. What is bundled was trained on from there with all patients and was measured on none of them. Without "
+        "contrast "
         "medium, in late arterial phase, and on other scanners next to nothing was measured. Expect failures on what "
         "the data hardly holds: tumours, cysts, pancreatitis, stents, after surgery, children, shrunken glands, and "
         "scans that show only a part of the upper abdomen. A part of the splenic or portal vein, of duodenum or "

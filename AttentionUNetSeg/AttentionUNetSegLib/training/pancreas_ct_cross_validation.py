@@ -1,4 +1,4 @@
-"""How good ``pancreas-ct`` is on patients whose CT, label and shape it never saw: manual contours, five folds.
+"""How good ``pancreas-ct`` is on patients whose CT, label and shape it never saw: manual contours, in folds.
 
 ``python -m AttentionUNetSegLib.training.pancreas_ct_cross_validation --work FOLDER --start-from PACKAGE --out OUT``
 measures the five models of `pancreas_ct_manual`, each on the patients of its fold, and ``pancreas-ct`` 0.3.0 (PACKAGE)
@@ -38,7 +38,7 @@ from .pancreas_ct_manual import manual_step_scans, read_folds
 
 COMMAND = "python -m AttentionUNetSegLib.training.pancreas_ct_cross_validation"
 DATA_SET = "nih_pancreas"
-DATA = "49 patients of NIH Pancreas-CT, manual contours, real slices"
+DATA = "patients of NIH Pancreas-CT, manual contours, real slices"
 USELESS_DICE = 0.5
 MOST_FALSE_ALARMS = 0.1
 THRESHOLDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(11))
@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows.setdefault(name, []).extend(_held(model, apart, number, tta, keep))
             print(f"fold {number}, {name}: {_line(summary(rows[name][-len(apart):], 0.5))}", flush=True)
     document = {
-        "command": COMMAND, "date": datetime.date.today().isoformat(), "machine": machine(), "data": DATA,
+        "command": COMMAND, "date": datetime.date.today().isoformat(), "machine": machine(),
+        "data": f"{len(rows['0.4.0'])} {DATA}",
         "folds": list(numbers), "models": {name: _document(held) for name, held in rows.items()},
     }  # fmt: skip
     with whole_file(options.out.with_suffix(".json")) as beside:

@@ -68,7 +68,7 @@ class Stage:
 
 
 FOLD = Stage(330, 0.001, 0.99)
-FINAL = Stage(900, 0.0007, 0.995)
+FINAL = Stage(720, 0.0007, 0.995)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,9 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of each training (0: torch's own choice)")
     parser.add_argument("--workers", type=int, default=0, help="threads that make patches ahead (default: %(default)s)")
     parser.add_argument("--minutes", type=float, help="train each part so long instead of so many steps (a lent GPU)")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(len(read_folds()))),
+                        help="folds to train and to average (default: all)")  # fmt: skip
     parser.add_argument("--only", metavar="PART", help="data, fold_0 to fold_4 or final")
     options = parser.parse_args(arguments)
-    folds = [f"fold_{number}" for number in range(len(read_folds()))]
+    folds = [f"fold_{number}" for number in options.folds]
     parts = [options.only] if options.only else ["data", *folds, "final"]
     for part in parts:
         if part == "data":
@@ -129,9 +131,9 @@ def fold_model(options: argparse.Namespace, number: int) -> ModelPackage:
 
 
 def final_model(options: argparse.Namespace) -> ModelPackage:
-    """The mean of the five folds' weights, trained on with all patients."""
-    folds = [options.work / f"fold_{number}" for number in range(len(read_folds()))]
-    for number in range(len(folds)):
+    """The mean of the folds' weights, trained on with all patients."""
+    folds = [options.work / f"fold_{number}" for number in options.folds]
+    for number in options.folds:
         fold_model(options, number)
     start = options.work / "mean_of_folds.pt"
     if not start.is_file():
