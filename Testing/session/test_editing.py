@@ -383,3 +383,33 @@ def test_other_voxels_in_the_ct_empty_the_cache(editor, nodes, ct):
     editor.reach_mm = 14.0
     editor.reach_mm = 15.0
     assert mask(nodes).sum() < before.sum()
+
+
+def test_a_deleted_corrected_volume_takes_no_correction_back(scene, ct, editor):
+    editor.add_click(ras_of(ct, IN_TAIL), positive=True)
+    paint(editor.nodes, (slice(2, 4), slice(2, 5), slice(2, 6)), 1)
+    editor.absorb_strokes()
+    volume, corrected = editor.volume_ml, mask(editor.nodes)
+    for node in (editor.nodes.corrected, editor.nodes.strokes):
+        scene.RemoveNode(node)
+    assert editor.set_threshold(0.5) == pytest.approx(volume)
+    np.testing.assert_array_equal(mask(editor.nodes), corrected)
+    scene.RemoveNode(editor.nodes.corrected)
+    assert editor.restore_missing()
+    assert not editor.restore_missing()
+    (found,) = find_results(scene)
+    scene.RemoveNode(found.corrected)
+    assert ResultEditor(found).set_threshold(0.5) == pytest.approx(volume)  # as in a scene that was loaded without it
+
+
+def test_a_deleted_click_list_is_a_removal_that_can_be_undone(scene, ct, editor):
+    editor.add_click(ras_of(ct, IN_TAIL), positive=True)
+    editor.add_click(ras_of(ct, IN_KNOWN), positive=False)
+    both = mask(editor.nodes)
+    scene.RemoveNode(editor.nodes.add_clicks)
+    assert editor.sync_from_markups()
+    assert [click.positive for click in editor.clicks] == [False]
+    assert not mask(editor.nodes)[IN_TAIL]
+    assert editor.undo()
+    np.testing.assert_array_equal(mask(editor.nodes), both)
+    assert editor.nodes.add_clicks.GetNumberOfControlPoints() == 1

@@ -7,6 +7,7 @@ SimpleITK (LPS) and MRML (RAS) voxel by voxel, never resampled.
 from .clicks import PlacedClick, placed, read_clicks, require_click_lists, voxel_of, world_position, write_clicks
 from .corrections import read_strokes, write_corrected, write_strokes
 from .cropped_field import CroppedField, joined_box, read_field, tight_box
+from .deleting import delete_result
 from .display import show_attention
 from .importing import import_result
 from .overview import RenderingUnavailable, render_overview
@@ -17,7 +18,7 @@ from .refinements import (
     read_refinement,
     write_refinement,
 )
-from .results import ResultNodes, find_results
+from .results import ResultNodes, find_results, nodes_of_segmentation
 from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
 from .slice_views import arrange_slice_views
@@ -35,6 +36,7 @@ __all__ = [
     "add_volume",
     "arrange_slice_views",
     "center_of_segment",
+    "delete_result",
     "export_for_refinement",
     "export_volume",
     "find_results",
@@ -43,6 +45,7 @@ __all__ = [
     "joined_box",
     "load_scene",
     "new_strokes",
+    "nodes_of_segmentation",
     "open_standalone_scene",
     "placed",
     "read_clicks",

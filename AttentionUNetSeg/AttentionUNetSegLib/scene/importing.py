@@ -78,8 +78,8 @@ def import_result(
         segmentation.SetNodeReferenceID(SPREAD_REFERENCE, spread_node.GetID())
         filed.insert(2, spread_node)
     folder_item = file_in_folder(scene, volume_node, filed)
-    nodes = ResultNodes(volume_node, segmentation, probability_node, attention_nodes, folder_item)
-    link(nodes)
+    nodes = ResultNodes(volume_node, segmentation, probability_node, folder_item)
+    link(nodes, attention_nodes)
     recompute_segment(nodes, result["threshold"], keep_largest)
     return nodes
 

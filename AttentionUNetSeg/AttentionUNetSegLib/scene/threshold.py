@@ -17,9 +17,9 @@ from . import provenance
 from .clicks import read_clicks, voxel_of
 from .corrections import read_strokes
 from .cropped_field import Box, CroppedField, read_values, tight_box
-from .geometry import ijk_to_ras_of_node, voxel_offset, voxel_volume_ml
+from .geometry import ijk_to_ras_of_node, voxel_offset
 from .results import ResultNodes
-from .segment import segment_id_of
+from .segment import segment_id_of, segment_volume_ml
 
 CLOSED_SURFACE = "Closed surface"
 # The attribute that tells what the segment was when it was last written, so that strokes can be found.
@@ -71,7 +71,7 @@ def recompute_segment(
     provenance.write(nodes.segmentation, "threshold", repr(float(threshold)))
     provenance.write(nodes.segmentation, "keep_largest", str(bool(keep_largest)).lower())
     provenance.write(nodes.segmentation, "smoothing_mm", repr(float(smoothing_mm)))
-    return float(np.count_nonzero(mask.values)) * voxel_volume_ml(nodes.field)
+    return segment_volume_ml(nodes)
 
 
 def settings_of(nodes: ResultNodes) -> tuple[float, bool, float]:

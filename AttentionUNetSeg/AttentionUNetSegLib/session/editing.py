@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from .click import Click, Position
-from .refined import fitting, with_refinement
+from .refined import fitting
+from .replaying import Replaying
 
-# The rooms scene and correction cost two to three seconds outside Slicer: they are imported where they are used, as in
-# `controller`.
+# The scene room costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
 if TYPE_CHECKING:
-    from ..correction import InfluenceCache
     from ..scene import CroppedField, PlacedClick, ResultNodes, StoredRefinement
 
 DEFAULT_REACH_MM = 15.0
@@ -50,9 +49,8 @@ class ResultEditor:
         from ..scene import read_clicks, read_refinement, read_strokes
 
         self.nodes = result_nodes
-        self._cache: InfluenceCache = {}
-        self._cached_for: object = None
-        self._is_writing = False
+        self._replaying = Replaying(result_nodes)
+        self._is_writing = self._is_restoring = False
         self._warnings: tuple[str, ...] = ()
         strokes, refinement = _kept(read_strokes(result_nodes)), read_refinement(result_nodes)
         self._steps = [_Step(read_clicks(result_nodes), strokes, refinement=refinement)]
@@ -183,7 +181,8 @@ class ResultEditor:
 
         if self._is_writing:
             return False
-        self._require_scene()
+        if self._require_scene():
+            return True
         before, now = self._step.clicks, read_clicks(self.nodes)
         changed = [click for click in now if not any(click.is_same(other) for other in before)]
         if not changed and len(now) == len(before):
@@ -246,6 +245,49 @@ class ResultEditor:
         self._append(replace(self._step, strokes=strokes, moved=0))
         return True
 
+    def restore_missing(self) -> bool:
+        """Bring back what somebody deleted of the corrections' volumes; return whether anything had gone.
+
+        A deleted volume that follows from clicks and strokes is computed anew: deleting it takes no correction back. A
+        deleted click list does, and can be undone. Everything else here calls it first; front ends call it when a node
+        has left the scene, so that what they show is right at once.
+        """
+        if self._is_restoring:
+            return False
+        self._is_restoring = True
+        try:
+            is_restored = self._restore_volumes()
+            return self._take_over_deleted_lists() or is_restored
+        finally:
+            self._is_restoring = False
+
+    def _restore_volumes(self) -> bool:
+        from ..scene import write_corrected, write_refinement, write_strokes
+
+        step, nodes = self._step, self.nodes
+        refinement = fitting(step.refinement, step.clicks, self.reach_mm)
+        gone = {
+            write_corrected: (step.clicks or step.strokes is not None) and nodes.corrected is None,
+            write_strokes: step.strokes is not None and nodes.strokes is None,
+            write_refinement: refinement is not None and nodes.refined is None,
+        }
+        if gone[write_corrected]:
+            write_corrected(nodes, self._corrected(step))
+        if gone[write_strokes]:
+            write_strokes(nodes, step.strokes)
+        if gone[write_refinement]:
+            write_refinement(nodes, refinement)
+        return any(gone.values())
+
+    def _take_over_deleted_lists(self) -> bool:
+        lists = {True: self.nodes.add_clicks, False: self.nodes.remove_clicks}
+        left = tuple(click for click in self._step.clicks if lists[click.positive] is not None)
+        if len(left) == len(self._step.clicks):
+            return False
+        self.absorb_strokes()
+        self._append(replace(self._step, clicks=left, moved=0))
+        return True
+
     # --- Undo and redo ---
 
     @property
@@ -282,10 +324,12 @@ class ResultEditor:
                 return click
         raise BadInput(f"There is no click {id} to change.", "It may have been deleted or undone.")
 
-    def _require_scene(self) -> None:
+    def _require_scene(self) -> bool:
+        """Raise BadInput where the result has gone; return whether something deleted had to be brought back."""
         nodes = self.nodes
         if not all(node.GetScene() for node in (nodes.volume, nodes.segmentation, nodes.probability)):
             raise BadInput("The result is no longer in the scene, so it cannot be corrected.")
+        return self.restore_missing()
 
     def _change_clicks(self, clicks: tuple[PlacedClick, ...], moved: int = 0) -> None:
         from ..scene import voxel_of
@@ -333,50 +377,9 @@ class ResultEditor:
 
     def _corrected(self, step: _Step) -> CroppedField:
         """Replay a step on the network's own probability."""
-        import slicer
-
-        from ..correction import Seed, correct_probability, settle, surroundings
-        from ..scene import CroppedField, joined_box, read_field, tight_box, voxel_of
-
-        network = read_field(self.nodes.probability, self.nodes.volume)
-        ct = slicer.util.arrayFromVolume(self.nodes.volume)
-        spacing = self.nodes.volume.GetSpacing()[::-1]
-        seeds = [Seed(click.order, voxel_of(self.nodes, click), click.positive) for click in step.clicks]
-        self._warnings = settle(seeds)[1]
-        reach = self.reach_mm
-        boxes = [network.box, *(surroundings(seed.voxel, ct.shape, spacing, reach) for seed in seeds)]
-        if step.strokes is not None:
-            boxes.append(step.strokes.box)
-        refinement = fitting(step.refinement, step.clicks, reach)
-        if refinement is not None:
-            boxes.append(refinement.probability.box)
-        box = joined_box(*boxes)
-        origin = tuple(part.start for part in box)
-        corrected = correct_probability(
-            ct[box],
-            network.on(box),
-            seeds,
-            reach,
-            spacing,
-            strokes=None if step.strokes is None else step.strokes.on(box),
-            cache=self._cache_of_ct(),
-            origin=origin,
-        )
-        if refinement is not None:
-            corrected = with_refinement(corrected, network, refinement, box, seeds, step.strokes)
-        tight = tight_box(corrected, origin)
-        whole = CroppedField(origin, corrected)
-        tight = network.box if tight is None else joined_box(network.box, tight)
-        return CroppedField(tuple(part.start for part in tight), whole.on(tight))
-
-    def _cache_of_ct(self) -> InfluenceCache:
-        """Return the cache, emptied where the CT's voxels are no longer those that it was filled for."""
-        image = self.nodes.volume.GetImageData()
-        state = (image.GetAddressAsString(""), image.GetPointData().GetScalars().GetMTime())
-        if state != self._cached_for:
-            self._cache.clear()
-            self._cached_for = state
-        return self._cache
+        refinement = fitting(step.refinement, step.clicks, self.reach_mm)
+        field, self._warnings = self._replaying.corrected(step.clicks, step.strokes, refinement, self.reach_mm)
+        return field
 
 
 def _kept(strokes: CroppedField | None) -> CroppedField | None:
