@@ -21,9 +21,10 @@ from ..imaging import write_image
 from . import provenance
 from .clicks import PlacedClick
 from .cropped_field import Box, CroppedField, image_of_field, read_field, read_values
-from .fields import add_field
+from .ct_voxels import ct_grid, note_place
+from .fields import add_field_of_result
 from .filing import file_in_folder_of
-from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, voxel_offset
+from .geometry import ijk_to_ras_of_image, voxel_offset
 from .results import NETWORK_ATTENTION_REFERENCE, REFINED_REFERENCE, ResultNodes, volumes_by_gate
 from .volumes import image_of_node, set_voxels
 
@@ -89,15 +90,17 @@ def write_refinement(nodes: ResultNodes, refinement: StoredRefinement | None) ->
             _keep_attention(nodes, node, level)
         if level in refinement.attention:
             _set_values(node, refinement.attention[level])
-    image = image_of_field(refinement.probability, nodes.volume)
+    grid = ct_grid(nodes)
+    image = image_of_field(refinement.probability, grid)
     node = nodes.refined
     if node is None:
-        node = add_field(nodes.scene, image, f"{nodes.probability.GetName()}, refined", nodes.volume)
+        node = add_field_of_result(nodes, image, f"{nodes.probability.GetName()}, refined", grid)
         provenance.stamp(node, REFINED, {"result": nodes.result_id})
         nodes.segmentation.SetNodeReferenceID(REFINED_REFERENCE, node.GetID())
         file_in_folder_of(nodes.segmentation, node)
     else:
         set_voxels(node, image)
+        note_place(node, nodes.volume, grid)
     clicks = [(click.order, click.ras, click.positive) for click in refinement.clicks]
     provenance.write(node, MADE_FOR, json.dumps({"clicks": clicks, "reach_mm": refinement.reach_mm}))
 
@@ -111,11 +114,11 @@ def export_for_refinement(nodes: ResultNodes, box: Box, folder: Path) -> list[st
     """Write the CT within a box (`input.nrrd`), the network's own probability and attention; return the latter's names.
 
     The names are those of all gates up to the coarsest that is left: the worker knows a gate by its place in the list.
-    Geometry as in `export_volume`.
+    Geometry in the result's frame, as the clicks have it; parent transforms are left out.
     """
     ct = slicer.util.arrayFromVolume(nodes.volume)[box]
     start = tuple(part.start for part in box)
-    write_image(image_of_field(CroppedField(start, np.ascontiguousarray(ct)), nodes.volume), folder / "input.nrrd")
+    write_image(image_of_field(CroppedField(start, np.ascontiguousarray(ct)), ct_grid(nodes)), folder / "input.nrrd")
     write_image(image_of_node(nodes.probability), folder / "probability.nrrd")
     names = []
     own = network_attention(nodes)
@@ -136,7 +139,7 @@ def import_refinement(
 ) -> StoredRefinement:
     """Read what the worker wrote; raises InternalError where that is not on the voxels of the result."""
     image = _read(folder / probability)
-    offset = voxel_offset(ijk_to_ras_of_image(image), ijk_to_ras_of_node(nodes.volume))
+    offset = voxel_offset(ijk_to_ras_of_image(image), ct_grid(nodes))
     gates = nodes.gates
     maps = {
         level: sitk.GetArrayFromImage(_read(folder / name))
@@ -164,7 +167,7 @@ def _set_values(node: slicer.vtkMRMLScalarVolumeNode, values: np.ndarray) -> Non
 
 
 def _keep_attention(nodes: ResultNodes, node: slicer.vtkMRMLScalarVolumeNode, level: int) -> None:
-    kept = add_field(nodes.scene, image_of_node(node), f"{node.GetName()}, not refined", nodes.volume)
+    kept = add_field_of_result(nodes, image_of_node(node), f"{node.GetName()}, not refined", ct_grid(nodes))
     provenance.stamp(kept, f"network_{provenance.attention_role(level)}", {"result": nodes.result_id})
     nodes.segmentation.AddNodeReferenceID(NETWORK_ATTENTION_REFERENCE, kept.GetID())
     file_in_folder_of(nodes.segmentation, kept)
