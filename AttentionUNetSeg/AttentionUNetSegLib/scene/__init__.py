@@ -11,6 +11,7 @@ from .deleting import delete_result
 from .display import show_attention
 from .importing import import_result
 from .overview import RenderingUnavailable, render_overview
+from .place_check import Apart, find_apart, move_along, require_together
 from .refinements import (
     StoredRefinement,
     export_for_refinement,
@@ -28,6 +29,7 @@ from .threshold import recompute_segment, set_threshold, settings_of
 from .volumes import add_volume, export_volume
 
 __all__ = [
+    "Apart",
     "CroppedField",
     "PlacedClick",
     "RenderingUnavailable",
@@ -39,11 +41,13 @@ __all__ = [
     "delete_result",
     "export_for_refinement",
     "export_volume",
+    "find_apart",
     "find_results",
     "import_refinement",
     "import_result",
     "joined_box",
     "load_scene",
+    "move_along",
     "new_strokes",
     "nodes_of_segmentation",
     "open_standalone_scene",
@@ -55,6 +59,7 @@ __all__ = [
     "recompute_segment",
     "render_overview",
     "require_click_lists",
+    "require_together",
     "save_scene",
     "save_segmentation",
     "segment_volume_ml",

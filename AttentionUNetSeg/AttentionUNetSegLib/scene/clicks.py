@@ -195,3 +195,4 @@ def _fill(node: slicer.vtkMRMLMarkupsFiducialNode, nodes: ResultNodes, clicks: l
 def _set_point(node: slicer.vtkMRMLMarkupsFiducialNode, n: int, nodes: ResultNodes, click: PlacedClick) -> None:
     node.SetNthControlPointPositionWorld(n, *world_position(nodes, click))
     node.SetNthControlPointDescription(n, str(click.order))
+    node.SetNthControlPointLabel(n, f"{'+' if click.positive else '-'}{click.order}")  # the same after undo and redo

@@ -83,8 +83,8 @@ def settings_of(nodes: ResultNodes) -> tuple[float, bool, float]:
 def mask_of_field(nodes: ResultNodes, threshold: float, keep_largest: bool, smoothing_mm: float) -> CroppedField:
     """Return the mask (0 or 1) that these settings make of the field, strokes and clicks respected, on the CT's voxels.
 
-    Where the CT was resampled or cropped since, the mask counts the field's own voxels, without clicks and strokes: what
-    they changed is in the field.
+    Where the CT was resampled or cropped since, the mask counts the field's own voxels, without clicks and strokes:
+    what they changed is in the field.
     """
     values = read_values(nodes.field)
     offset = offset_on_ct(nodes.field, nodes.volume)

@@ -10,31 +10,22 @@ Everything it knows lies in the scene: an editor of a result found in a loaded s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from .click import Click, Position
+from .frame import Frame
+from .history import Step, read_history
 from .refined import fitting
-from .replaying import Replaying
+from .replaying import Replaying, restore_volumes
 
 # The scene room costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
 if TYPE_CHECKING:
-    from ..scene import CroppedField, PlacedClick, ResultNodes, StoredRefinement
+    from ..scene import Apart, CroppedField, PlacedClick, ResultNodes, StoredRefinement
 
 DEFAULT_REACH_MM = 15.0
 SMALLEST_REACH_MM, LARGEST_REACH_MM = 1.0, 60.0
-STEPS_KEPT = 200
-
-
-@dataclass(frozen=True)
-class _Step:
-    """Everything that undo brings back. Fields are never changed in place."""
-
-    clicks: tuple[PlacedClick, ...]
-    strokes: CroppedField | None
-    moved: int = 0  # order number of the click that this step moved, if that is all it did
-    refinement: StoredRefinement | None = None  # counts as long as its clicks are there
 
 
 class ResultEditor:
@@ -46,15 +37,12 @@ class ResultEditor:
     """
 
     def __init__(self, result_nodes: ResultNodes) -> None:
-        from ..scene import read_clicks, read_refinement, read_strokes
-
         self.nodes = result_nodes
         self._replaying = Replaying(result_nodes)
         self._is_writing = self._is_restoring = False
         self._warnings: tuple[str, ...] = ()
-        strokes, refinement = _kept(read_strokes(result_nodes)), read_refinement(result_nodes)
-        self._steps = [_Step(read_clicks(result_nodes), strokes, refinement=refinement)]
-        self._current = 0
+        self._history = read_history(result_nodes)
+        self._frame = Frame(result_nodes)
 
     # --- Threshold ---
 
@@ -84,6 +72,22 @@ class ResultEditor:
         from ..scene import segment_volume_ml
 
         return segment_volume_ml(self.nodes)
+
+    # --- Place ---
+
+    @property
+    def apart(self) -> Apart | None:
+        """What no longer lies on the CT, parent transforms included; None where everything does."""
+        from ..scene import find_apart
+
+        return find_apart(self.nodes)
+
+    def move_along(self) -> None:
+        """Put the whole result where its CT is now; raises BadInput where the CT was resampled or cropped."""
+        from ..scene import move_along
+
+        self._require_scene()
+        self._write(move_along)
 
     # --- Clicks ---
 
@@ -130,12 +134,14 @@ class ResultEditor:
 
         Raises
         ------
-        BadInput : the position lies outside the CT, or the result is no longer in the scene. Nothing has changed then.
+        BadInput : the position lies outside the CT, CT and result lie apart, or the result is no longer in the scene.
+            Nothing has changed then.
         """
         from ..scene import PlacedClick, placed
 
         self._require_scene()
-        order = 1 + max((click.order for step in self._steps for click in step.clicks), default=0)
+        self._require_place()
+        order = 1 + self._history.last_order
         click = PlacedClick(order, placed(self.nodes, position_ras_world), positive)
         self._change_clicks((*self._step.clicks, click))
         return str(order)
@@ -150,6 +156,7 @@ class ResultEditor:
         from ..scene import placed
 
         self._require_scene()
+        self._require_place()
         moved = replace(self._click(id), ras=placed(self.nodes, position_ras_world))
         clicks = tuple(moved if click.order == moved.order else click for click in self._step.clicks)
         self._change_clicks(clicks, moved=moved.order)
@@ -165,7 +172,7 @@ class ResultEditor:
         self._require_scene()
         self.absorb_strokes()
         if self._step.clicks or self._step.strokes:
-            self._append(_Step((), None))
+            self._append(Step((), None))
 
     def sync_from_markups(self) -> bool:
         """Take over what people did to the result's two point lists; return whether anything had changed.
@@ -175,7 +182,7 @@ class ResultEditor:
 
         Raises
         ------
-        BadInput : a point lies outside the CT. The lists are as before then.
+        BadInput : a point lies outside the CT, or CT and result lie apart. The lists are as before then.
         """
         from ..scene import read_clicks, write_clicks
 
@@ -190,6 +197,7 @@ class ResultEditor:
         orders = [click.order for click in before]
         is_move = len(changed) == 1 and orders == [click.order for click in now]
         try:
+            self._require_place()
             self._change_clicks(now, moved=changed[0].order if is_move else 0)
         except BadInput:
             self._write(write_clicks, before)
@@ -225,7 +233,8 @@ class ResultEditor:
             return False
         step = replace(self._step, refinement=refinement)
         self._apply(step)
-        self._steps[self._current] = step
+        self._history.replace(step)
+        self._history.write(self.nodes)
         return True
 
     # --- Strokes ---
@@ -256,28 +265,11 @@ class ResultEditor:
             return False
         self._is_restoring = True
         try:
-            is_restored = self._restore_volumes()
+            refinement = fitting(self._step.refinement, self._step.clicks, self.reach_mm)
+            is_restored = restore_volumes(self.nodes, self._step, refinement, self._corrected)
             return self._take_over_deleted_lists() or is_restored
         finally:
             self._is_restoring = False
-
-    def _restore_volumes(self) -> bool:
-        from ..scene import write_corrected, write_refinement, write_strokes
-
-        step, nodes = self._step, self.nodes
-        refinement = fitting(step.refinement, step.clicks, self.reach_mm)
-        gone = {
-            write_corrected: (step.clicks or step.strokes is not None) and nodes.corrected is None,
-            write_strokes: step.strokes is not None and nodes.strokes is None,
-            write_refinement: refinement is not None and nodes.refined is None,
-        }
-        if gone[write_corrected]:
-            write_corrected(nodes, self._corrected(step))
-        if gone[write_strokes]:
-            write_strokes(nodes, step.strokes)
-        if gone[write_refinement]:
-            write_refinement(nodes, refinement)
-        return any(gone.values())
 
     def _take_over_deleted_lists(self) -> bool:
         lists = {True: self.nodes.add_clicks, False: self.nodes.remove_clicks}
@@ -293,30 +285,30 @@ class ResultEditor:
     @property
     def can_undo(self) -> bool:
         """Whether `undo` would change anything."""
-        return self._current > 0
+        return self._history.at(-1) is not None
 
     @property
     def can_redo(self) -> bool:
         """Whether `redo` would change anything."""
-        return self._current + 1 < len(self._steps)
+        return self._history.at(1) is not None
 
     def undo(self) -> bool:
         """Take the last change of clicks or strokes back; return False where there is none."""
         self._require_scene()
         self.absorb_strokes()
-        return self._go(self._current - 1)
+        return self._go(-1)
 
     def redo(self) -> bool:
         """Do again what `undo` took back last; return False where there is nothing."""
         self._require_scene()
         self.absorb_strokes()
-        return self._go(self._current + 1)
+        return self._go(1)
 
     # --- From the steps to the scene ---
 
     @property
-    def _step(self) -> _Step:
-        return self._steps[self._current]
+    def _step(self) -> Step:
+        return self._history.step
 
     def _click(self, id: str) -> PlacedClick:
         for click in self._step.clicks:
@@ -329,7 +321,16 @@ class ResultEditor:
         nodes = self.nodes
         if not all(node.GetScene() for node in (nodes.volume, nodes.segmentation, nodes.probability)):
             raise BadInput("The result is no longer in the scene, so it cannot be corrected.")
+        movement = self._frame.movement()
+        if movement is not None:  # every click stays on its voxel
+            self._history = self._history.moved_by(movement)
+            self._history.write(nodes)
         return self.restore_missing()
+
+    def _require_place(self) -> None:
+        from ..scene import require_together
+
+        require_together(self.nodes)
 
     def _change_clicks(self, clicks: tuple[PlacedClick, ...], moved: int = 0) -> None:
         from ..scene import voxel_of
@@ -337,27 +338,29 @@ class ResultEditor:
         for click in clicks:
             voxel_of(self.nodes, click)  # refuses what lies outside, before anything is changed
         self.absorb_strokes()
-        step = _Step(clicks, self._step.strokes, moved, self._step.refinement)
+        step = Step(clicks, self._step.strokes, moved, self._step.refinement)
         if moved and self._step.moved == moved:
-            self._steps[self._current :] = [step]
             self._apply(step)
+            self._history.replace(step, drop_undone=True)
+            self._history.write(self.nodes)
         else:
             self._append(step)
 
-    def _append(self, step: _Step) -> None:
+    def _append(self, step: Step) -> None:
         self._apply(step)
-        self._steps[self._current + 1 :] = [step]
-        del self._steps[:-STEPS_KEPT]
-        self._current = len(self._steps) - 1
+        self._history.append(step)
+        self._history.write(self.nodes)
 
-    def _go(self, index: int) -> bool:
-        if not 0 <= index < len(self._steps):
+    def _go(self, distance: int) -> bool:
+        step = self._history.at(distance)
+        if step is None:
             return False
-        self._apply(self._steps[index])
-        self._current = index
+        self._apply(step)
+        self._history.go(distance)
+        self._history.write(self.nodes)
         return True
 
-    def _apply(self, step: _Step) -> None:
+    def _apply(self, step: Step) -> None:
         """Compute the corrected probability of a step and put it, its clicks and its strokes into the scene."""
         from ..scene import recompute_segment, write_clicks, write_corrected, write_refinement, write_strokes
 
@@ -375,13 +378,8 @@ class ResultEditor:
         finally:
             self._is_writing = False
 
-    def _corrected(self, step: _Step) -> CroppedField:
+    def _corrected(self, step: Step) -> CroppedField:
         """Replay a step on the network's own probability."""
         refinement = fitting(step.refinement, step.clicks, self.reach_mm)
         field, self._warnings = self._replaying.corrected(step.clicks, step.strokes, refinement, self.reach_mm)
         return field
-
-
-def _kept(strokes: CroppedField | None) -> CroppedField | None:
-    """Return a copy: the node's own voxels change when strokes are written."""
-    return None if strokes is None else replace(strokes, values=strokes.values.copy())

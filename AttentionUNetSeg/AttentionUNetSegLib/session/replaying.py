@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .refined import with_refinement
@@ -10,6 +10,7 @@ from .refined import with_refinement
 if TYPE_CHECKING:
     from ..correction import InfluenceCache
     from ..scene import CroppedField, PlacedClick, ResultNodes, StoredRefinement
+    from .history import Step
 
 
 class Replaying:
@@ -81,3 +82,27 @@ class Replaying:
             self._cache.clear()
             self._cached_for = state
         return self._cache
+
+
+def restore_volumes(
+    nodes: ResultNodes,
+    step: Step,
+    refinement: StoredRefinement | None,
+    corrected: Callable[[Step], CroppedField],
+) -> bool:
+    """Bring back what somebody deleted of a step's volumes; return whether anything had gone.
+
+    `refinement` is what counts for the step; `corrected` computes its corrected probability.
+    """
+    from ..scene import write_corrected, write_refinement, write_strokes
+
+    has_no_field = bool(step.clicks or step.strokes is not None) and nodes.corrected is None
+    has_no_strokes = step.strokes is not None and nodes.strokes is None
+    has_no_refinement = refinement is not None and nodes.refined is None
+    if has_no_field:
+        write_corrected(nodes, corrected(step))
+    if has_no_strokes:
+        write_strokes(nodes, step.strokes)
+    if has_no_refinement:
+        write_refinement(nodes, refinement)
+    return has_no_field or has_no_strokes or has_no_refinement
