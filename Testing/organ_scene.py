@@ -31,7 +31,7 @@ def organ_ct() -> sitk.Image:
     return image
 
 
-def new_result(scene, volume_node, ct, folder):
+def new_result(scene, volume_node, ct, folder, box=None):
     field = np.zeros(SIZE_KJI, np.uint8)
     field[KNOWN] = 240
     image = sitk.GetImageFromArray(field[KNOWN])
@@ -39,7 +39,7 @@ def new_result(scene, volume_node, ct, folder):
     image.SetDirection(ct.GetDirection())
     image.SetOrigin(ct.TransformIndexToPhysicalPoint([part.start for part in KNOWN[::-1]]))
     sitk.WriteImage(image, str(folder / "probability.nrrd"))
-    return import_result(scene, volume_node, {"threshold": 0.5}, folder)
+    return import_result(scene, volume_node, {"threshold": 0.5}, folder, box=box)
 
 
 def ras_of(ct: sitk.Image, voxel_kji) -> tuple[float, float, float]:

@@ -17,6 +17,7 @@ from .fields import LOWEST_SPREAD_SHOWN, add_field
 from .filing import file_in_folder
 from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, voxel_offset
 from .label import Label, add_segment
+from .region import note_limits
 from .results import SPREAD_REFERENCE, ResultNodes, link
 from .threshold import check_threshold, recompute_segment
 
@@ -80,6 +81,8 @@ def import_result(
     folder_item = file_in_folder(scene, volume_node, filed)
     nodes = ResultNodes(volume_node, segmentation, probability_node, folder_item)
     link(nodes, attention_nodes)
+    if box is not None:
+        note_limits(nodes, box)
     recompute_segment(nodes, result["threshold"], keep_largest)
     return nodes
 

@@ -8,7 +8,9 @@
 Qt nor torch is imported.
 """
 
+from .change import Change
 from .click import Click
+from .click_rules import DoubtfulClick
 from .controller import Session
 from .editing import ResultEditor
 from .events import (
@@ -29,7 +31,9 @@ from .events import (
 __all__ = [
     "Session",
     "ResultEditor",
+    "Change",
     "Click",
+    "DoubtfulClick",
     "SegmentRequest",
     "SegmentResult",
     "State",

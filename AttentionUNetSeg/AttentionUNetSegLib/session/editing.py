@@ -14,15 +14,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from .change import Change, change_between
 from .click import Click, Position
+from .click_rules import DoubtfulClick, require_no_doubts
 from .frame import Frame
 from .history import Step, read_history
 from .refined import fitting
-from .replaying import Replaying, restore_volumes
+from .replaying import Replaying
 
 # The scene room costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
 if TYPE_CHECKING:
-    from ..scene import Apart, CroppedField, PlacedClick, ResultNodes, StoredRefinement
+    from ..scene import Apart, PlacedClick, ResultNodes, StoredRefinement
 
 DEFAULT_REACH_MM = 15.0
 SMALLEST_REACH_MM, LARGEST_REACH_MM = 1.0, 60.0
@@ -39,8 +41,8 @@ class ResultEditor:
     def __init__(self, result_nodes: ResultNodes) -> None:
         self.nodes = result_nodes
         self._replaying = Replaying(result_nodes)
-        self._is_writing = self._is_restoring = False
-        self._warnings: tuple[str, ...] = ()
+        self._is_restoring = False
+        self._last_change: Change | None = None
         self._history = read_history(result_nodes)
         self._frame = Frame(result_nodes)
 
@@ -87,7 +89,7 @@ class ResultEditor:
         from ..scene import move_along
 
         self._require_scene()
-        self._write(move_along)
+        self._replaying.write(move_along)
 
     # --- Clicks ---
 
@@ -104,7 +106,7 @@ class ResultEditor:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know about the present clicks: those that contradict each other."""
-        return self._warnings
+        return self._replaying.warnings
 
     @property
     def reach_mm(self) -> float:
@@ -129,11 +131,17 @@ class ResultEditor:
         if self._step.clicks:
             self._apply(self._step)
 
-    def add_click(self, position_ras_world: Position, positive: bool) -> str:
+    @property
+    def last_change(self) -> Change | None:
+        """What the last correction, undo or redo changed in the segment; None before any."""
+        return self._last_change
+
+    def add_click(self, position_ras_world: Position, positive: bool, ask: bool = False) -> str:
         """Add tissue (`positive`) or remove it around a world RAS position in mm; return the click's id.
 
         Raises
         ------
+        DoubtfulClick : with `ask`, where a person may not have meant it (`click_rules`). Nothing has changed then.
         BadInput : the position lies outside the CT, CT and result lie apart, or the result is no longer in the scene.
             Nothing has changed then.
         """
@@ -143,10 +151,12 @@ class ResultEditor:
         self._require_place()
         order = 1 + self._history.last_order
         click = PlacedClick(order, placed(self.nodes, position_ras_world), positive)
-        self._change_clicks((*self._step.clicks, click))
+        if ask:
+            require_no_doubts(self.nodes, click, None)
+        self._change_clicks((*self._step.clicks, click), about=click)
         return str(order)
 
-    def move_click(self, id: str, position_ras_world: Position) -> None:
+    def move_click(self, id: str, position_ras_world: Position, ask: bool = False) -> None:
         """Move a click. Successive moves of one click are one step of `undo`.
 
         Raises
@@ -158,8 +168,17 @@ class ResultEditor:
         self._require_scene()
         self._require_place()
         moved = replace(self._click(id), ras=placed(self.nodes, position_ras_world))
+        if ask:
+            require_no_doubts(self.nodes, moved, id)
         clicks = tuple(moved if click.order == moved.order else click for click in self._step.clicks)
-        self._change_clicks(clicks, moved=moved.order)
+        self._change_clicks(clicks, moved=moved.order, about=moved)
+
+    def apply_anyway(self, doubt: DoubtfulClick) -> None:
+        """Let a click act that a person was asked about and meant; raises BadInput as `add_click`."""
+        if doubt.id is None:
+            self.add_click(doubt.position_ras_world, doubt.positive)
+        else:
+            self.move_click(doubt.id, doubt.position_ras_world)
 
     def remove_click(self, id: str) -> None:
         """Take one click back, whichever it is; raises BadInput where there is no such click."""
@@ -174,7 +193,7 @@ class ResultEditor:
         if self._step.clicks or self._step.strokes:
             self._append(Step((), None))
 
-    def sync_from_markups(self) -> bool:
+    def sync_from_markups(self, ask: bool = False) -> bool:
         """Take over what people did to the result's two point lists; return whether anything had changed.
 
         For front ends in which points are placed, dragged and deleted. Call it after any change of the lists; calls
@@ -182,11 +201,12 @@ class ResultEditor:
 
         Raises
         ------
-        BadInput : a point lies outside the CT, or CT and result lie apart. The lists are as before then.
+        DoubtfulClick : with `ask`, as `add_click`. The lists are as before then.
+        BadInput : a point lies outside the CT, or CT and result lie apart. Likewise.
         """
         from ..scene import read_clicks, write_clicks
 
-        if self._is_writing:
+        if self._replaying.is_writing:
             return False
         if self._require_scene():
             return True
@@ -198,9 +218,13 @@ class ResultEditor:
         is_move = len(changed) == 1 and orders == [click.order for click in now]
         try:
             self._require_place()
-            self._change_clicks(now, moved=changed[0].order if is_move else 0)
+            for click in changed if ask else ():
+                is_old = any(click.order == other.order and click.positive == other.positive for other in before)
+                require_no_doubts(self.nodes, click, str(click.order) if is_old else None)
+            about = changed[0] if len(changed) == 1 else None
+            self._change_clicks(now, moved=changed[0].order if is_move else 0, about=about)
         except BadInput:
-            self._write(write_clicks, before)
+            self._replaying.write(write_clicks, before)
             raise
         return True
 
@@ -209,7 +233,7 @@ class ResultEditor:
         from ..scene import require_click_lists
 
         self._require_scene()
-        self._write(require_click_lists)
+        self._replaying.write(require_click_lists)
         return self.nodes.add_clicks, self.nodes.remove_clicks
 
     # --- The network's own second thoughts ---
@@ -265,8 +289,7 @@ class ResultEditor:
             return False
         self._is_restoring = True
         try:
-            refinement = fitting(self._step.refinement, self._step.clicks, self.reach_mm)
-            is_restored = restore_volumes(self.nodes, self._step, refinement, self._corrected)
+            is_restored = self._replaying.restore_volumes(self._step, self.reach_mm)
             return self._take_over_deleted_lists() or is_restored
         finally:
             self._is_restoring = False
@@ -332,7 +355,9 @@ class ResultEditor:
 
         require_together(self.nodes)
 
-    def _change_clicks(self, clicks: tuple[PlacedClick, ...], moved: int = 0) -> None:
+    def _change_clicks(
+        self, clicks: tuple[PlacedClick, ...], moved: int = 0, about: PlacedClick | None = None
+    ) -> None:
         from ..scene import voxel_of
 
         for click in clicks:
@@ -340,14 +365,14 @@ class ResultEditor:
         self.absorb_strokes()
         step = Step(clicks, self._step.strokes, moved, self._step.refinement)
         if moved and self._step.moved == moved:
-            self._apply(step)
+            self._apply(step, about)
             self._history.replace(step, drop_undone=True)
             self._history.write(self.nodes)
         else:
-            self._append(step)
+            self._append(step, about)
 
-    def _append(self, step: Step) -> None:
-        self._apply(step)
+    def _append(self, step: Step, about: PlacedClick | None = None) -> None:
+        self._apply(step, about)
         self._history.append(step)
         self._history.write(self.nodes)
 
@@ -360,26 +385,12 @@ class ResultEditor:
         self._history.write(self.nodes)
         return True
 
-    def _apply(self, step: Step) -> None:
-        """Compute the corrected probability of a step and put it, its clicks and its strokes into the scene."""
-        from ..scene import recompute_segment, write_clicks, write_corrected, write_refinement, write_strokes
+    def _apply(self, step: Step, click: PlacedClick | None = None) -> None:
+        """Put a step into the scene and measure what that changed; `click` is the one that it is about."""
+        from ..scene import voxel_of
+        from ..scene.strokes import segment_on_ct
 
-        corrected = self._corrected(step)
-        self._write(write_clicks, step.clicks)
-        write_strokes(self.nodes, step.strokes)
-        write_corrected(self.nodes, corrected)
-        write_refinement(self.nodes, fitting(step.refinement, step.clicks, self.reach_mm))
-        recompute_segment(self.nodes, *self.settings)
-
-    def _write(self, write: object, *arguments: object) -> None:
-        self._is_writing = True
-        try:
-            write(self.nodes, *arguments)
-        finally:
-            self._is_writing = False
-
-    def _corrected(self, step: Step) -> CroppedField:
-        """Replay a step on the network's own probability."""
-        refinement = fitting(step.refinement, step.clicks, self.reach_mm)
-        field, self._warnings = self._replaying.corrected(step.clicks, step.strokes, refinement, self.reach_mm)
-        return field
+        before = segment_on_ct(self.nodes)
+        self._replaying.apply(step, self.reach_mm, self.settings)
+        voxel = None if click is None else voxel_of(self.nodes, click)
+        self._last_change = change_between(self.nodes, before, segment_on_ct(self.nodes), voxel)

@@ -1,40 +1,74 @@
-"""A step of a result's corrections, replayed on the network's own probability."""
+"""A step of a result's corrections, replayed on the network's own probability and put into the scene."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .refined import with_refinement
+from .refined import fitting, with_refinement
 
 if TYPE_CHECKING:
     from ..correction import InfluenceCache
-    from ..scene import CroppedField, PlacedClick, ResultNodes, StoredRefinement
+    from ..scene import CroppedField, ResultNodes
     from .history import Step
 
 
 class Replaying:
-    """Computes the corrected probability of one result; what clicks reach is kept as long as the CT's voxels are."""
+    """Computes the corrected probability of one result and puts it into the scene.
+
+    What clicks reach is kept as long as the CT's voxels are. `warnings` is what a person should know about the clicks
+    that were applied last: those that contradict each other.
+    """
 
     def __init__(self, nodes: ResultNodes) -> None:
         self._nodes = nodes
         self._cache: InfluenceCache = {}
         self._cached_for: object = None
+        self.is_writing = False
+        self.warnings: tuple[str, ...] = ()
 
-    def corrected(
-        self,
-        clicks: Sequence[PlacedClick],
-        strokes: CroppedField | None,
-        refinement: StoredRefinement | None,
-        reach_mm: float,
-    ) -> tuple[CroppedField, tuple[str, ...]]:
-        """Return the corrected probability (uint8, on a box of the CT) and what a person should know about the clicks.
+    def apply(self, step: Step, reach_mm: float, settings: tuple[float, bool, float]) -> None:
+        """Put a step's clicks, strokes and corrected probability into the scene, and the segment that follows.
 
-        Parameters
-        ----------
-        strokes : 1 certain background, 2 certain foreground; None without any.
-        refinement : what the adapted network said, where that counts for these clicks.
-        reach_mm : how far a click acts in tissue like the clicked one.
+        `settings` are threshold, keep_largest and smoothing_mm. Raises BadInput as `corrected`.
+        """
+        from ..scene import recompute_segment, write_clicks, write_corrected, write_refinement, write_strokes
+
+        corrected = self.corrected(step, reach_mm)
+        self.write(write_clicks, step.clicks)
+        write_strokes(self._nodes, step.strokes)
+        write_corrected(self._nodes, corrected)
+        write_refinement(self._nodes, fitting(step.refinement, step.clicks, reach_mm))
+        recompute_segment(self._nodes, *settings)
+
+    def restore_volumes(self, step: Step, reach_mm: float) -> bool:
+        """Bring back what somebody deleted of a step's volumes; return whether anything had gone."""
+        from ..scene import write_corrected, write_refinement, write_strokes
+
+        nodes, refinement = self._nodes, fitting(step.refinement, step.clicks, reach_mm)
+        has_no_field = bool(step.clicks or step.strokes is not None) and nodes.corrected is None
+        has_no_strokes = step.strokes is not None and nodes.strokes is None
+        has_no_refinement = refinement is not None and nodes.refined is None
+        if has_no_field:
+            write_corrected(nodes, self.corrected(step, reach_mm))
+        if has_no_strokes:
+            write_strokes(nodes, step.strokes)
+        if has_no_refinement:
+            write_refinement(nodes, refinement)
+        return has_no_field or has_no_strokes or has_no_refinement
+
+    def write(self, write: Callable[..., None], *arguments: object) -> None:
+        """Call `write(nodes, *arguments)`; `is_writing` meanwhile, so that listeners know who changes the markups."""
+        self.is_writing = True
+        try:
+            write(self._nodes, *arguments)
+        finally:
+            self.is_writing = False
+
+    def corrected(self, step: Step, reach_mm: float) -> CroppedField:
+        """Return a step's corrected probability: uint8, on a box of the CT.
+
+        `reach_mm` says how far a click acts in tissue like the clicked one.
 
         Raises
         ------
@@ -45,6 +79,8 @@ class Replaying:
         from ..correction import Seed, correct_probability, settle, surroundings
         from ..scene import CroppedField, joined_box, read_field, tight_box, voxel_of
 
+        clicks, strokes = step.clicks, step.strokes
+        refinement = fitting(step.refinement, clicks, reach_mm)
         volume = self._nodes.volume
         network = read_field(self._nodes.probability, volume)
         ct = slicer.util.arrayFromVolume(volume)
@@ -72,7 +108,8 @@ class Replaying:
         tight = tight_box(corrected, origin)
         whole = CroppedField(origin, corrected)
         tight = network.box if tight is None else joined_box(network.box, tight)
-        return CroppedField(tuple(part.start for part in tight), whole.on(tight)), settle(seeds)[1]
+        self.warnings = settle(seeds)[1]
+        return CroppedField(tuple(part.start for part in tight), whole.on(tight))
 
     def _cache_of_ct(self) -> InfluenceCache:
         """Return the cache, emptied where the CT's voxels are no longer those that it was filled for."""
@@ -83,26 +120,3 @@ class Replaying:
             self._cached_for = state
         return self._cache
 
-
-def restore_volumes(
-    nodes: ResultNodes,
-    step: Step,
-    refinement: StoredRefinement | None,
-    corrected: Callable[[Step], CroppedField],
-) -> bool:
-    """Bring back what somebody deleted of a step's volumes; return whether anything had gone.
-
-    `refinement` is what counts for the step; `corrected` computes its corrected probability.
-    """
-    from ..scene import write_corrected, write_refinement, write_strokes
-
-    has_no_field = bool(step.clicks or step.strokes is not None) and nodes.corrected is None
-    has_no_strokes = step.strokes is not None and nodes.strokes is None
-    has_no_refinement = refinement is not None and nodes.refined is None
-    if has_no_field:
-        write_corrected(nodes, corrected(step))
-    if has_no_strokes:
-        write_strokes(nodes, step.strokes)
-    if has_no_refinement:
-        write_refinement(nodes, refinement)
-    return has_no_field or has_no_strokes or has_no_refinement
