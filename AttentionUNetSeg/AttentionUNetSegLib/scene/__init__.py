@@ -22,6 +22,7 @@ from .refinements import (
 from .results import ResultNodes, find_results, nodes_of_segmentation
 from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
+from .showing import center_slices, show_also_others, show_ct, show_only
 from .slice_views import arrange_slice_views
 from .standalone import open_standalone_scene
 from .strokes import new_strokes
@@ -38,6 +39,7 @@ __all__ = [
     "add_volume",
     "arrange_slice_views",
     "center_of_segment",
+    "center_slices",
     "delete_result",
     "export_for_refinement",
     "export_volume",
@@ -65,7 +67,10 @@ __all__ = [
     "segment_volume_ml",
     "set_threshold",
     "settings_of",
+    "show_also_others",
     "show_attention",
+    "show_ct",
+    "show_only",
     "tight_box",
     "voxel_of",
     "world_position",
