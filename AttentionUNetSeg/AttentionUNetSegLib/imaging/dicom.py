@@ -82,7 +82,7 @@ def read_dicom_series(folder: Path, series: str | None = None) -> tuple[sitk.Ima
             )
         file = Path(slices[0].filename)
         return read_frames(file), name, doubts, (file,)
-    order, grid = grid_of_slices([_plane(header) for header in slices])
+    order, grid = grid_of_slices([slice_plane(header) for header in slices])
     sorted_headers = [slices[i] for i in order]
     image = _read_pixels([header.filename for header in sorted_headers], _rescaling_differs(sorted_headers))
     if image.GetSize() != grid.size:
@@ -246,7 +246,8 @@ def _without_copies(headers: Sequence[pydicom.Dataset]) -> tuple[list[pydicom.Da
     return list(once.values()), doubts
 
 
-def _plane(header: pydicom.Dataset) -> SlicePlane:
+def slice_plane(header: pydicom.Dataset) -> SlicePlane:
+    """Return where a single-slice image lies; raises BadInput where its header does not say."""
     name = Path(header.filename).name
     try:
         return SlicePlane(

@@ -9,6 +9,7 @@ from .corrections import read_strokes, write_corrected, write_strokes
 from .cropped_field import CroppedField, joined_box, read_field, tight_box
 from .deleting import delete_result
 from .display import show_attention
+from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
@@ -25,6 +26,7 @@ from .segment import center_of_segment, segment_volume_ml
 from .showing import center_slices, show_also_others, show_ct, show_only
 from .slice_views import arrange_slice_views
 from .standalone import open_standalone_scene
+from .starting import import_start, segment_on_source_grid, start_of
 from .strokes import new_strokes
 from .threshold import recompute_segment, set_threshold, settings_of
 from .volumes import add_volume, export_volume
@@ -47,9 +49,11 @@ __all__ = [
     "find_results",
     "import_refinement",
     "import_result",
+    "import_start",
     "joined_box",
     "load_scene",
     "move_along",
+    "mask_of_segment",
     "new_strokes",
     "nodes_of_segmentation",
     "open_standalone_scene",
@@ -64,6 +68,8 @@ __all__ = [
     "require_together",
     "save_scene",
     "save_segmentation",
+    "segment_in_frame_of",
+    "segment_on_source_grid",
     "segment_volume_ml",
     "set_threshold",
     "settings_of",
@@ -71,7 +77,9 @@ __all__ = [
     "show_attention",
     "show_ct",
     "show_only",
+    "start_of",
     "tight_box",
+    "volume_in_frame_of",
     "voxel_of",
     "world_position",
     "write_clicks",
