@@ -67,7 +67,7 @@ class AttentionSection:
             return
         self._ui.overlayMeaningLabel.text = _meaning(self._chosen())
         self._ui.overlayMeaningLabel.visible = bool(self._chosen())
-        with self._panel.errors():
+        with self._panel.errors(is_action=False):
             self._panel.logic.showAttention(
                 self._panel.result,
                 _level(self._chosen()),

@@ -55,6 +55,7 @@ def _shortcut(window: object, keys: str, function: Callable[[], None]) -> object
     shortcut = qt.QShortcut(window)
     shortcut.setKey(qt.QKeySequence(keys))
     shortcut.activated.connect(function)
+    shortcut.activatedAmbiguously.connect(function)  # where Slicer's own menu has the key too
     return shortcut
 
 

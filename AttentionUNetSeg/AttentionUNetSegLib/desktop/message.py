@@ -95,7 +95,7 @@ class Message:
     def _on_action(self) -> None:
         notice = self._take_shown()
         if notice is not None and notice.action is not None:
-            with self._panel.errors():
+            with self._panel.errors(is_action=False):
                 notice.action[1]()
 
     def _on_details(self) -> None:

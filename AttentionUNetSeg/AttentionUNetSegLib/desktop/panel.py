@@ -84,7 +84,7 @@ class Panel(VTKObservationMixin):
         self.connect()
         self.input.hide_own_volumes()
         if self.editor is not None:
-            with self.errors():
+            with self.errors(is_action=False):
                 self.editor.absorb_strokes()
         self.result_section.update()
         self.correction.update()
@@ -168,16 +168,17 @@ class Panel(VTKObservationMixin):
         if self.parameters is None or self.correction.is_placing:
             return False
         editor = self.logic.editor(segmentation_node)
-        if editor is None or self.input.volume is not editor.nodes.volume:
+        if editor is None or self.input.volume not in (None, editor.nodes.volume):
             return False
         self.select_result(segmentation_node, is_new=True)
         return True
 
     def select_result(self, segmentation_node: slicer.vtkMRMLSegmentationNode | None, is_new: bool = False) -> None:
         """Select a result, or none, and show it."""
+        was_selected = self.result is segmentation_node
         self.shown.is_next_new = is_new
         self.ui.resultSelector.setCurrentNode(segmentation_node)
-        if self.editor is None or self.editor.nodes.segmentation is not segmentation_node or self.shown.is_next_new:
+        if was_selected or self.editor is None or self.editor.nodes.segmentation is not segmentation_node:
             self.follow_result(is_new)
         self.shown.is_next_new = False
         if is_new:
@@ -194,21 +195,20 @@ class Panel(VTKObservationMixin):
         self.message.show(text, retry=retry, is_error=True, **options)
 
     @contextmanager
-    def errors(
-        self, retry: Callable[[], None] | None = None, but: type[Exception] | tuple[()] = ()
-    ) -> Iterator[None]:
+    def errors(self, is_action: bool = True, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
         """Show what goes wrong inside, instead of letting it vanish in Qt's event loop; `but` these pass through.
 
-        Where nothing does, what went wrong with an earlier action is over.
+        Where nothing does and it `is_action`, something that a person did, an earlier error is over.
         """
         try:
             yield
         except but:
             raise
         except Exception as error:
-            self.report(error, retry=retry)
+            self.report(error)
         else:
-            self.message.drop_errors()
+            if is_action:
+                self.message.drop_errors()
 
     # --- What the scene and the runs do ---
 
@@ -234,7 +234,8 @@ class Panel(VTKObservationMixin):
             return
         if editor is None:
             return
-        with self.errors():
+        is_changed = False
+        with self.errors(is_action=False):
             is_changed = editor.restore_missing()
         self.attention.show(editor)
         self.place.show(editor)

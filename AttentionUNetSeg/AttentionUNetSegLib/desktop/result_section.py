@@ -68,7 +68,7 @@ class ResultSection:
     def show_surface(self) -> None:
         """Show or remove the 3D surface of the selected result, as the check box says."""
         if self._panel.editor is not None:
-            with self._panel.errors():
+            with self._panel.errors(is_action=False):
                 self._panel.logic.showSurface(self._panel.result, self._ui.show3DCheckBox.checked)
 
     def toggle_visibility(self) -> None:

@@ -32,7 +32,7 @@ class ShownResult:
     def show(self, editor: ResultEditor | None, is_new: bool) -> None:
         """Show a result over its CT, or the selected CT alone; nothing where neither is there."""
         volume = self._panel.input.volume
-        with self._panel.errors():
+        with self._panel.errors(is_action=False):
             if editor is not None:
                 set_window_unless_chosen(editor.nodes.volume)
                 show_result(editor.nodes, self._ui.showOnlyThisCheckBox.checked, is_new or self.is_next_new)

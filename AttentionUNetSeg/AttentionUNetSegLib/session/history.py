@@ -38,6 +38,8 @@ class History:
 
     def __init__(self, steps: Sequence[Step], current: int = 0) -> None:
         self._steps, self._current = list(steps), current
+        # Strokes as text, with the strokes themselves, whose place in memory is the key: each is packed once.
+        self._packed: dict[int, tuple[CroppedField, dict[str, Any]]] = {}
 
     @property
     def step(self) -> Step:
@@ -102,7 +104,8 @@ class History:
             clicks = [[click.order, list(click.ras), click.positive] for click in step.clicks]
             place = None if step.strokes is None else list(strokes).index(id(step.strokes))
             steps.append({"clicks": clicks, "strokes": place, "moved": step.moved})
-        fields = [_packed(field) for field in strokes.values()]
+        self._packed = {key: self._packed.get(key) or (field, _packed(field)) for key, field in strokes.items()}
+        fields = [packed for _, packed in self._packed.values()]
         kept = {"current": self._current - first, "steps": steps, "strokes": fields}
         return json.dumps(kept, separators=(",", ":"))
 
