@@ -32,13 +32,13 @@ class PatientsTest(PanelTestCase):
     def choose(self, segmentation: object) -> None:
         """Choose a result in the panel's list."""
         self.ui.resultSelector.setCurrentNode(segmentation)
-        process_for(0.1)
+        process_for(0.3)
 
     def test_the_views_follow_run_input_and_result(self) -> None:
         self.assertEqual(self.backgrounds(), {self.ct_b.GetID()})
         self.assertEqual((self.is_seen(self.a), self.is_seen(self.b)), (False, True))
         self.ui.overlayComboBox.setCurrentIndex(1)
-        process_for(0.1)
+        process_for(0.3)
         self.choose(self.a)
         self.assertEqual(self.backgrounds(), {self.ct_a.GetID()})
         self.assertEqual(self.foregrounds(), {self.panel.editor.nodes.probability.GetID()})
@@ -65,7 +65,7 @@ class PatientsTest(PanelTestCase):
     def test_a_new_slice_view_shows_the_same(self) -> None:
         self.ui.overlayComboBox.setCurrentIndex(1)
         composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
-        process_for(0.2)
+        process_for(0.3)
         self.assertEqual(composite.GetBackgroundVolumeID(), self.ct_b.GetID())
         self.assertEqual(composite.GetForegroundVolumeID(), self.panel.editor.nodes.probability.GetID())
 
@@ -93,7 +93,7 @@ class PatientsTest(PanelTestCase):
             self.assertIsNot(self.ui.inputVolumeSelector.currentNode(), node)
         for ct in (self.ct_b, self.ct_a):
             slicer.mrmlScene.RemoveNode(ct)
-            process_for(0.2)
+            process_for(0.3)
             chosen = self.ui.inputVolumeSelector.currentNode()
             self.assertFalse(chosen is not None and chosen.GetAttribute("AttentionUNetSeg.role"), "a map is no CT")
 
@@ -110,7 +110,7 @@ class PatientsTest(PanelTestCase):
             self.ct_b.SetAndObserveTransformNodeID(transform.GetID())
             if is_hardened:
                 self.ct_b.HardenTransform()
-            process_until(lambda: not self.ui.placeWidget.isHidden(), "the banner", 5.0)
+            process_until(lambda: not self.ui.placeWidget.isHidden(), "the banner")
             self.assertIn("100 mm", self.ui.placeLabel.text)
             before = self.shown_volume()
             self.ui.thresholdSlider.value = 0.9
@@ -135,12 +135,12 @@ class PatientsTest(PanelTestCase):
     def test_a_deleted_gate_leaves_the_others_their_numbers(self) -> None:
         second = self.panel.editor.nodes.gates[2]
         slicer.mrmlScene.RemoveNode(self.panel.editor.nodes.gates[1])
-        process_for(0.2)
+        process_for(0.3)
         combo = self.ui.overlayComboBox
         texts = [combo.itemText(n) for n in range(combo.count)]
         self.assertFalse(any("gate 1" in text for text in texts), texts)
         combo.setCurrentIndex(next(n for n, text in enumerate(texts) if "gate 2" in text))
-        process_for(0.1)
+        process_for(0.3)
         self.assertEqual(self.foregrounds(), {second.GetID()})
 
     def test_a_deleted_result_leaves_nothing_of_it(self) -> None:
@@ -151,7 +151,7 @@ class PatientsTest(PanelTestCase):
             self.click(self.ui.deleteResultButton)
         finally:
             slicer.util.confirmOkCancelDisplay = asked
-        process_for(0.2)
+        process_for(0.3)
         self.assertEqual([each for each in everything if slicer.mrmlScene.GetNodeByID(each) is not None], [])
         self.assertIsNotNone(self.ct_b.GetScene())
         self.assertEqual(self.logic.results(), [self.a])
