@@ -49,7 +49,7 @@ class BentGland:
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distance (...) in mm of LPS points (..., 3), negative inside."""
-        x, y, z = np.moveaxis(points, -1, 0)
+        x, y, _ = np.moveaxis(points, -1, 0)
         # The arc opens to the back, as a gland does around the spine; its angle grows from right to left.
         angle = np.clip(np.arctan2(x, -y), -self.angle / 2, self.angle / 2)
         nearest = np.stack([self.bend * np.sin(angle), -self.bend * np.cos(angle), np.zeros_like(angle)], axis=-1)
@@ -60,7 +60,8 @@ class BentGland:
         dense = np.linspace(-self.angle / 2, self.angle / 2, 200)
         course = self.bend * np.stack([np.sin(dense), -np.cos(dense), np.zeros_like(dense)], axis=-1) @ axes
         margin = float(self.at(np.linspace(0, self.arc, 200)).max()) + 6.0
-        low, high = course.min(axis=0) - margin, course.max(axis=0) + margin
+        # Off the gland's own centre: a grid that lies upon it has whole rings of voxels exactly on the surface.
+        low, high = course.min(axis=0) - margin - (0.31, 0.17, 0.43), course.max(axis=0) + margin
         counts = np.ceil((high - low) / spacing).astype(int)
         i, j, k = np.meshgrid(*[np.arange(n) * s for n, s in zip(counts, spacing, strict=True)], indexing="ij")
         points = (np.stack([i, j, k], axis=-1) + low) @ axes.T

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InternalError
 from ..session import ResultEditor, SegmentRequest, SegmentResult
 from .outputs import OutputFolder
+
+if TYPE_CHECKING:
+    from ..measure import Measurements
 
 _ENDINGS = {
     "segmentation": "pancreas.seg.nrrd",
@@ -18,6 +22,7 @@ _ENDINGS = {
     "spread": "spread.nrrd",
     "scene": "scene.mrb",
     "overview": "overview.png",
+    "measurements": "measurements.csv",
 }
 
 
@@ -29,6 +34,7 @@ def make_report(
     warnings: list[str],
     timings: dict[str, float],
     staging: Path,
+    measurements: Measurements,
 ) -> dict[str, object]:
     """The report as JSON fields.
 
@@ -47,6 +53,7 @@ def make_report(
         "threshold": result.threshold,
         "keep_largest": result.keep_largest,
         "volume_ml": {name: round(volume, 3) for name, volume in result.volume_ml.items()},
+        "measurements": measurements.as_json(),
         "warnings": warnings,
         "trust": {
             "distrust": bool(result.trust.reasons),
@@ -69,6 +76,7 @@ def correction_report(
     warnings: list[str],
     timings: dict[str, float],
     staging: Path,
+    measurements: Measurements,
 ) -> dict[str, object]:
     """The report of a corrected result: what `earlier` says of the network's run, and the clicks (RAS mm).
 
@@ -94,6 +102,7 @@ def correction_report(
             for click in editor.clicks
         ],
         "volume_ml": {label: round(editor.volume_ml, 3)},
+        "measurements": measurements.as_json(),
         "warnings": warnings,
         "timings": _rounded(timings),
         "folder": str(outputs.folder),
@@ -120,6 +129,7 @@ def describe(report: dict[str, object]) -> str:
         how.append(f"{len(report['clicks'])} click" + "s" * (len(report["clicks"]) != 1))
     how += [report.get("device_name", ""), f"{report['timings']['total']:.1f} s"]
     lines = [f"{volumes} ({', '.join(filter(None, how))})"]
+    lines += _described_measurements(report["measurements"])
     reasons = report.get("trust", {}).get("reasons", [])
     if reasons:
         lines += [f"Do not trust this result unseen: {' '.join(reasons)}"]
@@ -127,6 +137,20 @@ def describe(report: dict[str, object]) -> str:
     for name in report["files"].values():
         lines += [f"  {each}" for each in (name if isinstance(name, list) else [name])]
     return "\n".join(lines)
+
+
+def _described_measurements(measurements: dict[str, object]) -> list[str]:
+    """One line with the numbers that people ask for first, with the range that the probability leaves them."""
+    told = []
+    for key in ("length", "thickness", "hu_mean", "fat"):
+        quantity = measurements["quantities"][key]
+        if quantity["value"] is None:
+            continue
+        unit = "HU" if key == "hu_mean" else quantity["unit"]
+        ranged = "" if quantity["low"] is None else f" ({quantity['low']:.0f} to {quantity['high']:.0f})"
+        told.append(f"{quantity['name'].lower()} {quantity['value']:.0f}{ranged} {unit}")
+    told = [", ".join(told).capitalize()] if told else []
+    return told + list(measurements["notes"])
 
 
 def _files(outputs: OutputFolder, staging: Path) -> dict[str, object]:

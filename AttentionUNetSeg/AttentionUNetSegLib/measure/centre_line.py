@@ -1,8 +1,8 @@
 """The course of the gland from the head's end to the tip of the tail, and how thick it is along it.
 
 First a path through the depth of the gland between the two points of it that lie farthest apart within it; then a
-principal curve (T. Hastie, W. Stuetzle, J Am Stat Assoc 1989;84:502): the smooth line every point of which is the mean of
-the tissue that is nearest to it. Its ends are drawn out to the surface.
+principal curve (T. Hastie, W. Stuetzle, J Am Stat Assoc 1989;84:502): the smooth line every point of which is the mean
+of the tissue that is nearest to it. Its ends are drawn out to the surface.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ class CentreLine:
 
 
 def course(shape: SmoothShape) -> np.ndarray:
-    """Return the line's points (n, 3; z, y, x) in mm in the shape's frame, about `STATION_MM` apart, surface to surface.
+    """Return the line from surface to surface: points (n, 3; z, y, x) in mm in the shape's frame.
 
-    Which end comes first is not defined.
+    They lie `STATION_MM` apart, about. Which end comes first is not defined.
     """
     line = _resampled(_deepest_path(shape), STATION_MM)
     smoothing = max(SMOOTHING_MM, SMOOTHING * float(np.median(shape.depth(line))))
@@ -108,7 +108,8 @@ def thickness_along(line: np.ndarray, shape: SmoothShape) -> np.ndarray:
     ahead = line[:, None] + rays[:, :, None] * reach[:, None]
     beyond = shape.at(ahead.reshape(-1, 3)).reshape(ahead.shape[:-1]) - shape.level
     last = np.argmax(beyond < 0, axis=-1)  # the first sample outside; 0 where the ray begins outside
-    before, after = (np.take_along_axis(beyond, each[..., None], -1)[..., 0] for each in (np.maximum(last - 1, 0), last))
+    before = np.take_along_axis(beyond, np.maximum(last - 1, 0)[..., None], -1)[..., 0]
+    after = np.take_along_axis(beyond, last[..., None], -1)[..., 0]
     radii = np.where(last > 0, reach[last] - 0.5 * shape.step * after / np.where(last > 0, after - before, -1.0), 0.0)
     diameters = radii[: _RAYS // 2] + radii[_RAYS // 2 :]
     # An ellipse is nearly a mean and one wave over the angle: fitted, a step of one voxel does not count as the least.

@@ -1,7 +1,7 @@
 """Head, body and tail: where they are divided along the centre line.
 
-Anatomy divides at vessels: the head lies right of the left border of the superior mesenteric vein, the tail left of the
-left border of the aorta (UICC, TNM Classification of Malignant Tumours, 8th edition 2017, pancreas). A mask of the gland
+Anatomy divides at vessels: the head lies right of the left border of the superior mesenteric vein, the tail left of
+that of the aorta (UICC, TNM Classification of Malignant Tumours, 8th edition 2017, pancreas). A mask of the gland
 alone knows no vessels. So the places are those that the line itself shows:
 
 - head | body: the neck, the narrowest place (area across the line) between a fifth and three fifths of the length; the

@@ -63,8 +63,8 @@ def measure(
 
     Parameters
     ----------
-    segment : with a threshold, the probability: uint8 0..255 or float 0..1. Without, a mask: what is not 0 is inside; no
-        number has a range then. Either covers the CT's voxels, all or a box of them.
+    segment : with a threshold, the probability: uint8 0..255 or float 0..1. Without, a mask: what is not 0 is inside;
+        no number has a range then. Either covers the CT's voxels, all or a box of them.
     ct : the CT in HU.
     threshold : lowest probability of the segment, above 0 and at most 1.
     keep_largest : measure the largest connected part only, at every threshold.
@@ -105,7 +105,7 @@ def measure_masks(masks: Masks, ct: sitk.Image) -> Measurements:
     ]
     notes = middle.notes
     if others and any(not other.numbers["volume"] for other in others) and middle.numbers["volume"]:
-        notes = [*notes, "At one end of the range of thresholds nothing is left: other ranges than the volume's end before."]
+        notes = [*notes, "At one end of the range of thresholds nothing is left; of all but the volume it is left out."]
     quantities = with_range(middle.numbers, [other.numbers for other in others], KINDS)
     return Measurements(masks.threshold, masks.range_of_thresholds, quantities, middle.line, tuple(notes))
 
@@ -126,7 +126,7 @@ class _Measured:
         grid = grid.cropped(tuple(side.start for side in reversed(box)), mask.shape[::-1])
         shape = smooth_shape(mask, spacing)
         if shape is None:
-            self.notes.append("The segment is too small or too thin for a shape: only volume and attenuation are measured.")
+            self.notes.append("The segment is too small or too thin for more than its volume and attenuation.")
             return
         self.numbers |= {
             "fat": 100.0 * fat_share(hu, mask, shape, spacing),
@@ -135,8 +135,8 @@ class _Measured:
         }
         if shape.parts > 1:
             self.notes.append(
-                f"The segment has {shape.parts} separate parts: surface, sphericity, length, thickness and division are "
-                f"those of the largest, which holds {100 * shape.share:.0f} % of the volume."
+                f"The segment has {shape.parts} separate parts: surface, sphericity, length, thickness and division "
+                f"are those of the largest, which holds {100 * shape.share:.0f} % of the volume."
             )
         self._measure_course(shape, grid, volume)
 

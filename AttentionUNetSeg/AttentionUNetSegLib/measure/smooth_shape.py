@@ -1,8 +1,8 @@
 """A mask as a smooth shape on a grid of equal steps: its surface, and how deep inside every point lies.
 
-Voxels are boxes, often flat ones; a gland is not. So the mask is spread by a Gaussian as wide as its voxels and sampled
-on a grid of equal steps along its own axes. The surface is where that occupancy has the value that keeps the mask's volume
-(close to one half; less where thick slices would shrink a thin gland), found between the samples.
+Voxels are boxes, often flat ones; a gland is not. So the mask is spread by a Gaussian as wide as its voxels and
+sampled on a grid of equal steps along its own axes. The surface is where that occupancy has the value that keeps the
+mask's volume (close to one half; less where thick slices would shrink a thin gland), found between the samples.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class SmoothShape:
 
 
 def smooth_shape(mask: np.ndarray, spacing: np.ndarray) -> SmoothShape | None:
-    """Return the smooth shape of a mask; None where its largest part is below half a millilitre, or thinner than a voxel.
+    """Return the smooth shape of a mask; None where its largest part has less than half a millilitre.
 
     Parameters
     ----------
