@@ -82,7 +82,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(nodes, destination.file("overview.png"), terminal, warn)
-            report = correction_report(outputs, earlier.report, source, editor, warnings, clock.seconds, staging, measurements)
+            report = correction_report(
+                outputs, earlier.report, source, editor, warnings, clock.seconds, staging, measurements
+            )
             write_report(report, destination.file("report.json"))
     terminal.answer(report, describe(report))
 

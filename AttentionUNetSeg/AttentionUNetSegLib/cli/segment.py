@@ -86,7 +86,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(result.nodes, listener.destination.file("overview.png"), terminal, listener.warn)
-            report = make_report(outputs, source, request, result, listener.warnings, clock.seconds, staging, measurements)
+            report = make_report(
+                outputs, source, request, result, listener.warnings, clock.seconds, staging, measurements
+            )
             write_report(report, listener.destination.file("report.json"))
     terminal.answer(report, describe(report))
 
