@@ -41,6 +41,7 @@ def make_report(
     "timings" are seconds by stage of the command line, "segment_timings" those within its stage "segment"; "files" are
     names in "folder", only of files that were written. "trust" holds the reasons to distrust the result, which are
     among the warnings too, and the means of probability and spread within the segment (null where there are none).
+    "measurements" is what `measure.Measurements.as_json` gives.
     """
     return {
         "program": f"attention-unet-seg {__version__}",
@@ -129,10 +130,10 @@ def describe(report: dict[str, object]) -> str:
         how.append(f"{len(report['clicks'])} click" + "s" * (len(report["clicks"]) != 1))
     how += [report.get("device_name", ""), f"{report['timings']['total']:.1f} s"]
     lines = [f"{volumes} ({', '.join(filter(None, how))})"]
-    lines += _described_measurements(report["measurements"])
     reasons = report.get("trust", {}).get("reasons", [])
     if reasons:
         lines += [f"Do not trust this result unseen: {' '.join(reasons)}"]
+    lines += _described_measurements(report["measurements"])
     lines += [f"Results in {report['folder']}:"]
     for name in report["files"].values():
         lines += [f"  {each}" for each in (name if isinstance(name, list) else [name])]
@@ -144,13 +145,15 @@ def _described_measurements(measurements: dict[str, object]) -> list[str]:
     told = []
     for key in ("length", "thickness", "hu_mean", "fat"):
         quantity = measurements["quantities"][key]
-        if quantity["value"] is None:
+        if quantity["value"] is None or not measurements["quantities"]["volume"]["value"]:
             continue
         unit = "HU" if key == "hu_mean" else quantity["unit"]
         ranged = "" if quantity["low"] is None else f" ({quantity['low']:.0f} to {quantity['high']:.0f})"
         told.append(f"{quantity['name'].lower()} {quantity['value']:.0f}{ranged} {unit}")
-    told = [", ".join(told).capitalize()] if told else []
-    return told + list(measurements["notes"])
+    if not told:
+        return []
+    line = ", ".join(told)
+    return [line[0].upper() + line[1:], *measurements["notes"]]
 
 
 def _files(outputs: OutputFolder, staging: Path) -> dict[str, object]:
