@@ -11,6 +11,7 @@ from .deleting import delete_result
 from .display import show_attention
 from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
+from .measurements import measure_result, measurement_table
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
 from .refinements import (
@@ -54,6 +55,8 @@ __all__ = [
     "joined_box",
     "load_scene",
     "move_along",
+    "measure_result",
+    "measurement_table",
     "mask_of_segment",
     "new_strokes",
     "nodes_of_segmentation",
