@@ -18,6 +18,9 @@ _ENDINGS = {
     "spread": "spread.nrrd",
     "scene": "scene.mrb",
     "overview": "overview.png",
+    "dicom_seg": "pancreas.dcm",
+    "dicom_probability": "probability.dcm",
+    "dicom_report": "measurements.dcm",
 }
 
 
@@ -123,6 +126,8 @@ def describe(report: dict[str, object]) -> str:
     reasons = report.get("trust", {}).get("reasons", [])
     if reasons:
         lines += [f"Do not trust this result unseen: {' '.join(reasons)}"]
+    if "stored" in report:
+        lines += [f"Stored in {report['stored']['url']}: {', '.join(report['stored']['files'])}"]
     lines += [f"Results in {report['folder']}:"]
     for name in report["files"].values():
         lines += [f"  {each}" for each in (name if isinstance(name, list) else [name])]
