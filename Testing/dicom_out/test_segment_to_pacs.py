@@ -11,10 +11,12 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from AttentionUNetSegLib.cli import main
 from AttentionUNetSegLib.cli.dicom_objects import store_objects
 from AttentionUNetSegLib.cli.outputs import OutputFolder
 from AttentionUNetSegLib.dicom_out import DicomwebSource, fetch_series, store
 from AttentionUNetSegLib.errors import BadInput
+from AttentionUNetSegLib.imaging import read_volume
 from AttentionUNetSegLib.training.phantom import make_phantom
 from command_outcome import Outcome
 from dicom_judges import errors_by_dciodvfy
@@ -31,12 +33,12 @@ STUDY, SERIES = generate_uid(), generate_uid()
 def phantom_folder(tmp_path_factory) -> Path:
     """A phantom as a DICOM series, from head to feet, as many scanners number it."""
     folder = tmp_path_factory.mktemp("phantom dicom")
-    ct = make_phantom(3, spacing_mm=(4, 4, 5)).ct
+    ct = make_phantom(3, spacing_mm=(6, 6, 6)).ct
     slices = sitk.GetArrayFromImage(ct)
     for number, k in enumerate(reversed(range(len(slices)))):
         dicom_slice(
             folder / f"{number:03d}", ct.TransformIndexToPhysicalPoint((0, 0, k)), SERIES, pixels=slices[k] + 1024,
-            PixelSpacing=[4, 4], SliceThickness=5, StudyInstanceUID=STUDY,
+            PixelSpacing=[6, 6], SliceThickness=6, StudyInstanceUID=STUDY,
         )  # fmt: skip
     return folder
 
@@ -110,19 +112,19 @@ def placed_image(image: sitk.Image) -> dict[tuple[float, ...], int]:
     }
 
 
-def test_what_makes_it_impossible_is_said_before_any_work(phantom_folder, tmp_path, tiny_model_package):
+def test_what_makes_it_impossible_is_said_before_any_work(phantom_folder, tmp_path, tiny_model_package, capfd):
     image = tmp_path / "ct.nrrd"
-    sitk.WriteImage(make_phantom(3, spacing_mm=(8, 8, 8)).ct, str(image))
+    sitk.WriteImage(read_volume(phantom_folder).image, str(image))
     for words, sentence in (
         ((image, "--dicom-seg"), "no DICOM series"),
         ((phantom_folder, "--store", "http://127.0.0.1:9/dicom-web"), "cannot be reached"),
         (("dicomweb:https://me:pw@pacs/x?study=1.2",), "holds a user name or password"),
         (("dicomweb:http://127.0.0.1:9/x?study=1.2", "--series", "2"), "&series=UID"),
     ):
-        outcome = command_line(
-            "segment", *words, "-o", tmp_path / "out", "--model", tiny_model_package.folder, temporary=tmp_path
-        )
-        assert outcome.code == 2 and sentence in outcome.stderr and outcome.stderr.count("\n") == 1, outcome.stderr
+        model = tiny_model_package.folder
+        code = main([str(word) for word in ("segment", *words, "-o", tmp_path / "out", "--model", model)])
+        stderr = capfd.readouterr().err
+        assert code == 2 and sentence in stderr and stderr.count("\n") == 1, stderr
         assert not (tmp_path / "out").exists()
 
 
