@@ -40,7 +40,7 @@ def series(tmp_path: Path) -> Callable[..., Volume]:
             np.random.default_rng(5).shuffle(numbers)
         for place, number in enumerate(numbers):
             position = np.array([-20.0, -30.0, -100.0]) + step * number * normal
-            dicom_slice(folder / f"{place:04d}", position, uid, orientation, SliceThickness=5, **attributes)
+            dicom_slice(folder / f"{place:04d}", position, uid, orientation, **{"SliceThickness": 5, **attributes})
         return read_volume(folder)
 
     return write

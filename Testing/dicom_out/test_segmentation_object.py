@@ -118,7 +118,7 @@ def test_a_multi_frame_ct_is_referred_to_frame_by_frame(multiframe, model, tmp_p
 
 
 def test_a_ct_whose_headers_lack_what_may_be_empty_is_enough(series, model, tmp_path):
-    ct = series(PatientName=None, PatientID=None, FrameOfReferenceUID=None, SeriesNumber=None)
+    ct = series(PatientName=None, PatientID=None, FrameOfReferenceUID=None, SeriesNumber=None, SliceThickness=None)
     for name in ("one", "two"):
         write_dicom_seg(tmp_path / name, probability_on(ct.image), ct.dicom_files, model)
     one, two = (pydicom.dcmread(tmp_path / name) for name in ("one", "two"))

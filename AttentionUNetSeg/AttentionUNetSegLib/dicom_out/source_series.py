@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.uid import generate_uid
+from pydicom.valuerep import format_number_as_ds
 
 from ..errors import BadInput
 from ..imaging import Geometry
@@ -69,9 +70,11 @@ def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
         planes = [slice_plane(header) for header in headers]
         order, grid = grid_of_slices(planes)
         headers = [headers[index] for index in order]
-        # The reader took orientations for one that differ in the last digits, and who refers to them wants one.
-        for header in headers[1:]:
+        for header in headers:
+            # The reader took orientations for one that differ in the last digits, and highdicom wants one.
             header.ImageOrientationPatient = headers[0].ImageOrientationPatient
+            if not header.get("SliceThickness"):  # it may be empty, and highdicom wants one
+                header.SliceThickness = format_number_as_ds(grid.spacing[2])
     return SourceSeries(tuple(headers), tuple(planes[index].position for index in order), grid)
 
 
