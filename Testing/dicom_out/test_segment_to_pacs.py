@@ -81,7 +81,19 @@ def test_from_the_pacs_and_back(allowed_in, phantom_folder, tiny_model_package, 
     for name, field in ((objects[0], "segmentation"), (objects[1], "probability")):
         expected = sitk.ReadImage(str(tmp_path / "out" / files[field]))
         assert placed(pydicom.dcmread(tmp_path / "out" / name)) == placed_image(expected)
+    place = sitk.ReadImage(str(tmp_path / "out" / files["probability"])).TransformIndexToPhysicalPoint((1, 1, 1))
+    corrected = command_line(
+        "correct", tmp_path / "out", f"--add={-place[0]},{-place[1]},{place[2]}", "--dicom-seg", "--no-scene",
+        "--no-picture", "--json", temporary=temporary,
+    )  # fmt: skip
+    assert corrected.code == 0, corrected.stderr
+    seg = pydicom.dcmread(tmp_path / "out" / corrected.answer["files"]["dicom_seg"])
+    assert seg.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
+    assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == SERIES, "the CT was fetched again"
+    expected = sitk.ReadImage(str(tmp_path / "out" / corrected.answer["files"]["segmentation"]))
+    assert placed(seg) == placed_image(expected)
     segment = pydicom.dcmread(tmp_path / "out" / objects[0]).SegmentSequence[0]
+    assert segment.SegmentAlgorithmType == "AUTOMATIC"
     assert (
         tiny_model_package.weights_sha256 in segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmParameters
     )

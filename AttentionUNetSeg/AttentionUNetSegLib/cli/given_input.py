@@ -54,7 +54,7 @@ class GivenInput:
         return cls(str(source), source.series or source.study, None, source)
 
     @contextmanager
-    def on_disk(self, show: Callable[[float, str], None]) -> Iterator[Path]:
+    def on_disk(self, show: Callable[[float, str], None] = lambda done, text: None) -> Iterator[Path]:
         """Yield the file or folder to read; what was fetched is deleted afterwards.
 
         `show` is called with a fraction (0..1) and a text while it is fetched.
