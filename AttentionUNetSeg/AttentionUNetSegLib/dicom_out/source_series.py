@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import pydicom
 from pydicom.uid import generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from ..errors import BadInput
 from ..imaging import Geometry
-from ..imaging.dicom import slice_plane
-from ..imaging.dicom_multiframe import frame_planes
+from ..imaging.dicom_header import planes_of
 from ..imaging.dicom_slices import grid_of_slices
 
 # Type 2 in the modules Patient, General Study and General Equipment (DICOM PS3.3, C.7.1.1, C.7.2.1): they have to be
@@ -36,11 +36,14 @@ class SourceSeries:
     headers : of single slices in the order of their place along the normal, or of the one multi-frame file.
     positions : Image Position (Patient) of every slice or frame in this order: LPS, mm, as the headers give them.
     grid : what the slices form, K in this order.
+    shifts : (slices, 2), how far (mm along a row, along a column) each slice lies off the grid because of a tilt;
+        None without one.
     """
 
     headers: tuple[pydicom.Dataset, ...]
     positions: tuple[tuple[float, ...], ...]
     grid: Geometry
+    shifts: np.ndarray | None = None
 
 
 def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
@@ -63,19 +66,20 @@ def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
     if int(headers[0].get("NumberOfFrames") or 1) > 1:
         if len(headers) > 1:
             raise BadInput("A CT of several multi-frame files cannot be referred to.", "Give one file.")
-        planes = frame_planes(headers[0], Path(files[0]))
-        order, grid = grid_of_slices(planes)
+        planes = planes_of(Path(files[0]))
         _share_what_all_frames_say(headers[0])
     else:
-        planes = [slice_plane(header) for header in headers]
-        order, grid = grid_of_slices(planes)
-        headers = [headers[index] for index in order]
+        planes = [planes_of(Path(file))[0] for file in files]
+    stack = grid_of_slices(planes)
+    if len(headers) > 1:
+        headers = [headers[index] for index in stack.order]
         for header in headers:
             # The reader took orientations for one that differ in the last digits, and highdicom wants one.
             header.ImageOrientationPatient = headers[0].ImageOrientationPatient
             if not header.get("SliceThickness"):  # it may be empty, and highdicom wants one
-                header.SliceThickness = format_number_as_ds(grid.spacing[2])
-    return SourceSeries(tuple(headers), tuple(planes[index].position for index in order), grid)
+                header.SliceThickness = format_number_as_ds(stack.grid.spacing[2])
+    positions = tuple(planes[index].position for index in stack.order)
+    return SourceSeries(tuple(headers), positions, stack.grid, stack.shifts)
 
 
 def _header(path: Path) -> pydicom.Dataset:
