@@ -18,12 +18,13 @@ from .given_input import GivenInput, path_or_address
 from .outputs import OutputFolder, stem_of
 from .refine import refine
 from .report import correction_report, describe, write_report
-from .scene_files import draw, open_scene, save
+from .scene_files import draw, measure, open_scene, save
 from .terminal import Terminal
 
 if TYPE_CHECKING:
     import slicer
 
+    from ..measure import Measurements
     from ..scene import ResultNodes
 
 _REPORT, _SCENE = "_report.json", "_scene.mrb"
@@ -75,6 +76,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 refine(editor, options, terminal, line, _OPENED, _CORRECT)
         with outputs.staging() as staging:
             destination = OutputFolder(staging, stem)
+            line.show(_CORRECT, "Measuring")
+            with clock.measure("measure"), terminal.interrupts.deferred():
+                measurements = measure(nodes, destination, with_csv=options.csv)
             line.show(_CORRECT, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
                 _save_fields(nodes, destination, with_attention=options.refine)
@@ -85,8 +89,10 @@ def run(options: Namespace, terminal: Terminal) -> None:
                     draw(nodes, destination.file("overview.png"), terminal, warn)
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
-                    _write_dicom(options, destination, source, earlier.report, editor)
-            report = correction_report(outputs, earlier.report, source, editor, warnings, clock.seconds, staging)
+                    _write_dicom(options, destination, source, earlier.report, editor, measurements)
+            report = correction_report(
+                outputs, earlier.report, source, editor, warnings, clock.seconds, staging, measurements
+            )
             write_report(report, destination.file("report.json"))
         if options.store:
             line.show(_SAVED, "Sending to the PACS")
@@ -215,6 +221,7 @@ def _write_dicom(
     source: dict[str, object],
     earlier: dict[str, object],
     editor: ResultEditor,
+    measurements: Measurements,
 ) -> None:
     """Write the DICOM objects; the CT is read again for its files, or fetched again from where it came."""
     from ..imaging import read_volume
@@ -226,8 +233,7 @@ def _write_dicom(
         nobody = {"id": "correction", "name": "AttentionUNetSeg correction", "version": __version__}
         model = earlier.get("model") or nobody
         by_hand = bool(editor.clicks) or editor.nodes.strokes is not None or "model" not in earlier
-        volumes = {"Pancreas": editor.volume_ml}
-        write_objects(options, destination, files, model, editor.settings[0], volumes, semiautomatic=by_hand)
+        write_objects(options, destination, files, model, editor.settings[0], measurements, semiautomatic=by_hand)
 
 
 def _save_fields(nodes: ResultNodes, destination: OutputFolder, with_attention: bool) -> None:

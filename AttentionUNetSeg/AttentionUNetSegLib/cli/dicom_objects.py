@@ -5,10 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import AttentionUNetSegError, BadInput
 from ..whole_file import whole_file
 from .outputs import OutputFolder
+
+if TYPE_CHECKING:
+    from ..measure import Measurements
 
 SEGMENT, PROBABILITY, MEASUREMENTS = "pancreas.dcm", "probability.dcm", "measurements.dcm"
 
@@ -54,13 +58,13 @@ def write_objects(
     dicom_files: Sequence[Path],
     model: Mapping[str, object],
     threshold: float,
-    volumes_ml: Mapping[str, float],
+    measurements: Measurements,
     semiautomatic: bool = False,
 ) -> None:
     """Write the objects of the segmentation and the probability that lie in `destination` already."""
     import SimpleITK as sitk
 
-    from ..dicom_out import Code, CodedMeasurement, ModelIdentity, write_dicom_seg, write_measurement_report
+    from ..dicom_out import ModelIdentity, coded_measurements, write_dicom_seg, write_measurement_report
 
     made_by = ModelIdentity.of(model)
     segment = destination.file(SEGMENT)
@@ -68,8 +72,9 @@ def write_objects(
         segment, sitk.ReadImage(str(destination.file("pancreas.seg.nrrd"))), dicom_files, made_by,
         semiautomatic=semiautomatic, threshold=threshold,
     )  # fmt: skip
-    volume = CodedMeasurement(Code("SCT", "118565006", "Volume"), round(next(iter(volumes_ml.values())), 3), "mL")
-    write_measurement_report(destination.file(MEASUREMENTS), [volume], segment, dicom_files, made_by)
+    coded = coded_measurements(measurements)
+    if coded:
+        write_measurement_report(destination.file(MEASUREMENTS), coded, segment, dicom_files, made_by)
     if options.fractional:
         write_dicom_seg(
             destination.file(PROBABILITY), sitk.ReadImage(str(destination.file("probability.nrrd"))), dicom_files,

@@ -26,7 +26,7 @@ from .dicom_objects import check_dicom, require_dicom_files, store_objects, want
 from .given_input import GivenInput
 from .outputs import OutputFolder
 from .report import describe, make_report, write_report
-from .scene_files import draw, open_scene, save
+from .scene_files import draw, measure, open_scene, save
 from .terminal import ProgressLine, Terminal
 
 # The rooms `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
@@ -86,6 +86,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
             listener.destination = OutputFolder(staging, outputs.stem)
             with clock.measure("segment"):
                 result = _segment(session, terminal, listener, scene, volume, request)
+            line.show(_SEGMENTED, "Measuring")
+            with clock.measure("measure"), terminal.interrupts.deferred():
+                measurements = measure(result.nodes, listener.destination, with_csv=options.csv)
             line.show(_SEGMENTED, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
                 save(scene, result.nodes, listener.destination, with_scene=not options.no_scene)
@@ -95,9 +98,11 @@ def run(options: Namespace, terminal: Terminal) -> None:
                     draw(result.nodes, listener.destination.file("overview.png"), terminal, listener.warn)
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
-                    made = result.model, result.threshold, result.volume_ml
+                    made = result.model, result.threshold, measurements
                     write_objects(options, listener.destination, volume.dicom_files, *made)
-            report = make_report(outputs, source, request, result, listener.warnings, clock.seconds, staging)
+            report = make_report(
+                outputs, source, request, result, listener.warnings, clock.seconds, staging, measurements
+            )
             write_report(report, listener.destination.file("report.json"))
         if options.store:
             line.show(_DRAWN, "Sending to the PACS")
