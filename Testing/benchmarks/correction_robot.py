@@ -47,20 +47,35 @@ def dice(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _next_click(mask: np.ndarray, case: Case, jitter: np.random.Generator | None) -> tuple[int, int, int] | None:
-    labels, count = ndimage.label(case.counted(mask != case.truth))
-    if not count:
+    """Return the middle of the largest error, on slices that count alone: there neighbouring ones of these touch."""
+    kept, region, box = largest_error(mask, case, jitter)
+    if region is None:
         return None
-    sizes = np.bincount(labels.ravel())[1:]
-    chosen = int(sizes.argmax())
-    if jitter is not None and count > 1 and jitter.random() < 0.25:
-        chosen = int(np.argsort(sizes)[-2])
-    box = ndimage.find_objects(labels, max_label=chosen + 1)[chosen]
-    region = np.pad(labels[box] == chosen + 1, 1)
-    depth = ndimage.distance_transform_edt(region, sampling=case.spacing)
+    region = np.pad(region, 1)
+    sampling = list(case.spacing)
+    if len(kept) < len(mask):  # slices that stand apart: how deep a place lies is told by its own slice
+        sampling[0] = 1e6
+    depth = ndimage.distance_transform_edt(region, sampling=sampling)
     if jitter is None:
         inside = np.unravel_index(depth.argmax(), depth.shape)
     else:  # anywhere in the inner half of the error, as a person who aims does
         inner = np.argwhere(depth >= 0.5 * depth.max())
         inside = inner[jitter.integers(len(inner))]
     k, j, i = (int(n) - 1 + part.start for n, part in zip(inside, box, strict=True))
-    return k, j, i
+    return int(kept[k]), j, i
+
+
+def largest_error(
+    mask: np.ndarray, case: Case, jitter: np.random.Generator | None = None
+) -> tuple[np.ndarray, np.ndarray | None, tuple[slice, slice, slice] | None]:
+    """Return the slices that count, and of the largest error on them its voxels in a box, and the box (both KJI)."""
+    kept = np.flatnonzero(~case.ignored.all(axis=(1, 2)))
+    labels, count = ndimage.label(case.counted(mask != case.truth)[kept])
+    if not count:
+        return kept, None, None
+    sizes = np.bincount(labels.ravel())[1:]
+    chosen = int(sizes.argmax())
+    if jitter is not None and count > 1 and jitter.random() < 0.25:
+        chosen = int(np.argsort(sizes)[-2])
+    box = ndimage.find_objects(labels, max_label=chosen + 1)[chosen]
+    return kept, labels[box] == chosen + 1, box
