@@ -10,7 +10,7 @@ slices, which are interpolated there, no error counts, and the robot does not cl
 
 Synthetic CTs, whose labels are exact to the voxel, are made by
     attention-unet-seg synthesize --out SET --count 20 --first-seed 5000 --trunk ... --organs ... --phantom-share 0
-The first `--chosen` CTs helped to choose constants of our correction (rows "tuned on"), the others ("held out") did not.
+The first `--chosen` CTs helped to choose our constants (rows "tuned on"), the others did not ("held out").
 """
 
 from __future__ import annotations
