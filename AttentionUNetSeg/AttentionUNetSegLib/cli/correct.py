@@ -207,5 +207,5 @@ def _save_fields(nodes: ResultNodes, destination: OutputFolder, with_attention: 
     if own is not None:
         write_image(own, destination.file("pancreas_own_grid.nrrd"))
     export_volume(nodes.field, destination.file("probability.nrrd"), compress=True)
-    for level, node in enumerate(nodes.attention if with_attention else (), start=1):
+    for level, node in nodes.gates.items() if with_attention else ():
         export_volume(node, destination.file(f"attention_{level}.nrrd"), compress=True)

@@ -7,10 +7,12 @@ SimpleITK (LPS) and MRML (RAS) voxel by voxel, never resampled.
 from .clicks import PlacedClick, placed, read_clicks, require_click_lists, voxel_of, world_position, write_clicks
 from .corrections import read_strokes, write_corrected, write_strokes
 from .cropped_field import CroppedField, joined_box, read_field, tight_box
+from .deleting import delete_result
 from .display import show_attention
 from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
 from .overview import RenderingUnavailable, render_overview
+from .place_check import Apart, find_apart, move_along, require_together
 from .refinements import (
     StoredRefinement,
     export_for_refinement,
@@ -18,9 +20,10 @@ from .refinements import (
     read_refinement,
     write_refinement,
 )
-from .results import ResultNodes, find_results
+from .results import ResultNodes, find_results, nodes_of_segmentation
 from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
+from .showing import center_slices, show_also_others, show_ct, show_only
 from .slice_views import arrange_slice_views
 from .standalone import open_standalone_scene
 from .starting import import_start, segment_on_source_grid, start_of
@@ -29,6 +32,7 @@ from .threshold import recompute_segment, set_threshold, settings_of
 from .volumes import add_volume, export_volume
 
 __all__ = [
+    "Apart",
     "CroppedField",
     "PlacedClick",
     "RenderingUnavailable",
@@ -37,16 +41,21 @@ __all__ = [
     "add_volume",
     "arrange_slice_views",
     "center_of_segment",
+    "center_slices",
+    "delete_result",
     "export_for_refinement",
     "export_volume",
+    "find_apart",
     "find_results",
     "import_refinement",
     "import_result",
     "import_start",
     "joined_box",
     "load_scene",
+    "move_along",
     "mask_of_segment",
     "new_strokes",
+    "nodes_of_segmentation",
     "open_standalone_scene",
     "placed",
     "read_clicks",
@@ -56,6 +65,7 @@ __all__ = [
     "recompute_segment",
     "render_overview",
     "require_click_lists",
+    "require_together",
     "save_scene",
     "save_segmentation",
     "segment_in_frame_of",
@@ -63,7 +73,10 @@ __all__ = [
     "segment_volume_ml",
     "set_threshold",
     "settings_of",
+    "show_also_others",
     "show_attention",
+    "show_ct",
+    "show_only",
     "start_of",
     "tight_box",
     "volume_in_frame_of",
