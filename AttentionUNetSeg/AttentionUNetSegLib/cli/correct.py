@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
-from ..session import ResultEditor, start_from_file
+from ..session import ResultEditor, start_from_file, wall_from_file
 from .clock import Clock
 from .outputs import OutputFolder, stem_of
 from .refine import refine
@@ -190,8 +190,17 @@ def _correct(nodes: ResultNodes, options: Namespace) -> ResultEditor:
     editor = ResultEditor(nodes)
     if options.reach is not None:
         editor.reach_mm = options.reach
-    for positive, position in options.clicks:
-        editor.add_click(position, positive)
+    for path in options.wall:
+        wall_from_file(editor, path)
+    for shape, positive, positions in options.clicks:
+        if shape == "click":
+            editor.add_click(positions[0], positive)
+        elif shape == "stroke":
+            editor.add_stroke(positions, positive, options.stroke_radius)
+        elif shape == "lasso":
+            editor.add_lasso(positions, positive)
+        else:
+            editor.add_box(*positions, positive)
     if options.threshold is not None:
         _, keep_largest, smoothing_mm = editor.settings
         editor.set_threshold(options.threshold, keep_largest, smoothing_mm)

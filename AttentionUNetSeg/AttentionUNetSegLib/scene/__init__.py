@@ -31,7 +31,7 @@ from .starting import import_start, segment_on_source_grid, start_of
 from .strokes import new_strokes
 from .threshold import recompute_segment, set_threshold, settings_of
 from .volumes import add_volume, export_volume
-from .walls import mask_of_walls, read_walls, state_of_walls, walls_on_ct, write_walls
+from .walls import add_wall, mask_of_walls, read_walls, state_of_walls, walls_on_ct, write_walls
 
 __all__ = [
     "Apart",
@@ -42,6 +42,7 @@ __all__ = [
     "ResultNodes",
     "StoredRefinement",
     "add_volume",
+    "add_wall",
     "arrange_slice_views",
     "center_of_segment",
     "center_slices",

@@ -10,12 +10,16 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+import SimpleITK as sitk
 import slicer
+from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from ..errors import BadInput
+from ..imaging import StoredSegment
 from . import provenance
-from .cropped_field import Box, CroppedField
-from .geometry import voxel_offset
+from .cropped_field import Box, CroppedField, tight_box
+from .ct_voxels import ct_grid
+from .geometry import set_image_geometry, voxel_offset
 from .results import ResultNodes
 from .segment import segment_id_of
 from .segment_grid import grid_of_labelmap, segment_grid, voxels_of_labelmap
@@ -45,6 +49,36 @@ def write_walls(nodes: ResultNodes, segment_ids: Sequence[str]) -> None:
         if name == segment_id_of(nodes):
             raise BadInput("The segment that is corrected cannot be closed to its own corrections.")
     provenance.write(nodes.segmentation, WALLS, json.dumps(list(segment_ids)))
+
+
+def add_wall(nodes: ResultNodes, stored: StoredSegment) -> str:
+    """Add a segment from elsewhere to the result's node, on the CT's voxels (nearest), as a wall; return its ID.
+
+    Raises
+    ------
+    BadInput : it has nothing in common with the CT. Nothing has changed then.
+    """
+    matrix = ct_grid(nodes)
+    like_ct = sitk.Image(1, 1, 1, sitk.sitkUInt8)
+    set_image_geometry(like_ct, matrix)
+    on_ct = sitk.Resample(
+        stored.image, nodes.volume.GetImageData().GetDimensions(), sitk.Transform(), sitk.sitkNearestNeighbor,
+        like_ct.GetOrigin(), like_ct.GetSpacing(), like_ct.GetDirection(), 0.0, sitk.sitkUInt8,
+    )  # fmt: skip
+    values = sitk.GetArrayViewFromImage(on_ct)
+    box = tight_box(values)
+    if box is None:
+        raise BadInput(f"{stored.name} has nothing in common with {nodes.volume.GetName()}.")
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.SetExtent(*[bound for part in box[::-1] for bound in (part.start, part.stop - 1)])
+    labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(segment_grid(nodes)))
+    labelmap.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(values[box]).ravel(), deep=True))
+    name = nodes.segmentation.GetSegmentation().AddEmptySegment("", stored.name)
+    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+        labelmap, nodes.segmentation, name, slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE
+    )
+    write_walls(nodes, [*read_walls(nodes), name])
+    return name
 
 
 def walls_on_ct(nodes: ResultNodes) -> list[CroppedField]:
