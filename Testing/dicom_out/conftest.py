@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from AttentionUNetSegLib.dicom_out import ModelIdentity
 from AttentionUNetSegLib.imaging import Volume, read_volume
 from dicom_slice import dicom_slice
+from orthanc import PASSWORD, USER, Orthanc, running_orthanc
 from pydicom import Dataset, dcmread
 from pydicom.uid import EnhancedCTImageStorage, generate_uid
 
@@ -77,3 +78,19 @@ def _frame(height: float) -> Dataset:
     frame.PlanePositionSequence, frame.PlaneOrientationSequence = [place], [orientation]
     frame.PixelMeasuresSequence, frame.PixelValueTransformationSequence = [measures], [values]
     return frame
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """A PACS of our own, for all tests of this room."""
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
+
+
+@pytest.fixture
+def allowed_in(orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch) -> Orthanc:
+    """The same with everything in the environment that it takes to get in."""
+    monkeypatch.setenv("ATTENTIONUNETSEG_DICOMWEB_USER", USER)
+    monkeypatch.setenv("ATTENTIONUNETSEG_DICOMWEB_PASSWORD", PASSWORD)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(orthanc.certificate))
+    return orthanc

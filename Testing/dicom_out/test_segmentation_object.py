@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -17,6 +13,7 @@ import SimpleITK as sitk
 from AttentionUNetSegLib.dicom_out import missing_library, write_dicom_seg
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import read_volume
+from dicom_judges import dcmqi, errors_by_dciodvfy
 from known_segment import on_whole_grid, probability_on
 from pydicom.sr.codedict import codes
 
@@ -31,14 +28,6 @@ SERIES = {
     "files in no order": {"shuffled": True},
     "oblique and in no order": {"orientation": OBLIQUE, "shuffled": True, "step": -2.5},
 }
-
-
-def dcmqi(tool: str) -> str:
-    """The path of one of dcmqi's programs, which come with the PyPI package of that name."""
-    package = find_spec("dcmqi")
-    folders = [] if package is None else [str(Path(package.origin).parent / "bin")]
-    path = shutil.which(tool, path=os.pathsep.join([*folders, os.environ.get("PATH", "")]))
-    return path or pytest.skip(f"dcmqi's {tool} is not installed (pip install dcmqi)")
 
 
 @pytest.mark.parametrize("fractional", [False, True], ids=["binary", "fractional"])
@@ -174,16 +163,6 @@ def test_importing_the_room_loads_neither_highdicom_nor_a_web_client():
     program = "import sys, AttentionUNetSegLib.dicom_out; print({'highdicom', 'dicomweb_client'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.stdout.strip() == "set()", run.stderr
-
-
-def errors_by_dciodvfy(path: Path) -> list[str]:
-    """The errors that dciodvfy (Debian: dicom3tools) finds in a DICOM file."""
-    if shutil.which("dciodvfy") is None:
-        pytest.skip("dciodvfy is not installed (Debian: apt-get install dicom3tools)")
-    said = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
-    lines = (said.stdout + said.stderr).splitlines()
-    assert "Segmentation" in lines, "it did not know what it was looking at"
-    return [line for line in lines if line.startswith(("Error", "Abort"))]
 
 
 def assert_equal_by_highdicom(path, ct, truth, fractional):

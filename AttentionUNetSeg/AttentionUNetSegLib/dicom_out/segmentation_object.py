@@ -123,12 +123,17 @@ def _segmentation(
             f"No DICOM SEG could be made for series {source.SeriesInstanceUID} ({reason}).",
             "Save the segment as .seg.nrrd instead, and report this.",
         ) from error
+    (shared,) = segmentation.SharedFunctionalGroupsSequence
     # highdicom takes them over from the source, where the distance may be negative or missing. Some readers stack
     # slices by the distance, others by the thickness.
-    (measures,) = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    (measures,) = shared.PixelMeasuresSequence
     between = format_number_as_ds(series.grid.spacing[2])
     measures.SpacingBetweenSlices = between
     measures.SliceThickness = measures.get("SliceThickness") or between
+    # Which segment a frame shows may stand once for all frames, but many readers look for it in each frame only.
+    for frame in segmentation.PerFrameFunctionalGroupsSequence:
+        frame.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
+    del shared.SegmentIdentificationSequence
     return segmentation
 
 
