@@ -65,6 +65,37 @@ def _next_click(mask: np.ndarray, case: Case, jitter: np.random.Generator | None
     return int(kept[k]), j, i
 
 
+def next_stroke(mask: np.ndarray, case: Case) -> tuple[np.ndarray, bool] | None:
+    """Return a line (n, 3; k, j, i) along the largest error, on the slice where it is largest, and whether it adds.
+
+    As a person draws it: through the middle, from one end to the other.
+    """
+    from skimage.graph import MCP_Geometric
+
+    kept, region, box = largest_error(mask, case)
+    if region is None:
+        return None
+    k = int(region.sum(axis=(1, 2)).argmax())
+    slice_k = int(kept[k + box[0].start])
+    missed = case.truth[slice_k][box[1:]]
+    positive = bool(np.count_nonzero(region[k] & missed) * 2 >= np.count_nonzero(region[k]))
+    flat = np.pad(region[k] & (missed == positive), 1)
+    parts, _ = ndimage.label(flat)
+    flat = parts == np.bincount(parts[parts > 0]).argmax()
+    depth = ndimage.distance_transform_edt(flat, sampling=case.spacing[1:])
+    costs = np.where(flat, (depth.max() / np.maximum(depth, 1e-3)) ** 2, np.inf)
+    start = np.unravel_index(depth.argmax(), depth.shape)
+    for _ in range(2):  # to the furthest place, and from there to the one furthest from it
+        ways = MCP_Geometric(costs, fully_connected=True)
+        reached, _ = ways.find_costs([start])
+        start = np.unravel_index(np.where(np.isfinite(reached), reached, -1.0).argmax(), reached.shape)
+    path = ways.traceback(start)
+    middle = depth[path[len(path) // 2]]
+    line = np.array([place for place in path if depth[place] >= 0.5 * middle])
+    line = line - 1 + [box[1].start, box[2].start]
+    return np.column_stack([np.full(len(line), slice_k), line]), positive
+
+
 def largest_error(
     mask: np.ndarray, case: Case, jitter: np.random.Generator | None = None
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[slice, slice, slice] | None]:

@@ -47,6 +47,8 @@ AGREEING_FAR = 2.0
 ROOM_MM = 10.0
 # A stroke contradicts the network where at least this share of its blocks does; so many blocks of it show its tissue.
 CONTRADICTED_SHARE, FEWEST_SAMPLES = 0.2, 4
+# A stroke says itself how long the error is. It acts less far to its sides than a click does around it.
+STROKE_REACH_MM, STROKE_FAR_MM = 8.0, 8.0
 # Blocks of which more than this share is wall are not entered: walls one thin voxel wide hold too.
 WALL_SHARE, BARRED = 0.2, 1e4
 
@@ -118,6 +120,8 @@ def influence_of(
     far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if agrees else 1.0
     if seed.is_whole:
         own_reach = far_reach = min(own_reach, SMALLEST_REACH_MM / reach_mm)
+    elif seed.more:
+        own_reach, far_reach = min(own_reach, STROKE_REACH_MM / reach_mm), min(far_reach, STROKE_FAR_MM / reach_mm)
     # Of the clicked blocks alone: beside a thin error the network is right.
     against = network[start.places][contradicted]
     contrary = np.inf if agrees else float(np.abs(LOG_ODDS[np.rint(against).astype(int)]).max())
@@ -159,10 +163,11 @@ class _Start:
         return tuple((meant if len(meant) >= FEWEST_SAMPLES else self.blocks).T)
 
     def gap_mm(self, asserted: np.ndarray, grid: BlockGrid) -> float:
-        """Return how far what is asserted lies from the click, or from the stroke's furthest block."""
+        """Return how far what is asserted lies from the click, or, half-way through its contradicted blocks, from the stroke."""
         if self.is_click or not asserted.any():
             return float(self.straight_mm[asserted].min(initial=np.inf))
-        return float(ndimage.distance_transform_edt(~asserted, sampling=grid.spacing)[self.places].max())
+        gaps = ndimage.distance_transform_edt(~asserted, sampling=grid.spacing)[self.places]
+        return float(np.median(gaps[gaps > 0]))
 
 
 def _barred(seed: Seed, grid: BlockGrid, walls: np.ndarray | None, origin: Triple) -> np.ndarray:
