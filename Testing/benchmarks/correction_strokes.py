@@ -3,9 +3,9 @@
     python Testing/benchmarks/correction_strokes.py --table nih_pancreas/cases.csv --probabilities FOLDER [--write]
 
 The starts are those of `own_results.py`. A stroke runs through the middle of the largest error on one slice, from end
-to end; it acts from all of its voxels (`correction.stroke_seed`). Beside it stand the same number of clicks, and how many
-clicks reach what one stroke did. "brush" is the hard edit: the same line, 4 mm wide, and nothing else. The constants of
-strokes were chosen on nih_0013, 0022, 0023, 0031, 0037 and 0042: `--leave-out` keeps them out.
+to end; it acts from all of its voxels (`correction.stroke_seed`). Beside it stand as many clicks, and how many clicks
+reach what one stroke did. "brush" is the hard edit: the same line, 4 mm wide, and nothing else. The constants of strokes
+were chosen on nih_0013, 0022, 0023, 0031, 0037 and 0042: `--leave-out` keeps them out.
 """
 
 from __future__ import annotations

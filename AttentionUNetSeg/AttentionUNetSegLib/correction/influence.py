@@ -163,7 +163,7 @@ class _Start:
         return tuple((meant if len(meant) >= FEWEST_SAMPLES else self.blocks).T)
 
     def gap_mm(self, asserted: np.ndarray, grid: BlockGrid) -> float:
-        """Return how far what is asserted lies from the click, or, half-way through its contradicted blocks, from the stroke."""
+        """Return how far what is asserted lies from the click, or from half of the stroke's contradicted blocks."""
         if self.is_click or not asserted.any():
             return float(self.straight_mm[asserted].min(initial=np.inf))
         gaps = ndimage.distance_transform_edt(~asserted, sampling=grid.spacing)[self.places]
