@@ -4,8 +4,8 @@
 
 The starts are those of `own_results.py`. A stroke runs through the middle of the largest error on one slice, from end
 to end; it acts from all of its voxels (`correction.stroke_seed`). Beside it stand as many clicks, and how many clicks
-reach what one stroke did. "brush" is the hard edit: the same line, 4 mm wide, and nothing else. The constants of strokes
-were chosen on nih_0013, 0022, 0023, 0031, 0037 and 0042: `--leave-out` keeps them out.
+reach what one stroke did. "brush" is the hard edit: the same line, 4 mm wide, and nothing else. The constants of
+strokes were chosen on nih_0013, 0022, 0023, 0031, 0037 and 0042: `--leave-out` keeps them out.
 """
 
 from __future__ import annotations

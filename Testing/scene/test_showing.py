@@ -10,6 +10,7 @@ from AttentionUNetSegLib.scene import (
     add_volume,
     center_of_segment,
     center_slices,
+    give_own_color,
     import_result,
     require_click_lists,
     show_also_others,
@@ -61,7 +62,10 @@ def test_slices_are_centered_in_all_three_directions(scene, nodes, views):
 
 
 def test_results_of_one_ct_differ_in_name_and_color(scene, ct_node, job):
-    results = [import_result(scene, ct_node, job.result, job.folder) for _ in range(4)]
+    results = []
+    for _ in range(4):
+        results.append(import_result(scene, ct_node, job.result, job.folder))
+        give_own_color(results[-1])
     assert [nodes.segmentation.GetName() for nodes in results[:2]] == ["liver phase pancreas", "liver phase pancreas 2"]
     colors = [np.array(nodes.segmentation.GetSegmentation().GetNthSegment(0).GetColor()) for nodes in results]
     np.testing.assert_allclose(colors[0] * 255, (249, 180, 111), atol=0.5)

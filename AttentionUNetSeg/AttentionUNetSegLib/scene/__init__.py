@@ -24,7 +24,7 @@ from .refinements import (
 from .results import ResultNodes, find_results, nodes_of_segmentation
 from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
-from .showing import center_slices, show_also_others, show_ct, show_only
+from .showing import center_slices, give_own_color, show_also_others, show_ct, show_only
 from .slice_views import arrange_slice_views
 from .standalone import open_standalone_scene
 from .starting import import_start, segment_on_source_grid, start_of
@@ -51,6 +51,7 @@ __all__ = [
     "export_volume",
     "find_apart",
     "find_results",
+    "give_own_color",
     "import_refinement",
     "indices_of",
     "import_result",

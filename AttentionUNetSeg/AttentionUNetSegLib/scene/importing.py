@@ -148,5 +148,5 @@ def _add_segmentation(
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     node.CreateDefaultDisplayNodes()
     provenance.stamp(node, provenance.SEGMENTATION, fields)
-    provenance.write(node, "segment", add_segment(node, label.nth(earlier), algorithm))
+    provenance.write(node, "segment", add_segment(node, label, algorithm))
     return node

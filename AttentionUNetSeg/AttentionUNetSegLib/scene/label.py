@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import slicer
 
 CATEGORY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 CATEGORY = ("SCT", "123037004", "Anatomical Structure")
-# Of a turn: hues that many results go through without coming near an earlier one soon.
-GOLDEN_RATIO = 0.618034
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 
 
@@ -37,14 +34,6 @@ class Label:
             meaning=code.get("meaning", cls.meaning),
             color=tuple(label.get("color", cls.color)),
         )
-
-    def nth(self, n: int) -> Label:
-        """Return the label for the n-th (from 0) result of one CT: the first as it is, later ones in another hue."""
-        if not n:
-            return self
-        hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255.0 for channel in self.color))
-        turned = colorsys.hsv_to_rgb((hue + n * GOLDEN_RATIO) % 1.0, max(saturation, 0.45), max(value, 0.8))
-        return replace(self, color=tuple(round(255 * channel) for channel in turned))
 
     @property
     def terminology(self) -> str:

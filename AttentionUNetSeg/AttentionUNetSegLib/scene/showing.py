@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Iterable
 
 import slicer
 
 from .results import ResultNodes, find_results, nodes_of_segmentation
-from .segment import center_of_segment
+from .segment import center_of_segment, segment_id_of
+
+# Of a turn: hues that many results go through without coming near an earlier one soon.
+GOLDEN_RATIO = 0.618034
 
 
 def show_only(nodes: ResultNodes) -> None:
@@ -30,6 +34,25 @@ def show_also_others(nodes: ResultNodes) -> None:
         if not is_chosen:
             remove_overlay(other)
     show_ct(nodes.scene, nodes.volume)
+
+
+def give_own_color(nodes: ResultNodes) -> None:
+    """Turn the hue of a result's segment where its CT has earlier results, so that nobody takes one for another."""
+    earlier = [found for found in find_results(nodes.scene) if found.volume is nodes.volume]
+    number = sum(found.segmentation is not nodes.segmentation for found in earlier)
+    if not number:
+        return
+    segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
+    hue, saturation, value = colorsys.rgb_to_hsv(*segment.GetColor())
+    segment.SetColor(*colorsys.hsv_to_rgb((hue + number * GOLDEN_RATIO) % 1.0, max(saturation, 0.45), max(value, 0.8)))
+
+
+def hide_all(scene: slicer.vtkMRMLScene) -> None:
+    """Hide the segments, clicks and overlays of all results."""
+    for nodes in find_results(scene):
+        _show_segmentation(nodes, False)
+        _show_clicks(nodes, False)
+        remove_overlay(nodes)
 
 
 def show_ct(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[slicer.vtkMRMLSliceNode]:

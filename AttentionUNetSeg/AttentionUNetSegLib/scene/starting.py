@@ -212,8 +212,6 @@ def _describe(nodes: ResultNodes, stored: StoredSegment, source: str) -> None:
     if not stored.is_probability:
         nodes.probability.SetName(nodes.scene.GenerateUniqueName(f"{nodes.volume.GetName()} start"))
     segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
-    if stored.color is not None:  # whatever number the result has among those of its CT
-        segment.SetColor(*stored.color)
     kind, algorithm = stored.algorithm
     segment.SetTag("DICOM.SegmentAlgorithmType", kind or "SEMIAUTOMATIC")
     segment.SetTag("DICOM.SegmentAlgorithmName", algorithm or f"unknown, imported from {Path(source).name}")

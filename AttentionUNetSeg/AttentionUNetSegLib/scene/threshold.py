@@ -22,8 +22,7 @@ from .geometry import ijk_to_ras_of_node
 from .results import ResultNodes
 from .segment import segment_id_of, segment_volume_ml
 from .segment_grid import DIGEST, segment_grid
-
-CLOSED_SURFACE = "Closed surface"
+from .surface import drop_surface, has_surface, make_surface, wants_surface
 
 
 def set_threshold(
@@ -149,16 +148,17 @@ def _largest_part(mask: np.ndarray, certain: np.ndarray | None) -> np.ndarray:
 
 def _write_segment(nodes: ResultNodes, mask: CroppedField) -> None:
     segment_id = segment_id_of(nodes)
-    segmentation = nodes.segmentation.GetSegmentation()
-    had_surface = segmentation.ContainsRepresentation(CLOSED_SURFACE)
+    is_surface_wanted = wants_surface(nodes)
+    if is_surface_wanted and not mask.values.any():
+        drop_surface(nodes)  # otherwise it is made anew of nothing at once
     slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
         _labelmap(nodes, mask),
         nodes.segmentation,
         segment_id,
         slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE,
     )
-    if had_surface and not segmentation.ContainsRepresentation(CLOSED_SURFACE):
-        nodes.segmentation.CreateClosedSurfaceRepresentation()
+    if is_surface_wanted and not has_surface(nodes):
+        make_surface(nodes)
 
 
 def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImageData:

@@ -10,11 +10,12 @@ Everything it knows lies in the scene: an editor of a result found in a loaded s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
-from .change import Change, change_between
+from .change import Change
 from .click import Click, Position
 from .click_rules import DoubtfulClick, require_no_doubts
 from .frame import Frame
@@ -37,13 +38,16 @@ class ResultEditor(Marking):
     Parameters
     ----------
     result_nodes : of `scene.import_result` or `scene.find_results`.
+    on_segment_written : called with them whenever the segment was computed anew.
     """
 
-    def __init__(self, result_nodes: ResultNodes) -> None:
+    def __init__(
+        self, result_nodes: ResultNodes, on_segment_written: Callable[[ResultNodes], None] = lambda nodes: None
+    ) -> None:
         self.nodes = result_nodes
         self._replaying = Replaying(result_nodes)
+        self._on_segment_written = on_segment_written
         self._is_restoring = False
-        self._last_change: Change | None = None
         self._history = read_history(result_nodes)
         self._frame = Frame(result_nodes)
 
@@ -67,7 +71,9 @@ class ResultEditor(Marking):
 
         self._require_scene()
         self.absorb_strokes()
-        return set_threshold(self.nodes, threshold, keep_largest, smoothing_mm)
+        volume = set_threshold(self.nodes, threshold, keep_largest, smoothing_mm)
+        self._on_segment_written(self.nodes)
+        return volume
 
     @property
     def volume_ml(self) -> float:
@@ -135,7 +141,7 @@ class ResultEditor(Marking):
     @property
     def last_change(self) -> Change | None:
         """What the last correction, undo or redo changed in the segment; None before any."""
-        return self._last_change
+        return self._replaying.last_change
 
     def add_click(self, position_ras_world: Position, positive: bool, ask: bool = False) -> str:
         """Add tissue (`positive`) or remove it around a world RAS position in mm; return the click's id.
@@ -388,11 +394,6 @@ class ResultEditor(Marking):
         return True
 
     def _apply(self, step: Step, click: PlacedClick | None = None) -> None:
-        """Put a step into the scene and measure what that changed; `click` is the one that it is about."""
-        from ..scene import voxel_of
-        from ..scene.strokes import segment_on_ct
-
-        before = segment_on_ct(self.nodes)
-        self._replaying.apply(step, self.reach_mm, self.settings)
-        voxel = None if click is None else voxel_of(self.nodes, click)
-        self._last_change = change_between(self.nodes, before, segment_on_ct(self.nodes), voxel)
+        """Put a step into the scene; `click` is the one that it is about."""
+        self._replaying.apply(step, self.reach_mm, self.settings, click)
+        self._on_segment_written(self.nodes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from .change import Change, change_between
 from .refined import fitting, with_refinement
 
 if TYPE_CHECKING:
@@ -26,21 +27,28 @@ class Replaying:
         self._cached_for: object = None
         self.is_writing = False
         self.warnings: tuple[str, ...] = ()
+        self.last_change: Change | None = None
 
-    def apply(self, step: Step, reach_mm: float, settings: tuple[float, bool, float]) -> None:
+    def apply(
+        self, step: Step, reach_mm: float, settings: tuple[float, bool, float], click: PlacedClick | None = None
+    ) -> None:
         """Put a step's clicks, strokes and corrected probability into the scene, and the segment that follows.
 
-        `settings` are threshold, keep_largest and smoothing_mm. Raises BadInput as `corrected`.
+        `settings` are threshold, keep_largest and smoothing_mm; `last_change` tells what that changed, and how far from
+        `click`, if the step is about one. Raises BadInput as `corrected`.
         """
         from ..scene import (
             recompute_segment,
+            voxel_of,
             write_clicks,
             write_corrected,
             write_marks,
             write_refinement,
             write_strokes,
         )
+        from ..scene.strokes import segment_on_ct
 
+        before = segment_on_ct(self._nodes)
         corrected = self.corrected(step, reach_mm)
         self.write(write_clicks, step.clicks)
         write_marks(self._nodes, step.marks)
@@ -48,6 +56,8 @@ class Replaying:
         write_corrected(self._nodes, corrected)
         write_refinement(self._nodes, fitting(step.refinement, step.clicks, reach_mm))
         recompute_segment(self._nodes, *settings)
+        voxel = None if click is None else voxel_of(self._nodes, click)
+        self.last_change = change_between(self._nodes, before, segment_on_ct(self._nodes), voxel)
 
     def restore_volumes(self, step: Step, reach_mm: float) -> bool:
         """Bring back what somebody deleted of a step's volumes; return whether anything had gone."""
