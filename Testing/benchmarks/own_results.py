@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--probabilities", type=Path, help="folder of what a model said (default: the model runs)")
     parser.add_argument("--only", nargs="*", help="names of CTs (default: all)")
     parser.add_argument("--results", default="own_results", help="file under results/ (default: %(default)s)")
-    parser.add_argument("--model", default="pancreas-ct", help="of the catalogue (default: %(default)s)")
+    parser.add_argument("--model", default="pancreas-ct", help="of the catalogue, or a folder (default: %(default)s)")
     parser.add_argument("--chosen", type=int, default=10, help="so many CTs chose constants (default: %(default)s)")
     arguments = parse_arguments(parser)
     starts = own_results(arguments.table, arguments.model, arguments.probabilities, arguments.only)
@@ -75,7 +75,7 @@ def own_results(
 
             case, prediction = own_result(name, loaded.ct, pancreas, model)
         else:
-            case, prediction = _told(name, loaded.ct, pancreas, said)
+            case, prediction = _told(name, loaded.ct, pancreas, said, model)
         if loaded.ignore is not None:
             spacing = loaded.ct.GetSpacing()[::-1]
             ignored = sitk.GetArrayFromImage(loaded.ignore)[box_around(pancreas, spacing)] > 0
@@ -84,7 +84,7 @@ def own_results(
     return starts
 
 
-def _told(name: str, ct: sitk.Image, truth: np.ndarray, said: Path) -> tuple[Case, np.ndarray]:
+def _told(name: str, ct: sitk.Image, truth: np.ndarray, said: Path, model: str) -> tuple[Case, np.ndarray]:
     """Return a case, and what a file says of it: fractions, or uint8, on the CT's voxels."""
     import SimpleITK as sitk
     from AttentionUNetSegLib.imaging import read_probability
@@ -94,7 +94,7 @@ def _told(name: str, ct: sitk.Image, truth: np.ndarray, said: Path) -> tuple[Cas
     box = box_around(truth, spacing)
     voxels = np.ascontiguousarray(sitk.GetArrayFromImage(ct)[box])
     stored = np.rint(255 * sitk.GetArrayFromImage(probability)[box]).astype(np.uint8)
-    return Case(name, voxels, truth[box].copy(), spacing, np.zeros(voxels.shape, bool)), stored
+    return Case(name, voxels, truth[box].copy(), spacing, np.zeros(voxels.shape, bool), model), stored
 
 
 if __name__ == "__main__":
