@@ -12,6 +12,7 @@ from .display import show_attention
 from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
 from .marks import Mark, indices_of, read_marks, write_marks
+from .measurements import measure_result, measurement_table
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
 from .refinements import (
@@ -58,6 +59,8 @@ __all__ = [
     "import_start",
     "joined_box",
     "load_scene",
+    "measure_result",
+    "measurement_table",
     "move_along",
     "mask_of_segment",
     "mask_of_walls",
