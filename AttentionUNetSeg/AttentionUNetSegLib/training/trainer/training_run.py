@@ -148,11 +148,10 @@ class _Run:
         self.identity = json.loads(json.dumps(self.identity))
         self.step, self.seconds = 0, 0.0
         self.recent: deque[float] = deque(maxlen=50)
-        self.best_dice = float("nan")
 
     def complete(self) -> ModelPackage | None:
         """Everything, from the checkpoint on if there is one; the package, in the first process only."""
-        checkpoint = self._checkpoint()
+        network, checkpoint = self._network(), self._checkpoint()
         cases = self._cases(self.training)
         self.validation_cases = [case.case for case in self._cases(self.validation) if "pancreas" in case.case.masks]
         self.sampler = PatchSampler(
@@ -161,9 +160,9 @@ class _Run:
             self.configuration.seed, self.device.device,
         )  # fmt: skip
         with connected(self.processes, self.device.kind == "cuda") as self.processes:
-            self.optimization = self._optimization()
+            self.optimization = self._optimization(network)
             self._resume(checkpoint)
-            package = None
+            package = checkpoint = None  # the checkpoint's tensors are as large as the run's
             if self.processes.is_first:
                 if not has_tensorboard():
                     self.reporter.note("TensorBoard is not installed: the course is in log.csv only.")
@@ -175,21 +174,24 @@ class _Run:
             self.processes.wait()  # for the package
             return package
 
-    def _optimization(self) -> Optimization:
+    def _network(self) -> torch.nn.Module:
         torch.manual_seed(self.configuration.seed)
         network = build_network(self.configuration.network)
+        check_package_size(network, self.configuration.largest_package_mb)
         if self.configuration.start_from:
             fresh = load_what_fits(network, initial_weights(self.configuration.start_from))
             words = f"; new are {', '.join(fresh)}" if fresh else ""
             self.reporter.note(f"The first weights are those of {self.configuration.start_from}{words}.")
+        return network
+
+    def _optimization(self, network: torch.nn.Module) -> Optimization:
         if self.device.kind == "cuda" and self.processes.count > 1:
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
         network = network.to(self.device.device, memory_format=self.device.memory_format).train()
         return Optimization(network, self.configuration, self.device, self.processes)
 
     def _checkpoint(self) -> Checkpoint | None:
-        """What to go on with; refuses what could not run before anything takes long."""
-        check_package_size(build_network(self.configuration.network), self.configuration.largest_package_mb)
+        """What to go on with; refused, if it is of another run, before anything takes long."""
         if self.configuration.resume == "no":
             return None
         checkpoint = read_checkpoint(self.work)
