@@ -3,6 +3,10 @@
     python Testing/gpu/measure.py --write                                    on a machine with an NVIDIA GPU
     python Testing/gpu/measure.py --device cpu --slices 24 --pixels 96       the same script tried without one
 
+On a machine that is lent bare, with torch alone: carry the wheels (`pip download --only-binary=:all: --no-deps -d .whl
+SimpleITK pydicom monai` for its Python), there `pip install --no-index --no-deps --find-links .whl SimpleITK pydicom
+monai`, and give `--out $OUT` for what shall come back; then copy gpu.json to Testing/benchmarks/results.
+
 For each number of slices, in a process of its own: from the CT in memory to the result, cold (libraries, model and
 device are loaded in that time) and warm (median of five), the seconds of each stage, the largest memory that tensors
 took; the forward pass alone, ours, ours in float32, the network as it was trained in one float32 pass, and MONAI's
@@ -40,6 +44,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--no-tests", action="store_true", help="measure only")
     parser.add_argument("--write", action="store_true", help="keep the numbers in benchmarks/results/gpu.json")
+    parser.add_argument("--out", type=Path, help="folder to keep the numbers in instead")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -51,10 +56,11 @@ def main() -> None:
     rows = [_in_a_process(arguments, slices) for slices in arguments.slices]
     for row in rows:
         print(json.dumps(row, indent=2), flush=True)
-    if arguments.write:
-        from machine import write_results
+    if arguments.write or arguments.out:
+        import machine
 
-        print("written to", write_results("gpu", rows))
+        machine.RESULTS = arguments.out or machine.RESULTS
+        print("written to", machine.write_results("gpu", rows))
     if failed:
         raise SystemExit("CUDA tests failed: see above.")
 
