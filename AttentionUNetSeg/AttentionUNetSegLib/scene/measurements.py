@@ -12,7 +12,7 @@ from ..imaging import Geometry, image_on_grid
 from ..measure import RANGE, Masks, Measurements, measure_masks
 from . import provenance
 from .cropped_field import CroppedField, image_of_field, joined_box
-from .ct_voxels import ct_grid, offset_on_ct
+from .ct_voxels import ct_grid
 from .filing import file_in_folder_of
 from .results import MEASUREMENTS_REFERENCE, ResultNodes
 from .starting import start_of
@@ -90,9 +90,4 @@ def _voxels_in(nodes: ResultNodes, box: tuple[slice, slice, slice]) -> np.ndarra
     scalars = data.GetPointData().GetScalars() if data else None
     if scalars is None:
         raise BadInput(f"The volume {nodes.volume.GetName()} holds no voxels.", "Load the CT again.")
-    if offset_on_ct(nodes.field, nodes.volume) is None:
-        raise BadInput(
-            f"{nodes.field.GetName()} no longer lies on the voxels of {nodes.volume.GetName()}.",
-            "Segment the CT again.",
-        )
     return vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1])[box].copy()

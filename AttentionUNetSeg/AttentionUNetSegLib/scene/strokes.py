@@ -58,15 +58,16 @@ def segment_on_ct(nodes: ResultNodes) -> CroppedField:
     grid = segment_grid(nodes)
     offset = voxel_offset(grid_of_labelmap(labelmap), grid)
     if offset is None:
-        labelmap, offset = _resampled(nodes, labelmap, grid), (0, 0, 0)
+        labelmap, offset = resampled_on_ct(nodes, labelmap, grid), (0, 0, 0)
     found = voxels_of_labelmap(labelmap)
     start = tuple(first + shift for first, shift in zip(found.start, offset[::-1], strict=True))
     return _inside_ct(CroppedField(start, found.values), nodes)
 
 
-def _resampled(
+def resampled_on_ct(
     nodes: ResultNodes, labelmap: slicer.vtkOrientedImageData, grid: np.ndarray
 ) -> slicer.vtkOrientedImageData:
+    """Return a labelmap on the whole grid of the CT, each voxel as the nearest one; `grid` as of `segment_grid`."""
     reference = slicer.vtkOrientedImageData()
     reference.SetExtent(nodes.volume.GetImageData().GetExtent())
     reference.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(grid))
