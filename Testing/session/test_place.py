@@ -12,6 +12,7 @@ from AttentionUNetSegLib.scene import (
     StoredRefinement,
     find_apart,
     find_results,
+    measurement_table,
     nodes_of_segmentation,
     open_standalone_scene,
     read_clicks,
@@ -208,3 +209,12 @@ def test_a_ct_that_was_resampled_leaves_the_threshold_alone(ct, editor):
     assert not editor.apart.can_follow
     with pytest.raises(BadInput, match="no longer"):
         editor.add_click(ras_of(ct, IN_KNOWN), positive=False)
+
+
+def test_a_table_lies_nowhere(scene, editor):
+    measurement_table(editor.nodes)
+    assert editor.apart is None
+    put(editor.nodes.volume, transform(scene, TURN), False)
+    assert editor.apart.can_follow
+    editor.move_along()
+    assert editor.apart is None

@@ -131,7 +131,7 @@ def read_history(nodes: ResultNodes) -> History:
     try:
         kept = json.loads(read(nodes.segmentation, ATTRIBUTE) or "null")
         history = None if kept is None else _unpacked_history(kept, refinement)
-    except (ValueError, KeyError, TypeError, IndexError, zlib.error):  # written by another version, or by hand
+    except (AttributeError, ValueError, KeyError, TypeError, IndexError, zlib.error):  # written by another version, or by hand
         history = None
     if history is None or not _is_same(history.step, present):
         return History([present])
