@@ -115,9 +115,9 @@ def require_together(nodes: ResultNodes) -> None:
 
 
 def _placed_nodes(nodes: ResultNodes) -> list[slicer.vtkMRMLTransformableNode]:
-    """Return what of the result lies somewhere; a table does not."""
-    everything = nodes_of_segmentation(nodes.segmentation)
-    return [node for node in everything if isinstance(node, slicer.vtkMRMLTransformableNode)]
+    """Return the result's nodes that have a place; a table of measurements has none."""
+    own = nodes_of_segmentation(nodes.segmentation)
+    return [node for node in own if isinstance(node, slicer.vtkMRMLTransformableNode)]
 
 
 def _grid_of_segmentation(nodes: ResultNodes, grid: np.ndarray) -> np.ndarray:
