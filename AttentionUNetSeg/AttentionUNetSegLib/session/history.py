@@ -131,8 +131,8 @@ def read_history(nodes: ResultNodes) -> History:
     try:
         kept = json.loads(read(nodes.segmentation, ATTRIBUTE) or "null")
         history = None if kept is None else _unpacked_history(kept, refinement)
-    except (AttributeError, ValueError, KeyError, TypeError, IndexError, zlib.error):  # written by another version, or by hand
-        history = None
+    except (AttributeError, ValueError, KeyError, TypeError, IndexError, zlib.error):
+        history = None  # written by another version, or by hand
     if history is None or not _is_same(history.step, present):
         return History([present])
     history.replace(replace(history.step, strokes=present.strokes))
