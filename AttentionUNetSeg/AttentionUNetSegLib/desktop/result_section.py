@@ -114,10 +114,14 @@ class ResultSection:
         if settings[name] == value:
             return
         settings[name] = value
+        volume = None
         with self._panel.errors():
             volume = self._panel.logic.setThreshold(
                 self._panel.result, settings["threshold"], settings["keep_largest"], settings["smoothing"]
             )
+        if volume is None:
+            self.update()  # a slider that was refused goes back
+        else:
             self._show_volume(volume)
         self._panel.correction.update()
 
