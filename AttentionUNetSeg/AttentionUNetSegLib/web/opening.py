@@ -118,7 +118,7 @@ class Opening:
                     self._to_choose_from = (path, name, is_ours)
                     self._desk.show(series=_choices(choices))
                     return
-            volume = await asyncio.to_thread(read_volume, path, series)
+            volume = await asyncio.to_thread(read_volume, path, series, self_contained=is_ours)
             await self._show(dataclasses.replace(volume, name=name) if is_ours and path.is_file() else volume)
         except BadInput as error:
             raise _without_our_names(error, path, name) if is_ours else error from error
