@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from .image_header import ImageHeader
 from .metaimage import is_metaimage, metaimage
 from .nifti import nifti_image
 from .nrrd import MAGIC, nrrd_image
-from .plain_name import plainly_named, printable, printable_name
+from .plain_name import plainly_named, plainly_written, printable, printable_name
 from .voxel_data import MOST_VOXELS, read_voxels, require_regular_file, rescaled
 
 PHANTOM_KEY = "AttentionUNetSeg_phantom"
@@ -114,12 +115,12 @@ def write_image(image: sitk.Image, path: str | os.PathLike, compress: bool = Tru
     if ending.startswith(".nii") and is_phantom(image):
         image = sitk.Image(image)
         image.SetMetaData("ITK_FileNotes", PHANTOM_DESCRIPTION)
-    with whole_file(path) as beside, quiet_itk():
+    with whole_file(path) as beside, plainly_written(beside) as plain, quiet_itk():
         try:
-            sitk.WriteImage(image, str(beside), compress)
+            sitk.WriteImage(image, str(plain), compress)
         except RuntimeError as error:
-            raise OSError(_last_line(error)) from error
-        _require_complete(beside, image)
+            raise OSError(_reason(error)) from error
+        _require_complete(plain, image)
 
 
 def _require_complete(path: Path, image: sitk.Image) -> None:
@@ -180,6 +181,8 @@ def _sentences(path: Path) -> Iterator[None]:
         raise BadInput(f"{name} cannot be read: it is incomplete or damaged.", "Copy or export it again.") from error
 
 
-def _last_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """What ITK gives as the reason, without its classes and addresses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else type(error).__name__
+    last = lines[-1].rstrip(".") if lines else type(error).__name__
+    return re.sub(r"^\S+ ?\(0x[0-9a-f]+\): ?", "", last)
