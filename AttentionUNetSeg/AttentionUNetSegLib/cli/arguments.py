@@ -78,6 +78,10 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--tta", action="store_true", help="mean over 8 slightly changed copies, and their spread")
     command.add_argument("--keep-largest", action="store_true", help="keep only the largest connected part")
     command.add_argument("--max-memory", type=int, metavar="MB", help="bound for the memory of the network")
+    command.add_argument(
+        "--format", choices=("nrrd", "nifti"), default="nrrd",
+        help="of segmentation, probability and attention: nrrd for 3D Slicer, nifti (.nii.gz) (default: %(default)s)",
+    )  # fmt: skip
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
     command.add_argument("--no-picture", action="store_true", help="draw no overview picture")
     command.add_argument("--force", action="store_true", help="also replace results of another input or origin")

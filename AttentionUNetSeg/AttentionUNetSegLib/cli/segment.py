@@ -22,6 +22,7 @@ from ..session import (
 )
 from .chosen_model import chosen_model
 from .clock import Clock
+from .nifti_outputs import write_as_nifti
 from .outputs import OutputFolder, stem_of
 from .report import describe, make_report, write_report
 from .scene_files import draw, open_scene, save
@@ -79,6 +80,8 @@ def run(options: Namespace, terminal: Terminal) -> None:
             line.show(_SEGMENTED, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
                 save(scene, result.nodes, listener.destination, with_scene=not options.no_scene)
+                if options.format == "nifti":
+                    write_as_nifti(listener.destination, volume.image)
             line.show(_SAVED, "Drawing the picture")
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
@@ -163,6 +166,8 @@ def _segment(
 
     for text in volume.warnings:
         listener.warn(text)
+    for text in volume.left_out:
+        terminal.note(text)
     result = None
     with terminal.interrupts.deferred():
         job = session.segment(add_volume(scene, volume), request)

@@ -21,6 +21,8 @@ import pydicom
 import SimpleITK as sitk
 from pydicom import encaps
 
+from ..temporary_folder import prefix_of
+
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -159,7 +161,7 @@ def _compressed(
 ) -> Iterator[np.ndarray]:
     count = int(dataset.get("NumberOfFrames") or 1)
     held = 0
-    with tempfile.TemporaryDirectory(prefix="attention-unet-seg-frame-") as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix_of("frame")) as folder:
         for number, encoded in enumerate(_encoded_frames(dataset.PixelData, count)):
             held += 1
             if number in wanted:

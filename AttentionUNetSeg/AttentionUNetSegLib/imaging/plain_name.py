@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..temporary_folder import prefix_of
+
 
 def printable_name(path: Path) -> str:
     """Return a file's name for people: what is no Unicode becomes a question mark."""
@@ -36,7 +38,7 @@ def plainly_written(path: Path) -> Iterator[Path]:
         yield path
         return
     ending = "".join(path.suffixes[-2:]) if is_plain(Path("".join(path.suffixes[-2:]))) else ""
-    with tempfile.TemporaryDirectory(prefix="attention-unet-seg-name-") as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix_of("name")) as folder:
         plain = Path(folder) / f"image{ending}"
         yield plain
         if plain.exists():
@@ -56,7 +58,7 @@ def plainly_named(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
         yield path
         return
     ending = next((each for each in endings if path.name.lower().endswith(each)), "")
-    with tempfile.TemporaryDirectory(prefix="attention-unet-seg-name-") as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix_of("name")) as folder:
         plain = Path(folder) / f"image{ending}"
         try:
             os.symlink(path, plain)

@@ -21,6 +21,7 @@ import SimpleITK as sitk
 import slicer
 
 from ..errors import InternalError
+from ..temporary_folder import prefix_of
 from .volumes import image_of_node
 
 _LONGEST_NAME = 60
@@ -56,7 +57,7 @@ def file_names_for_bundle(scene: slicer.vtkMRMLScene) -> Iterator[list[slicer.vt
 def require_same_bundle(path: Path, stored: list[slicer.vtkMRMLStorableNode]) -> None:
     """Raise InternalError unless the bundle is well-formed and holds every node's file, volumes voxel by voxel."""
     try:
-        with zipfile.ZipFile(path) as bundle, tempfile.TemporaryDirectory(prefix="attention-unet-seg-") as folder:
+        with zipfile.ZipFile(path) as bundle, tempfile.TemporaryDirectory(prefix=prefix_of("scene")) as folder:
             damaged = bundle.testzip()
             scene_file = next(name for name in bundle.namelist() if name.endswith(".mrml"))
             elements = {each.get("id"): each for each in ElementTree.fromstring(bundle.read(scene_file)).iter()}

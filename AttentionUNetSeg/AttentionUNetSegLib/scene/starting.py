@@ -24,6 +24,7 @@ from ..correction import (
 )
 from ..errors import BadInput
 from ..imaging import Geometry, StoredSegment, image_on_grid, write_image
+from ..temporary_folder import prefix_of
 from . import provenance
 from .cropped_field import CroppedField, image_of_field, joined_box, read_field, tight_box
 from .fields import add_field
@@ -68,7 +69,7 @@ def import_start(
     label = {"name": stored.name}
     if stored.color is not None:
         label["color"] = [round(255 * channel) for channel in stored.color]
-    with tempfile.TemporaryDirectory(prefix="attention-unet-seg-") as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix_of("scene")) as folder:
         write_image(image_of_field(on_ct, volume_node), Path(folder) / "probability.nrrd", compress=False)
         result = {
             "threshold": MASK_THRESHOLD, "labels": [label], "warnings": warnings,

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import BadInput
 from ..imaging import DicomSeries, Volume, list_dicom_series, read_volume
+from ..imaging.plain_name import printable_name
 from ..scene import add_volume
 from ..training.phantom import make_phantom
 from .desk import Desk
@@ -65,7 +66,7 @@ class Opening:
 
     def open_path(self, path: Path, series: str | None = None) -> None:
         """Open a file or folder of the person's own, named at the start."""
-        self._desk.start(self._read(path, path.name, series, is_ours=False))
+        self._desk.start(self._read(path, printable_name(path), series, is_ours=False))
 
     def open_phantom(self) -> None:
         """Draw a synthetic CT and open it; every call draws another one."""
