@@ -144,7 +144,7 @@ def _ours(arguments: argparse.Namespace, network):
 
     def run(field):
         prediction = predictor.predict(field, observer, StageProgress(observer, "Network", 0.0, 1.0))
-        return torch.sigmoid(torch.from_numpy(prediction.logits[0])).numpy()
+        return prediction.probability(0).numpy()
 
     return run
 

@@ -82,6 +82,7 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
         "--format", choices=("nrrd", "nifti"), default="nrrd",
         help="of segmentation, probability and attention: nrrd for 3D Slicer, nifti (.nii.gz) (default: %(default)s)",
     )  # fmt: skip
+    command.add_argument("--csv", action="store_true", help="write the measurements as a table too (.csv)")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
     command.add_argument("--no-picture", action="store_true", help="draw no overview picture")
     command.add_argument("--force", action="store_true", help="also replace results of another input or origin")
@@ -125,6 +126,7 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--model", help="for --refine: id or folder of the model (default: the one of the result)")
     command.add_argument("--device", default="auto", help="for --refine: auto, cpu, cuda, ... (default: %(default)s)")
     command.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder (default: that of the result)")
+    command.add_argument("--csv", action="store_true", help="write the measurements as a table too (.csv)")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
     command.add_argument("--no-picture", action="store_true", help="draw no overview picture")
     command.add_argument("--force", action="store_true", help="also replace results of another input or origin")
