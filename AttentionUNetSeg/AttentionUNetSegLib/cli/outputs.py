@@ -22,7 +22,7 @@ from ..temporary_folder import prefix_of, sweep
 _FILE = (
     r"((pancreas(\.seg|_own_grid)|probability|spread|attention_\d+)\.nrrd"
     r"|(pancreas|probability|spread|attention_\d+)\.nii\.gz|scene\.mrb|overview\.png|"
-    r"measurements\.csv|report\.json)"
+    r"measurements\.csv|(pancreas|probability|measurements)\.dcm|report\.json)"
 )
 _LONGEST_ENDING = "pancreas_own_grid.nrrd"
 _LONGEST_NAME = 255  # bytes, where the file system does not say

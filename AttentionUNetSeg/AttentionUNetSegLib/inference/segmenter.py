@@ -29,6 +29,7 @@ from ..models import ModelPackage, verify_weights
 from ..network import AttentionUNet, build_network
 from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
+from .device_grids import DeviceGrids
 from .distrust import Found, judge, phantom_only_warning
 from .fallback import Fallback
 from .field import FieldPredictor
@@ -75,6 +76,7 @@ class Segmenter:
         chosen = choose_device(device)
         network = self.network = load_network(package)  # plain, on the CPU: what `refine` adapts
         self.predictor = FieldPredictor(lambda where: _fused(network, where), chosen)
+        self.grids = DeviceGrids(chosen) if chosen.kind == "cuda" else None
         self.refining = Fallback(chosen)  # of its own: what one cannot do on a device, the other may
 
     @property
@@ -109,7 +111,7 @@ class Segmenter:
             warnings.warning(phantom_only_warning(package))
 
         with _stage(timings, "resample", observer, 0.02, "Resampling"):
-            coarse = to_model_grid(volume.image, package.spacing_mm)
+            coarse = to_model_grid(volume.image, package.spacing_mm, self.grids and self.grids.resampled)
             box = body_box(coarse)
         with _stage(timings, "network", observer, 0.10, "Network"):
             self.predictor.memory_limit_mb = options.max_memory_mb
@@ -119,7 +121,12 @@ class Segmenter:
             probability, spread, (attention, tile_count) = self._predict(hu, passes, warnings, progress)
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
-            restored = probability_to_input_grid(image_on_grid(probability, grid), volume.image, LOWEST_PROBABILITY)
+            restored = probability_to_input_grid(
+                image_on_grid(probability, grid),
+                volume.image,
+                LOWEST_PROBABILITY,
+                self.grids and self.grids.interpolated,
+            )
             spread_image = spread if spread is None else on_grid_of(image_on_grid(spread, grid), restored, SPREAD_SCALE)
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
             volumes = self._volumes(restored)

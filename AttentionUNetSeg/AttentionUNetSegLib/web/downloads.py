@@ -75,7 +75,7 @@ class Downloads:
         return path
 
     def _volume(self, what: str) -> slicer.vtkMRMLScalarVolumeNode:
-        attention = {f"attention_{level}": node for level, node in enumerate(self._desk.result.attention, start=1)}
+        attention = {f"attention_{level}": node for level, node in self._desk.result.gates.items()}
         result = self._desk.result
         volumes = {"probability": result.probability, "spread": result.spread, **attention}
         if volumes.get(what) is None:
