@@ -63,20 +63,6 @@ def test_ctrl_c_leaves_nothing_behind(
     wait_until(lambda: not any(map(exists, workers)))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_a_killed_command_leaves_no_copy_of_the_ct(
-    environment, phantom_file, slow_model_package, tmp_path, job_folders
-):
-    words = ["segment", phantom_file, "-o", tmp_path / "out", "--model", slow_model_package.folder, "--device", "cpu"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "AttentionUNetSegLib.cli", *map(str, words)], stderr=subprocess.DEVNULL, env=environment
-    )
-    wait_until(lambda: job_folders() and (job_folders()[0] / "job.json").exists())
-    process.kill()
-    process.wait()
-    wait_until(lambda: job_folders() == [])
-
-
 def wait_until(condition, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
