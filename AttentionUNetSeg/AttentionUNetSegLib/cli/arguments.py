@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import BadInput
+from .cohort_arguments import add_cohort
 from .dicom_objects import add_dicom_options
 from .evaluate_arguments import add_evaluate
 from .given_input import path_or_address
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_models(commands)
     _add_serve(commands)
+    _add_output_options(add_cohort(commands))
     _add_output_options(add_synthesize(commands))
     _add_output_options(add_train(commands))
     _add_output_options(add_evaluate(commands))
