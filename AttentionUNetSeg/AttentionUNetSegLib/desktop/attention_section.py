@@ -33,9 +33,9 @@ class AttentionSection:
         if self._panel.result is not self._shown and self._panel.logic.editor(self._shown) is not None:
             self._panel.logic.showAttention(self._shown, None)
         self._shown = self._panel.result if editor is not None else None
-        gates = len(editor.nodes.attention) if editor is not None else 0
+        gates = editor.nodes.gates if editor is not None else {}
         spread = [SPREAD] if editor is not None and editor.nodes.spread is not None else []
-        self._choices = [NO_OVERLAY, PROBABILITY, *spread, *(str(level + 1) for level in range(gates))]
+        self._choices = [NO_OVERLAY, PROBABILITY, *spread, *(str(level) for level in gates)]
         self._is_filling = True
         self._ui.overlayComboBox.clear()
         for choice in self._choices:
@@ -71,6 +71,11 @@ class AttentionSection:
                 colorNode=self._panel.parameters.overlayColor,
                 lowerThreshold=self._ui.overlayThresholdSlider.value,
             )
+
+    def follow_field(self) -> None:
+        """Show the corrected probability where the probability is shown: the first click makes it."""
+        if self._chosen() == PROBABILITY:
+            self.apply()
 
     # --- What the person does ---
 

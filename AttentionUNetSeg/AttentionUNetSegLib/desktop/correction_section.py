@@ -152,6 +152,7 @@ class CorrectionSection(VTKObservationMixin):
             # Undo may have made the lists anew.
             self._observe(self._panel.editor)
         self._panel.result_section.update()
+        self._panel.attention.follow_field()
         self.update()
         self._refinement.request()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
+from ..errors import AttentionUNetSegError
 from .delayed_call import DelayedCall
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class ResultSection:
         self._ui.smoothingSlider.value = smoothing
         self._ui.keepLargestCheckBox.checked = keep_largest
         self._is_showing = False
-        self._show_volume(editor.volume_ml)
+        try:
+            self._show_volume(editor.volume_ml)
+        except AttentionUNetSegError:  # somebody removed the segment; any change says so
+            self._ui.volumeValueLabel.text = "-"
 
     def show_surface(self) -> None:
         """Show or remove the 3D surface of the selected result, as the check box says."""
@@ -114,10 +118,14 @@ class ResultSection:
         if settings[name] == value:
             return
         settings[name] = value
+        volume = None
         with self._panel.errors():
             volume = self._panel.logic.setThreshold(
                 self._panel.result, settings["threshold"], settings["keep_largest"], settings["smoothing"]
             )
+        if volume is None:
+            self.update()  # a slider that was refused goes back
+        else:
             self._show_volume(volume)
         self._panel.correction.update()
 
