@@ -1,7 +1,9 @@
-"""Whole cohorts with real workers, which are killed in the middle, and so is the scheduler."""
+"""Whole cohorts with real workers, which are killed in the middle, and so are the scheduler and the command itself."""
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import signal
@@ -36,11 +38,21 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen, what: str
         time.sleep(0.05)
 
 
-def test_of_forty_phantoms_the_death_of_a_worker_and_of_the_scheduler_costs_those_under_way(
+def kept(before: dict[str, int], output: Path) -> bool:
+    now = finished(output)
+    return all(now.get(name) == changed for name, changed in before.items())
+
+
+def test_forty_phantoms_survive_the_death_of_a_worker_the_scheduler_and_the_command(
     phantom_folder, tiny_model_package, tmp_path
 ):
-    """On a cluster of separate processes, started by the job script."""
+    """First on a cluster of separate processes, started by the job script; then here; then here again to the end."""
     output = tmp_path / "out"
+    words = [
+        "-m", "AttentionUNetSegLib.cli", "cohort", str(phantom_folder), "-o", str(output), "--device", "cpu",
+        "--model", str(tiny_model_package.folder), "--threshold", "0.44", "--json",
+    ]  # fmt: skip
+
     # Slurm's own part is a stand-in: srun starts its command as often as the job has tasks.
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -77,6 +89,38 @@ def test_of_forty_phantoms_the_death_of_a_worker_and_of_the_scheduler_costs_thos
     first = finished(output)
     assert 8 <= len(first) < 40, "this machine is too fast for this test"
     assert (output / "cohort.csv").exists(), "the table tells of what is done"
+
+    command = subprocess.Popen(
+        [sys.executable, *words, "--processes", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: len(finished(output)) >= len(first) + 3, command, "it goes on")
+    children = psutil.Process(command.pid).children(recursive=True)
+    command.kill()
+    command.wait(LIMIT)
+    _, alive = psutil.wait_procs(children, 60)
+    assert not alive, "workers do not outlive the command"
+    second = finished(output)
+    assert len(second) < 40 and kept(first, output)
+
+    last = [sys.executable, *words, "--processes", "2", "--by-doubt"]
+    done = subprocess.run(last, capture_output=True, timeout=LIMIT)
+    assert done.returncode == 0, done.stderr.decode()
+    answer = json.loads(done.stdout)
+    assert (answer["cases"], answer["done"], answer["failed"], answer["not_run"]) == (40, 40, 0, 0)
+    assert kept(second, output), "nothing is done twice"
+    assert sorted(finished(output)) == sorted(os.listdir(output / "cases")), "nothing is left of those that were killed"
+
+    with open(output / "cohort.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["id"] for row in rows}) == 40 and {row["state"] for row in rows} == {"done"}
+    assert all(float(row["volume_low"]) <= float(row["volume"]) <= float(row["volume_high"]) for row in rows)
+    assert {row["model_sha256"] for row in rows} == {tiny_model_package.weights_sha256}
+    dice = [float(row["predicted_dice"]) for row in rows]
+    assert dice == sorted(dice), "the lowest first: none of these has other reasons"
+    page = (output / "cohort.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'<img loading="lazy" src="([^"]+)"', page)
+    assert len(pictures) == 40 and all((output / picture).is_file() for picture in pictures)
+    assert "http" not in page and "<script" not in page, "it opens offline"
 
 
 def test_a_case_that_kills_its_worker_is_tried_alone_and_told_and_a_thousand_cases_wait_without_memory(
