@@ -32,10 +32,11 @@ from ..network import AttentionUNet, build_network
 from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
 from .device_grids import DeviceGrids
-from .distrust import Found, judge, phantom_only_warning
+from .distrust import PANCREAS_CODE, Found, judge, phantom_only_warning
 from .fallback import Fallback
 from .field import FieldPredictor
 from .fusion import FusedNetwork
+from .islands import FAR_MM, without_far_islands
 from .mirrored_surroundings import Mirrored
 from .observer import Observer, SilentObserver, StageProgress
 from .result import Segmentation
@@ -129,7 +130,7 @@ class Segmenter:
             probability, spread, (attention, tile_count) = self._predict(
                 surroundings.padded(hu), passes, warnings, progress
             )
-            probability = surroundings.cropped(probability)
+            probability = self._one_organ(surroundings.cropped(probability), warnings)
             spread = None if spread is None else surroundings.cropped(spread)
             attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in attention]
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
@@ -161,6 +162,19 @@ class Segmenter:
             tile_count=tile_count,
             trust=trust,
         )
+
+    def _one_organ(self, probability: np.ndarray, warnings: _Warnings) -> np.ndarray:
+        """Without what lies far from the pancreas and cannot be a part of it; other labels are left alone."""
+        code = self.package.labels[0]["code"]
+        if (code["scheme"], code["value"]) != PANCREAS_CODE:
+            return probability
+        kept, left_out_ml = without_far_islands(probability, self.package.threshold, self.package.spacing_mm[::-1])
+        if left_out_ml:
+            warnings.warning(
+                f"{left_out_ml:.1f} mL more than {FAR_MM:g} mm from the segment looked like pancreas to the network; "
+                "they were left out, because the pancreas is one organ."
+            )
+        return kept
 
     def _predict(
         self, hu: np.ndarray, passes: tuple[Pass, ...], observer: Observer, progress: StageProgress

@@ -21,10 +21,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import torch
 
@@ -53,8 +52,6 @@ SAME_PATIENTS = {
 }  # fmt: skip
 PART_MAP_SEEDS = range(90000, 90048)
 VARIETY = Variety(atrophy=0.3, fatty_gland=0.0, wide_veins=0.2)
-# The last training sees more of what holds no pancreas: the one before it found 8 mL in a neck.
-LAST_SHARES = {"nih_pancreas": 0.56, "painted": 0.14, "reduced": 0.06, "negative": 0.24}
 SHARES = {"nih_pancreas": 0.7, "painted": 0.14, "reduced": 0.06, "negative": 0.1}
 
 
@@ -73,8 +70,6 @@ class Stage:
 FOLD = Stage(330, 0.001, 0.99)
 FINAL = Stage(720, 0.0007, 0.995)
 
-LAST = Stage(220, 0.0005, 0.99)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train what is missing; returns the exit status."""
@@ -87,17 +82,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, help="train each part so long instead of so many steps (a lent GPU)")
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(len(read_folds()))),
                         help="folds to train and to average (default: all)")  # fmt: skip
-    parser.add_argument("--only", metavar="PART", help="data, fold_0 to fold_4, final or last")
+    parser.add_argument("--only", metavar="PART", help="data, fold_0 to fold_4 or final")
     options = parser.parse_args(arguments)
     folds = [f"fold_{number}" for number in options.folds]
-    parts = [options.only] if options.only else ["data", *folds, "final", "last"]
+    parts = [options.only] if options.only else ["data", *folds, "final"]
     for part in parts:
         if part == "data":
             manual_step_scans(options.work)
         elif part == "final":
             final_model(options)
-        elif part == "last":
-            last_model(options)
         else:
             fold_model(options, int(part.removeprefix("fold_")))
     return 0
@@ -148,12 +141,6 @@ def final_model(options: argparse.Namespace) -> ModelPackage:
     return _trained(options, "final", FINAL, start, ())
 
 
-def last_model(options: argparse.Namespace) -> ModelPackage:
-    """The final model, trained on with more scans without pancreas: what is bundled."""
-    final_model(options)
-    return _trained(options, "last", LAST, options.work / "final" / "run", (), LAST_SHARES)
-
-
 def mean_weights(checkpoints: Sequence[Path]) -> dict[str, torch.Tensor]:
     """The mean of the averaged weights of several trainings from one start; counters are those of the first."""
     states = [initial_weights(path) for path in checkpoints]
@@ -164,8 +151,7 @@ def mean_weights(checkpoints: Sequence[Path]) -> dict[str, torch.Tensor]:
 
 
 def _trained(
-    options: argparse.Namespace, name: str, stage: Stage, start: Path, left_out: Sequence[str],
-    shares: Mapping[str, float] = MappingProxyType(SHARES),
+    options: argparse.Namespace, name: str, stage: Stage, start: Path, left_out: Sequence[str]
 ) -> ModelPackage:
     folder = options.work / name
     if (folder / "model" / "model.json").is_file():
@@ -174,7 +160,7 @@ def _trained(
     configuration = TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),
         features=FEATURES, batch=2, steps=NO_END if options.minutes else stage.steps,
-        minutes=options.minutes or math.inf, rate=stage.rate, averaging=stage.averaging, shares=dict(shares),
+        minutes=options.minutes or math.inf, rate=stage.rate, averaging=stage.averaging, shares=SHARES,
         precision="bfloat16", attention_weight=0.1, augmentation="wide", leave_out=tuple(left_out), start_from=start,
         device=options.device, threads=options.threads, workers=options.workers,
         command=COMMAND, id="pancreas-ct", name="Pancreas on CT",
