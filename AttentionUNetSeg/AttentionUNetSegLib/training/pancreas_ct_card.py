@@ -33,8 +33,8 @@ BEFORE = (
     "the same collection that stay hidden, five of them below 0.5."
 )
 SYNTHESIS = (
-    "The synthesis was designed after looking at failures on three older real CTs, which were trained on, and at what was "
-    "told of the 12 hidden patients, which were not."
+    "The synthesis was designed after looking at failures on three older real CTs, which were trained on, and at what "
+    "was told of the 12 hidden patients, which were not."
 )
 
 
