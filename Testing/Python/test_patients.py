@@ -102,11 +102,11 @@ class PatientsTest(PanelTestCase):
 
         self.assertTrue(self.ui.placeWidget.isHidden())
         mask = self.segment_mask(self.b)
-        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
-        shift = vtk.vtkTransform()
-        shift.Translate(0.0, 0.0, 100.0)
-        transform.SetMatrixTransformToParent(shift.GetMatrix())
-        for is_hardened in (False, True):
+        for is_hardened, distance in ((False, 100.0), (True, 200.0)):  # each 100 mm from where the result is
+            transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+            shift = vtk.vtkTransform()
+            shift.Translate(0.0, 0.0, distance)
+            transform.SetMatrixTransformToParent(shift.GetMatrix())
             self.ct_b.SetAndObserveTransformNodeID(transform.GetID())
             if is_hardened:
                 self.ct_b.HardenTransform()

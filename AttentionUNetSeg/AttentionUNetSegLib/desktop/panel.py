@@ -143,8 +143,12 @@ class Panel(VTKObservationMixin):
         if not self._is_ready:
             return
         self.editor = self.logic.editor(self.result)
-        if self.editor is not None and self.input.volume is not self.editor.nodes.volume:
-            self.ui.inputVolumeSelector.setCurrentNode(self.editor.nodes.volume)
+        if self.parameters is not None and self.editor is not None:
+            # The result first: any change of the node brings the widgets back to what the node says.
+            if self.parameters.result is not self.result:
+                self.parameters.result = self.result
+            if self.input.volume is not self.editor.nodes.volume:
+                self.parameters.inputVolume = self.editor.nodes.volume
         for section in (self.result_section, self.attention, self.correction, self.place):
             section.show(self.editor)
         self.shown.show(self.editor, is_new)
@@ -158,8 +162,10 @@ class Panel(VTKObservationMixin):
             return
         own = [node for node in self.logic.results() if self.logic.editor(node).nodes.volume is volume]
         newest = own[-1] if own else None
+        if self.parameters.inputVolume is not volume:
+            self.parameters.inputVolume = volume
         if newest is not self.result:
-            self.ui.resultSelector.setCurrentNode(newest)
+            self.parameters.result = newest
         else:
             self.follow_result()
 
