@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import pydicom
 from pydicom.uid import generate_uid
+from pydicom.valuerep import format_number_as_ds
 
 from ..errors import BadInput
 from ..imaging import Geometry
@@ -31,14 +33,17 @@ class SourceSeries:
 
     Attributes
     ----------
-    headers : of single slices in the order of their place along the normal, or of the one multi-frame file.
+    headers : of single slices in the order of their place along the normal, or of the multi-frame files.
     positions : Image Position (Patient) of every slice or frame in this order: LPS, mm, as the headers give them.
     grid : what the slices form, K in this order.
+    shifts : (slices, 2), how far (mm along a row, along a column) each slice lies off the grid because of a tilt;
+        None without one.
     """
 
     headers: tuple[pydicom.Dataset, ...]
     positions: tuple[tuple[float, ...], ...]
     grid: Geometry
+    shifts: np.ndarray | None = None
 
 
 def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
@@ -59,24 +64,22 @@ def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
             f"The {len(headers)} DICOM files given are not of one series.", "Give the files of one CT series."
         )
     if int(headers[0].get("NumberOfFrames") or 1) > 1:
-        if len(headers) > 1:
-            raise BadInput("A CT of several multi-frame files cannot be referred to.", "Give one file.")
-        planes = planes_of(Path(files[0]))
+        planes = [plane for file in files for plane in planes_of(Path(file))]
         _share_what_all_frames_say(headers[0])
+        is_multiframe = True
     else:
         planes = [planes_of(Path(file))[0] for file in files]
+        is_multiframe = False
     stack = grid_of_slices(planes)
-    if stack.shifts is not None:
-        raise BadInput(
-            f"The CT has a gantry tilt of {stack.tilt_degrees:.1f} degrees: its slices do not lie upon each other, and "
-            "a DICOM object cannot refer to them.",
-        )
-    if len(headers) > 1:
+    if not is_multiframe:
         headers = [headers[index] for index in stack.order]
-        # The reader took orientations for one that differ in the last digits, and who refers to them wants one.
-        for header in headers[1:]:
+        for header in headers:
+            # The reader took orientations for one that differ in the last digits, and highdicom wants one.
             header.ImageOrientationPatient = headers[0].ImageOrientationPatient
-    return SourceSeries(tuple(headers), tuple(planes[index].position for index in stack.order), stack.grid)
+            if not header.get("SliceThickness"):  # it may be empty, and highdicom wants one
+                header.SliceThickness = format_number_as_ds(stack.grid.spacing[2])
+    positions = tuple(planes[index].position for index in stack.order)
+    return SourceSeries(tuple(headers), positions, stack.grid, stack.shifts)
 
 
 def _header(path: Path) -> pydicom.Dataset:

@@ -11,6 +11,8 @@ from .deleting import delete_result
 from .display import show_attention
 from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
+from .marks import Mark, indices_of, read_marks, write_marks
+from .measurements import measure_result, measurement_table
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
 from .refinements import (
@@ -30,15 +32,18 @@ from .starting import import_start, segment_on_source_grid, start_of
 from .strokes import new_strokes
 from .threshold import recompute_segment, set_threshold, settings_of
 from .volumes import add_volume, export_volume
+from .walls import add_wall, mask_of_walls, read_walls, state_of_walls, walls_on_ct, write_walls
 
 __all__ = [
     "Apart",
     "CroppedField",
+    "Mark",
     "PlacedClick",
     "RenderingUnavailable",
     "ResultNodes",
     "StoredRefinement",
     "add_volume",
+    "add_wall",
     "arrange_slice_views",
     "center_of_segment",
     "center_slices",
@@ -49,20 +54,26 @@ __all__ = [
     "find_results",
     "give_own_color",
     "import_refinement",
+    "indices_of",
     "import_result",
     "import_start",
     "joined_box",
     "load_scene",
+    "measure_result",
+    "measurement_table",
     "move_along",
     "mask_of_segment",
+    "mask_of_walls",
     "new_strokes",
     "nodes_of_segmentation",
     "open_standalone_scene",
     "placed",
     "read_clicks",
     "read_field",
+    "read_marks",
     "read_refinement",
     "read_strokes",
+    "read_walls",
     "recompute_segment",
     "render_overview",
     "require_click_lists",
@@ -79,12 +90,16 @@ __all__ = [
     "show_ct",
     "show_only",
     "start_of",
+    "state_of_walls",
     "tight_box",
     "volume_in_frame_of",
     "voxel_of",
     "world_position",
+    "walls_on_ct",
     "write_clicks",
     "write_corrected",
+    "write_marks",
     "write_refinement",
     "write_strokes",
+    "write_walls",
 ]

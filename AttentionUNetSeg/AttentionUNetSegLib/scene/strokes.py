@@ -9,6 +9,7 @@ from ..correction import BACKGROUND, FOREGROUND
 from . import provenance
 from .corrections import read_strokes
 from .cropped_field import CroppedField, digest, joined_box, tight_box
+from .ct_voxels import offset_on_ct
 from .geometry import voxel_offset
 from .results import ResultNodes
 from .segment import segment_id_of
@@ -25,6 +26,8 @@ def new_strokes(nodes: ResultNodes) -> CroppedField | None:
     ------
     BadInput : the segment or a node of the result is no longer what it was.
     """
+    if offset_on_ct(nodes.field, nodes.volume) is None:
+        return None  # the CT was resampled: nobody can tell what was painted, and the threshold goes on working
     segment = segment_on_ct(nodes)
     if digest(segment) == provenance.read(nodes.segmentation, DIGEST):
         return None
@@ -55,15 +58,16 @@ def segment_on_ct(nodes: ResultNodes) -> CroppedField:
     grid = segment_grid(nodes)
     offset = voxel_offset(grid_of_labelmap(labelmap), grid)
     if offset is None:
-        labelmap, offset = _resampled(nodes, labelmap, grid), (0, 0, 0)
+        labelmap, offset = resampled_on_ct(nodes, labelmap, grid), (0, 0, 0)
     found = voxels_of_labelmap(labelmap)
     start = tuple(first + shift for first, shift in zip(found.start, offset[::-1], strict=True))
     return _inside_ct(CroppedField(start, found.values), nodes)
 
 
-def _resampled(
+def resampled_on_ct(
     nodes: ResultNodes, labelmap: slicer.vtkOrientedImageData, grid: np.ndarray
 ) -> slicer.vtkOrientedImageData:
+    """Return a labelmap on the whole grid of the CT, each voxel as the nearest one; `grid` as of `segment_grid`."""
     reference = slicer.vtkOrientedImageData()
     reference.SetExtent(nodes.volume.GetImageData().GetExtent())
     reference.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(grid))

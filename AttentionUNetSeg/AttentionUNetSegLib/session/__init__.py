@@ -27,7 +27,7 @@ from .events import (
     Warned,
     WorkerReady,
 )
-from .starting import start_from_file, start_from_segment, start_from_volume
+from .starting import start_from_file, start_from_segment, start_from_volume, wall_from_file
 
 __all__ = [
     "Session",
@@ -38,6 +38,7 @@ __all__ = [
     "start_from_file",
     "start_from_segment",
     "start_from_volume",
+    "wall_from_file",
     "SegmentRequest",
     "SegmentResult",
     "State",

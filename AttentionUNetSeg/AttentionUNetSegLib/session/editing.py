@@ -20,6 +20,7 @@ from .click import Click, Position
 from .click_rules import DoubtfulClick, require_no_doubts
 from .frame import Frame
 from .history import Step, read_history
+from .marking import Marking
 from .refined import fitting
 from .replaying import Replaying
 
@@ -31,7 +32,7 @@ DEFAULT_REACH_MM = 15.0
 SMALLEST_REACH_MM, LARGEST_REACH_MM = 1.0, 60.0
 
 
-class ResultEditor:
+class ResultEditor(Marking):
     """Corrects one result. The segment is always clean(corrected probability >= threshold).
 
     Parameters
@@ -134,7 +135,7 @@ class ResultEditor:
             return
         self.absorb_strokes()
         write(self.nodes.segmentation, "reach_mm", repr(float(value)))
-        if self._step.clicks:
+        if self._step.clicks or self._step.marks:
             self._apply(self._step)
 
     @property
@@ -193,10 +194,10 @@ class ResultEditor:
         self._change_clicks(tuple(click for click in self._step.clicks if click.order != removed.order))
 
     def clear(self) -> None:
-        """Take all clicks and strokes back: the segment is the network's own again. Can be undone."""
+        """Take all clicks, marks and strokes back: the segment is the network's own again. Can be undone."""
         self._require_scene()
         self.absorb_strokes()
-        if self._step.clicks or self._step.strokes:
+        if self._step.clicks or self._step.marks or self._step.strokes:
             self._append(Step((), None))
 
     def sync_from_markups(self, ask: bool = False) -> bool:
@@ -281,7 +282,8 @@ class ResultEditor:
         strokes = new_strokes(self.nodes)
         if strokes is None:
             return False
-        self._append(replace(self._step, strokes=strokes, moved=0))
+        marks = (*self._step.marks, *self._taught_by(strokes))
+        self._append(replace(self._step, strokes=strokes, marks=marks, moved=0))
         return True
 
     def restore_missing(self) -> bool:
@@ -369,7 +371,7 @@ class ResultEditor:
         for click in clicks:
             voxel_of(self.nodes, click)  # refuses what lies outside, before anything is changed
         self.absorb_strokes()
-        step = Step(clicks, self._step.strokes, moved, self._step.refinement)
+        step = replace(self._step, clicks=clicks, moved=moved)
         if moved and self._step.moved == moved:
             self._apply(step, about)
             self._history.replace(step, drop_undone=True)

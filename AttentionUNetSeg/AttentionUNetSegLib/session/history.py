@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..scene import CroppedField, PlacedClick, ResultNodes, StoredRefinement
+    from ..scene import CroppedField, Mark, PlacedClick, ResultNodes, StoredRefinement
 
 STEPS_KEPT = 200
 # In the scene file, as text; the oldest steps are left out beyond it. Strokes of one step take some thousand.
@@ -31,6 +31,7 @@ class Step:
     strokes: CroppedField | None
     moved: int = 0  # order number of the click that this step moved, if that is all it did
     refinement: StoredRefinement | None = None  # counts as long as its clicks are there
+    marks: tuple[Mark, ...] = ()
 
 
 class History:
@@ -48,8 +49,8 @@ class History:
 
     @property
     def last_order(self) -> int:
-        """The highest order number that any click of any step has; 0 without clicks."""
-        return max((click.order for step in self._steps for click in step.clicks), default=0)
+        """The highest order number that any click or mark of any step has; 0 without any."""
+        return max((one.order for step in self._steps for one in (*step.clicks, *step.marks)), default=0)
 
     def at(self, distance: int) -> Step | None:
         """The step so many steps later (or earlier, if negative); None where there is none."""
@@ -96,7 +97,10 @@ class History:
         write(nodes.segmentation, ATTRIBUTE, text)
 
     def _as_text(self, first: int) -> str:
+        from ..scene.marks import listed
+
         strokes: dict[int, CroppedField] = {}
+        marks: dict[int, Mark] = {}
         steps = []
         for step in self._steps[first:]:
             if step.strokes is not None:
@@ -104,26 +108,31 @@ class History:
             clicks = [[click.order, list(click.ras), click.positive] for click in step.clicks]
             place = None if step.strokes is None else list(strokes).index(id(step.strokes))
             steps.append({"clicks": clicks, "strokes": place, "moved": step.moved})
+            if step.marks:
+                marks.update((id(mark), mark) for mark in step.marks)
+                steps[-1]["marks"] = [list(marks).index(id(mark)) for mark in step.marks]
         self._packed = {key: self._packed.get(key) or (field, _packed(field)) for key, field in strokes.items()}
         fields = [packed for _, packed in self._packed.values()]
         kept = {"current": self._current - first, "steps": steps, "strokes": fields}
+        if marks:
+            kept["marks"] = listed(tuple(marks.values()))
         return json.dumps(kept, separators=(",", ":"))
 
 
 def read_history(nodes: ResultNodes) -> History:
     """Return the history that the scene holds; only the present state where it holds none, or one of another state."""
-    from ..scene import read_clicks, read_refinement, read_strokes
+    from ..scene import read_clicks, read_marks, read_refinement, read_strokes
     from ..scene.provenance import read
 
     strokes, refinement = read_strokes(nodes), read_refinement(nodes)
     # A copy: the node's own voxels change when strokes are written.
     strokes = None if strokes is None else replace(strokes, values=strokes.values.copy())
-    present = Step(read_clicks(nodes), strokes, refinement=refinement)
+    present = Step(read_clicks(nodes), strokes, refinement=refinement, marks=read_marks(nodes))
     try:
         kept = json.loads(read(nodes.segmentation, ATTRIBUTE) or "null")
         history = None if kept is None else _unpacked_history(kept, refinement)
-    except (ValueError, KeyError, TypeError, IndexError, zlib.error):  # written by another version, or by hand
-        history = None
+    except (AttributeError, ValueError, KeyError, TypeError, IndexError, zlib.error):
+        history = None  # written by another version, or by hand
     if history is None or not _is_same(history.step, present):
         return History([present])
     history.replace(replace(history.step, strokes=present.strokes))
@@ -132,7 +141,9 @@ def read_history(nodes: ResultNodes) -> History:
 
 def _unpacked_history(kept: dict[str, Any], refinement: StoredRefinement | None) -> History:
     from ..scene import PlacedClick
+    from ..scene.marks import marks_of
 
+    marks = marks_of(kept.get("marks", []))
     strokes = [_unpacked(field) for field in kept["strokes"]]
     steps = [
         Step(
@@ -140,6 +151,7 @@ def _unpacked_history(kept: dict[str, Any], refinement: StoredRefinement | None)
             None if step["strokes"] is None else strokes[step["strokes"]],
             int(step["moved"]),
             refinement,
+            tuple(marks[n] for n in step.get("marks", [])),
         )
         for step in kept["steps"]
     ]
@@ -152,6 +164,7 @@ def _is_same(one: Step, other: Step) -> bool:
     clicks = len(one.clicks) == len(other.clicks) and all(
         a.is_same(b) for a, b in zip(one.clicks, other.clicks, strict=True)
     )
+    clicks = clicks and one.marks == other.marks
     if one.strokes is None or other.strokes is None:
         return clicks and one.strokes is other.strokes
     same_box = one.strokes.start == other.strokes.start and one.strokes.values.shape == other.strokes.values.shape

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .change import Change, change_between
 from .refined import fitting, with_refinement
 
 if TYPE_CHECKING:
-    from ..correction import InfluenceCache
+    from ..correction import InfluenceCache, Seed
     from ..scene import CroppedField, PlacedClick, ResultNodes
     from .history import Step
 
@@ -37,12 +37,21 @@ class Replaying:
         `settings` are threshold, keep_largest and smoothing_mm; `last_change` tells what that changed, and how far from
         `click`, if the step is about one. Raises BadInput as `corrected`.
         """
-        from ..scene import recompute_segment, voxel_of, write_clicks, write_corrected, write_refinement, write_strokes
+        from ..scene import (
+            recompute_segment,
+            voxel_of,
+            write_clicks,
+            write_corrected,
+            write_marks,
+            write_refinement,
+            write_strokes,
+        )
         from ..scene.strokes import segment_on_ct
 
         before = segment_on_ct(self._nodes)
         corrected = self.corrected(step, reach_mm)
         self.write(write_clicks, step.clicks)
+        write_marks(self._nodes, step.marks)
         write_strokes(self._nodes, step.strokes)
         write_corrected(self._nodes, corrected)
         write_refinement(self._nodes, fitting(step.refinement, step.clicks, reach_mm))
@@ -55,7 +64,7 @@ class Replaying:
         from ..scene import write_corrected, write_refinement, write_strokes
 
         nodes, refinement = self._nodes, fitting(step.refinement, step.clicks, reach_mm)
-        has_no_field = bool(step.clicks or step.strokes is not None) and nodes.corrected is None
+        has_no_field = bool(step.clicks or step.marks or step.strokes is not None) and nodes.corrected is None
         has_no_strokes = step.strokes is not None and nodes.strokes is None
         has_no_refinement = refinement is not None and nodes.refined is None
         if has_no_field:
@@ -86,7 +95,7 @@ class Replaying:
         import slicer
 
         from ..correction import Seed, correct_probability, settle, surroundings
-        from ..scene import CroppedField, joined_box, read_field, tight_box, voxel_of
+        from ..scene import CroppedField, joined_box, mask_of_walls, read_field, tight_box, voxel_of, walls_on_ct
 
         clicks, strokes = step.clicks, step.strokes
         refinement = fitting(step.refinement, clicks, reach_mm)
@@ -95,13 +104,16 @@ class Replaying:
         ct = slicer.util.arrayFromVolume(volume)
         spacing = volume.GetSpacing()[::-1]
         seeds = [Seed(click.order, voxel_of(self._nodes, click), click.positive) for click in clicks]
-        boxes = [network.box, *(surroundings(seed.voxel, ct.shape, spacing, reach_mm) for seed in seeds)]
+        seeds += [mark.seed(ct, spacing) for mark in step.marks]
+        walls = walls_on_ct(self._nodes)
+        boxes = [network.box, *(surroundings(seed.voxels, ct.shape, spacing, reach_mm) for seed in seeds)]
         if strokes is not None:
             boxes.append(strokes.box)
         if refinement is not None:
             boxes.append(refinement.probability.box)
         box = joined_box(*boxes)
         origin = tuple(part.start for part in box)
+        barred = mask_of_walls(walls, box)
         corrected = correct_probability(
             ct[box],
             network.on(box),
@@ -109,23 +121,36 @@ class Replaying:
             reach_mm,
             spacing,
             strokes=None if strokes is None else strokes.on(box),
-            cache=self._cache_of_ct(),
+            cache=self._cache_for(walls),
             origin=origin,
+            walls=barred,
         )
         if refinement is not None:
-            corrected = with_refinement(corrected, network, refinement, box, seeds, strokes)
+            corrected = with_refinement(corrected, network, refinement, box, seeds, strokes, barred)
         tight = tight_box(corrected, origin)
         whole = CroppedField(origin, corrected)
         tight = network.box if tight is None else joined_box(network.box, tight)
-        self.warnings = settle(seeds)[1]
+        self.warnings = (*settle(seeds)[1], *_in_walls(clicks, seeds, walls))
         return CroppedField(tuple(part.start for part in tight), whole.on(tight))
 
-    def _cache_of_ct(self) -> InfluenceCache:
-        """Return the cache, emptied where the CT's voxels are no longer those that it was filled for."""
+    def _cache_for(self, walls: list[CroppedField]) -> InfluenceCache:
+        """Return the cache, emptied where the CT's voxels, or the walls, are no longer those it was filled for."""
+        from ..scene import state_of_walls
+
         image = self._nodes.volume.GetImageData()
-        state = (image.GetAddressAsString(""), image.GetPointData().GetScalars().GetMTime())
+        state = (image.GetAddressAsString(""), image.GetPointData().GetScalars().GetMTime(), state_of_walls(walls))
         if state != self._cached_for:
             self._cache.clear()
             self._cached_for = state
         return self._cache
 
+
+def _in_walls(clicks: Sequence[PlacedClick], seeds: Sequence[Seed], walls: Sequence[CroppedField]) -> list[str]:
+    """Return a sentence for every click that lies in a wall, where it changes nothing."""
+    told = []
+    for click, seed in zip(clicks, seeds, strict=False):
+        place = tuple(slice(n, n + 1) for n in seed.voxel)
+        if any(wall.on(place).any() for wall in walls):
+            kind = "Add" if click.positive else "Remove"
+            told.append(f"{kind} click {click.order} lies in a segment that is not to be entered: it changes nothing.")
+    return told
