@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import AttentionUNetSegError
 from .delayed_call import DelayedCall
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ class ResultSection:
         self._ui.smoothingSlider.value = smoothing
         self._ui.keepLargestCheckBox.checked = keep_largest
         self._is_showing = False
-        self._show_volume(editor.volume_ml)
+        try:
+            self._show_volume(editor.volume_ml)
+        except AttentionUNetSegError:  # somebody removed the segment; any change says so
+            self._ui.volumeValueLabel.text = "-"
 
     def show_surface(self) -> None:
         """Show or remove the 3D surface of the selected result, as the check box says."""
