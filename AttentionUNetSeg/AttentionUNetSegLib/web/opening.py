@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import BadInput
 from ..imaging import DicomSeries, Volume, list_dicom_series, read_volume
+from ..imaging.plain_name import printable_name
 from ..scene import add_volume
 from ..training.phantom import make_phantom
 from .desk import Desk
@@ -65,7 +66,7 @@ class Opening:
 
     def open_path(self, path: Path, series: str | None = None) -> None:
         """Open a file or folder of the person's own, named at the start."""
-        self._desk.start(self._read(path, path.name, series, is_ours=False))
+        self._desk.start(self._read(path, printable_name(path), series, is_ours=False))
 
     def open_phantom(self) -> None:
         """Draw a synthetic CT and open it; every call draws another one."""
@@ -118,7 +119,7 @@ class Opening:
                     self._to_choose_from = (path, name, is_ours)
                     self._desk.show(series=_choices(choices))
                     return
-            volume = await asyncio.to_thread(read_volume, path, series)
+            volume = await asyncio.to_thread(read_volume, path, series, self_contained=is_ours)
             await self._show(dataclasses.replace(volume, name=name) if is_ours and path.is_file() else volume)
         except BadInput as error:
             raise _without_our_names(error, path, name) if is_ours else error from error
