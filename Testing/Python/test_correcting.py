@@ -112,7 +112,7 @@ class CorrectingTest(PanelTestCase):
 
     def test_a_click_into_air_is_asked_about(self) -> None:
         node = self.place(self.ui.addClickButton, (1, 1, 1))
-        process_until(lambda: not self.ui.messageWidget.isHidden(), "the question", 20.0)
+        process_until(lambda: "not applied" in self.ui.messageLabel.text, "the question")
         self.assert_message("air", "not applied")
         self.assertEqual(node.GetNumberOfControlPoints(), 0)
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
