@@ -164,13 +164,16 @@ class CorrectionSection(VTKObservationMixin):
     def _change(self, change: object) -> None:
         if self._panel.editor is None:
             return
-        with self._panel.errors(but=DoubtfulClick):
-            change()
-            for warning in self._panel.editor.warnings:
-                self._panel.message.show(warning)
-            # Undo may have made the lists anew.
-            self._observe(self._panel.editor)
-            self._show_change()
+        with self._panel.errors(is_action=False, but=DoubtfulClick):
+            # A refused click is taken out of its list, which comes back here as a change that is none: only a change
+            # may speak, or the question about the click would go as soon as it was asked.
+            if change() is not False:
+                self._panel.message.drop_errors()
+                for warning in self._panel.editor.warnings:
+                    self._panel.message.show(warning)
+                # Undo may have made the lists anew.
+                self._observe(self._panel.editor)
+                self._show_change()
         self._panel.result_section.update()
         self._panel.attention.follow_field()
         self.update()
