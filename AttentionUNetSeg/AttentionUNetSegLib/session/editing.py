@@ -162,6 +162,12 @@ class ResultEditor:
         removed = self._click(id)
         self._change_clicks(tuple(click for click in self._step.clicks if click.order != removed.order))
 
+    def remove_all_clicks(self) -> None:
+        """Take all clicks back and keep the strokes. Can be undone."""
+        self._require_scene()
+        if self._step.clicks:
+            self._change_clicks(())
+
     def clear(self) -> None:
         """Take all clicks and strokes back: the segment is the network's own again. Can be undone."""
         self._require_scene()

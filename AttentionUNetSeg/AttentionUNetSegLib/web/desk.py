@@ -21,13 +21,14 @@ from ..session.editing import ResultEditor
 from .views import FourViews
 
 _log = logging.getLogger(__name__)
-_MOST_NOTICES = 6
+_MOST_NOTICES = 3
 
 
 class Desk:
     """One scene on one page.
 
-    State: `notices`, a list of dicts (id, kind "error" | "warning" | "success", title, text), newest last.
+    State: `notices`, a list of dicts (id, kind "error" | "warning" | "success", title, text), newest last; `unsaved`,
+    whether the result was corrected and not saved since.
 
     Attributes
     ----------
@@ -49,6 +50,7 @@ class Desk:
         self._notice_ids = count(1)
         self._tasks: set[asyncio.Task] = set()
         server.state.notices = []
+        server.state.unsaved = False
         server.controller.add("dismiss_notice")(self.dismiss)
 
     @property

@@ -68,6 +68,7 @@ class Downloads:
         elif what == "scene":
             path = folder / f"{stem}_scene.mrb"
             save_scene(self._desk.scene, path)
+            self._desk.show(unsaved=False)
         else:
             path = folder / f"{stem}_{what}.nrrd"
             # A copy of the voxels: compressing them needs neither the scene nor this thread.

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import slicer
+
 from ..errors import BadInput
 from ..imaging import DicomSeries, Volume, list_dicom_series, read_volume
 from ..scene import add_volume
 from ..training.phantom import make_phantom
 from .desk import Desk
+from .questions import Questions
 from .uploads import name_of_volume, unpack
 
 # Coarser than the command line's: it is there in seconds, and the network works at 3 mm anyway.
@@ -30,13 +33,22 @@ class Opening:
     Parameters
     ----------
     desk : where the CT goes.
+    questions : asked before corrections are lost.
     limit_mb : of what an archive holds.
     on_opened : called when another CT is in the views.
     may_open : whether this is a moment to open another one.
     """
 
-    def __init__(self, desk: Desk, limit_mb: int, on_opened: Callable[[], None], may_open: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        questions: Questions,
+        limit_mb: int,
+        on_opened: Callable[[], None],
+        may_open: Callable[[], bool],
+    ) -> None:
         self._desk = desk
+        self._questions = questions
         self._limit_mb = limit_mb
         self._on_opened = on_opened
         self._may_open = may_open
@@ -57,11 +69,15 @@ class Opening:
         controller.add("forget_series")(self.forget_series)
 
     async def open_upload(self, path: Path, sent_name: str) -> None:
-        """Open a file that the page sent; it is deleted afterwards."""
-        if self._is_idle():
-            self._desk.start(self._open_upload(path, sent_name))
-        else:
-            path.unlink(missing_ok=True)
+        """Open a file that the page sent; it is deleted afterwards. Asks first where corrections would be lost."""
+        if not self._is_idle():
+            _delete(path)
+            return
+        self._questions.ask_before_losing(
+            "Open another CT",
+            lambda: self._desk.start(self._open_upload(path, sent_name)),
+            on_no=lambda: _delete(path),
+        )
 
     def open_path(self, path: Path, series: str | None = None) -> None:
         """Open a file or folder of the person's own, named at the start."""
@@ -70,7 +86,7 @@ class Opening:
     def open_phantom(self) -> None:
         """Draw a synthetic CT and open it; every call draws another one."""
         if self._is_idle():
-            self._desk.start(self._draw_phantom())
+            self._questions.ask_before_losing("Open a phantom", lambda: self._desk.start(self._draw_phantom()))
 
     def open_series(self, uid: str) -> None:
         """Open one series of the folder whose series are offered."""
@@ -83,7 +99,7 @@ class Opening:
     def forget_series(self) -> None:
         """Open none of the offered series."""
         if self._to_choose_from and self._to_choose_from[2]:
-            shutil.rmtree(self._to_choose_from[0], ignore_errors=True)
+            _delete(self._to_choose_from[0])
         self._to_choose_from = None
         self._desk.show(series=[])
 
@@ -125,7 +141,7 @@ class Opening:
         finally:
             self._end()
             if is_ours and not keep:
-                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+                _delete(path)
 
     async def _draw_phantom(self) -> None:
         self._seed += 1
@@ -144,23 +160,35 @@ class Opening:
         desk.clear_notices()
         desk.result, desk.editor = None, None
         desk.scene.Clear(False)
-        desk.volume = add_volume(desk.scene, volume)
-        desk.views.show_volume(desk.volume)
-        size, spacing = volume.image.GetSize(), volume.image.GetSpacing()
-        desk.show(
-            volume_name=volume.name,
-            volume_is_phantom=volume.is_phantom,
-            volume_details=f"{' × '.join(map(str, size))} voxels of {' × '.join(f'{each:.3g}' for each in spacing)} mm",
-        )
+        self.show_volume(add_volume(desk.scene, volume), volume.is_phantom)
         for text in volume.warnings:
             desk.notice("warning", text, "About this CT")
         self._on_opened()
+
+    def show_volume(self, node: slicer.vtkMRMLScalarVolumeNode, is_phantom: bool = False) -> None:
+        """Make a volume of the scene the CT that is open."""
+        desk = self._desk
+        desk.volume = node
+        desk.views.show_volume(node)
+        size, spacing = node.GetImageData().GetDimensions(), node.GetSpacing()
+        desk.show(
+            volume_name=node.GetName(),
+            volume_is_phantom=is_phantom,
+            volume_details=f"{' × '.join(map(str, size))} voxels of {' × '.join(f'{each:.3g}' for each in spacing)} mm",
+        )
 
     def _begin(self, sentence: str) -> None:
         self._desk.show(opening=sentence)
 
     def _end(self) -> None:
         self._desk.show(opening="")
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_volume(series: DicomSeries) -> bool:

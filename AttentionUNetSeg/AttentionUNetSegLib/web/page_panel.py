@@ -22,45 +22,6 @@ def build_panel(server: Server) -> None:
         _build_files()
 
 
-def build_dialogs(server: Server) -> None:
-    """Build what opens over the page: the model's card, and the choice between the series of a DICOM folder."""
-    with (
-        vuetify.VDialog(
-            v_model=("show_card", False), max_width=640, scrollable=True, **attributes(aria_label="About the model")
-        ),
-        vuetify.VCard(classes="dialog"),
-    ):
-        vuetify.VCardTitle("{{ (models.find((each) => each.value === model) || {}).title }}")
-        with vuetify.VCardText(), html.Div(v_for="section in model_card", key="section.title"):
-            html.H3("{{ section.title }}", v_if=("section.title",))
-            html.P("{{ line }}", v_for="line in section.lines", key="line")
-        with vuetify.VCardActions():
-            vuetify.VSpacer()
-            vuetify.VBtn("Close", click="show_card = false")
-    with (
-        vuetify.VDialog(
-            model_value=("series.length > 0",),
-            max_width=640,
-            persistent=True,
-            **attributes(aria_label="Choose a series"),
-        ),
-        vuetify.VCard(classes="dialog"),
-    ):
-        vuetify.VCardTitle("Which series is the CT to segment?")
-        with vuetify.VCardText():
-            vuetify.VBtn(
-                "{{ each.title }}",
-                v_for="each in series",
-                key="each.value",
-                block=True,
-                classes="series",
-                click=(server.controller.open_series, "[each.value]"),
-            )
-        with vuetify.VCardActions():
-            vuetify.VSpacer()
-            vuetify.VBtn("None of them", click=server.controller.forget_series)
-
-
 def _build_ct(server: Server) -> None:
     with html.Section(classes="section", **attributes(aria_label="CT")):
         html.H2("CT")

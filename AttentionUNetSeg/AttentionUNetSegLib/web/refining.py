@@ -7,7 +7,6 @@ from typing import Any
 import slicer
 
 from ..scene import ResultNodes, arrange_slice_views, show_attention
-from ..session import ResultReady
 from ..session.editing import ResultEditor
 from .desk import Desk, LatestOnly
 
@@ -74,13 +73,12 @@ class Refining:
             has_spread=False,
         )
 
-    def take(self, event: ResultReady) -> None:
-        """Show a new result in place of the one before."""
+    def take(self, nodes: ResultNodes, model_threshold: float) -> None:
+        """Show a new result, or one that was loaded, in place of the one before; its model's own threshold is known."""
         desk = self._desk
         earlier, desk.result, desk.editor = desk.result, None, None
-        if earlier is not None:
+        if earlier is not None and earlier.segmentation is not nodes.segmentation:
             _remove(earlier)
-        nodes = event.result.nodes
         _style(nodes)
         desk.result = nodes
         desk.editor = ResultEditor(nodes)
@@ -90,12 +88,13 @@ class Refining:
         levels, has_spread = len(nodes.attention), nodes.spread is not None
         if not has_spread and desk.server.state.overlay == _SPREAD:
             desk.show(overlay="off")
+        threshold, keep_largest, smoothing_mm = desk.editor.settings
         desk.show(
             has_result=True,
-            threshold=round(event.result.threshold, 2),
-            model_threshold=round(event.result.threshold, 2),
-            keep_largest=event.result.keep_largest,
-            smoothing_mm=0.0,
+            threshold=round(threshold, 2),
+            model_threshold=round(model_threshold, 2),
+            keep_largest=keep_largest,
+            smoothing_mm=smoothing_mm,
             overlays=_overlays(levels, has_spread),
             attention_levels=levels,
             has_spread=has_spread,

@@ -19,6 +19,7 @@ from ..session import (
     WorkerReady,
 )
 from .desk import Desk
+from .questions import Questions
 
 _PUMP_SECONDS = 0.03
 _AT_WORK = {State.QUEUED, State.PREPARING, State.RUNNING, State.CANCELLING}
@@ -34,14 +35,21 @@ class Segmenting:
     ----------
     desk : whose volume is segmented.
     catalogue : where the models are.
+    questions : asked before corrections are lost.
     on_result : called with each result.
     model : id of the model to begin with; None: the default.
     """
 
     def __init__(
-        self, desk: Desk, catalogue: Catalogue, on_result: Callable[[ResultReady], None], model: str | None = None
+        self,
+        desk: Desk,
+        catalogue: Catalogue,
+        questions: Questions,
+        on_result: Callable[[ResultReady], None],
+        model: str | None = None,
     ) -> None:
         self._desk = desk
+        self._questions = questions
         self._catalogue = catalogue
         self._on_result = on_result
         self._job: str | None = None
@@ -68,13 +76,19 @@ class Segmenting:
         return self._desk.server.state.run != ""
 
     def segment(self) -> None:
-        """Start a run, unless one is going on or there is nothing to segment."""
+        """Start a run, unless one is going on or there is nothing to segment; ask first where corrections would go."""
+        if self._may_start():
+            self._questions.ask_before_losing("Segment again", self._start)
+
+    def _may_start(self) -> bool:
         state = self._desk.server.state
-        if self.is_at_work or state.opening or self._desk.volume is None or state.model is None:
-            return
-        self._desk.clear_notices()
-        self._desk.show(run="starting", progress=0, stage="Preparing")
-        self._desk.start(self._segment(state.model))
+        return not (self.is_at_work or state.opening or self._desk.volume is None or state.model is None)
+
+    def _start(self) -> None:
+        if self._may_start():
+            self._desk.clear_notices()
+            self._desk.show(run="starting", progress=0, stage="Preparing")
+            self._desk.start(self._segment(self._desk.server.state.model))
 
     def cancel(self) -> None:
         """Stop the run."""

@@ -18,6 +18,7 @@ from trame_slicer.views import SliceView
 from ..errors import ErrorCode
 from ..session import Refined, RefinementFailed
 from .desk import Desk, LatestOnly
+from .readout import Readout
 
 BROWSE, ADD, REMOVE, PAINT, ERASE = "browse", "add", "remove", "paint", "erase"
 _EFFECTS = {PAINT: SegmentationEffectPaint, ERASE: SegmentationEffectErase}
@@ -49,6 +50,10 @@ class Tools:
         self._on_change = on_change
         self._pressed: tuple[SliceView, int, int] | None = None
         self._buttons: set[str] = set()
+        self._readout = Readout(desk)
+        self._dragged: str | None = None
+        self._destination = (0.0, 0.0, 0.0)
+        self._move_click = LatestOnly(desk, self._follow_click)
         desk.server.state.update(
             {
                 "tool": BROWSE,
@@ -67,7 +72,9 @@ class Tools:
         controller, state = desk.server.controller, desk.server.state
         controller.add("undo")(lambda: self._change(lambda: desk.editor.undo()))
         controller.add("redo")(lambda: self._change(lambda: desk.editor.redo()))
-        controller.add("clear_clicks")(lambda: self._change(lambda: desk.editor.clear()))
+        controller.add("remove_click")(self.remove_click)
+        desk.server.trigger("remove_click")(self.remove_click)
+        controller.add("clear_clicks")(self.remove_all_clicks)
         controller.add("reset_views")(lambda: desk.views.reset())
         state.change("tool", "has_result")(lambda **values: self._take_in_hand())
         state.change("brush_mm")(lambda **values: self._set_brush())
@@ -91,8 +98,16 @@ class Tools:
         self._show_history()
         self._take_in_hand()
 
-    def on_pointer(self, view: SliceView, event: dict[str, Any]) -> bool:
-        """Follow the mouse in a slice view; True keeps the event from the view."""
+    def on_pointer(self, view: SliceView, event: dict[str, Any]) -> tuple[bool, dict[str, Any] | None]:
+        """Follow the mouse in a slice view; return whether to keep the event from the view, and what lies there."""
+        is_kept = False
+        with self._desk.reporting():
+            is_kept = self._follow(view, event)
+        if event["type"] == "MouseMove" and not self._buttons:
+            return is_kept, self._readout.at(view, event["ras"], event["mm_per_pixel"])
+        return is_kept, None
+
+    def _follow(self, view: SliceView, event: dict[str, Any]) -> bool:
         kind, tool = event["type"], self._desk.server.state.tool
         if kind.endswith("Press"):
             self._buttons.add(kind[: -len("Press")])
@@ -100,9 +115,18 @@ class Tools:
             self._buttons.discard(kind[: -len("Release")])
         if kind == "LeftButtonPress":
             self._pressed = (view, event["x"], event["y"])
-            return tool in (ADD, REMOVE)
+            if tool not in _EFFECTS:
+                self._dragged = self._readout.click_at(view, event["ras"], event["mm_per_pixel"])
+            return tool in (ADD, REMOVE) or self._dragged is not None
         if kind == "LeftButtonRelease":
             return self._release(view, event, tool)
+        if kind == "MouseMove" and self._dragged is not None:
+            if self._pressed is not None and _distance(self._pressed, event) > _CLICK_PIXELS:
+                self._pressed = None
+            if self._pressed is None:
+                self._destination = event["ras"]
+                self._move_click()
+            return True
         if kind == "MouseMove" and not self._buttons:
             # Only the brush and Shift (the other views follow) need to know where an idle mouse is.
             return tool not in _EFFECTS and not event.get("shiftKey")
@@ -110,17 +134,33 @@ class Tools:
 
     def _release(self, view: SliceView, event: dict[str, Any], tool: str) -> bool:
         pressed, self._pressed = self._pressed, None
+        dragged, self._dragged = self._dragged, None
         is_click = pressed is not None and pressed[0] is view and _distance(pressed, event) <= _CLICK_PIXELS
+        position = event["ras"]
         if tool in _EFFECTS:
             # The effect writes its stroke while it gets this very event.
             asyncio.get_running_loop().call_soon(self._absorb_strokes)
+        elif is_click and (tool == BROWSE or dragged is not None):
+            self._desk.views.jump_to(position, but=view)
         elif is_click:
-            position = self._desk.views.position_at(view, event)
-            if tool == BROWSE:
-                self._desk.views.jump_to(position, but=view)
-            else:
-                self._change(lambda: self._desk.editor.add_click(position, positive=tool == ADD))
-        return tool in (ADD, REMOVE)
+            self._change(lambda: self._desk.editor.add_click(position, positive=tool == ADD))
+        elif dragged is not None:
+            self._change(lambda: self._desk.editor.move_click(dragged, position))
+        return tool in (ADD, REMOVE) or dragged is not None
+
+    def _follow_click(self) -> None:
+        """Move the click that is being dragged to where the mouse is by now."""
+        if self._dragged is not None:
+            dragged, destination = self._dragged, self._destination
+            self._change(lambda: self._desk.editor.move_click(dragged, destination))
+
+    def remove_click(self, click: str) -> None:
+        """Take one click back."""
+        self._change(lambda: self._desk.editor.remove_click(click))
+
+    def remove_all_clicks(self) -> None:
+        """Take all clicks back at once; strokes stay."""
+        self._change(lambda: self._desk.editor.remove_all_clicks())
 
     def _absorb_strokes(self) -> None:
         self._change(lambda: self._desk.editor.absorb_strokes())
@@ -132,6 +172,7 @@ class Tools:
             do()
         for text in self._desk.editor.warnings:
             self._desk.notice("warning", text)
+        self._desk.show(unsaved=True)
         self._show_history()
         self._on_change()
         self._refine()

@@ -1,4 +1,4 @@
-// What the page does by itself: choosing, dropping and sending a file, and the undo keys.
+// What the page does by itself: choosing, dropping and sending a file.
 (function () {
   "use strict";
 
@@ -78,19 +78,5 @@
       complain("One file at a time, please.", "A DICOM folder goes in as one .zip file.");
     }
   });
-  window.addEventListener("contextmenu", (event) => {
-    if (event.target.closest(".pane-content")) {
-      event.preventDefault();
-    }
-  });
-  window.addEventListener("keydown", (event) => {
-    const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !isTyping) {
-      event.preventDefault();
-      const name = event.shiftKey ? "redo" : "undo";
-      document.querySelector(`[data-tool="${name}"]:not([disabled])`)?.click();
-    }
-  });
-
   window.attentionUNetSeg = actions;
 })();

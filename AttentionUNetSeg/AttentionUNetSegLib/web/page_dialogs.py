@@ -1,0 +1,71 @@
+"""What opens over the page: the model's card, the choice between series, a question, the help."""
+
+from __future__ import annotations
+
+from trame.widgets import html
+from trame.widgets import vuetify3 as vuetify
+from trame_server import Server
+
+from .page_attributes import attributes
+
+
+def build_dialogs(server: Server) -> None:
+    """Build what opens over the page: the model's card, and the choice between the series of a DICOM folder."""
+    with (
+        vuetify.VDialog(
+            v_model=("show_card", False), max_width=640, scrollable=True, **attributes(aria_label="About the model")
+        ),
+        vuetify.VCard(classes="dialog"),
+    ):
+        vuetify.VCardTitle("{{ (models.find((each) => each.value === model) || {}).title }}")
+        with vuetify.VCardText(), html.Div(v_for="section in model_card", key="section.title"):
+            html.H3("{{ section.title }}", v_if=("section.title",))
+            html.P("{{ line }}", v_for="line in section.lines", key="line")
+        with vuetify.VCardActions():
+            vuetify.VSpacer()
+            vuetify.VBtn("Close", click="show_card = false")
+    with (
+        vuetify.VDialog(
+            model_value=("series.length > 0",),
+            max_width=640,
+            persistent=True,
+            **attributes(aria_label="Choose a series"),
+        ),
+        vuetify.VCard(classes="dialog"),
+    ):
+        vuetify.VCardTitle("Which series is the CT to segment?")
+        with vuetify.VCardText():
+            vuetify.VBtn(
+                "{{ each.title }}",
+                v_for="each in series",
+                key="each.value",
+                block=True,
+                classes="series",
+                click=(server.controller.open_series, "[each.value]"),
+            )
+        with vuetify.VCardActions():
+            vuetify.VSpacer()
+            vuetify.VBtn("None of them", click=server.controller.forget_series)
+    _build_question(server)
+
+
+def _build_question(server: Server) -> None:
+    answer = server.controller.answer_question
+    with (
+        vuetify.VDialog(
+            model_value=("question !== null",),
+            max_width=480,
+            persistent=True,
+            **attributes(aria_label="Question"),
+        ),
+        vuetify.VCard(classes="dialog"),
+    ):
+        vuetify.VCardTitle("{{ question ? question.title : '' }}")
+        with vuetify.VCardText():
+            html.P("{{ question ? question.text : '' }}")
+        with vuetify.VCardActions():
+            vuetify.VSpacer()
+            vuetify.VBtn("{{ question ? question.no : '' }}", click=(answer, "[false]"), autofocus=True)
+            vuetify.VBtn(
+                "{{ question ? question.yes : '' }}", click=(answer, "[true]"), color="primary", variant="flat"
+            )
