@@ -2,7 +2,9 @@
 (function () {
   "use strict";
 
-  const { panes, call } = window.attentionUNetSegPanes;
+  // The page's scripts come in no certain order.
+  const panes = () => window.attentionUNetSegPanes.panes;
+  const call = (...values) => window.attentionUNetSegPanes.call(...values);
   const TOOLS = { b: "browse", a: "add", r: "remove", p: "paint", e: "erase" };
   const CLICK_PIXELS = 4;
   let under = null; // { pane, values } of the place under the mouse
@@ -15,7 +17,7 @@
   // The view that keys are for: the one under the mouse, or the one with the focus, or the axial one.
   function activePane() {
     const focused = document.activeElement?.dataset?.stream;
-    return under?.pane || panes[focused] || panes.Red;
+    return under?.pane || panes()[focused] || panes().Red;
   }
 
   function step(slices) {
@@ -65,7 +67,7 @@
     const root = event.target.closest("[data-stream]");
     const isClick =
       pressed && Math.max(Math.abs(event.clientX - pressed.x), Math.abs(event.clientY - pressed.y)) <= CLICK_PIXELS;
-    if (event.button === 2 && isClick && root && panes[root.dataset.stream].name !== "ThreeD") {
+    if (event.button === 2 && isClick && root && root.dataset.stream !== "ThreeD") {
       const click = under?.values ? under.values.click : null;
       set("menu", {
         x: Math.min(event.clientX, window.innerWidth - 220),
