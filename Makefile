@@ -21,6 +21,10 @@ CAN_RENDER := from AttentionUNetSegLib.scene.offscreen import require_offscreen_
 # The browser of the tests and the screenshots; without it those tests are skipped.
 HAS_CHROMIUM := command -v chromium || command -v chromium-browser || command -v google-chrome
 
+# A validator of DICOM objects, and a PACS, for the tests only; without them those that need one are skipped.
+HAS_DICOM_TOOLS := command -v dciodvfy && command -v Orthanc
+DICOM_TOOLS := dicom3tools orthanc orthanc-dicomweb
+
 export TORCH SERIES DEVICE OUTPUT
 
 .PHONY: demo app screenshots test clean
@@ -54,6 +58,10 @@ screenshots: $(INSTALLED)
 	$(BIN)/python Testing/web/take_screenshots.py Resources/Screenshots
 
 test: $(INSTALLED)
+	@if [ "$$(uname)" = Linux ] && ! { $(HAS_DICOM_TOOLS); } >/dev/null; then \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y --no-install-recommends $(DICOM_TOOLS); } || \
+		echo "Warning: the tests against a PACS will be skipped: on Debian, install $(DICOM_TOOLS)"; \
+	fi
 	$(BIN)/ruff check AttentionUNetSeg Testing
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
@@ -72,7 +80,7 @@ $(INSTALLED): pyproject.toml
 		{ echo "Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
 	set -f; $(BIN)/pip install --disable-pip-version-check -q $$TORCH
-	$(BIN)/pip install --disable-pip-version-check -q -e '.[standalone,train,test]'
+	$(BIN)/pip install --disable-pip-version-check -q -e '.[standalone,dicom,train,test]'
 	@if [ "$$(uname)" = Linux ] && ! $(BIN)/python -c '$(CAN_RENDER)' 2>/dev/null; then \
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y $(RENDERING_PACKAGES); } || \
 		echo "Warning: results will have no picture: VTK needs OpenGL (EGL). On Debian and Ubuntu: sudo apt-get install $(RENDERING_PACKAGES)"; \

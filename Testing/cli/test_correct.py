@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from AttentionUNetSegLib.training.phantom import make_phantom
 
 ENDINGS = {"pancreas.seg.nrrd", "probability.nrrd", "scene.mrb", "report.json", "overview.png"}
 
@@ -201,3 +202,59 @@ def test_what_a_refinement_needs(segmented, result, in_process):
     assert unknown.code == 3
     assert "none" in unknown.stderr
     assert not list(result.glob("*_corrected_*"))
+
+
+@pytest.fixture(scope="module")
+def pancreas(tmp_path_factory) -> Path:
+    """The phantom's pancreas as a label map of 0 and 1."""
+    path = tmp_path_factory.mktemp("label") / "pancreas.nii.gz"
+    sitk.WriteImage(sitk.Cast(make_phantom(3, spacing_mm=(4, 4, 5)).pancreas, sitk.sitkUInt8), str(path))
+    return path
+
+
+def test_any_segmentation_is_a_start_and_comes_out_as_it_went_in(phantom_file, pancreas, in_process, tmp_path):
+    ct, mask = (sitk.ReadImage(str(path)) for path in (phantom_file, pancreas))
+    own = sitk.Resample(mask, [n // 2 for n in ct.GetSize()], sitk.Transform(), sitk.sitkNearestNeighbor,
+                        ct.GetOrigin(), [2.0 * s for s in ct.GetSpacing()], ct.GetDirection())  # fmt: skip
+    for name, start in (("same", mask * 9), ("other", own * 9)):
+        path = tmp_path / f"{name}.nii.gz"
+        sitk.WriteImage(start, str(path))
+        out = tmp_path / name
+        words = ("--start", path, "--segment", 9, "-o", out, "--no-picture", "--json")
+        outcome = in_process("correct", phantom_file, *words)
+        assert outcome.code == 0, outcome.stderr
+        assert outcome.answer["start"] == {"kind": "mask", "name": str(path), "segment": name}
+        assert "model" not in outcome.answer
+        files = outcome.answer["files"]
+        key = "segmentation" if name == "same" else "segmentation_on_own_grid"
+        back = sitk.ReadImage(str(out / files[key]))
+        back = sitk.Resample(back, start, sitk.Transform(), sitk.sitkNearestNeighbor, 0)  # a .seg.nrrd is cropped
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(back) != 0, sitk.GetArrayFromImage(start) != 0)
+        assert ("segmentation_on_own_grid" in files) == (name == "other")
+    add = inside(phantom_file, 0.4)
+    further = in_process(
+        "correct", out / outcome.answer["files"]["scene"], "--add", text_of(add), "--no-picture", "--no-scene", "--json"
+    )
+    assert further.code == 0, further.stderr
+    assert further.answer["start"]["segment"] == "other"
+    assert value_at(out / further.answer["files"]["probability"], add) == 255
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--start", "{label}"), "-o"),
+        (("--start", "{ct}", "-o", "{out}"), "Name one by its name or label value"),
+        (("--start", "{label}", "--segment", "spleen", "-o", "{out}"), "no segment"),
+        (("--start", "{label}.missing", "-o", "{out}"), "There is no file"),
+        (("--start", "{label}", "--start-probability", "{label}", "-o", "{out}"), "not allowed"),
+        (("--start", "{label}", "--refine", "-o", "{out}"), "--refine"),
+        (("--segment", "spleen"), "belong to --start"),
+    ],
+)
+def test_a_start_that_cannot_be_leaves_nothing_behind(phantom_file, pancreas, in_process, tmp_path, words, sentence):
+    places = {"label": pancreas, "ct": phantom_file, "out": tmp_path / "out"}
+    outcome = in_process("correct", phantom_file, *(word.format(**places) for word in words), "--json")
+    assert outcome.code == 2
+    assert sentence in outcome.answer["error"]["message"] + outcome.answer["error"]["hint"]
+    assert not (tmp_path / "out").exists()

@@ -25,6 +25,8 @@ def test_a_series_is_sorted_by_position_and_rescaled_to_hu(dicom_folder) -> None
     assert volume.image.GetSpacing() == pytest.approx((1.5, 2.0, 3.0))
     assert volume.image.GetOrigin() == pytest.approx((-20, -30, -100))
     assert sitk.GetArrayFromImage(volume.image)[:, 5, 5].tolist() == [100 * k - 1024 for k in range(10)]
+    read = [float(dcmread(path).ImagePositionPatient[2]) for path in volume.dicom_files]
+    assert read == [-100 + 3 * k for k in range(10)], "the files are told in the order of the slices"
 
 
 @pytest.mark.parametrize(

@@ -87,14 +87,26 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
 def _add_correct(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "correct",
-        help="correct a result by clicks",
+        help="correct a result, or any segmentation, by clicks",
         description="Add or remove tissue where you say, on a result of segment; the network runs again only with "
-        "--refine. The corrected files are written beside it, all or none. Of two clicks on a voxel the later counts.",
+        "--refine. The corrected files are written beside it, all or none. Of two clicks on a voxel the later counts. "
+        "With --start or --start-probability it begins with a segmentation of any other tool, on any grid.",
     )
     command.set_defaults(module="correct", clicks=[])
     command.add_argument(
-        "result", type=Path, metavar="RESULT", help="output folder, *_scene.mrb or *_report.json of segment or correct"
+        "result", type=Path, metavar="RESULT",
+        help="output folder, *_scene.mrb or *_report.json of segment or correct; with --start: the CT",
     )
+    start = command.add_mutually_exclusive_group()
+    start.add_argument(
+        "--start", type=Path, metavar="FILE",
+        help="segmentation to start from: a label map (NIfTI, NRRD, MHA), a .seg.nrrd or a DICOM SEG",
+    )  # fmt: skip
+    start.add_argument(
+        "--start-probability", type=Path, metavar="FILE", help="the same with a probability (0 to 1, or 0 to 255)"
+    )
+    command.add_argument("--segment", metavar="NAME", help="for --start: name or label value of the segment")
+    command.add_argument("--series", help="for --start: number or UID of the CT's series, in a DICOM folder of several")
     for kind, positive in (("add", True), ("remove", False)):
         command.add_argument(
             f"--{kind}", action=_Click, const=positive, metavar="X,Y,Z",

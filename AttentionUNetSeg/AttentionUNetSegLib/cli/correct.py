@@ -1,17 +1,18 @@
-"""`attention-unet-seg correct`: clicks on a result of `segment`, and the corrected result beside it."""
+"""`attention-unet-seg correct`: clicks on a result of `segment` or on any segmentation, and the corrected files."""
 
 from __future__ import annotations
 
 import json
+import os
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
-from ..session import ResultEditor
+from ..session import ResultEditor, start_from_file
 from .clock import Clock
-from .outputs import OutputFolder
+from .outputs import OutputFolder, stem_of
 from .refine import refine
 from .report import correction_report, describe, write_report
 from .scene_files import draw, open_scene, save
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _REPORT, _SCENE = "_report.json", "_scene.mrb"
 _CORRECTED = "_corrected"
+_NEEDED = ("threshold", "model", "device", "device_name", "warnings")
 _OPENED, _CORRECT, _SAVED = 0.3, 0.6, 0.8
 
 
@@ -34,9 +36,12 @@ def run(options: Namespace, terminal: Terminal) -> None:
     ------
     AttentionUNetSegError : whatever makes a correction impossible, a click outside the CT for example.
     """
-    if not options.clicks and (options.threshold is None or options.refine):
+    is_start = options.start is not None or options.start_probability is not None
+    if not is_start and (options.segment is not None or options.series is not None):
+        raise BadInput("--segment and --series belong to --start.", "Name the segmentation to start from with it.")
+    if not is_start and not options.clicks and (options.threshold is None or options.refine):
         raise BadInput("There is nothing to correct.", "Give at least one --add x,y,z or --remove x,y,z.")
-    earlier = _find(options.result)
+    earlier = _started(options) if is_start else _find(options.result)
     stem = earlier.stem if earlier.stem.endswith(_CORRECTED) else earlier.stem + _CORRECTED
     outputs = OutputFolder(options.output or earlier.folder, stem)
     source = earlier.report.get("input") or {"path": str(earlier.folder / f"{earlier.stem}.mrb"), "series": None}
@@ -53,7 +58,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
         with clock.measure("open"):
             _app, scene = open_scene(terminal)  # the application lives as long as the scene is used
             with terminal.interrupts.deferred():
-                nodes = _load(scene, earlier)
+                nodes, doubts = _begun(scene, options) if is_start else (_load(scene, earlier), [])
+        for text in doubts:
+            warn(text)
         line.show(_OPENED, "Correcting")
         with clock.measure("correct"), terminal.interrupts.deferred():
             editor = _correct(nodes, options)
@@ -85,6 +92,29 @@ class _Earlier:
     stem: str
     report: dict[str, object]
     scene: Path | None
+
+
+def _started(options: Namespace) -> _Earlier:
+    """Return, in place of an earlier run, the CT that a segmentation from elsewhere belongs to."""
+    if options.output is None:
+        raise BadInput("There is no folder for the results.", "Name one with -o.")
+    if options.refine:
+        raise BadInput("--refine needs a result of segment: no network made this start.")
+    if options.start is None and options.segment is not None:
+        raise BadInput("--segment belongs to --start: a probability is one structure's.")
+    source = {"path": os.path.abspath(options.result), "series": options.series}
+    return _Earlier(options.output, stem_of(options.result), {"input": source}, None)
+
+
+def _begun(scene: slicer.vtkMRMLScene, options: Namespace) -> tuple[ResultNodes, list[str]]:
+    """Bring CT and segmentation into the scene; return the result that they are, and warnings."""
+    from ..imaging import read_volume
+    from ..scene import add_volume
+
+    volume = read_volume(options.result, options.series)
+    path = options.start or options.start_probability
+    nodes, doubts = start_from_file(add_volume(scene, volume), path, options.segment, options.start is None)
+    return nodes, [*volume.warnings, *doubts]
 
 
 def _find(result: Path) -> _Earlier:
@@ -146,7 +176,8 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
     try:
         source, files = report["input"], report["files"]
         kept = {"probability": files["probability"], "attention": files["attention"], "spread": files.get("spread")}
-        fields = {key: report[key] for key in ("threshold", "model", "device", "device_name", "warnings")}
+        needed = ("threshold", "warnings") if "start" in report else _NEEDED
+        fields = {key: report[key] for key in needed}
         fields |= {"trust": report["trust"]} if "trust" in report else {}
         path, keep_largest = source["path"], bool(report["keep_largest"])
     except (KeyError, TypeError) as error:
@@ -169,8 +200,12 @@ def _correct(nodes: ResultNodes, options: Namespace) -> ResultEditor:
 
 def _save_fields(nodes: ResultNodes, destination: OutputFolder, with_attention: bool) -> None:
     """Write the fields that a correction changes. The spread is none of them: it tells of the network's own passes."""
-    from ..scene import export_volume
+    from ..imaging import write_image
+    from ..scene import export_volume, segment_on_source_grid
 
+    own = segment_on_source_grid(nodes)
+    if own is not None:
+        write_image(own, destination.file("pancreas_own_grid.nrrd"))
     export_volume(nodes.field, destination.file("probability.nrrd"), compress=True)
     for level, node in enumerate(nodes.attention if with_attention else (), start=1):
         export_volume(node, destination.file(f"attention_{level}.nrrd"), compress=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..errors import BadInput
 
-_FILE = r"(pancreas\.seg\.nrrd|(probability|spread|attention_\d+)\.nrrd|scene\.mrb|overview\.png|report\.json)"
+_FILE = r"((pancreas(\.seg|_own_grid)|probability|spread|attention_\d+)\.nrrd|scene\.mrb|overview\.png|report\.json)"
 
 
 class OutputFolder:

@@ -13,6 +13,7 @@ from .outputs import OutputFolder
 
 _ENDINGS = {
     "segmentation": "pancreas.seg.nrrd",
+    "segmentation_on_own_grid": "pancreas_own_grid.nrrd",
     "probability": "probability.nrrd",
     "spread": "spread.nrrd",
     "scene": "scene.mrb",
@@ -69,14 +70,21 @@ def correction_report(
     timings: dict[str, float],
     staging: Path,
 ) -> dict[str, object]:
-    """The report of a corrected result: what `earlier` says of the network's run, and the clicks (RAS mm)."""
+    """The report of a corrected result: what `earlier` says of the network's run, and the clicks (RAS mm).
+
+    Where a segmentation from elsewhere was the start, "start" says which, and whether it was a mask or a probability.
+    """
+    from ..scene import start_of
+
     threshold, keep_largest, _ = editor.settings
-    label = next(iter(earlier.get("volume_ml") or {"Pancreas": 0.0}))
+    start = start_of(editor.nodes)
+    label = next(iter(earlier.get("volume_ml") or {(start or {}).get("segment") or "Pancreas": 0.0}))
     return {
         **{key: earlier[key] for key in ("model", "device", "device_name", "tta", "trust") if key in earlier},
         "program": f"attention-unet-seg {__version__}",
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "input": source,
+        **({} if start is None else {"start": start}),
         "threshold": threshold,
         "keep_largest": keep_largest,
         "reach_mm": editor.reach_mm,
@@ -106,6 +114,8 @@ def describe(report: dict[str, object]) -> str:
     volumes = ", ".join(f"{name}: {volume:.1f} mL" for name, volume in report["volume_ml"].items())
     model = report.get("model", {})
     how = [f"threshold {report['threshold']:g}", f"{model.get('name', '')} {model.get('version', '')}".strip()]
+    if "start" in report:
+        how.append(f"from {Path(report['start']['name']).name}")
     if "clicks" in report:
         how.append(f"{len(report['clicks'])} click" + "s" * (len(report["clicks"]) != 1))
     how += [report.get("device_name", ""), f"{report['timings']['total']:.1f} s"]

@@ -3,22 +3,36 @@
 Arrays are KJI. Needs numpy, scipy and SimpleITK only. `seeds` says what a click is here, `influence` (on a
 `block_grid`) how far one click reaches into the tissue around it, `rivalry` how neighbouring clicks share an error,
 `field` how all of them change the probability, `random_field` what the tissue between them makes of it, `refinement`
-how what the adapted network says is added.
+how what the adapted network says is added, `starting_field` how any mask becomes a field.
 """
 
 from .field import InfluenceCache, correct_probability
 from .influence import FURTHEST, surroundings
 from .refinement import add_refinement
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
+from .starting_field import (
+    MASK_THRESHOLD,
+    SATURATION_MM,
+    change_between,
+    changed_field,
+    field_of_depth,
+    signed_depth,
+)
 
 __all__ = [
     "BACKGROUND",
     "FOREGROUND",
     "FURTHEST",
+    "MASK_THRESHOLD",
+    "SATURATION_MM",
     "InfluenceCache",
     "Seed",
     "add_refinement",
+    "change_between",
+    "changed_field",
     "correct_probability",
+    "field_of_depth",
     "settle",
+    "signed_depth",
     "surroundings",
 ]

@@ -13,6 +13,7 @@ from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, write_image
 from .intensity import HUWindow
 from .probability import on_grid_of, probability_to_input_grid
 from .resample import to_model_grid
+from .segmentation_file import StoredSegment, label_of, probability_of, read_probability, read_segment
 from .volume import Volume, read_volume
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "DicomSeries",
     "Geometry",
     "HUWindow",
+    "StoredSegment",
     "Volume",
     "body_box",
     "bounding_box",
@@ -30,9 +32,13 @@ __all__ = [
     "image_on_grid",
     "intensity_doubts",
     "keep_largest_component",
+    "label_of",
     "list_dicom_series",
     "on_grid_of",
+    "probability_of",
     "probability_to_input_grid",
+    "read_probability",
+    "read_segment",
     "read_volume",
     "to_model_grid",
     "volume_ml",

@@ -61,8 +61,8 @@ def list_dicom_series(folder: str | os.PathLike) -> list[DicomSeries]:
     return [entry.series for entry in _scan(Path(folder))]
 
 
-def read_dicom_series(folder: Path, series: str | None = None) -> tuple[sitk.Image, str, list[str]]:
-    """Read a CT series from a folder; return image (HU), name and warnings.
+def read_dicom_series(folder: Path, series: str | None = None) -> tuple[sitk.Image, str, list[str], tuple[Path, ...]]:
+    """Read a CT series from a folder; return image (HU), name, warnings and the files read, in the order of slices.
 
     Without `series`, the folder must hold exactly one CT series of 8 or more slices; other objects (RTSTRUCT, SEG,
     localizers, short series) are passed over.
@@ -80,8 +80,9 @@ def read_dicom_series(folder: Path, series: str | None = None) -> tuple[sitk.Ima
                 f"Series {entry.series} consists of {len(slices)} multi-frame files, which are not joined.",
                 "Give one file.",
             )
-        return read_frames(Path(slices[0].filename)), name, doubts
-    order, grid = grid_of_slices([_plane(header) for header in slices])
+        file = Path(slices[0].filename)
+        return read_frames(file), name, doubts, (file,)
+    order, grid = grid_of_slices([slice_plane(header) for header in slices])
     sorted_headers = [slices[i] for i in order]
     image = _read_pixels([header.filename for header in sorted_headers], _rescaling_differs(sorted_headers))
     if image.GetSize() != grid.size:
@@ -92,7 +93,8 @@ def read_dicom_series(folder: Path, series: str | None = None) -> tuple[sitk.Ima
     image.SetOrigin(grid.origin)
     image.SetSpacing(grid.spacing)
     image.SetDirection(grid.direction)
-    return image, name, doubts + _unit_doubts(sorted_headers[0])
+    files = tuple(Path(header.filename) for header in sorted_headers)
+    return image, name, doubts + _unit_doubts(sorted_headers[0]), files
 
 
 def read_dicom_file(path: Path) -> tuple[sitk.Image, str, list[str]]:
@@ -244,7 +246,8 @@ def _without_copies(headers: Sequence[pydicom.Dataset]) -> tuple[list[pydicom.Da
     return list(once.values()), doubts
 
 
-def _plane(header: pydicom.Dataset) -> SlicePlane:
+def slice_plane(header: pydicom.Dataset) -> SlicePlane:
+    """Return where a single-slice image lies; raises BadInput where its header does not say."""
     name = Path(header.filename).name
     try:
         return SlicePlane(

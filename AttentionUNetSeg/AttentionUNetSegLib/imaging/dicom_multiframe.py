@@ -25,14 +25,8 @@ def read_frames(path: Path) -> sitk.Image:
     BadInput : frames without place, frames that form no regular grid, or values whose rescaling is not known.
     """
     header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-    shared = _first(header, "SharedFunctionalGroupsSequence")
-    per_frame = list(header.get("PerFrameFunctionalGroupsSequence") or [])
-    if len(per_frame) != int(header.get("NumberOfFrames", 1)):
-        raise BadInput(
-            f"{path.name} is a multi-frame DICOM file that does not say where each frame lies.",
-            "Export the CT as single slices.",
-        )
-    order, grid = grid_of_slices([_plane(frame, shared, header, path) for frame in per_frame])
+    order, grid = grid_of_slices(frame_planes(header, path))
+    shared, per_frame = _groups(header, path)
     rescaling = {_rescaling(frame, shared, header) for frame in per_frame}
     if len(rescaling) > 1:
         raise BadInput(
@@ -50,6 +44,28 @@ def read_frames(path: Path) -> sitk.Image:
     values *= values.dtype.type(slope)
     values += values.dtype.type(intercept)
     return image_on_grid(values, grid)
+
+
+def frame_planes(header: pydicom.Dataset, path: Path) -> list[SlicePlane]:
+    """Return where each frame lies, in the order of the file; `path` is what the sentence of a BadInput names.
+
+    Raises
+    ------
+    BadInput : frames without a place.
+    """
+    shared, per_frame = _groups(header, path)
+    return [_plane(frame, shared, header, path) for frame in per_frame]
+
+
+def _groups(header: pydicom.Dataset, path: Path) -> tuple[pydicom.Dataset, list[pydicom.Dataset]]:
+    """Return the functional groups that all frames share, and those of each frame."""
+    per_frame = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+    if len(per_frame) != int(header.get("NumberOfFrames", 1)):
+        raise BadInput(
+            f"{path.name} is a multi-frame DICOM file that does not say where each frame lies.",
+            "Export the CT as single slices.",
+        )
+    return _first(header, "SharedFunctionalGroupsSequence"), per_frame
 
 
 def _stored_values(path: Path) -> np.ndarray:

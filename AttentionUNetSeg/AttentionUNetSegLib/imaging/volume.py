@@ -24,12 +24,15 @@ class Volume:
     name : for people; the file's name without its ending, or the DICOM series description.
     is_phantom : True for a synthetic phantom (see `image_file.PHANTOM_KEY`).
     warnings : one sentence each.
+    dicom_files : the DICOM files that the voxels were read from, in the order of the slices (one file where it holds
+        all frames); empty where the CT was no DICOM. What a DICOM SEG refers to.
     """
 
     image: sitk.Image
     name: str
     is_phantom: bool = False
     warnings: tuple[str, ...] = ()
+    dicom_files: tuple[Path, ...] = ()
 
 
 def read_volume(path: str | os.PathLike, series: str | None = None, any_intensity: bool = False) -> Volume:
@@ -48,13 +51,15 @@ def read_volume(path: str | os.PathLike, series: str | None = None, any_intensit
     path = Path(path)
     if not path.exists():
         raise BadInput(f"There is no file or folder {path}.")
+    files: tuple[Path, ...] = ()
     if path.is_dir():
-        image, name, warnings = read_dicom_series(path, series)
+        image, name, warnings, files = read_dicom_series(path, series)
     elif is_dicom_file(path):
         image, name, warnings = read_dicom_file(path)
+        files = (path,)
     else:
         if series is not None:
             raise BadInput(f"A series can be chosen in a DICOM folder only, and {path.name} is a file.")
         image, warnings = read_image_file(path)
         name = name_without_ending(path)
-    return Volume(image, name, is_phantom(image), (*warnings, *check_ct(image, any_intensity)))
+    return Volume(image, name, is_phantom(image), (*warnings, *check_ct(image, any_intensity)), files)

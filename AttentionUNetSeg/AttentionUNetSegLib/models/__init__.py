@@ -3,12 +3,14 @@
 from .card import model_card, model_note, package_summary
 from .catalogue import Addition, BrokenPackage, Catalogue, bundled_models_folder, user_models_folder
 from .package import ModelPackage, TrustLimits, load_package, verify_weights, write_package
+from .threshold import check_threshold
 
 __all__ = [
     "ModelPackage",
     "TrustLimits",
     "load_package",
     "verify_weights",
+    "check_threshold",
     "write_package",
     "Catalogue",
     "Addition",

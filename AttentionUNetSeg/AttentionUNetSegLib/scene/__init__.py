@@ -8,6 +8,7 @@ from .clicks import PlacedClick, placed, read_clicks, require_click_lists, voxel
 from .corrections import read_strokes, write_corrected, write_strokes
 from .cropped_field import CroppedField, joined_box, read_field, tight_box
 from .display import show_attention
+from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
 from .overview import RenderingUnavailable, render_overview
 from .refinements import (
@@ -22,6 +23,7 @@ from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
 from .slice_views import arrange_slice_views
 from .standalone import open_standalone_scene
+from .starting import import_start, segment_on_source_grid, start_of
 from .strokes import new_strokes
 from .threshold import recompute_segment, set_threshold, settings_of
 from .volumes import add_volume, export_volume
@@ -40,8 +42,10 @@ __all__ = [
     "find_results",
     "import_refinement",
     "import_result",
+    "import_start",
     "joined_box",
     "load_scene",
+    "mask_of_segment",
     "new_strokes",
     "open_standalone_scene",
     "placed",
@@ -54,11 +58,15 @@ __all__ = [
     "require_click_lists",
     "save_scene",
     "save_segmentation",
+    "segment_in_frame_of",
+    "segment_on_source_grid",
     "segment_volume_ml",
     "set_threshold",
     "settings_of",
     "show_attention",
+    "start_of",
     "tight_box",
+    "volume_in_frame_of",
     "voxel_of",
     "world_position",
     "write_clicks",

@@ -12,13 +12,14 @@ import SimpleITK as sitk
 import slicer
 
 from ..errors import InternalError
+from ..models import check_threshold
 from . import provenance
 from .fields import LOWEST_SPREAD_SHOWN, add_field
 from .filing import file_in_folder
 from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, voxel_offset
 from .label import Label, add_segment
 from .results import SPREAD_REFERENCE, ResultNodes, link
-from .threshold import check_threshold, recompute_segment
+from .threshold import recompute_segment
 
 
 def import_result(

@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 
 CATEGORY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
-CATEGORY = "SCT^123037004^Anatomical Structure"
+CATEGORY = ("SCT", "123037004", "Anatomical Structure")
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 
 
@@ -38,8 +38,12 @@ class Label:
     @property
     def terminology(self) -> str:
         """Slicer's serialized terminology entry: category, type, no modifier, no anatomic region."""
-        concept = f"{self.scheme}^{self.code}^{self.meaning}"
-        return f"{CATEGORY_CONTEXT}~{CATEGORY}~{concept}~^^~{REGION_CONTEXT}~^^~^^"
+        return terminology_of(CATEGORY, (self.scheme, self.code, self.meaning))
+
+
+def terminology_of(category: tuple[str, str, str], concept: tuple[str, str, str]) -> str:
+    """Return Slicer's serialized entry of two codes (scheme, value, meaning)."""
+    return f"{CATEGORY_CONTEXT}~{'^'.join(category)}~{'^'.join(concept)}~^^~{REGION_CONTEXT}~^^~^^"
 
 
 def add_segment(segmentation_node: slicer.vtkMRMLSegmentationNode, label: Label, algorithm: str) -> str:

@@ -19,6 +19,7 @@ NETWORK_ATTENTION_REFERENCE = f"{PREFIX}attention.network"
 STROKES_REFERENCE = f"{PREFIX}strokes"
 ADD_CLICKS_REFERENCE = f"{PREFIX}clicks.add"
 REMOVE_CLICKS_REFERENCE = f"{PREFIX}clicks.remove"
+SOURCE_REFERENCE = f"{PREFIX}source"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ class ResultNodes:
     def strokes(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         """uint8, 1 where somebody erased and 2 where somebody painted; None where nobody did."""
         return self.segmentation.GetNodeReference(STROKES_REFERENCE)
+
+    @property
+    def source(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """What the result started from, a uint8 field on its own grid; None where that is the CT's (see `starting`)."""
+        return self.segmentation.GetNodeReference(SOURCE_REFERENCE)
 
     @property
     def add_clicks(self) -> slicer.vtkMRMLMarkupsFiducialNode | None:

@@ -13,6 +13,7 @@ from vtkmodules.util.numpy_support import numpy_to_vtk
 from ..correction import BACKGROUND, FOREGROUND
 from ..errors import BadInput
 from ..imaging import keep_largest_component
+from ..models import check_threshold
 from . import provenance
 from .clicks import read_clicks, voxel_of
 from .corrections import read_strokes
@@ -53,12 +54,6 @@ def set_threshold(
         raise BadInput(f"The smoothing {smoothing_mm} mm is not between 0 and 100 mm.")
     nodes.scene.SaveStateForUndo(nodes.segmentation)
     return recompute_segment(nodes, threshold, keep_largest, smoothing_mm)
-
-
-def check_threshold(threshold: float) -> None:
-    """Raise BadInput where the threshold is not above 0 and at most 1."""
-    if not 0.0 < threshold <= 1.0:
-        raise BadInput(f"The threshold {threshold} is not above 0 and at most 1.")
 
 
 def recompute_segment(

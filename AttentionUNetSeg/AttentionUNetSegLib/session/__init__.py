@@ -3,9 +3,9 @@
     with Session(on_event=print) as session:
         result = session.wait(session.segment(volume_node, SegmentRequest(device="cpu")))
 
-`controller` holds the `Session`, `events` what it takes and tells, `job` one segmentation in the making, `editing` the
-`ResultEditor` that clicks, strokes, undo and redo go through, `refining` how the network hears of the clicks. Neither
-Qt nor torch is imported.
+`controller` holds the `Session`, `events` what it takes and tells, `job` one segmentation in the making, `starting`
+makes a result of a segmentation from elsewhere, `editing` the `ResultEditor` that clicks, strokes, undo and redo go
+through, `refining` how the network hears of the clicks. Neither Qt nor torch is imported.
 """
 
 from .click import Click
@@ -25,11 +25,15 @@ from .events import (
     Warned,
     WorkerReady,
 )
+from .starting import start_from_file, start_from_segment, start_from_volume
 
 __all__ = [
     "Session",
     "ResultEditor",
     "Click",
+    "start_from_file",
+    "start_from_segment",
+    "start_from_volume",
     "SegmentRequest",
     "SegmentResult",
     "State",

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..errors import AttentionUNetSegError, BadInput, Cancelled, ErrorCode, InternalError
-from ..models import Catalogue, ModelPackage
+from ..models import Catalogue, ModelPackage, check_threshold
 from ..worker import protocol
 from ..worker.client import WorkerClient
 from ..worker.transport import SubprocessTransport, Transport
@@ -28,7 +28,6 @@ from .events import (
     StateChanged,
     Warned,
     WorkerReady,
-    check_threshold,
 )
 from .job import Job
 from .refining import Refining

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import AttentionUNetSegError, BadInput
+from ..models import check_threshold
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLMarkupsROINode
@@ -176,9 +177,3 @@ class RefinementFailed:
 
 
 Event = StateChanged | Progressed | Warned | WorkerReady | ResultReady | Failed | Refined | RefinementFailed
-
-
-def check_threshold(threshold: float) -> None:
-    """Raise BadInput unless 0 < threshold <= 1."""
-    if not 0.0 < threshold <= 1.0:
-        raise BadInput(f"The threshold must lie above 0 and not above 1, not {threshold:g}.")

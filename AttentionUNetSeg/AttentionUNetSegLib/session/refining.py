@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # The worker takes less than this around what the clicks may change, so that it sees the same on a part of the CT.
 CONTEXT_MM = 40.0
-FURTHEST = 3.0
 
 
 @dataclass
@@ -153,6 +152,7 @@ class Refining:
 
 def _export(job: _Job, package: ModelPackage, device: str) -> protocol.Correct:
     """Write the part of the scene that the worker needs into the job's folder; return the request."""
+    from ..correction import FURTHEST
     from ..scene import export_for_refinement, joined_box, voxel_of
 
     nodes = job.editor.nodes

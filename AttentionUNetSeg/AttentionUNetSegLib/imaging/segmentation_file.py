@@ -1,0 +1,235 @@
+"""Segmentations and probabilities that other tools wrote: label maps, Slicer's .seg.nrrd, DICOM SEG.
+
+read_segment(Path("totalsegmentator.nii.gz"), "7")
+read_segment(Path("case.seg.nrrd"), "Pancreas")
+read_probability(Path("softmax_pancreas.nii.gz"))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import BadInput
+from .dicom import is_dicom_file
+from .dicom_segmentation import Codes, read_dicom_segments
+from .geometry import Geometry
+from .image_file import name_without_ending, quiet_itk
+from .nifti import check_nifti
+
+PREFERRED = "pancreas"
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class StoredSegment:
+    """One segment, or one probability, of a file.
+
+    Attributes
+    ----------
+    image : 3D, LPS, on the file's own grid. A mask: uint8, 0 or 1. A probability: float32, 0 to 1.
+    is_probability : whether it is one.
+    name : the segment's name, or the file's.
+    color : 0..1 per channel, where the file gives one.
+    terminology : Slicer's serialized entry, where the file gives one.
+    codes : DICOM's category and type, each as (scheme, value, meaning), where the file gives them.
+    algorithm : DICOM's algorithm type and name, "" where the file says nothing.
+    warnings : one sentence each.
+    """
+
+    image: sitk.Image
+    is_probability: bool
+    name: str
+    color: tuple[float, float, float] | None = None
+    terminology: str | None = None
+    codes: Codes | None = None
+    algorithm: tuple[str, str] = ("", "")
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A segment of a file before its voxels are taken out."""
+
+    value: int
+    name: str
+    layer: int = 0
+    color: tuple[float, float, float] | None = None
+    terminology: str | None = None
+    codes: Codes | None = None
+    algorithm: tuple[str, str] = ("", "")
+
+
+def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
+    """Read one segment of a segmentation file as a mask on the file's own grid.
+
+    A fractional DICOM SEG comes as a probability.
+
+    Parameters
+    ----------
+    wanted : the segment's name or label value. None: the only one, or the one that is named "pancreas".
+
+    Raises
+    ------
+    BadInput : there is no such file, it is no segmentation, it holds no such segment, or several and none was named.
+    """
+    if not path.is_file():
+        raise BadInput(f"There is no file {path}.")
+    if is_dicom_file(path):
+        segments, take = read_dicom_segments(path)
+        listed = [_Listed(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
+        chosen = _chosen(listed, wanted, path.name)
+        image, is_probability = take(chosen.value)
+        name = chosen.name or name_without_ending(path)
+        return StoredSegment(image, is_probability, name, codes=chosen.codes, algorithm=chosen.algorithm)
+    image, header, warnings = _read(path)
+    voxels = _labels(image, path.name)
+    layers = np.moveaxis(voxels, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else voxels[None]
+    listed = _of_header(header) or [_Listed(int(value), "") for value in np.unique(voxels) if value != 0]
+    chosen = _chosen(listed, wanted, path.name)
+    mask = sitk.GetImageFromArray((layers[chosen.layer] == chosen.value).astype(np.uint8))
+    mask.CopyInformation(image)
+    name = chosen.name or name_without_ending(path)
+    return StoredSegment(
+        mask, False, name, chosen.color, chosen.terminology, algorithm=chosen.algorithm, warnings=tuple(warnings)
+    )
+
+
+def read_probability(path: Path) -> StoredSegment:
+    """Read a probability on its own grid: values of 0 to 1, or integers of 0 to 255 as this package writes them.
+
+    Raises
+    ------
+    BadInput : there is no such file, it is no volume, or its values are of neither range.
+    """
+    if not path.is_file():
+        raise BadInput(f"There is no file {path}.")
+    if is_dicom_file(path):
+        stored = read_segment(path)
+        if stored.is_probability:
+            return stored
+        raise BadInput(f"{path.name} is a DICOM segmentation without fractions, no probability.", "Take it as a mask.")
+    image, _, warnings = _read(path)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        raise BadInput(f"{path.name} holds several values per voxel.", "Give the probability of one structure.")
+    probability = probability_of(image, path.name)
+    return StoredSegment(probability, True, name_without_ending(path), warnings=tuple(warnings))
+
+
+def probability_of(image: sitk.Image, name: str) -> sitk.Image:
+    """Return an image of fractions, float32, of one of fractions (0 to 1) or of stored integers (0 to 255).
+
+    Raises
+    ------
+    BadInput : the values are of neither range; `name` is named.
+    """
+    values = sitk.GetArrayViewFromImage(image)
+    if not np.isfinite(values).all():
+        raise BadInput(f"{name} holds values that are no numbers.")
+    lowest, highest = float(values.min()), float(values.max())
+    is_fraction = values.dtype.kind == "f" and lowest >= -1e-6 and highest <= 1.0 + 1e-6
+    is_stored = values.dtype.kind in "ui" and lowest >= 0 and 1 < highest <= 255
+    if not is_fraction and not is_stored:
+        raise BadInput(
+            f"{name} holds values of {lowest:g} to {highest:g}: no probability, which has fractions of 0 to 1 or "
+            "integers of 0 to 255.",
+            "Take it as a segmentation, if it is one.",
+        )
+    fractions = np.clip(values, 0, 1) if is_fraction else values / np.float32(255)
+    probability = sitk.GetImageFromArray(fractions.astype(np.float32))
+    probability.CopyInformation(image)
+    return probability
+
+
+def label_of(image: sitk.Image, name: str, label: int | None) -> sitk.Image:
+    """Return the mask, uint8 0 or 1, of one label of an image; None: its only one.
+
+    Raises
+    ------
+    BadInput : there is no such label, or there are several; `name` is named.
+    """
+    voxels = _labels(image, name)
+    listed = [_Listed(int(value), "") for value in np.unique(voxels) if value != 0]
+    chosen = _chosen(listed, None if label is None else str(label), name)
+    mask = sitk.GetImageFromArray((voxels == chosen.value).astype(np.uint8))
+    mask.CopyInformation(image)
+    return mask
+
+
+def _labels(image: sitk.Image, name: str) -> np.ndarray:
+    voxels = sitk.GetArrayViewFromImage(image)
+    if voxels.dtype.kind == "f":
+        if not np.array_equal(voxels, np.rint(voxels)):
+            raise BadInput(
+                f"{name} holds fractions, so it is no segmentation.", "Say that it is a probability, if it is one."
+            )
+        if np.abs(voxels).max() > 2**24:
+            raise BadInput(f"{name} holds values that are no label values.")
+    return voxels
+
+
+def _read(path: Path) -> tuple[sitk.Image, dict[str, str], list[str]]:
+    """Return a 3D image, its header and warnings about its geometry."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with quiet_itk():
+            image = reader.Execute()
+    except RuntimeError as error:
+        if "orthonormal" in str(error):
+            raise BadInput(f"{path.name} has a sheared or empty orientation.", "Export it again.") from error
+        raise BadInput(
+            f"{path.name} is no image that can be read, or it is damaged.",
+            "Give a NIfTI, NRRD or MHA file, or a DICOM segmentation.",
+        ) from error
+    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
+        image = image[..., 0]
+    if image.GetDimension() != 3:
+        raise BadInput(f"{path.name} is not three-dimensional.", "Give one volume.")
+    warnings = check_nifti(path, Geometry.of(image)) if "qform_code" in header else []
+    return image, header, warnings
+
+
+def _of_header(header: dict[str, str]) -> list[_Listed]:
+    """Return the segments that the header of a .seg.nrrd lists."""
+    found = []
+    while f"Segment{len(found)}_LabelValue" in header:
+        prefix = f"Segment{len(found)}_"
+        tags = dict(
+            tag.split(":", 1) for tag in header.get(prefix + "Tags", "").split("|") if ":" in tag
+        )
+        color = tuple(float(part) for part in header.get(prefix + "Color", "").split())
+        found.append(
+            _Listed(
+                int(header[prefix + "LabelValue"]),
+                header.get(prefix + "Name", ""),
+                int(header.get(prefix + "Layer", 0)),
+                color if len(color) == 3 else None,
+                tags.get("TerminologyEntry") or tags.get("Segmentation.TerminologyEntry"),
+                None,
+                (tags.get("DICOM.SegmentAlgorithmType", ""), tags.get("DICOM.SegmentAlgorithmName", "")),
+            )
+        )
+    return found
+
+
+def _chosen(listed: list[_Listed], wanted: str | None, name: str) -> _Listed:
+    if not listed:
+        raise BadInput(f"{name} is empty: it holds no segment.")
+    if wanted is None:
+        named = [one for one in listed if one.name.strip().lower() == PREFERRED]
+        fitting = listed if len(listed) == 1 else named
+    else:
+        fitting = [one for one in listed if one.name == wanted]
+        fitting = fitting or [one for one in listed if one.name.lower() == wanted.lower()]
+        fitting = fitting or [one for one in listed if str(one.value) == wanted.strip()]
+    if len(fitting) == 1:
+        return fitting[0]
+    listing = ", ".join(f"{one.value} {one.name}".strip() for one in listed[:SHOWN])
+    listing += f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    what = f'no segment "{wanted}" of its own' if wanted is not None else f"{len(listed)} segments"
+    raise BadInput(f"{name} holds {what}.", f"Name one by its name or label value: {listing}.")

@@ -1,0 +1,225 @@
+"""A segmentation from elsewhere as the start of a result: its field in place of a network's probability.
+
+The result is like any other, without attention and without a model: threshold, clicks, strokes and undo act on the
+field. Where the segmentation lies on another grid than the CT, its own field is kept in a volume beside it, so that
+the corrected segment can come out on that grid too, untouched where nothing was changed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import slicer
+
+from ..correction import (
+    MASK_THRESHOLD,
+    SATURATION_MM,
+    change_between,
+    changed_field,
+    field_of_depth,
+    signed_depth,
+)
+from ..errors import BadInput
+from ..imaging import Geometry, StoredSegment, image_on_grid, write_image
+from . import provenance
+from .cropped_field import CroppedField, image_of_field, joined_box, read_field, tight_box
+from .fields import add_field
+from .filing import file_in_folder_of
+from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, set_image_geometry, voxel_offset
+from .importing import import_result
+from .label import terminology_of
+from .results import SOURCE_REFERENCE, ResultNodes
+from .segment import segment_id_of
+from .threshold import clean_mask, settings_of
+from .volumes import image_of_node
+
+SOURCE = "source"
+# What nobody gave a code to, and whose name does not tell either.
+TISSUE = ("SCT", "85756007", "Tissue")
+# The attributes that say where a result of this kind comes from; absent on those of the network.
+START, START_NAME, START_SEGMENT = "start", "start.name", "start.segment"
+
+
+def import_start(
+    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode, stored: StoredSegment, source: str
+) -> tuple[ResultNodes, list[str]]:
+    """Make the nodes of a result that starts from a segmentation or a probability; return them with warnings.
+
+    On the CT's own voxels the segment is the given one, voxel for voxel; on another grid its surface is interpolated.
+
+    Parameters
+    ----------
+    stored : geometry in LPS and in the CT's own frame, parent transforms left out.
+    source : where it comes from: a path, or a node's name. Kept as "AttentionUNetSeg.start.name".
+
+    Raises
+    ------
+    BadInput : the segment is empty, or has nothing in common with the CT. The scene is as before.
+    """
+    own = sitk.GetArrayViewFromImage(stored.image)
+    if not own.any():
+        raise BadInput(f"The segment {stored.name} of {source} is empty.", "Choose another one.")
+    start = _values(own) if stored.is_probability else field_of_depth(_depth(stored.image))
+    on_ct = _on_ct(stored, start, volume_node, source)
+    warnings = [*stored.warnings, *_doubts(stored, volume_node)]
+    label = {"name": stored.name}
+    if stored.color is not None:
+        label["color"] = [round(255 * channel) for channel in stored.color]
+    with tempfile.TemporaryDirectory(prefix="attention-unet-seg-") as folder:
+        write_image(image_of_field(on_ct, volume_node), Path(folder) / "probability.nrrd", compress=False)
+        result = {
+            "threshold": MASK_THRESHOLD, "labels": [label], "warnings": warnings,
+            "files": {"probability": "probability.nrrd", "attention": []},
+        }  # fmt: skip
+        nodes = import_result(scene, volume_node, result, folder)
+    _describe(nodes, stored, source)
+    if voxel_offset(ijk_to_ras_of_image(stored.image), ijk_to_ras_of_node(volume_node)) is None:
+        _keep_source(nodes, image_on_grid(start, stored.image))
+    return nodes, warnings
+
+
+def segment_on_source_grid(nodes: ResultNodes) -> sitk.Image | None:
+    """Return the segment on the grid of the segmentation that the result started from, uint8 0 or 1, LPS.
+
+    Where field and threshold were not changed it is that segmentation, voxel for voxel; elsewhere the change of the log
+    odds is interpolated. None where that grid is the CT's, or where the network made the result.
+    """
+    node = nodes.source
+    if node is None:
+        return None
+    own = image_of_node(node)
+    start = sitk.GetArrayViewFromImage(own)
+    network, now = (read_field(each, nodes.volume) for each in (nodes.probability, nodes.field))
+    box = joined_box(network.box, now.box)
+    change = change_between(network.on(box), now.on(box))
+    if change.any():
+        place = CroppedField(tuple(part.start for part in box), change)
+        moved = _resampled(image_of_field(place, nodes.volume), Geometry.of(own), 0.0)
+        start = changed_field(start, moved)
+    threshold, keep_largest, smoothing_mm = settings_of(nodes)
+    smoothing = [smoothing_mm / size for size in own.GetSpacing()[::-1]]
+    return image_on_grid(clean_mask(np.ascontiguousarray(start), threshold, keep_largest, smoothing), own)
+
+
+def start_of(nodes: ResultNodes) -> dict[str, str] | None:
+    """Return "kind" (mask or probability), "name" and "segment" of what a result started from; None: the network."""
+    kind = provenance.read(nodes.segmentation, START)
+    if kind is None:
+        return None
+    found = {"kind": kind}
+    for key, attribute in (("name", START_NAME), ("segment", START_SEGMENT)):
+        found[key] = provenance.read(nodes.segmentation, attribute) or ""
+    return found
+
+
+def _depth(image: sitk.Image) -> np.ndarray:
+    return signed_depth(sitk.GetArrayViewFromImage(image), image.GetSpacing()[::-1])
+
+
+def _values(probability: np.ndarray) -> np.ndarray:
+    return np.rint(255 * np.clip(probability, 0.0, 1.0)).astype(np.uint8)
+
+
+def _on_ct(
+    stored: StoredSegment, start: np.ndarray, volume_node: slicer.vtkMRMLScalarVolumeNode, source: str
+) -> CroppedField:
+    """Return the field on the CT's voxels: taken over where the two share their voxels, interpolated elsewhere."""
+    size = volume_node.GetImageData().GetDimensions()
+    matrix = ijk_to_ras_of_node(volume_node)
+    offset = voxel_offset(ijk_to_ras_of_image(stored.image), matrix)
+    if offset is not None:
+        field = CroppedField(offset[::-1], start)
+        box = tuple(
+            slice(max(0, part.start), min(n, part.stop)) for part, n in zip(field.box, size[::-1], strict=True)
+        )
+        values = field.on(box) if all(part.start < part.stop for part in box) else np.zeros((0, 0, 0), np.uint8)
+    else:
+        grid = _grid_of(volume_node, matrix)
+        box = _common_box(stored.image, grid)
+        if box is None:
+            values = np.zeros((0, 0, 0), np.uint8)
+        else:
+            part = grid.cropped([one.start for one in box[::-1]], [one.stop - one.start for one in box[::-1]])
+            if stored.is_probability:
+                values = _values(_resampled(stored.image, part, 0.0))
+            else:
+                depth = image_on_grid(_depth(stored.image), stored.image)
+                values = field_of_depth(_resampled(depth, part, -SATURATION_MM))
+    if not values.any():
+        raise BadInput(
+            f"The segment {stored.name} of {source} lies wholly outside the volume {volume_node.GetName()}.",
+            "Choose the CT that it was made on.",
+        )
+    tight = tight_box(values, tuple(part.start for part in box))
+    whole = CroppedField(tuple(part.start for part in box), values)
+    return CroppedField(tuple(part.start for part in tight), whole.on(tight))
+
+
+def _common_box(image: sitk.Image, grid: Geometry) -> tuple[slice, slice, slice] | None:
+    """Return the voxels (KJI) of a grid within reach of an image's values; None where there are none."""
+    found = tight_box(sitk.GetArrayViewFromImage(image) != 0)
+    first, last = ([getattr(part, end) for part in found[::-1]] for end in ("start", "stop"))
+    margin = np.ceil(SATURATION_MM / np.array(image.GetSpacing())) + 1
+    corners = grid.index(Geometry.of(image).corners(np.array(first) - margin, np.array(last) + margin))
+    low = np.maximum(0, np.floor(corners.min(axis=0)).astype(int))
+    high = np.minimum(grid.size, np.ceil(corners.max(axis=0)).astype(int) + 1)
+    if np.any(low >= high):
+        return None
+    return tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
+
+
+def _resampled(image: sitk.Image, grid: Geometry, outside: float) -> np.ndarray:
+    """Return a float image, interpolated linearly, on a grid; float32 KJI."""
+    moved = sitk.Resample(
+        sitk.Cast(image, sitk.sitkFloat32), grid.size, sitk.Transform(), sitk.sitkLinear, grid.origin, grid.spacing,
+        grid.direction, outside, sitk.sitkFloat32,
+    )  # fmt: skip
+    return sitk.GetArrayFromImage(moved)
+
+
+def _grid_of(volume_node: slicer.vtkMRMLScalarVolumeNode, matrix: np.ndarray) -> Geometry:
+    small = sitk.Image(1, 1, 1, sitk.sitkUInt8)
+    set_image_geometry(small, matrix)
+    size = volume_node.GetImageData().GetDimensions()
+    return Geometry(size, small.GetSpacing(), small.GetOrigin(), small.GetDirection())
+
+
+def _doubts(stored: StoredSegment, volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
+    """Return what a person should know: how much of the segment lies outside of the CT."""
+    inside = np.argwhere(sitk.GetArrayViewFromImage(stored.image) >= (MASK_THRESHOLD if stored.is_probability else 1))
+    if not len(inside):
+        return []
+    ras = np.column_stack([inside[:, ::-1], np.ones(len(inside))]) @ ijk_to_ras_of_image(stored.image).T
+    ijk = np.linalg.solve(ijk_to_ras_of_node(volume_node), ras.T)[:3]
+    size = np.array(volume_node.GetImageData().GetDimensions())[:, None]
+    share = float(np.mean(np.any((ijk < -0.5 - 1e-3) | (ijk > size - 0.5 + 1e-3), axis=0)))
+    if share == 0.0:
+        return []
+    return [f"{max(0.1, 100 * share):.1f} % of the segment {stored.name} lies outside the CT and was left out."]
+
+
+def _describe(nodes: ResultNodes, stored: StoredSegment, source: str) -> None:
+    """Write where the result comes from on its nodes, and what DICOM shall say of its segment."""
+    for node in (nodes.segmentation, nodes.probability):
+        provenance.write(node, START, "probability" if stored.is_probability else "mask")
+        provenance.write(node, START_NAME, source)
+        provenance.write(node, START_SEGMENT, stored.name)
+    if not stored.is_probability:
+        nodes.probability.SetName(nodes.scene.GenerateUniqueName(f"{nodes.volume.GetName()} start"))
+    segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
+    kind, algorithm = stored.algorithm
+    segment.SetTag("DICOM.SegmentAlgorithmType", kind or "SEMIAUTOMATIC")
+    segment.SetTag("DICOM.SegmentAlgorithmName", algorithm or f"unknown, imported from {Path(source).name}")
+    if stored.terminology or stored.codes or "pancrea" not in stored.name.lower():
+        entry = stored.terminology or terminology_of(*(stored.codes or (TISSUE, TISSUE)))
+        segment.SetTag(segment.GetTerminologyEntryTagName(), entry)
+
+
+def _keep_source(nodes: ResultNodes, field: sitk.Image) -> None:
+    node = add_field(nodes.scene, field, f"{nodes.volume.GetName()} start on its own grid", nodes.volume)
+    provenance.stamp(node, SOURCE, {"result": nodes.result_id})
+    nodes.segmentation.SetNodeReferenceID(SOURCE_REFERENCE, node.GetID())
+    file_in_folder_of(nodes.segmentation, node)

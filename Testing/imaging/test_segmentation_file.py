@@ -1,0 +1,139 @@
+"""Segmentations as other tools write them: label maps, .seg.nrrd with layers, DICOM SEG, probabilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from AttentionUNetSegLib.errors import BadInput
+from AttentionUNetSegLib.imaging import read_probability, read_segment
+from dicom_slice import dicom_slice
+
+DIRECTION = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
+
+
+def write(path: Path, array: np.ndarray, **header: str) -> Path:
+    image = sitk.GetImageFromArray(array, isVector=array.ndim == 4)
+    image.SetSpacing((0.7, 0.9, 2.5))
+    image.SetOrigin((-100.0, 20.0, 300.0))
+    image.SetDirection(DIRECTION)
+    for key, value in header.items():
+        image.SetMetaData(key, value)
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    array = np.zeros((9, 10, 11), np.int16)
+    array[2:5, 3:6, 2:9] = 7
+    array[6:8, 3:6, 2:9] = 300
+    return array
+
+
+def voxels(stored) -> np.ndarray:
+    return sitk.GetArrayFromImage(stored.image)
+
+
+def test_a_label_of_a_label_map_comes_with_the_maps_own_grid(tmp_path, labels):
+    for name, array in (("seg.nii.gz", labels), ("seg.nrrd", labels), ("seg.mha", labels.astype(np.float64))):
+        stored = read_segment(write(tmp_path / name, array), "300")
+        np.testing.assert_array_equal(voxels(stored), labels == 300)
+        assert not stored.is_probability
+        np.testing.assert_allclose(stored.image.GetOrigin(), (-100, 20, 300), atol=1e-4)
+        np.testing.assert_allclose(stored.image.GetDirection(), DIRECTION, atol=1e-5)
+    only = read_segment(write(tmp_path / "liver.nii.gz", (labels == 7).astype(np.uint8)))
+    assert only.name == "liver"
+    assert voxels(only).sum() == (labels == 7).sum()
+
+
+def test_segments_of_slicer_are_found_by_name_in_their_layer(tmp_path, labels):
+    layers = np.stack([labels == 7, np.roll(labels == 7, 1, axis=2)], axis=-1).astype(np.uint8)
+    header = {
+        "Segment0_Name": "Duodenum", "Segment0_LabelValue": "1", "Segment0_Layer": "0",
+        "Segment1_Name": "Pancreas", "Segment1_LabelValue": "1", "Segment1_Layer": "1",
+        "Segment1_Color": "0.5 0.25 1", "Segment1_Tags": "TerminologyEntry:a~b^c~d|DICOM.SegmentAlgorithmType:MANUAL|",
+    }  # fmt: skip
+    path = write(tmp_path / "two.seg.nrrd", layers, **header)
+    stored = read_segment(path)  # the one that is named pancreas
+    np.testing.assert_array_equal(voxels(stored), layers[..., 1])
+    assert (stored.name, stored.color, stored.terminology) == ("Pancreas", (0.5, 0.25, 1.0), "a~b^c~d")
+    assert stored.algorithm == ("MANUAL", "")
+    np.testing.assert_array_equal(voxels(read_segment(path, "duodenum")), layers[..., 0])
+    with pytest.raises(BadInput, match="no segment \"1\"") as error:
+        read_segment(path, "1")  # two have this value
+    assert "1 Duodenum, 1 Pancreas" in error.value.hint
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL"])
+def test_a_dicom_segmentation_lies_where_its_frames_lie(tmp_path, kind):
+    highdicom = pytest.importorskip("highdicom")
+    mask = np.zeros((9, 12, 14), np.uint8)
+    mask[3:5, 3:8, 4:9] = 1  # empty frames are left out of the file
+    mask[6, 5, 5] = 1
+    orientation = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0)
+    more = dict.fromkeys(("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "PatientBirthDate", "PatientSex"), "")
+    more |= {"ReferringPhysicianName": "", "InstanceNumber": 1, "SliceThickness": 3.0}
+    slices = [
+        pydicom.dcmread(
+            dicom_slice(tmp_path / f"{n}", (-20.0, -30.0, 3.0 * n), "1.2.3", orientation, mask[n] * 0, **more)
+        )
+        for n in reversed(range(len(mask)))  # against the order of the slices, as archives have them
+    ]
+    mask = mask[::-1]
+    codes = highdicom.sr.CodedConcept
+    description = highdicom.seg.SegmentDescription(
+        1, "Pancreas by somebody", codes("123037004", "SCT", "Anatomical Structure"),
+        codes("15776009", "SCT", "Pancreas"), highdicom.seg.SegmentAlgorithmTypeValues.MANUAL,
+    )  # fmt: skip
+    seg = highdicom.seg.Segmentation(
+        slices, mask if kind == "BINARY" else mask * 0.6, kind, [description], highdicom.UID(), 5, highdicom.UID(), 1,
+        "maker", "model", "1", "serial",
+    )  # fmt: skip
+    path = tmp_path / "seg.dcm"
+    seg.save_as(path)
+    stored = read_segment(path)
+    assert stored.is_probability == (kind == "FRACTIONAL")
+    assert stored.name == "Pancreas by somebody"
+    assert stored.codes[1] == ("SCT", "15776009", "Pancreas")
+    found = sitk.GetArrayFromImage(stored.image)
+    for k, j, i in np.argwhere(mask):
+        header = slices[k]
+        row, column = np.reshape([float(v) for v in header.ImageOrientationPatient], (2, 3))
+        rows_mm, columns_mm = (float(v) for v in header.PixelSpacing)
+        place = np.array([float(v) for v in header.ImagePositionPatient]) + i * columns_mm * row + j * rows_mm * column
+        index = stored.image.TransformPhysicalPointToIndex(place.tolist())
+        assert found[index[::-1]] == pytest.approx(1.0 if kind == "BINARY" else 0.6, abs=0.01)
+    assert np.count_nonzero(found) == np.count_nonzero(mask)
+
+
+def test_probabilities_are_fractions_or_stored_integers(tmp_path, labels):
+    soft = (labels == 7).astype(np.float32) * 0.625
+    fractions = voxels(read_probability(write(tmp_path / "soft.nii.gz", soft)))
+    np.testing.assert_allclose(fractions, soft, atol=1e-6)
+    stored = voxels(read_probability(write(tmp_path / "stored.nrrd", np.rint(soft * 255).astype(np.uint8))))
+    np.testing.assert_array_equal(np.rint(stored * 255), np.rint(soft * 255))
+
+
+def test_what_cannot_be_meant_costs_one_sentence(tmp_path, labels):
+    several = write(tmp_path / "several.nii.gz", labels)
+    damaged = tmp_path / "damaged.nrrd"
+    damaged.write_bytes(b"NRRD0004\ntype: short\n")
+    soft = write(tmp_path / "soft.nii.gz", labels / np.float32(700))
+    percent = write(tmp_path / "percent.nii.gz", labels / np.float32(3.1))
+    empty = write(tmp_path / "empty.nii.gz", labels * 0)
+    for call, sentence in (
+        (lambda: read_segment(several), "holds 2 segments"),
+        (lambda: read_segment(several, "8"), 'no segment "8"'),
+        (lambda: read_segment(tmp_path / "none.nrrd"), "There is no file"),
+        (lambda: read_segment(damaged), "damaged"),
+        (lambda: read_segment(soft), "fractions"),
+        (lambda: read_segment(empty), "empty"),
+        (lambda: read_probability(percent), "no probability"),
+        (lambda: read_probability(write(tmp_path / "mask.nrrd", (labels > 0).astype(np.uint8))), "no probability"),
+    ):
+        with pytest.raises(BadInput, match=sentence):
+            call()
