@@ -33,6 +33,7 @@ class Desk:
     Attributes
     ----------
     volume : the CT that is open.
+    dicom_files : those that it was read from, in the order of its slices; empty where it was no DICOM.
     result : its result, once there is one; `editor` changes it.
     folder : private and temporary: nobody else can read it, and it is removed when the server ends.
     """
@@ -44,6 +45,7 @@ class Desk:
         self.volume: slicer.vtkMRMLScalarVolumeNode | None = None
         self.result: ResultNodes | None = None
         self.editor: ResultEditor | None = None
+        self.dicom_files: tuple[Path, ...] = ()
         # Made by the application, which knows who listens to them.
         self.views: FourViews
         self.session: Session

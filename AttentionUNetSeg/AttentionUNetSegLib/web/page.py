@@ -63,10 +63,19 @@ def build_page(server: Server, upload_limit_mb: int) -> VAppLayout:
             type="file",
             id="ct-file",
             classes="visually-hidden",
-            accept=".nii,.gz,.nrrd,.mha,.zip",
+            accept=".nii,.gz,.nrrd,.mha,.zip,.mhd,.raw,.zraw,.dcm",
+            multiple=True,
             tabindex=-1,
             change="utils.get('attentionUNetSeg').chosen($event)",
             **attributes(aria_label="CT file"),
+        )
+        html.Input(
+            type="file",
+            id="ct-folder",
+            classes="visually-hidden",
+            tabindex=-1,
+            change="utils.get('attentionUNetSeg').chosen($event)",
+            **attributes(aria_label="DICOM folder", webkitdirectory=""),
         )
         with html.Div(classes="page"):
             with html.Aside(classes="panel", **attributes(aria_label="Segmentation")):

@@ -33,16 +33,16 @@ def build_dialogs(server: Server) -> None:
         ),
         vuetify.VCard(classes="dialog"),
     ):
-        vuetify.VCardTitle("Which series is the CT to segment?")
-        with vuetify.VCardText():
-            vuetify.VBtn(
-                "{{ each.title }}",
-                v_for="each in series",
-                key="each.value",
-                block=True,
-                classes="series",
-                click=(server.controller.open_series, "[each.value]"),
-            )
+        vuetify.VCardTitle("Which is the CT to segment?")
+        with vuetify.VCardText(), vuetify.VBtn(
+            v_for="each in series",
+            key="each.value",
+            block=True,
+            classes="series",
+            click=(server.controller.open_series, "[each.value]"),
+        ):
+            html.Span("{{ each.title }}", classes="series-title")
+            html.Span("{{ detail }}", v_for="detail in each.details", key="detail", classes="small")
         with vuetify.VCardActions():
             vuetify.VSpacer()
             vuetify.VBtn("None of them", click=server.controller.forget_series)

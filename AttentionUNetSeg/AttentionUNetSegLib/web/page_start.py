@@ -17,7 +17,7 @@ def build_start(server: Server) -> None:
             html.H1("Segment the pancreas on an abdominal CT")
             with html.Ol(classes="steps"):
                 for what, how in (
-                    ("Open a CT.", "A file, or a DICOM folder as a .zip."),
+                    ("Open a CT.", "A file, or a DICOM folder."),
                     ("Press Segment Pancreas.", "The network runs on this computer."),
                     ("Check and correct.", "Threshold, clicks and brush; then save."),
                 ):
@@ -36,8 +36,9 @@ def build_start(server: Server) -> None:
                 html.P("Drop a CT here")
                 with html.Div(classes="drop-buttons"):
                     vuetify.VBtn("Choose a file", color="primary", variant="flat", click=browse)
+                    vuetify.VBtn("Choose a folder", click="utils.get('attentionUNetSeg').chooseFolder()")
                     vuetify.VBtn("Use a phantom", click=server.controller.open_phantom)
-                html.P("NIfTI, NRRD, MHA or zipped DICOM, up to {{ upload_limit_mb }} MB", classes="small")
+                html.P("NIfTI, NRRD, MHA, a DICOM folder or a .zip, up to {{ upload_limit_mb }} MB", classes="small")
             html.P("Nothing leaves this computer. Research software: not for diagnosis or treatment.", classes="small")
         with html.Div(classes="start-card busy", v_else=True, **attributes(role="status")):
             html.P("{{ opening || 'Receiving the file' }}", classes="busy-text")
@@ -47,6 +48,11 @@ def build_start(server: Server) -> None:
                 color="primary",
                 height=4,
                 **attributes(aria_label="Progress"),
+            )
+            vuetify.VBtn(
+                "Cancel",
+                classes="busy-cancel",
+                click="utils.get('attentionUNetSeg').stopSending(); trigger('cancel_opening')",
             )
 
 

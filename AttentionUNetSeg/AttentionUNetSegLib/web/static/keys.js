@@ -117,7 +117,8 @@
       return;
     }
     // Sliders, menus and radio buttons have a use of their own for these keys.
-    const isElsewhere = event.target.closest("[role=slider], [role=listbox], [role=combobox], [role=radio], .v-overlay");
+    const others = key.startsWith("Arrow") ? ", [role=radio]" : "";
+    const isElsewhere = event.target.closest("[role=slider], [role=listbox], [role=combobox], .v-overlay" + others);
     if (SLICE_KEYS[key] && !isElsewhere && state("volume_name")) {
       event.preventDefault();
       SLICE_KEYS[key]();
