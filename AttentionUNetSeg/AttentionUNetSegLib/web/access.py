@@ -1,7 +1,7 @@
 """Who may talk to the server: whoever knows the token, from the page that this server gave out, and nobody else.
 
-The token is in the address that the console prints. The first request with it gets a cookie and the address without
-it, so that it stays out of the browser's history. Every other request, the websocket's included, must bring the
+The token is in the address that the console prints. The first request with it gets a cookie and goes on to the
+address without it, so that it stays out of the browser's history. Every other request, the websocket's included, must bring the
 cookie; requests that change something must also come from this very page.
 """
 
@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
+import socket
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -30,6 +31,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+
+_ENTRY = (
+    '<!doctype html><title>AttentionUNetSeg</title><script>location.replace("/")</script>'
+    '<noscript><meta http-equiv="refresh" content="0;url=/"></noscript>'
+)
 
 _REFUSAL = (
     "This page needs its token. Open the whole address that the console shows after"
@@ -77,10 +83,12 @@ class Access:
     Parameters
     ----------
     token : what the address of the page ends with.
+    host : what the server listens on.
     """
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, host: str = "127.0.0.1") -> None:
         self._token = token
+        self._host = host
         # Cookies do not know ports: two servers on one machine must not overwrite each other's.
         self._cookie = "attention-unet-seg-" + hashlib.sha256(token.encode()).hexdigest()[:12]
 
@@ -91,19 +99,35 @@ class Access:
 
     @web.middleware
     async def _gate(self, request: web.Request, handler) -> web.StreamResponse:
+        if not self._is_our_name(request.host):
+            raise web.HTTPForbidden(text=f"This server does not go by the name {request.host!r}.\n")
         offered = request.query.get("token")
         if offered is not None:
             if not self._is_token(offered):
                 raise web.HTTPForbidden(text=_REFUSAL)
-            response = web.HTTPFound("/")
+            # Not a redirection: one that begins elsewhere (in a file that opens the page) would lose a strict cookie.
+            response = web.Response(text=_ENTRY, content_type="text/html")
             # Not `secure`: on loopback there is no TLS.
             response.set_cookie(self._cookie, self._token, httponly=True, samesite="Strict", path="/")
-            raise response
+            return response
         if not self._is_token(request.cookies.get(self._cookie, "")):
             raise web.HTTPForbidden(text=_REFUSAL)
         if _changes_something(request) and not _is_from_our_page(request):
             raise web.HTTPForbidden(text="This request did not come from the page of this server.\n")
         return await handler(request)
+
+    def _is_our_name(self, host: str) -> bool:
+        """Whether a request's Host is this server's; a name that others let point here (DNS rebinding) is not.
+
+        Any port: that of a tunnel is another one.
+        """
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        if is_loopback(name):
+            return True
+        if is_loopback(self._host):
+            return False
+        own = {self._host.strip("[]").lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
+        return name in own or _is_address(name)
 
     def _is_token(self, offered: str) -> bool:
         return hmac.compare_digest(offered.encode(), self._token.encode())
@@ -115,8 +139,15 @@ def _changes_something(request: web.Request) -> bool:
 
 def _is_from_our_page(request: web.Request) -> bool:
     """Whether the browser says so; a page of another port of this machine would bring the cookie too."""
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host
+    return request.headers.get("Origin") == f"{request.scheme}://{request.host}"
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

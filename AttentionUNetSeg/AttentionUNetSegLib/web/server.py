@@ -103,7 +103,9 @@ async def _serve(
         return web.json_response({"sessionURL": "ws://USE_HOST/ws", "secret": websocket_secret})
 
     def bind(web_server: Any) -> None:
-        Access(token).protect(web_server.app)
+        Access(token, options.host).protect(web_server.app)
+        for handler in web_server._ws_handlers:  # there is no public way to what it says of an error
+            _keep_details_back(handler)
         web_server.app.router.add_post("/paraview/", tell_where)
         web_server.app.router.add_post("/upload", application.uploads.receive)
         web_server.app.router.add_get("/download/{what}", application.downloads.send)
@@ -146,6 +148,16 @@ async def _serve(
 
 async def _wait_until_ready(server: Server) -> None:
     await server.ready
+
+
+def _keep_details_back(handler: Any) -> None:
+    """Make the websocket's handler say that something failed, not where: tracebacks are for the log."""
+    send = handler.sendWrappedError
+
+    async def send_without_details(rpc: str, code: int, message: str, data: Any = None, client_id: Any = None) -> None:
+        await send(rpc, code, message, None, client_id)
+
+    handler.sendWrappedError = send_without_details
 
 
 def _end_on_signals(ending: asyncio.Event) -> None:
