@@ -1,8 +1,8 @@
 """Who may talk to the server: whoever knows the token, from the page that this server gave out, and nobody else.
 
 The token is in the address that the console prints. The first request with it gets a cookie and goes on to the
-address without it, so that it stays out of the browser's history. Every other request, the websocket's included, must bring the
-cookie; requests that change something must also come from this very page.
+address without it, so that it stays out of the browser's history. Every other request, the websocket's included, must
+bring the cookie; requests that change something must also come from this very page.
 """
 
 from __future__ import annotations

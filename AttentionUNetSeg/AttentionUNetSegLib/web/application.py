@@ -14,6 +14,7 @@ from ..models import Catalogue
 from ..scene import open_standalone_scene
 from ..scene.provenance import read
 from ..session import Event, Refined, RefinementFailed, ResultReady, Session
+from .comparing import Comparing
 from .desk import Desk
 from .downloads import Downloads
 from .keeping import Keeping
@@ -25,11 +26,12 @@ from .segmenting import Segmenting
 from .tools import Tools
 from .uploads import Uploads
 from .views import FourViews
+from .window_level import WindowLevel
 
 _STATIC = Path(__file__).with_name("static")
 _ASSETS = {
     "serve": {"page": str(_STATIC)},
-    "scripts": [f"page/{name}.js" for name in ("panes", "page", "keys")],
+    "scripts": [f"page/{name}.js" for name in ("panes", "page", "keys", "lines")],
     "styles": ["page/page.css"],
 }
 
@@ -67,6 +69,8 @@ class Application:
         self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
         self.desk.session = Session(catalogue, on_event=self._take)
         self._refining = Refining(self.desk)
+        self._comparing = Comparing(self.desk)
+        self._window = WindowLevel(self.desk)
         self._segmenting = Segmenting(self.desk, catalogue, self._questions, self._take_result, model)
         self._opening = Opening(
             self.desk,
@@ -107,6 +111,7 @@ class Application:
         self._keeping.begin_anew()
         self._refining.take(event.result.nodes, event.result.threshold)
         self._tools.take_result()
+        self._comparing.begin()
         self.desk.show(unsaved=False)
         self._keeping.note_change()
 
@@ -116,7 +121,9 @@ class Application:
 
     def _start_anew(self) -> None:
         self._keeping.begin_anew()
+        self._window.begin()
         self._refining.forget()
+        self._comparing.forget()
         self._tools.forget()
         self.desk.show(unsaved=False)
 
@@ -132,10 +139,10 @@ class Application:
                 self.desk.notice("warning", "", "The kept session cannot be read any more.")
                 return
             self._opening.show_volume(volume)
-            self._refining.forget()
-            self._tools.forget()
+            self._window.begin()
             self._refining.take(self.desk.result, self._model_threshold())
             self._tools.take_result()
+            self._comparing.begin()
             self.desk.show(unsaved=bool(self.desk.editor.clicks or self.desk.result.strokes))
         finally:
             self.desk.show(opening="")

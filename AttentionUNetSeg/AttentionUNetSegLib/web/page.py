@@ -36,7 +36,14 @@ _VUETIFY = {
 }
 
 # Never sent: how far a tab's own upload is, which view it has enlarged, what it has opened over the page.
-_OF_ONE_TAB = {"upload_fraction": 0, "maximized": None, "show_card": False, "show_help": False, "menu": None}
+_OF_ONE_TAB = {
+    "upload_fraction": 0,
+    "maximized": None,
+    "show_card": False,
+    "show_help": False,
+    "menu": None,
+    "show_lines": False,
+}
 
 # What trame shows in place of the page when the server is gone.
 _GONE = (
@@ -82,10 +89,10 @@ def build_page(server: Server, upload_limit_mb: int) -> VAppLayout:
                 build_panel(server)
             with html.Main(classes="stage"):
                 build_tool_bar(server)
+                build_notices(server)
                 with html.Div(classes="views", **attributes(data_maximized=("maximized || ''",))):
                     build_panes()
                     build_start(server)
-                    build_notices(server)
                 _build_status_bar()
         build_dialogs(server)
         build_menu(server)
@@ -100,4 +107,4 @@ def _build_status_bar() -> None:
             "{{ additions + removals > 0 ? additions + ' added, ' + removals + ' removed by clicks' : '' }}",
             classes="counts",
         )
-        html.Span("Research software: not a medical device")
+        html.Span("Research software: not a medical device", classes="status-end")

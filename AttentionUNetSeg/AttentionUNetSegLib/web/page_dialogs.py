@@ -47,6 +47,7 @@ def build_dialogs(server: Server) -> None:
             vuetify.VSpacer()
             vuetify.VBtn("None of them", click=server.controller.forget_series)
     _build_question(server)
+    _build_help()
 
 
 def _build_question(server: Server) -> None:
@@ -69,3 +70,37 @@ def _build_question(server: Server) -> None:
             vuetify.VBtn(
                 "{{ question ? question.yes : '' }}", click=(answer, "[true]"), color="primary", variant="flat"
             )
+
+
+_HELP = (
+    ("Arrow keys, wheel", "next slice, in the view under the mouse"),
+    ("Page Up, Page Down", "ten slices further"),
+    ("Home, End", "first and last slice"),
+    ("Click (Browse)", "show this point in all views"),
+    ("Drag (Browse)", "window and level; W brings them back"),
+    ("Right drag, Shift + drag", "zoom, move; F shows everything again"),
+    ("Shift + mouse", "the other views follow"),
+    ("B A R P E", "Browse, Add, Remove, Paint, Erase"),
+    ("D M", "measure a distance, an area"),
+    ("Drag a click's marker", "move the click; the segment follows"),
+    ("Delete, right button", "remove the click under the mouse"),
+    ("Ctrl+Z, Ctrl+Y", "undo, redo"),
+    ("C (held)", "see the network's own answer, before corrections"),
+    ("S L", "show the segment, the reference lines"),
+    ("Escape", "close what is open, back to Browse"),
+)
+
+
+def _build_help() -> None:
+    with (
+        vuetify.VDialog(v_model=("show_help", False), max_width=560, **attributes(aria_label="Keys and mouse")),
+        vuetify.VCard(classes="dialog"),
+    ):
+        vuetify.VCardTitle("Keys and mouse")
+        with vuetify.VCardText(), html.Dl(classes="help"):
+            for keys, what in _HELP:
+                html.Dt(keys)
+                html.Dd(what)
+        with vuetify.VCardActions():
+            vuetify.VSpacer()
+            vuetify.VBtn("Close", click="show_help = false")

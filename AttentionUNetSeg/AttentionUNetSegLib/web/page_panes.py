@@ -57,9 +57,16 @@ def _build_pane(name: str) -> None:
                     max=(f"{name}_pane.max",),
                     step=(f"{name}_pane.step",),
                     disabled=("!volume_name",),
-                    **attributes(aria_label=f"{title} slice"),
+                    **attributes(
+                        aria_label=f"{title} slice in mm",
+                        aria_valuetext=(f"{name}_pane.spoken + ', ' + {name}_pane.position",),
+                    ),
                 )
-                html.Span(f"{{{{ volume_name ? {name}_pane.position : '' }}}}", classes="pane-position")
+                html.Span(
+                    f"{{{{ volume_name ? {name}_pane.number + ' of ' + {name}_pane.count + ' · ' + {name}_pane.position"
+                    " : '' }}",
+                    classes="pane-position",
+                )
             else:
                 html.Span("{{ has_result ? 'Pancreas surface' : '' }}", classes="pane-note")
             with html.Button(

@@ -57,7 +57,7 @@ def build_start(server: Server) -> None:
 
 
 def build_notices(server: Server) -> None:
-    """Build the sentences of errors and warnings, over the views so that nothing moves."""
+    """Build the sentences of errors and warnings, above the views, so that they hide nothing of the pictures."""
     with (
         html.Div(classes="notices", **attributes(aria_live="assertive")),
         html.Div(

@@ -6,6 +6,7 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as vuetify
 from trame_server import Server
 
+from .measuring import AREA, DISTANCE
 from .page_attributes import attributes
 from .tools import ADD, BROWSE, ERASE, PAINT, REMOVE
 
@@ -21,6 +22,8 @@ TOOLS = {
     REMOVE: ("mdi-minus-circle-outline", "Remove", "Click where it is not pancreas."),
     PAINT: ("mdi-brush", "Paint", "Drag to add voxels by hand; they stay when the threshold changes."),
     ERASE: ("mdi-eraser", "Erase", "Drag to remove voxels by hand; they stay removed when the threshold changes."),
+    DISTANCE: ("mdi-ruler", "Distance", "Drag to measure a distance; it is saved with the scene."),
+    AREA: ("mdi-vector-polygon", "Area", "Drag around something to measure its area; it is saved with the scene."),
 }
 
 
@@ -78,13 +81,32 @@ def build_tool_bar(server: Server) -> None:
             ):
                 vuetify.VIcon("mdi-auto-fix", size=18)
                 html.Span("{{ refining ? 'Refining' : 'Refine' }}", classes="wide-only")
-        vuetify.VSelect(
-            v_model=("window",),
-            items=("windows",),
-            label="Window / level",
-            classes="window",
-            disabled=("!volume_name",),
-        )
+        with html.Div(classes="window"):
+            vuetify.VSelect(
+                v_model=("window",),
+                items=("windows",),
+                label="Window",
+                disabled=("!volume_name",),
+            )
+            for name, label in (("window_width", "Window width"), ("window_center", "Window level")):
+                html.Input(
+                    type="number",
+                    classes="window-number",
+                    disabled=("!volume_name",),
+                    value=(name,),
+                    change=f"{name} = Number($event.target.value)",
+                    title=f"{label} in HU",
+                    **attributes(aria_label=f"{label} in HU"),
+                )
+            with html.Button(
+                type="button",
+                classes="tool",
+                disabled=("!volume_name",),
+                click=controller.reset_window,
+                title="Back to the abdomen's window",
+                **attributes(aria_label="Reset the window", data_tool="window"),
+            ):
+                vuetify.VIcon("mdi-contrast-circle", size=18)
         with html.Div(classes="tools"):
             with html.Button(
                 type="button",
@@ -104,7 +126,32 @@ def build_tool_bar(server: Server) -> None:
                 **attributes(aria_label="Reset the views", data_tool="reset"),
             ):
                 vuetify.VIcon("mdi-fit-to-screen-outline", size=18)
+            for tool, icon, label, title, shown in (
+                ("lines", "mdi-crosshairs", "Reference lines", "Draw where the other views lie", "show_lines"),
+                ("slices-3d", "mdi-layers-outline", "Slices in 3D", "Show the slices in the 3D view", "slices_in_3d"),
+            ):
+                with html.Button(
+                    type="button",
+                    classes=(f"['tool', {shown} ? 'chosen' : '']",),
+                    disabled=("!volume_name",),
+                    click=f"{shown} = !{shown}; utils.get('attentionUNetSegLines').drawSoon()",
+                    title=title,
+                    **attributes(aria_pressed=(shown,), aria_label=label, data_tool=tool),
+                ):
+                    vuetify.VIcon(icon, size=18)
+            for tool, icon, label, action in (
+                ("screenshot", "mdi-camera-outline", "Save a picture of the views", "screenshot()"),
+                ("help", "mdi-help", "Keys and mouse", "help()"),
+            ):
+                with html.Button(
+                    type="button",
+                    classes="tool",
+                    click=f"utils.get('attentionUNetSegKeys').{action}",
+                    title=label,
+                    **attributes(aria_label=label, data_tool=tool),
+                ):
+                    vuetify.VIcon(icon, size=18)
 
 
 def _disabled(tool: str) -> str:
-    return "!volume_name" if tool == BROWSE else "!has_result || run !== ''"
+    return "!volume_name" if tool in (BROWSE, DISTANCE, AREA) else "!has_result || run !== ''"

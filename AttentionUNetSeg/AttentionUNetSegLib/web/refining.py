@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
+from scipy import ndimage
 
 from ..scene import ResultNodes, arrange_slice_views, show_attention
+from ..scene.segment import segment_id_of
+from ..scene.strokes import segment_on_ct
 from ..session.editing import ResultEditor
 from .desk import Desk, LatestOnly
 
@@ -21,6 +24,20 @@ _COLORS = {
 }
 _FILL_OPACITY = 0.15
 _SPREAD = "spread"
+# What an overlay says, in one sentence.
+_NOTES = {
+    "off": "",
+    "probability": "How sure the network is that a voxel is pancreas, from 0 to 1, with your corrections.",
+    _SPREAD: "How far eight passes over slightly changed copies differ (standard deviation): high is doubtful.",
+    "attention": "How much the gate lets through to the decoder, from 0 to 1. It is no probability of pancreas.",
+}
+CONTOURS = {
+    "Orange": (0.976, 0.706, 0.435),
+    "Cyan": (0.25, 0.9, 1.0),
+    "Green": (0.35, 1.0, 0.4),
+    "Magenta": (1.0, 0.45, 1.0),
+    "White": (1.0, 1.0, 1.0),
+}
 
 
 class Refining:
@@ -53,12 +70,21 @@ class Refining:
                 "overlay_color": "Inferno",
                 "overlay_colors": list(_COLORS),
                 "overlay_ramp": "",
+                "overlay_note": "",
                 "show_segment": True,
+                "parts_note": "",
+                "contours": list(CONTOURS),
+                "contour": next(iter(CONTOURS)),
+                "contour_width": 2,
+                "contour_fill": _FILL_OPACITY,
+                "surface_opacity": 1.0,
             }
         )
+        self._apply_look = LatestOnly(desk, self._show_look)
         state = desk.server.state
         state.change("threshold", "keep_largest", "smoothing_mm")(self._apply_settings)
         state.change("overlay", "overlay_opacity", "overlay_color")(self._apply_overlay)
+        state.change("contour", "contour_width", "contour_fill", "surface_opacity")(self._apply_look)
         state.change("show_segment")(lambda **values: self._show_segment())
         self._show_ramp()
 
@@ -79,7 +105,6 @@ class Refining:
         earlier, desk.result, desk.editor = desk.result, None, None
         if earlier is not None and earlier.segmentation is not nodes.segmentation:
             _remove(earlier)
-        _style(nodes)
         desk.result = nodes
         desk.editor = ResultEditor(nodes)
         arrange_slice_views(nodes)
@@ -101,11 +126,17 @@ class Refining:
             show_segment=True,
         )
         self.show_volume()
+        self._show_look()
         self._show_overlay()
 
     def show_volume(self) -> None:
-        """Show the segment's volume as it is now."""
-        self._desk.show(volume_ml=round(self._desk.editor.volume_ml, 2))
+        """Show the segment's volume as it is now, and why it has more parts than was asked for."""
+        editor, note = self._desk.editor, ""
+        if editor.settings[1] and (editor.clicks or self._desk.result.strokes is not None):
+            parts = count_parts(self._desk.result)
+            if parts > 1:
+                note = f"{parts} parts: the largest, and those with your clicks or strokes in them."
+        self._desk.show(volume_ml=round(editor.volume_ml, 2), parts_note=note)
 
     def _set_threshold(self) -> None:
         state, editor = self._desk.server.state, self._desk.editor
@@ -123,8 +154,30 @@ class Refining:
         level: Any = None if state.overlay == "off" else state.overlay
         if level not in (None, "probability", _SPREAD):
             level = int(level)
-        show_attention(nodes, level, float(state.overlay_opacity), self._color_node())
+        # Attention covers the whole CT: where it is low it darkens, and leaves no holes that white bone shows through.
+        lowest = 0.0 if isinstance(level, int) else None
+        colors = self._color_node()
+        show_attention(nodes, level, float(state.overlay_opacity), colors, lowest)
+        self._desk.views.show_scale(None if level is None else colors, 0.5 if level == _SPREAD else 1.0)
+        self._show_look()
         self._desk.views.draw_slices()
+
+    def _show_look(self) -> None:
+        """Show the segment as a clear outline with a faint fill, so that the CT below stays readable."""
+        nodes, state = self._desk.result, self._desk.server.state
+        if nodes is None:
+            return
+        display = nodes.segmentation.GetDisplayNode()
+        display.SetOpacity2DFill(float(state.contour_fill))
+        display.SetOpacity2DOutline(1.0)
+        display.SetSliceIntersectionThickness(int(state.contour_width))
+        display.SetOpacity3D(float(state.surface_opacity))
+        # Orange on Inferno's orange would not be seen.
+        is_hidden = state.overlay != "off" and state.contour == "Orange"
+        color = CONTOURS["Cyan" if is_hidden else state.contour]
+        segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
+        if tuple(round(c, 3) for c in segment.GetColor()) != color:
+            segment.SetColor(*color)
 
     def _show_segment(self) -> None:
         if self._desk.result is not None:
@@ -145,7 +198,10 @@ class Refining:
             stops.append("rgb({:.0f},{:.0f},{:.0f})".format(*(255 * channel for channel in color[:3])))
         # The spread's scale ends at 0.5: a standard deviation of values in 0..1 is never more.
         top = "0.5" if self._desk.server.state.overlay == _SPREAD else "1"
-        self._desk.show(overlay_ramp=f"linear-gradient(to right, {', '.join(stops)})", overlay_top=top)
+        overlay = self._desk.server.state.overlay
+        note = _NOTES.get(overlay, _NOTES["attention"])
+        ramp = f"linear-gradient(to right, {', '.join(stops)})"
+        self._desk.show(overlay_ramp=ramp, overlay_top=top, overlay_note=note)
 
 
 def _overlays(levels: int, has_spread: bool) -> list[dict[str, str]]:
@@ -158,12 +214,9 @@ def _overlays(levels: int, has_spread: bool) -> list[dict[str, str]]:
     return [{"value": "off", "title": "None"}, {"value": "probability", "title": "Probability"}, *spread, *gates]
 
 
-def _style(nodes: ResultNodes) -> None:
-    """Show the segment as a clear outline with a faint fill, so that the CT below stays readable."""
-    display = nodes.segmentation.GetDisplayNode()
-    display.SetOpacity2DFill(_FILL_OPACITY)
-    display.SetOpacity2DOutline(1.0)
-    display.SetSliceIntersectionThickness(2)
+def count_parts(nodes: ResultNodes) -> int:
+    """Return how many parts the segment has; voxels that share a face, an edge or a corner belong together."""
+    return int(ndimage.label(segment_on_ct(nodes).values, ndimage.generate_binary_structure(3, 3))[1])
 
 
 def _remove(nodes: ResultNodes) -> None:

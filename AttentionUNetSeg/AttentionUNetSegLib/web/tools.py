@@ -18,25 +18,21 @@ from trame_slicer.views import SliceView
 from ..errors import ErrorCode
 from ..session import Refined, RefinementFailed
 from .desk import Desk, LatestOnly
+from .measuring import AREA, DISTANCE, Measuring
 from .readout import Readout
 
 BROWSE, ADD, REMOVE, PAINT, ERASE = "browse", "add", "remove", "paint", "erase"
 _EFFECTS = {PAINT: SegmentationEffectPaint, ERASE: SegmentationEffectErase}
 # A press and release further apart than this is a drag.
 _CLICK_PIXELS = 4
-_WINDOWS = {
-    "Abdomen 400 / 40": (400.0, 40.0),
-    "Pancreas 250 / 70": (250.0, 70.0),
-    "Liver 150 / 60": (150.0, 60.0),
-    "Bone 1800 / 400": (1800.0, 400.0),
-}
+_MEASURES = (DISTANCE, AREA)
 
 
 class Tools:
     """The tool in hand, and the history of corrections.
 
     State: `tool`, `reach_mm` (of a click), `brush_mm` (diameter), `can_undo`, `can_redo`, `additions`, `removals`
-    (numbers of clicks), `window` and `windows` (choices of window / level); `refine_clicks` (whether the network hears
+    (numbers of clicks); `refine_clicks` (whether the network hears
     of every change of clicks) and `refining` (whether it is at work).
 
     Parameters
@@ -51,6 +47,7 @@ class Tools:
         self._pressed: tuple[SliceView, int, int] | None = None
         self._buttons: set[str] = set()
         self._readout = Readout(desk)
+        self._measuring = Measuring(desk)
         self._dragged: str | None = None
         self._destination = (0.0, 0.0, 0.0)
         self._move_click = LatestOnly(desk, self._follow_click)
@@ -59,8 +56,6 @@ class Tools:
                 "tool": BROWSE,
                 "reach_mm": 15.0,
                 "brush_mm": 10.0,
-                "window": next(iter(_WINDOWS)),
-                "windows": list(_WINDOWS),
                 "can_undo": False,
                 "can_redo": False,
                 "additions": 0,
@@ -80,13 +75,12 @@ class Tools:
         state.change("brush_mm")(lambda **values: self._set_brush())
         state.change("reach_mm")(LatestOnly(desk, self._set_reach))
         state.change("refine_clicks")(lambda **values: self._refine())
-        state.change("window")(lambda **values: self._set_window())
 
     def forget(self) -> None:
         """Put the tools away: there is no result any more."""
         self._desk.show(tool=BROWSE)
+        self._measuring.publish()
         self._show_history()
-        self._set_window()
 
     def take_result(self) -> None:
         """Make the tools work on the desk's new result."""
@@ -115,11 +109,18 @@ class Tools:
             self._buttons.discard(kind[: -len("Release")])
         if kind == "LeftButtonPress":
             self._pressed = (view, event["x"], event["y"])
+            if tool in _MEASURES:
+                self._measuring.begin(tool, view, event)
+                return True
             if tool not in _EFFECTS:
                 self._dragged = self._readout.click_at(view, event["ras"], event["mm_per_pixel"])
             return tool in (ADD, REMOVE) or self._dragged is not None
         if kind == "LeftButtonRelease":
             return self._release(view, event, tool)
+        if kind == "MouseMove" and tool in _MEASURES and "LeftButton" in self._buttons:
+            if self._pressed is not None and self._pressed[0] is view:
+                self._measuring.follow(event)
+            return True
         if kind == "MouseMove" and self._dragged is not None:
             if self._pressed is not None and _distance(self._pressed, event) > _CLICK_PIXELS:
                 self._pressed = None
@@ -137,6 +138,9 @@ class Tools:
         dragged, self._dragged = self._dragged, None
         is_click = pressed is not None and pressed[0] is view and _distance(pressed, event) <= _CLICK_PIXELS
         position = event["ras"]
+        if tool in _MEASURES:
+            self._measuring.end()
+            return True
         if tool in _EFFECTS:
             # The effect writes its stroke while it gets this very event.
             asyncio.get_running_loop().call_soon(self._absorb_strokes)
@@ -211,6 +215,7 @@ class Tools:
     def _take_in_hand(self) -> None:
         desk = self._desk
         tool = desk.server.state.tool if desk.editor is not None else BROWSE
+        self._measuring.cancel()
         interaction = desk.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         mode = slicer.vtkMRMLInteractionNode
         interaction.SetCurrentInteractionMode(mode.AdjustWindowLevel if tool == BROWSE else mode.ViewTransform)
@@ -229,11 +234,6 @@ class Tools:
             self._desk.editor.reach_mm = float(self._desk.server.state.reach_mm)
             self._on_change()
             self._refine()
-
-    def _set_window(self) -> None:
-        window = _WINDOWS.get(self._desk.server.state.window)
-        if window is not None and self._desk.volume is not None:
-            self._desk.volume.GetDisplayNode().SetWindowLevel(*window)
 
 
 def _distance(pressed: tuple[SliceView, int, int], event: dict[str, Any]) -> float:

@@ -20,6 +20,7 @@ from trame_slicer.views import (
 )
 
 from .pane_protocol import PaneProtocol
+from .scale_bar import ScaleBar
 from .streaming import ViewStream, ViewWindow
 
 # The names that Slicer itself gives these views: a scene saved here opens there with the same pictures.
@@ -76,10 +77,10 @@ class FourViews:
         self.three_d: ThreeDView = views[-1]
         for name, view in self.slices.items():
             self._connect_slider(name, view)
-        self.three_d.set_orientation_marker(
-            slicer.vtkMRMLAbstractViewNode.OrientationMarkerTypeCube,
-            slicer.vtkMRMLAbstractViewNode.OrientationMarkerSizeMedium,
-        )
+        self._bars = {name: ScaleBar(view) for name, view in self.slices.items()}
+        self._show_cube()
+        server.state.slices_in_3d = False
+        server.state.change("slices_in_3d")(lambda **state: self._show_slices_in_3d())
 
     def show_volume(self, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Show a CT in all slice views, whole and centred."""
@@ -92,6 +93,8 @@ class FourViews:
             self._fitted[name] = self._field_of_view(view)
             self._publish(name, view)
         self.three_d.reset_view()
+        self._show_cube()
+        self._show_slices_in_3d()
 
     def reset(self) -> None:
         """Show everything again, whole, without moving to other slices."""
@@ -110,6 +113,24 @@ class FourViews:
         for view in self.slices.values():
             if view is not but:
                 view.get_view_node().JumpSliceByOffsetting(*position)
+
+    def show_scale(self, colors: slicer.vtkMRMLColorNode | None, top: float = 1.0) -> None:
+        """Show in every slice view what the colours of the overlay stand for, from 0 to `top`; None: no overlay."""
+        for bar in self._bars.values():
+            bar.show(colors, top)
+
+    def _show_cube(self) -> None:
+        # A scene that is opened or cleared brings the view's node back as it was made.
+        self.three_d.set_orientation_marker(
+            slicer.vtkMRMLAbstractViewNode.OrientationMarkerTypeCube,
+            slicer.vtkMRMLAbstractViewNode.OrientationMarkerSizeMedium,
+        )
+
+    def _show_slices_in_3d(self) -> None:
+        is_shown = bool(self._server.state.slices_in_3d) and self._volume is not None
+        for view in self.slices.values():
+            view.set_visible_in_3d(is_shown)
+        self.three_d.schedule_render()
 
     def draw_slices(self) -> None:
         """Draw the slices again: Slicer's views do not notice when the opacity of a layer alone changes."""

@@ -5,10 +5,14 @@
   // The page's scripts come in no certain order.
   const panes = () => window.attentionUNetSegPanes.panes;
   const call = (...values) => window.attentionUNetSegPanes.call(...values);
-  const TOOLS = { b: "browse", a: "add", r: "remove", p: "paint", e: "erase" };
+  const TOOLS = {
+    b: "browse", a: "add", r: "remove", p: "paint", e: "erase", d: "distance", m: "area",
+    s: "segment", f: "reset", l: "lines", w: "window",
+  };
   const CLICK_PIXELS = 4;
   let under = null; // { pane, values } of the place under the mouse
   let pressed = null;
+  let isHolding = false;
 
   const state = (name) => window.trame.state.get(name);
   const set = (name, value) => window.trame.state.set(name, value);
@@ -129,14 +133,30 @@
       press("browse");
     } else if (key === "?") {
       set("show_help", true);
-    } else if (key === "s") {
-      press("segment");
-    } else if (key === "f") {
-      press("reset");
+    } else if (key === "c") {
+      if (!event.repeat) {
+        isHolding = true;
+        window.trame.trigger("hold_comparison", [true]);
+      }
     } else if (TOOLS[key]) {
       press(TOOLS[key]);
     }
   });
+
+  function letGo() {
+    if (isHolding) {
+      isHolding = false;
+      window.trame.trigger("hold_comparison", [false]);
+    }
+  }
+
+  window.addEventListener("keyup", (event) => event.key === "c" && letGo());
+  window.addEventListener("blur", letGo);
+
+  window.attentionUNetSegKeys = {
+    help: () => set("show_help", true),
+    screenshot: () => window.attentionUNetSegLines.screenshot(),
+  };
 
   window.addEventListener("beforeunload", (event) => {
     if (window.trame && state("unsaved")) {
