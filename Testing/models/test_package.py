@@ -10,6 +10,8 @@ from AttentionUNetSegLib.errors import BadInput, BadModel
 from AttentionUNetSegLib.models import (
     TrustLimits,
     load_package,
+    measured_line,
+    measured_table,
     model_card,
     model_note,
     package_summary,
@@ -169,6 +171,16 @@ def test_summary_and_card_hold_the_measured_numbers_with_their_n(make_package):
     assert f"- {measured}" in card
     assert "- A: 3 cases, labels by hand; CC BY 4.0; A. Author" in card
     assert package.weights_sha256 in card
+
+
+def test_a_model_is_introduced_by_how_much_was_measured_against_what_in_two_digits(make_package, manifest):
+    entry = {**manifest["performance"][0], "mean": 0.80984, "labels_by": "OBELISK-Net"}
+    package = load_package(make_package(performance=[entry]))
+    assert measured_line(package) == "Measured on n = 7 against labels by OBELISK-Net: Dice 0.81."
+    (row,) = measured_table(package)
+    assert (row["metric"], row["mean"], row["n"]) == ("Dice", "0.81 ± 0.1, lowest 0.5", "7")
+    phantom = load_package(make_package("phantom", intended_input="phantom", performance=[]))
+    assert measured_line(phantom) == "For synthetic phantoms only. Nothing was measured."
 
 
 def test_agreement_with_a_models_labels_is_never_called_anything_else(make_package, manifest):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from ..models import Catalogue, ModelPackage, model_card, package_summary, verify_weights
+from ..models import Catalogue, ModelPackage, measured_line, model_card, package_summary, verify_weights
 from .terminal import Terminal
 
 
@@ -31,8 +31,15 @@ def show_info(options: Namespace, terminal: Terminal) -> None:
 
 
 def add(options: Namespace, terminal: Terminal) -> None:
-    """Install a package and print what became of it."""
-    addition = Catalogue().add(options.source)
+    """Install a package and print what became of it; one that could not run is refused at once.
+
+    Raises
+    ------
+    BadModel : its weights are no plain state dict of its network (a pickle, TorchScript, incomplete).
+    """
+    from ..inference.segmenter import load_network
+
+    addition = Catalogue().add(options.source, check=load_network)
     terminal.answer(package_summary(addition.package), addition.message)
 
 
@@ -53,6 +60,6 @@ def verify(options: Namespace, terminal: Terminal) -> None:
 
 
 def _line(package: ModelPackage, is_default: bool) -> str:
-    summary = package_summary(package)
-    performance = "; ".join(summary["performance"]) or "nothing measured"
-    return f"{package.id} {package.version}{' (default)' if is_default else ''}: {package.name}. {performance}"
+    """One short line: what to type, and what is known of it; `models info` says the rest."""
+    default = " (default)" if is_default else ""
+    return f"{package.id} {package.version}{default}: {package.name}. {measured_line(package)}"

@@ -1,6 +1,6 @@
 """Model packages: what is in one, which are installed, how one is added. Standard library only."""
 
-from .card import model_card, model_note, package_summary
+from .card import measured_line, measured_table, model_card, model_note, package_summary
 from .catalogue import Addition, BrokenPackage, Catalogue, bundled_models_folder, user_models_folder
 from .package import ModelPackage, TrustLimits, load_package, verify_weights, write_package
 from .threshold import check_threshold
@@ -18,6 +18,8 @@ __all__ = [
     "bundled_models_folder",
     "user_models_folder",
     "package_summary",
+    "measured_line",
+    "measured_table",
     "model_card",
     "model_note",
 ]

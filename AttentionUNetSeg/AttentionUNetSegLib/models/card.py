@@ -46,6 +46,36 @@ def model_note(package: ModelPackage) -> list[str]:
     ]
 
 
+def measured_line(package: ModelPackage) -> str:
+    """What was measured of a model, in one line that begins with on how much and against what.
+
+    The first of its measurements, with two significant digits: for people who choose a model.
+    """
+    only = "For synthetic phantoms only. " if package.is_phantom_only else ""
+    entries = package.manifest["performance"]
+    if not entries:
+        return f"{only}Nothing was measured."
+    entry = entries[0]
+    against = f"labels by {entry['labels_by']}" if "labels_by" in entry else "the truth"
+    return f"{only}Measured on n = {entry['n']} against {against}: {entry['metric']} {_short(entry['mean'])}."
+
+
+def measured_table(package: ModelPackage) -> list[dict[str, str]]:
+    """What was measured as rows: metric, mean, n, against, data; two significant digits."""
+    return [
+        {
+            "metric": entry["metric"],
+            "mean": _short(entry["mean"])
+            + (f" ± {_short(entry['standard_deviation'])}" if "standard_deviation" in entry else "")
+            + (f", lowest {_short(entry['minimum'])}" if "minimum" in entry else ""),
+            "n": str(entry["n"]),
+            "against": f"labels by {entry['labels_by']}" if "labels_by" in entry else "the truth",
+            "data": f"{entry['data']}" + (f", {entry['date']}" if "date" in entry else ""),
+        }
+        for entry in package.manifest["performance"]
+    ]
+
+
 def model_card(package: ModelPackage) -> str:
     """The manifest as a page of Markdown."""
     manifest, training = package.manifest, package.manifest["training"]
@@ -77,15 +107,20 @@ def _measurement(entry: dict[str, Any]) -> str:
     What is measured against labels that somebody else made, another model above all, is agreement with them and is
     called so: only against the truth, as in a phantom, does the measure stand for itself.
     """
-    text = f"{entry['metric']} {entry['mean']:g}"
+    text = f"{entry['metric']} {_short(entry['mean'])}"
     if "labels_by" in entry:
         text = f"agreement with labels by {entry['labels_by']}: {text}"
     if "standard_deviation" in entry:
-        text += f" ± {entry['standard_deviation']:g}"
+        text += f" ± {_short(entry['standard_deviation'])}"
     if "minimum" in entry:
-        text += f", lowest {entry['minimum']:g}"
+        text += f", lowest {_short(entry['minimum'])}"
     text += f" (n = {entry['n']}, {entry['data']})"
     return f"{text}, {entry['date']}" if "date" in entry else text
+
+
+def _short(value: float) -> str:
+    """A number with two significant digits; one in thousands keeps all before the point."""
+    return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def _data_set(data: dict[str, Any]) -> str:

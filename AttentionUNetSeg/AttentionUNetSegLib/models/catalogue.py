@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,10 +93,15 @@ class Catalogue:
         """Whether a package came with AttentionUNetSeg."""
         return self.bundled is not None and package.folder.parent == self.bundled
 
-    def add(self, source: Path | str) -> Addition:
+    def add(self, source: Path | str, check: Callable[[ModelPackage], object] = lambda package: None) -> Addition:
         """Install a package from a folder or .zip, after checking all of it.
 
         An added package of the same id and another version is replaced. The same package again changes nothing.
+
+        Parameters
+        ----------
+        check : called with the package before it is put in place, and raises where it could not run: whether weights
+            and network belong together only torch can tell, which is not here.
 
         Raises
         ------
@@ -108,6 +113,7 @@ class Catalogue:
         source = Path(source)
         with _opened(source) as files, staging_folder(self.user) as staging:
             incoming = copy_package(files, staging, str(source))
+            check(incoming)
             installed = self._installed(incoming)
             destination = installed.folder if installed else self.user / incoming.id
             if installed and (self.is_bundled(installed) or _is_intact_copy(installed, incoming)):

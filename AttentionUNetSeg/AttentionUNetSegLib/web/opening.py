@@ -243,6 +243,7 @@ class Opening:
         size, spacing = node.GetImageData().GetDimensions(), node.GetSpacing()
         desk.show(
             volume_name=node.GetName(),
+            can_save_seg=bool(desk.dicom_files),
             volume_is_phantom=is_phantom,
             volume_details=f"{' × '.join(map(str, size))} voxels of {' × '.join(f'{each:.3g}' for each in spacing)} mm",
         )

@@ -18,9 +18,18 @@ def build_dialogs(server: Server) -> None:
         vuetify.VCard(classes="dialog"),
     ):
         vuetify.VCardTitle("{{ (models.find((each) => each.value === model) || {}).title }}")
-        with vuetify.VCardText(), html.Div(v_for="section in model_card", key="section.title"):
-            html.H3("{{ section.title }}", v_if=("section.title",))
-            html.P("{{ line }}", v_for="line in section.lines", key="line")
+        with vuetify.VCardText():
+            html.P("{{ model_note }}", classes="measured-line")
+            with html.Table(classes="measured", v_if=("model_table.length > 0",)):
+                with html.Thead(), html.Tr():
+                    for title in ("Metric", "Mean", "n", "Against"):
+                        html.Th(title, scope="col")
+                with html.Tbody(), html.Tr(v_for="(row, index) in model_table", key="index", title=("row.data",)):
+                    for column in ("metric", "mean", "n", "against"):
+                        html.Td(f"{{{{ row.{column} }}}}")
+            with html.Div(v_for="section in model_card", key="section.title"):
+                html.H3("{{ section.title }}", v_if=("section.title",))
+                html.P("{{ line }}", v_for="line in section.lines", key="line")
         with vuetify.VCardActions():
             vuetify.VSpacer()
             vuetify.VBtn("Close", click="show_card = false")

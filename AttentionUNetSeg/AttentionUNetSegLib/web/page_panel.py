@@ -193,8 +193,14 @@ def _build_files() -> None:
         with html.Div(classes="files"):
             for what, label, ending, there in (
                 ("segment", "Segment", ".seg.nrrd", "has_result"),
-                ("probability", "Probability", ".nrrd", "has_result"),
                 ("scene", "Scene", ".mrb", "has_result"),
+                ("nifti", "Segment", ".nii.gz", "has_result"),
+                ("seg", "DICOM SEG", ".dcm", "has_result && can_save_seg"),
+                ("stl", "Surface", ".stl", "has_result"),
+                ("obj", "Surface", ".obj", "has_result"),
+                ("json", "Report", ".json", "has_result"),
+                ("csv", "Report", ".csv", "has_result"),
+                ("probability", "Probability", ".nrrd", "has_result"),
                 ("spread", "Spread", ".nrrd", "has_spread"),
             ):
                 _file_button(f"'download/{what}'", label, ending, there)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ..models import Catalogue, ModelPackage, model_card, package_summary
+from ..models import Catalogue, ModelPackage, measured_line, measured_table, model_card
 from ..session import (
     Event,
     Failed,
@@ -29,6 +29,7 @@ class Segmenting:
     """One run at a time, on the desk's session.
 
     State: `models` (choices: value, title), `model`, `model_note` (one line about it), `model_card` (all about it),
+    `model_table` (what was measured),
     `tta`, `device_name`, `run` ("", "starting", "running", "cancelling"), `progress` (0..100), `stage`.
 
     Parameters
@@ -58,6 +59,7 @@ class Segmenting:
                 "model": None,
                 "model_note": "",
                 "model_card": [],
+                "model_table": [],
                 "device_name": "",
                 "tta": False,
                 "run": "",
@@ -153,17 +155,15 @@ class Segmenting:
         model: str | None = self._desk.server.state.model
         if model is None:
             note = "No model is installed. Add one: attention-unet-seg models add FILE"
-            self._desk.show(model_note=note, model_card=[])
+            self._desk.show(model_note=note, model_card=[], model_table=[])
             return
         with self._desk.reporting():
             package = self._catalogue.get(model)
-            self._desk.show(model_note=_note(package), model_card=_card(package))
-
-
-def _note(package: ModelPackage) -> str:
-    measured = package_summary(package)["performance"]
-    first = measured[0] if measured else "Nothing was measured."
-    return f"For synthetic phantoms only. {first}" if package.is_phantom_only else first
+            self._desk.show(
+                model_note=measured_line(package),
+                model_card=_card(package),
+                model_table=measured_table(package),
+            )
 
 
 def _card(package: ModelPackage) -> list[dict[str, Any]]:
@@ -175,4 +175,4 @@ def _card(package: ModelPackage) -> list[dict[str, Any]]:
             sections.append({"title": text[3:], "lines": []})
         elif text and not line.startswith("# "):
             sections[-1]["lines"].append(text.removeprefix("- "))
-    return sections
+    return [section for section in sections if section["title"] != "Measured"]  # that is a table of its own
