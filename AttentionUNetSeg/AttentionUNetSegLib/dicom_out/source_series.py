@@ -13,8 +13,7 @@ from pydicom.uid import generate_uid
 
 from ..errors import BadInput
 from ..imaging import Geometry
-from ..imaging.dicom import slice_plane
-from ..imaging.dicom_multiframe import frame_planes
+from ..imaging.dicom_header import planes_of
 from ..imaging.dicom_slices import grid_of_slices
 
 # Type 2 in the modules Patient, General Study and General Equipment (DICOM PS3.3, C.7.1.1, C.7.2.1): they have to be
@@ -62,17 +61,22 @@ def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
     if int(headers[0].get("NumberOfFrames") or 1) > 1:
         if len(headers) > 1:
             raise BadInput("A CT of several multi-frame files cannot be referred to.", "Give one file.")
-        planes = frame_planes(headers[0], Path(files[0]))
-        order, grid = grid_of_slices(planes)
+        planes = planes_of(Path(files[0]))
         _share_what_all_frames_say(headers[0])
     else:
-        planes = [slice_plane(header) for header in headers]
-        order, grid = grid_of_slices(planes)
-        headers = [headers[index] for index in order]
+        planes = [planes_of(Path(file))[0] for file in files]
+    stack = grid_of_slices(planes)
+    if stack.shifts is not None:
+        raise BadInput(
+            f"The CT has a gantry tilt of {stack.tilt_degrees:.1f} degrees: its slices do not lie upon each other, and "
+            "a DICOM object cannot refer to them.",
+        )
+    if len(headers) > 1:
+        headers = [headers[index] for index in stack.order]
         # The reader took orientations for one that differ in the last digits, and who refers to them wants one.
         for header in headers[1:]:
             header.ImageOrientationPatient = headers[0].ImageOrientationPatient
-    return SourceSeries(tuple(headers), tuple(planes[index].position for index in order), grid)
+    return SourceSeries(tuple(headers), tuple(planes[index].position for index in stack.order), stack.grid)
 
 
 def _header(path: Path) -> pydicom.Dataset:

@@ -17,6 +17,9 @@ LARGEST_SHEAR = 1e-3
 THICK_SLICE_MM = 6.0
 SHORT_FIELD_MM = 80.0
 SLAB_VOXELS = 2**23
+# Shares of an image for `_rescaling_doubt`, and how many voxels it looks at.
+_NEXT_TO_NOTHING, _MUCH = 0.002, 0.05
+_VOXELS_LOOKED_AT = 500_000
 
 
 def check_ct(image: sitk.Image, any_intensity: bool = False) -> tuple[str, ...]:
@@ -55,11 +58,18 @@ def intensity_doubts(voxels: np.ndarray, any_intensity: bool = False) -> tuple[s
     if lowest == highest:
         raise BadInput(f"The image is constant: every voxel is {lowest:g}.", "Give a CT volume.")
     refusal = _not_hounsfield(lowest, highest, plausible, np.issubdtype(voxels.dtype, np.floating))
+    shift = _rescaling_doubt(voxels)
+    if shift < 0:
+        refusal = refusal or (
+            "next to nothing in it has the values of soft tissue, and much lies about 1024 below them, as if the "
+            "rescale intercept had been applied twice",
+            "Load the original series again.",
+        )
     if refusal and not any_intensity:
         raise BadInput(f"The image is not in Hounsfield units: {refusal[0]} ({span}).", refusal[1])
     if refusal:
         return (f"The image is not in Hounsfield units: {refusal[0]} ({span}); the result may mean nothing.",)
-    if lowest >= 0 and highest > 2000:
+    if shift > 0 or (lowest >= 0 and highest > 2000):
         return (
             f"The {span} look like stored values without the rescale intercept (usually -1024); "
             "if so, the result will be wrong.",
@@ -119,6 +129,24 @@ def _not_hounsfield(lowest: float, highest: float, plausible: bool, is_floating:
     if highest - lowest <= 20 and is_floating:
         return "it looks standardised", "Give the original CT values."
     return None
+
+
+def _rescaling_doubt(voxels: np.ndarray) -> int:
+    """Return -1 where soft tissue and air lie 1024 too low (intercept applied twice), 1 where too high (not at all).
+
+    In a CT in HU some tissue lies around 0 and air around -1000. Padding outside the field of view proves nothing.
+    """
+    step = max(1, round((voxels.size / _VOXELS_LOOKED_AT) ** (1 / 3)))
+    some = voxels[::step, ::step, ::step]
+
+    def share(low: float, high: float) -> float:
+        return float(np.count_nonzero((some > low) & (some < high))) / some.size
+
+    if share(-250, 500) < _NEXT_TO_NOTHING and share(-1174, -824) > _MUCH and share(-2150, -1550) > _MUCH:
+        return -1
+    if share(-1250, -250) < _NEXT_TO_NOTHING and share(850, 1250) > _MUCH:
+        return 1
+    return 0
 
 
 def _field_warnings(grid: Geometry) -> Iterator[str]:

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import pydicom
 import SimpleITK as sitk
 
 from ..errors import BadInput
 from .check import FEWEST_SLICES
-from .dicom_multiframe import read_frames
-from .dicom_slices import SlicePlane, grid_of_slices
-from .image_file import quiet_itk
-
-TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality", "ImageType",
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
-    "RescaleSlope", "RescaleIntercept", "RescaleType",
-]  # fmt: skip
+from .dicom_header import DicomFrame, DicomHeader, read_header
+from .dicom_outliers import usual_modality, without_outliers
+from .dicom_parts import parts_of
+from .dicom_volume import left_out_sentence, volume_of_frames
+from .plain_name import printable, printable_name
 
 
 @dataclass(frozen=True)
 class DicomSeries:
-    """A series in a DICOM folder.
+    """A series in a DICOM folder, or a part of one: an acquisition, phase or reconstruction.
 
     Attributes
     ----------
-    uid : Series Instance UID.
+    uid : Series Instance UID; of a part "<UID>/<its number>".
     number : Series Number, None where the files have none.
     description : Series Description, may be empty.
     modality : "CT", "RTSTRUCT", ...
-    image_count : number of slices that can form a volume (frames of multi-frame files; no localizers); 0 for
-        objects that are not images.
+    image_count : number of slices that can form a volume (frames of multi-frame files; no localizers, no doubles); 0
+        for objects that are not images.
     files : all files of the series.
+    part : number of the part from 1, 0 for a whole series.
+    part_name : what tells it from the other parts, such as "acquisition 2".
     """
 
     uid: str
@@ -45,164 +42,216 @@ class DicomSeries:
     modality: str
     image_count: int
     files: tuple[Path, ...] = ()
+    part: int = 0
+    part_name: str = ""
 
     def __str__(self) -> str:
         number = "without number" if self.number is None else f"{self.number}"
-        return f'{number} "{self.description}" ({self.image_count} images)'
+        part = f"/{self.part}" if self.part else ""
+        name = f", {self.part_name}" if self.part_name else ""
+        images = "1 image" if self.image_count == 1 else f"{self.image_count} images"
+        return f'{number}{part} "{self.description}"{name} ({images})'
+
+
+@dataclass(frozen=True)
+class DicomVolume:
+    """A CT that was read: image in HU, name, files in the order of the slices, warnings, and what was not read."""
+
+    image: sitk.Image
+    name: str
+    files: tuple[Path, ...]
+    warnings: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def list_dicom_series(folder: str | os.PathLike) -> list[DicomSeries]:
     """Return the series in a folder and its subfolders, sorted by number; names and endings of files do not matter.
 
+    Links are followed. A series with several different images at one place gives one entry for each of its parts.
+
     Raises
     ------
     BadInput : the folder does not exist or holds no DICOM file.
     """
-    return [entry.series for entry in _scan(Path(folder))]
+    return [entry.series for entry in _scan(Path(folder)).entries]
 
 
-def read_dicom_series(folder: Path, series: str | None = None) -> tuple[sitk.Image, str, list[str], tuple[Path, ...]]:
-    """Read a CT series from a folder; return image (HU), name, warnings and the files read, in the order of slices.
+def read_dicom_series(folder: Path, series: str | None = None) -> DicomVolume:
+    """Read a CT series from a folder.
 
-    Without `series`, the folder must hold exactly one CT series of 8 or more slices; other objects (RTSTRUCT, SEG,
-    localizers, short series) are passed over.
+    Without `series`, the folder must hold exactly one CT series (or part) of 8 or more slices; other objects (RTSTRUCT,
+    SEG, localizers, short series) are passed over. A file that cannot be read is left out by name.
 
     Raises
     ------
     BadInput : no CT, several CTs, a series that does not exist, or slices that form no regular grid.
     """
-    entry = _choose(_scan(Path(folder)), folder, series)
-    slices, doubts = _without_copies([header for header in entry.headers if _is_slice(header)])
-    name = entry.series.description or Path(folder).resolve().name
-    if any(_frames(header) > 1 for header in slices):
-        if len(slices) > 1:
-            raise BadInput(
-                f"Series {entry.series} consists of {len(slices)} multi-frame files, which are not joined.",
-                "Give one file.",
-            )
-        file = Path(slices[0].filename)
-        return read_frames(file), name, doubts, (file,)
-    order, grid = grid_of_slices([slice_plane(header) for header in slices])
-    sorted_headers = [slices[i] for i in order]
-    image = _read_pixels([header.filename for header in sorted_headers], _rescaling_differs(sorted_headers))
-    if image.GetSize() != grid.size:
-        raise BadInput(
-            f"Series {entry.series} was read as {image.GetSize()} voxels where its headers say {grid.size}.",
-            "Export it again.",
-        )
-    image.SetOrigin(grid.origin)
-    image.SetSpacing(grid.spacing)
-    image.SetDirection(grid.direction)
-    files = tuple(Path(header.filename) for header in sorted_headers)
-    return image, name, doubts + _unit_doubts(sorted_headers[0]), files
+    scan = _scan(Path(folder))
+    entry = _choose(scan.entries, folder, series)
+    warnings = []
+    if entry.doubles:
+        images = "1 image is" if entry.doubles == 1 else f"{entry.doubles} images are"
+        warnings.append(f"{images} in the folder twice, the same at the same place, and counted once.")
+    if entry.problems:
+        warnings.append(left_out_sentence(entry.problems))
+    warnings += _siblings_left_out(scan, entry, series)
+    try:
+        image, files, doubts = volume_of_frames(entry.frames)
+    except BadInput as error:
+        said = f" {left_out_sentence(entry.problems)}" if entry.problems else ""
+        raise BadInput(error.message + said, error.hint) from None
+    name = entry.series.description or printable(Path(folder).resolve().name)
+    return DicomVolume(image, name, files, warnings + doubts, _left_out(scan, entry))
 
 
-def read_dicom_file(path: Path) -> tuple[sitk.Image, str, list[str]]:
-    """Read a multi-frame (enhanced) CT file; return image (HU), name and warnings.
+def read_dicom_file(path: Path) -> DicomVolume:
+    """Read a multi-frame (enhanced) CT file.
 
     Raises
     ------
     BadInput : not a CT, a single slice of a series, or frames that form no regular grid.
     """
-    header = _header(path)
-    if header is None or header.get("Modality") != "CT":
-        kind = (
-            "a DICOM directory" if header is None or "Modality" not in header else f"a DICOM {header.Modality} object"
+    header = read_header(path)
+    name = printable_name(path)
+    if isinstance(header, str):
+        raise BadInput(f"{name} cannot be read: {header}.", "Copy or export it again.")
+    if header is None or header.modality != "CT":
+        kind = "a DICOM directory" if header is None or not header.modality else f"a DICOM {header.modality} object"
+        raise BadInput(f"{name} is {kind}, not a CT volume.", "Give the folder with the CT images.")
+    if len(header.frames) == 1:
+        raise BadInput(
+            f"{name} is a single slice of a DICOM series.", f"Give its folder instead: {printable(str(path.parent))}."
         )
-        raise BadInput(f"{path.name} is {kind}, not a CT volume.", "Give the folder with the CT images.")
-    if _frames(header) == 1:
-        raise BadInput(f"{path.name} is a single slice of a DICOM series.", f"Give its folder instead: {path.parent}.")
-    return read_frames(path), header.get("SeriesDescription") or path.stem, []
+    if not header.frames:
+        reason = header.problems[0] if header.problems else "it holds no CT slice"
+        raise BadInput(f"{name} cannot be used: {reason}.", "Export the CT as single slices.")
+    parts, doubles = parts_of(header.frames)
+    if len(parts) > 1:
+        raise BadInput(
+            f"{name} holds several images at one place: {_names_of(parts)}.",
+            "Give its folder alone, and choose one there with `series` (command line: --series).",
+        )
+    warnings = [f"{doubles} of its frames are the same at the same place, and counted once."] if doubles else []
+    if header.problems:
+        warnings.append(left_out_sentence([(path, reason) for reason in header.problems]))
+    image, files, doubts = volume_of_frames(parts[0].frames)
+    return DicomVolume(image, header.description or printable(path.stem), files, warnings + doubts)
 
 
-def is_dicom_file(path: Path) -> bool:
-    """Tell from its first bytes whether a file is DICOM (with or without the 128 byte preamble)."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(132)
-    except OSError:
-        return False
-    # Without preamble, a data set begins with an element of group 0002 or 0008, a low element number.
-    return start[128:132] == b"DICM" or (
-        start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and len(start) == 132
-    )
+def _names_of(parts: Sequence) -> str:
+    return "; ".join(f"{part.name} ({len(part.frames)} images)" for part in parts)
 
 
 @dataclass(frozen=True)
 class _Entry:
+    """A series or a part of one; `problems` are of its files, `doubles` images that are there twice."""
+
     series: DicomSeries
-    headers: tuple[pydicom.Dataset, ...]
+    frames: tuple[DicomFrame, ...]
+    problems: tuple[tuple[Path, str], ...]
+    doubles: int
 
 
-def _scan(folder: Path) -> list[_Entry]:
+@dataclass(frozen=True)
+class _Scan:
+    entries: list[_Entry]
+    unreadable: list[tuple[Path, str]]
+
+
+def _scan(folder: Path) -> _Scan:
     if not folder.is_dir():
-        raise BadInput(f"There is no folder {folder}.")
-    by_uid: dict[str, list[pydicom.Dataset]] = {}
-    for parent, _, names in os.walk(folder):
-        for name in sorted(names):
-            path = Path(parent, name)
-            header = _header(path) if is_dicom_file(path) else None
-            if header is not None and header.get("SeriesInstanceUID"):
-                by_uid.setdefault(str(header.SeriesInstanceUID), []).append(header)
+        raise BadInput(f"There is no folder {printable(str(folder))}.")
+    by_uid: dict[str, list[DicomHeader]] = defaultdict(list)
+    unreadable = []
+    for path in _files(folder):
+        header = read_header(path)
+        if isinstance(header, str):
+            unreadable.append((path, header))
+        elif header is not None:
+            by_uid[header.series].append(header)
     if not by_uid:
-        raise BadInput(f"The folder {folder} holds no DICOM images.", "Give a DICOM folder or an image file.")
-    entries = [_Entry(_describe(uid, headers), tuple(headers)) for uid, headers in by_uid.items()]
-    return sorted(entries, key=lambda e: (e.series.number is None, e.series.number or 0, e.series.uid))
+        said = f" {left_out_sentence(unreadable)}" if unreadable else ""
+        raise BadInput(
+            f"The folder {printable(str(folder))} holds no DICOM images.{said}", "Give a DICOM folder or an image file."
+        )
+    entries = [entry for uid, headers in by_uid.items() for entry in _entries(uid, headers)]
+    by_number = sorted(entries, key=lambda e: (e.series.number is None, e.series.number or 0, e.series.uid))
+    return _Scan(by_number, unreadable)
 
 
-def _header(path: Path) -> pydicom.Dataset | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=True)
-        except (pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError, KeyError, NotImplementedError):
-            return None
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below the folder once, through links too; a link back to a folder above is not followed again."""
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if _is_new(os.path.join(parent, name), seen))
+        for name in sorted(names):
+            path = os.path.join(parent, name)
+            if _is_new(path, seen):
+                yield Path(path)
 
 
-def _describe(uid: str, headers: Sequence[pydicom.Dataset]) -> DicomSeries:
-    first = headers[0]
-    slices, _ = _without_copies([header for header in headers if _is_slice(header)])
-    return DicomSeries(
-        uid=uid,
-        number=None if first.get("SeriesNumber") in (None, "") else int(first.SeriesNumber),
-        description=str(first.get("SeriesDescription") or "").strip(),
-        modality=str(first.get("Modality") or ""),
-        image_count=sum(_frames(header) for header in slices),
-        files=tuple(Path(header.filename) for header in headers),
-    )
+def _is_new(path: str, seen: set[str]) -> bool:
+    real = os.path.realpath(path)
+    if real in seen:
+        return False
+    seen.add(real)
+    return True
 
 
-def _is_slice(header: pydicom.Dataset) -> bool:
-    """Tell whether the object can be part of a volume: it has pixels and a place, and is no localizer."""
-    localizer = "LOCALIZER" in [str(value).upper() for value in _values(header.get("ImageType"))]
-    placed = bool(header.get("ImagePositionPatient")) or _frames(header) > 1
-    return bool(header.get("Rows")) and placed and not localizer and header.get("Modality") not in ("SEG", "RTDOSE")
+def _entries(uid: str, headers: Sequence[DicomHeader]) -> Iterator[_Entry]:
+    images = [header for header in headers if header.frames] or headers
+    modality = usual_modality([header.modality for header in images])
+    problems = [(header.path, reason) for header in headers for reason in header.problems]
+    problems += [(each.path, f"its modality is {each.modality}") for each in images if each.modality != modality]
+    frames = [frame for header in images if header.modality == modality for frame in header.frames]
+    parts, doubles = [], 0
+    if modality == "CT":
+        frames, outliers = without_outliers(frames)
+        problems += outliers
+        parts, doubles = parts_of(frames)
+    first = next((header for header in images if header.number is not None), images[0])
+    for number, part in enumerate(parts, start=1) if parts else [(0, None)]:
+        number = number if len(parts) > 1 else 0
+        series = DicomSeries(
+            uid=f"{uid}/{number}" if number else uid,
+            number=first.number,
+            description=first.description,
+            modality=modality,
+            image_count=len(part.frames if part else frames),
+            files=tuple(header.path for header in headers),
+            part=number,
+            part_name=part.name if part else "",
+        )
+        yield _Entry(series, part.frames if part else tuple(frames), tuple(problems), doubles)
 
 
 def _choose(entries: Sequence[_Entry], folder: Path, wanted: str | None) -> _Entry:
+    place = printable(str(folder))
     cts = [entry for entry in entries if entry.series.modality == "CT" and entry.series.image_count]
     if wanted is not None:
-        return _wanted(entries, cts, folder, str(wanted).strip())
+        return _wanted(entries, cts, place, str(wanted).strip())
     if not cts:
         found = ", ".join(sorted({entry.series.modality or "unknown" for entry in entries}))
+        problems = [problem for entry in entries for problem in entry.problems]
+        said = f" {left_out_sentence(problems)}" if problems else ""
         raise BadInput(
-            f"The folder {folder} holds no CT images with a position (it holds {found}).", "Give the CT's folder."
+            f"The folder {place} holds no CT images with a position (it holds {found}).{said}", "Give the CT's folder."
         )
     volumes = [entry for entry in cts if entry.series.image_count >= FEWEST_SLICES]
     if not volumes:
-        longest = max(cts, key=lambda entry: entry.series.image_count).series
+        longest = max(cts, key=lambda entry: entry.series.image_count)
+        said = f" {left_out_sentence(longest.problems)}" if longest.problems else ""
         raise BadInput(
-            f"The folder {folder} holds no CT series with {FEWEST_SLICES} or more slices; the longest is {longest}."
+            f"The folder {place} holds no CT series with {FEWEST_SLICES} or more slices; the longest is "
+            f"{longest.series}.{said}"
         )
     if len(volumes) > 1:
-        raise BadInput(
-            f"The folder {folder} holds {len(volumes)} CT series: {_listed(volumes)}.", _how_to_choose(volumes)
-        )
+        raise BadInput(f"The folder {place} holds {_count(volumes)}: {_listed(volumes)}.", _how_to_choose(volumes))
     return volumes[0]
 
 
-def _wanted(entries: Sequence[_Entry], cts: Sequence[_Entry], folder: Path, wanted: str) -> _Entry:
-    matches = [entry for entry in entries if wanted in (entry.series.uid, str(entry.series.number))]
+def _wanted(entries: Sequence[_Entry], cts: Sequence[_Entry], folder: str, wanted: str) -> _Entry:
+    matches = [entry for entry in entries if wanted in _names(entry.series)]
     if not matches:
         raise BadInput(
             f"The folder {folder} holds no series {wanted}; it holds {_listed(cts or entries)}.", _how_to_choose(cts)
@@ -214,99 +263,70 @@ def _wanted(entries: Sequence[_Entry], cts: Sequence[_Entry], folder: Path, want
             f"Series {series} is not a CT volume (modality {series.modality or 'unknown'}).", "Choose a CT series."
         )
     if len(matching_cts) > 1:
-        raise BadInput(
-            f"{len(matching_cts)} CT series have the number {wanted}: {_listed(matching_cts)}.",
-            _how_to_choose(matching_cts),
-        )
+        several = f"{_count(matching_cts)} have the number {wanted}"
+        if all(entry.series.part for entry in matching_cts):
+            several = f"Series {wanted} has several images at one place, in {len(matching_cts)} parts"
+        raise BadInput(f"{several}: {_listed(matching_cts)}.", _how_to_choose(matching_cts))
     return matching_cts[0]
 
 
+def _names(series: DicomSeries) -> set[str]:
+    """What a series, or a part of it, may be asked for by."""
+    number = str(series.number)
+    return {series.uid, series.uid.rpartition("/")[0] or series.uid, number, f"{number}/{series.part}"}
+
+
+def _count(entries: Sequence[_Entry]) -> str:
+    parts = sum(1 for entry in entries if entry.series.part)
+    if parts == len(entries):
+        return f"a CT series with several images at one place, in {parts} parts"
+    return f"{len(entries)} CT series" + (" or parts of them" if parts else "")
+
+
 def _listed(entries: Sequence[_Entry]) -> str:
-    numbers = [entry.series.number for entry in entries]
     return "; ".join(
-        f"{entry.series}" + (f" UID {entry.series.uid}" if _needs_uid(entry, numbers) else "") for entry in entries
+        f"{entry.series}" + (f" UID {entry.series.uid}" if _needs_uid(entry, entries) else "") for entry in entries
     )
 
 
-def _needs_uid(entry: _Entry, numbers: Sequence[int | None]) -> bool:
-    return entry.series.number is None or numbers.count(entry.series.number) > 1
+def _needs_uid(entry: _Entry, entries: Sequence[_Entry]) -> bool:
+    name = (entry.series.number, entry.series.part)
+    return entry.series.number is None or [(e.series.number, e.series.part) for e in entries].count(name) > 1
 
 
 def _how_to_choose(entries: Sequence[_Entry]) -> str:
-    numbers = [entry.series.number for entry in entries]
-    by = "UID" if any(_needs_uid(entry, numbers) for entry in entries) else "number"
-    return f"Choose one by its {by} with `series` (command line: --series)."
+    by = "UID" if any(_needs_uid(entry, entries) for entry in entries) else "number"
+    example = next((entry.series for entry in entries if entry.series.part), None)
+    such = f", such as {example.number}/{example.part}," if example and by == "number" else ""
+    return f"Choose one by its {by}{such} with `series` (command line: --series)."
 
 
-def _without_copies(headers: Sequence[pydicom.Dataset]) -> tuple[list[pydicom.Dataset], list[str]]:
-    """Return the objects once each: a file copied twice into the folder is one image."""
-    once = {str(header.get("SOPInstanceUID") or header.filename): header for header in reversed(headers)}
-    copies = len(headers) - len(once)
-    doubts = [f"{copies} files in the folder are copies of other images and were passed over."] if copies else []
-    return list(once.values()), doubts
-
-
-def slice_plane(header: pydicom.Dataset) -> SlicePlane:
-    """Return where a single-slice image lies; raises BadInput where its header does not say."""
-    name = Path(header.filename).name
-    try:
-        return SlicePlane(
-            position=_numbers(header, "ImagePositionPatient", 3),
-            orientation=_numbers(header, "ImageOrientationPatient", 6),
-            pixel_spacing=_numbers(header, "PixelSpacing", 2),
-            shape=(int(header.Rows), int(header.Columns)),
-        )
-    except (AttributeError, TypeError, ValueError) as error:
-        raise BadInput(
-            f"The DICOM image {name} has no usable geometry ({error}).", "Export the series again."
-        ) from error
-
-
-def _numbers(header: pydicom.Dataset, keyword: str, count: int) -> tuple[float, ...]:
-    numbers = tuple(float(value) for value in _values(header.get(keyword)))
-    if len(numbers) != count or not all(abs(number) < 1e6 for number in numbers):
-        raise ValueError(f"{keyword} is {header.get(keyword)}")
-    return numbers
-
-
-def _values(value: object) -> list:
-    if value is None or value == "":
+def _siblings_left_out(scan: _Scan, chosen: _Entry, wanted: str | None) -> list[str]:
+    """A warning where a part was taken that nobody asked for, because the others are too short."""
+    uid = chosen.series.uid.rpartition("/")[0]
+    if not uid or (wanted and "/" in str(wanted)):
         return []
-    return [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+    others = [
+        e.series for e in scan.entries if e.series.part and e.series.uid.startswith(f"{uid}/") and e is not chosen
+    ]
+    named = "; ".join(f"{each}" for each in others)
+    return [f"At some places the series has several images; {chosen.series} was taken, and left out: {named}."]
 
 
-def _frames(header: pydicom.Dataset) -> int:
-    return int(header.get("NumberOfFrames") or 1)
-
-
-def _rescaling_differs(headers: Sequence[pydicom.Dataset]) -> bool:
-    return len({(header.get("RescaleSlope"), header.get("RescaleIntercept")) for header in headers}) > 1
-
-
-def _unit_doubts(header: pydicom.Dataset) -> list[str]:
-    unit = str(header.get("RescaleType") or "HU").strip().upper()
-    return (
-        []
-        if unit in ("HU", "US", "UNSPECIFIED")
-        else [f"The DICOM images say that their values are in {unit}, not in HU."]
-    )
-
-
-def _read_pixels(files: Sequence[str], as_float: bool) -> sitk.Image:
-    """Read slices in the order given, rescaled to HU by GDCM."""
-    reader = sitk.ImageSeriesReader()
-    # Named, because ITK would try its other formats first on files without an ending.
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileNames([str(file) for file in files])
-    if as_float:
-        # The series reader takes the type of the first slice, which may not hold what the others rescale to.
-        reader.SetOutputPixelType(sitk.sitkFloat32)
-    with quiet_itk():
-        try:
-            return reader.Execute()
-        except RuntimeError as error:
-            raise BadInput(
-                f"The pixels of the DICOM series with {Path(files[0]).name} cannot be read: a file is incomplete, "
-                "or compressed in an unsupported way.",
-                "Export it again without compression.",
-            ) from error
+def _left_out(scan: _Scan, chosen: _Entry) -> list[str]:
+    """One sentence for every other series in the folder, and one for the files that are no DICOM that can be read."""
+    sentences = []
+    for entry in scan.entries:
+        if entry is chosen:
+            continue
+        series = entry.series
+        if series.modality != "CT" or not series.image_count:
+            reason = f"it holds no CT slices (modality {series.modality or 'unknown'})"
+        elif series.image_count < FEWEST_SLICES:
+            reason = f"it has fewer than {FEWEST_SLICES} slices"
+        else:
+            reason = "another one was chosen"
+        sentences.append(f"Series {series} was left out: {reason}.")
+    if scan.unreadable:
+        sentences.append(left_out_sentence(scan.unreadable))
+    return sentences

@@ -1,5 +1,7 @@
 """The grid of a stack of DICOM slices, or a sentence that says why they form none.
 
+Slices of a tilted gantry lie on a sheared grid; how far each has to be shifted within its plane says `SliceStack`.
+
 Source: DICOM PS3.3, C.7.6.2 (Image Plane Module: position, orientation and pixel spacing of an image).
 """
 
@@ -24,6 +26,8 @@ POSITION_TOLERANCE_MM = 0.5
 # Positions rounded to 0.1 mm make uneven steps, but no slice lies further off than this.
 ROUNDING_MM = 0.1
 ORIENTATION_TOLERANCE = 1e-3
+# Gantries tilt up to 30 degrees; a steeper shear is something else.
+LARGEST_TILT_DEGREES = 35.0
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,32 @@ class SlicePlane:
     shape: tuple[int, int]
 
 
-def grid_of_slices(planes: Sequence[SlicePlane]) -> tuple[list[int], Geometry]:
-    """Return the order of the slices along their normal, and the grid they form in this order.
+@dataclass(frozen=True)
+class SliceStack:
+    """How slices form a volume.
+
+    Attributes
+    ----------
+    order : the slices along their normal.
+    grid : the grid they form in this order, with the first slice at its place.
+    shifts : (slices, 2), how far (mm along a row, along a column) each slice in this order lies off the grid because
+        of a gantry tilt; None without one.
+    tilt_degrees : 0 without one.
+    """
+
+    order: list[int]
+    grid: Geometry
+    shifts: np.ndarray | None = None
+    tilt_degrees: float = 0.0
+
+
+def grid_of_slices(planes: Sequence[SlicePlane]) -> SliceStack:
+    """Return how the slices form a volume.
 
     Raises
     ------
     BadInput : fewer than 8 slices, different sizes, pixel spacings or orientations, several slices at one position,
-        missing slices, non-uniform spacing, or a gantry tilt. The sentence says where.
+        missing slices, non-uniform spacing, or slices shifted sideways as no tilt does. The sentence says where.
     """
     if len(planes) < FEWEST_SLICES:
         raise BadInput(
@@ -67,7 +90,7 @@ def grid_of_slices(planes: Sequence[SlicePlane]) -> tuple[list[int], Geometry]:
     order = np.argsort(heights, kind="stable")
     heights, positions = heights[order], positions[order]
     _refuse_duplicates(heights)
-    _refuse_sideways(positions, normal)
+    slope = _shear(positions, normal)
     _refuse_gaps(heights)
     rows, columns = planes[0].shape
     grid = Geometry(
@@ -76,7 +99,11 @@ def grid_of_slices(planes: Sequence[SlicePlane]) -> tuple[list[int], Geometry]:
         tuple(positions[0].tolist()),
         tuple(np.column_stack([row, column, normal]).ravel().tolist()),
     )
-    return order.tolist(), grid
+    if slope is None:
+        return SliceStack(order.tolist(), grid)
+    along = (heights - heights[0])[:, None]
+    shifts = np.hstack([along * (slope @ row), along * (slope @ column)])
+    return SliceStack(order.tolist(), grid, shifts, float(np.degrees(np.arctan(np.linalg.norm(slope)))))
 
 
 def _refuse_different(values: list[tuple], what: str, form: str) -> None:
@@ -126,21 +153,18 @@ def _refuse_duplicates(heights: np.ndarray) -> None:
     )
 
 
-def _refuse_sideways(positions: np.ndarray, normal: np.ndarray) -> None:
+def _shear(positions: np.ndarray, normal: np.ndarray) -> np.ndarray | None:
+    """Return how far (mm, LPS) the slices move sideways for each mm along their normal; None where they do not."""
     steps = positions - positions[0]
     along = steps @ normal
     sideways = steps - along[:, None] * normal
-    if np.linalg.norm(sideways, axis=1).max() <= POSITION_TOLERANCE_MM:
-        return
-    slope = sideways.T @ along / (along @ along)
-    if np.linalg.norm(sideways - along[:, None] * slope, axis=1).max() <= POSITION_TOLERANCE_MM:
-        degrees = np.degrees(np.arctan(np.linalg.norm(slope)))
-        raise BadInput(
-            f"The series has a gantry tilt of {degrees:.1f} degrees: its slices are shifted against each other.",
-            "Load it in 3D Slicer with 'Acquisition geometry regularization: apply regularization transform', "
-            "harden the transform and segment that volume.",
-        )
     worst = np.linalg.norm(sideways, axis=1).max()
+    if worst <= POSITION_TOLERANCE_MM:
+        return None
+    slope = sideways.T @ along / (along @ along)
+    is_tilt = np.linalg.norm(sideways - along[:, None] * slope, axis=1).max() <= POSITION_TOLERANCE_MM
+    if is_tilt and np.linalg.norm(slope) <= np.tan(np.radians(LARGEST_TILT_DEGREES)):
+        return slope
     raise BadInput(
         f"The series' images are shifted sideways against each other by up to {worst:.1f} mm.", "Give one stack."
     )

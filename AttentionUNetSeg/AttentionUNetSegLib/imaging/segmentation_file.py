@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import BadInput
-from .dicom import is_dicom_file
+from .dicom_file import is_dicom_file
 from .dicom_segmentation import Codes, read_dicom_segments
 from .geometry import Geometry
 from .image_file import name_without_ending, quiet_itk

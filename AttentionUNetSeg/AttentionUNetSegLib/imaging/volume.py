@@ -10,8 +10,10 @@ import SimpleITK as sitk
 
 from ..errors import BadInput
 from .check import check_ct
-from .dicom import is_dicom_file, read_dicom_file, read_dicom_series
+from .dicom import DicomVolume, read_dicom_file, read_dicom_series
+from .dicom_file import is_dicom_file
 from .image_file import is_phantom, name_without_ending, read_image_file
+from .plain_name import printable, printable_name
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Volume:
     warnings : one sentence each.
     dicom_files : the DICOM files that the voxels were read from, in the order of the slices (one file where it holds
         all frames); empty where the CT was no DICOM. What a DICOM SEG refers to.
+    left_out : what lay in the same folder and was passed over, and why, one sentence each.
     """
 
     image: sitk.Image
@@ -33,6 +36,7 @@ class Volume:
     is_phantom: bool = False
     warnings: tuple[str, ...] = ()
     dicom_files: tuple[Path, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def read_volume(path: str | os.PathLike, series: str | None = None, any_intensity: bool = False) -> Volume:
@@ -50,16 +54,18 @@ def read_volume(path: str | os.PathLike, series: str | None = None, any_intensit
     """
     path = Path(path)
     if not path.exists():
-        raise BadInput(f"There is no file or folder {path}.")
-    files: tuple[Path, ...] = ()
+        raise BadInput(f"There is no file or folder {printable(str(path))}.")
     if path.is_dir():
-        image, name, warnings, files = read_dicom_series(path, series)
-    elif is_dicom_file(path):
-        image, name, warnings = read_dicom_file(path)
-        files = (path,)
-    else:
-        if series is not None:
-            raise BadInput(f"A series can be chosen in a DICOM folder only, and {path.name} is a file.")
-        image, warnings = read_image_file(path)
-        name = name_without_ending(path)
-    return Volume(image, name, is_phantom(image), (*warnings, *check_ct(image, any_intensity)), files)
+        return _of_dicom(read_dicom_series(path, series), any_intensity)
+    if is_dicom_file(path):
+        return _of_dicom(read_dicom_file(path), any_intensity)
+    if series is not None:
+        raise BadInput(f"A series can be chosen in a DICOM folder only, and {printable_name(path)} is a file.")
+    image, warnings = read_image_file(path)
+    name = name_without_ending(path)
+    return Volume(image, name, is_phantom(image), (*warnings, *check_ct(image, any_intensity)))
+
+
+def _of_dicom(read: DicomVolume, any_intensity: bool) -> Volume:
+    warnings = (*read.warnings, *check_ct(read.image, any_intensity))
+    return Volume(read.image, read.name, False, warnings, read.files, tuple(read.left_out))

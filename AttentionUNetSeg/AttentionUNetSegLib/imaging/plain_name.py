@@ -1,0 +1,42 @@
+"""File names that neither ITK nor a sentence can take: not Unicode, or not in the language of this system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def printable_name(path: Path) -> str:
+    """Return a file's name for people: what is no Unicode becomes a question mark."""
+    return printable(path.name)
+
+
+def printable(text: str) -> str:
+    """Return a text that any output can take: bytes of a file name that are no Unicode become question marks."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\ufffd", "?")
+
+
+@contextmanager
+def plainly_named(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """Yield a path to the same file that any library can open: itself where its name is ASCII, else a link or copy.
+
+    Parameters
+    ----------
+    endings : those that the link keeps, longest first.
+    """
+    path = Path(os.path.abspath(path))
+    if str(path).isascii():
+        yield path
+        return
+    ending = next((each for each in endings if path.name.lower().endswith(each)), "")
+    with tempfile.TemporaryDirectory(prefix="attention-unet-seg-name-") as folder:
+        plain = Path(folder) / f"image{ending}"
+        try:
+            os.symlink(path, plain)
+        except OSError:  # Windows asks for a privilege
+            shutil.copyfile(path, plain)
+        yield plain
