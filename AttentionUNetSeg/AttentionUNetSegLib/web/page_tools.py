@@ -39,7 +39,13 @@ def build_tool_bar(server: Server) -> None:
                     disabled=(_disabled(tool),),
                     click=f"tool = '{tool}'",
                     title=hint,
-                    **attributes(role="radio", aria_checked=(f"tool === '{tool}'",), data_tool=tool),
+                    **attributes(
+                        role="radio",
+                        aria_checked=(f"tool === '{tool}'",),
+                        aria_label=label,
+                        data_tool=tool,
+                        tabindex=(f"tool === '{tool}' ? 0 : -1",),
+                    ),
                 ):
                     vuetify.VIcon(icon, size=18)
                     html.Span(label)

@@ -120,6 +120,16 @@
       event.preventDefault();
       return;
     }
+    const radio = event.target.closest("[role=radio]");
+    if (radio && key.startsWith("Arrow")) {
+      const radios = [...radio.parentElement.querySelectorAll("[role=radio]:not([disabled])")];
+      const move = key === "ArrowRight" || key === "ArrowDown" ? 1 : -1;
+      const next = radios[(radios.indexOf(radio) + move + radios.length) % radios.length];
+      event.preventDefault();
+      next.click();
+      next.focus();
+      return;
+    }
     // Sliders, menus and radio buttons have a use of their own for these keys.
     const others = key.startsWith("Arrow") ? ", [role=radio]" : "";
     const isElsewhere = event.target.closest("[role=slider], [role=listbox], [role=combobox], .v-overlay" + others);
