@@ -84,9 +84,10 @@ def test_refuses_what_is_no_manifest_at_all(document):
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        ("input.spacing_mm", [2, 2], "input.spacing_mm: 3 numbers above 0 and up to 50 expected, got 2."),
-        ("input.spacing_mm.1", -2, "input.spacing_mm[1]: a number above 0 and up to 50 expected, got -2."),
-        ("input.spacing_mm", "2", 'input.spacing_mm: 3 numbers above 0 and up to 50 expected, got "2".'),
+        ("input.spacing_mm", [2, 2], "input.spacing_mm: 3 numbers from 0.1 to 50 expected, got 2."),
+        ("input.spacing_mm.1", -2, "input.spacing_mm[1]: a number from 0.1 to 50 expected, got -2."),
+        ("input.spacing_mm.0", 0.0001, "input.spacing_mm[0]: a number from 0.1 to 50 expected, got 0.0001."),
+        ("input.spacing_mm", "2", 'input.spacing_mm: 3 numbers from 0.1 to 50 expected, got "2".'),
         ("intended_input", "mr", 'intended_input: "ct" or "phantom" expected, got "mr".'),
         ("default", 1, "default: true or false expected, got 1."),
         ("labels.0.color.2", 256, "labels[0].color[2]: a whole number from 0 to 255 expected, got 256."),

@@ -2,7 +2,7 @@
 
 Slicer does not bundle the `jsonschema` library, so this is the part of JSON Schema (draft 2020-12) that
 `model.schema.json` needs. It accepts and refuses exactly what `jsonschema` does (Testing/models/test_schema.py holds
-the two side by side); what it adds is the wording: "input.spacing_mm: 3 numbers above 0 expected, got 2".
+the two side by side); what it adds is the wording: "input.spacing_mm: 3 numbers from 0.1 to 50 expected, got 2".
 """
 
 from __future__ import annotations
