@@ -2,10 +2,10 @@
 
     python Testing/benchmarks/page.py [--slices 150] [--repeats 20] [--write]
 
-A server of its own serves a phantom CT of 512 x 512 x `slices` voxels to headless Chromium, which segments it. Then, all
-in the page: a notch of the wheel until the axial view shows another slice; twenty notches, and how many pictures of
-each view they cost; a step of the threshold until the axial view shows another contour; a drag that moves a slice,
-and how many pictures of it come per second. Nothing else should run meanwhile. Needs Chromium and Playwright.
+A server of its own serves a phantom CT of 512 x 512 x `slices` voxels to headless Chromium, where it is segmented.
+Then, all in the page: a notch of the wheel until the axial view shows another slice; twenty notches, and how many
+pictures of each view they cost; a step of the threshold until the axial view shows another contour; a drag that moves
+a slice, and how many pictures of it come per second. Nothing else should run meanwhile. Needs Chromium and Playwright.
 """
 
 from __future__ import annotations

@@ -27,6 +27,13 @@ TOOLS = {
 }
 
 
+_OPTION_HINTS = {
+    "reach_mm": "About how far a click acts in tissue like the clicked one. Where all is alike it goes further: "
+    "nothing changes beyond three times as far.",
+    "brush_mm": "The brush's diameter; it is a ball.",
+}
+
+
 def build_tool_bar(server: Server) -> None:
     """Build the bar."""
     controller = server.controller
@@ -54,7 +61,11 @@ def build_tool_bar(server: Server) -> None:
                 ("reach_mm", "Reach", "mm", 5, 40, (ADD, REMOVE)),
                 ("brush_mm", "Brush", "mm", 2, 40, (PAINT, ERASE)),
             ):
-                with html.Div(classes="tool-slider", v_if=(f"{list(tools)}.includes(tool)",)):
+                with html.Div(
+                    classes="tool-slider",
+                    v_if=(f"{list(tools)}.includes(tool)",),
+                    title=_OPTION_HINTS[key],
+                ):
                     html.Span(label, classes="label", id=f"{key}-label")
                     vuetify.VSlider(
                         v_model=(key,), min=lowest, max=highest, step=1, **attributes(aria_label=f"{label} in {unit}")
