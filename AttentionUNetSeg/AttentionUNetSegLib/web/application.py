@@ -82,7 +82,7 @@ class Application:
         server.controller.add("open_kept")(lambda: self.desk.start(self._open_kept()))
         server.controller.add("discard_kept")(self._keeping.discard)
         self.uploads = Uploads(folder, upload_limit_mb, self._opening.open_upload, self._opening.open_files)
-        self.downloads = Downloads(self.desk)
+        self.downloads = Downloads(self.desk, self._refining.saving)
         build_page(server, upload_limit_mb)
         self._pump = asyncio.get_running_loop().create_task(self._segmenting.pump())
 

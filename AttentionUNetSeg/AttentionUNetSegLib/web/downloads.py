@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import slicer
@@ -29,11 +30,17 @@ class Downloads:
 
     That is segment, nifti, seg (DICOM), stl, obj, json, csv, probability, spread, attention_<level>, scene.
 
+    Parameters
+    ----------
+    desk : whose result is saved.
+    saving : makes the context that the scene is written in.
+
     State: `saving`, a sentence while a file is being written, else ""; `can_save_seg`, whether the CT was DICOM.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, saving: Callable[[], AbstractContextManager[None]]) -> None:
         self._desk = desk
+        self._saving = saving
         self._lock = asyncio.Lock()
         desk.server.state.update({"saving": "", "can_save_seg": False})
 
@@ -73,9 +80,11 @@ class Downloads:
         result = self._desk.result
         path = folder / f"{stem}_{_NAMES.get(what, what + '.nrrd')}"
         if what == "segment":
-            save_segmentation(result, path)
+            with self._saving():
+                save_segmentation(result, path)
         elif what == "scene":
-            save_scene(self._desk.scene, path)
+            with self._saving():
+                save_scene(self._desk.scene, path)
             self._desk.show(unsaved=False)
         elif what == "nifti":
             await asyncio.to_thread(write_image, segment_image(result), path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import slicer
@@ -162,6 +164,21 @@ class Refining:
         self._show_look()
         self._desk.views.draw_slices()
 
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Give the segment its own colour, whatever overlay it has to stand out from, while the scene is written."""
+        self._paint_segment(self._desk.server.state.contour)
+        try:
+            yield
+        finally:
+            self._show_look()
+
+    def _paint_segment(self, contour: str) -> None:
+        nodes = self._desk.result
+        segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
+        if tuple(round(c, 3) for c in segment.GetColor()) != CONTOURS[contour]:
+            segment.SetColor(*CONTOURS[contour])
+
     def _show_look(self) -> None:
         """Show the segment as a clear outline with a faint fill, so that the CT below stays readable."""
         nodes, state = self._desk.result, self._desk.server.state
@@ -174,10 +191,7 @@ class Refining:
         display.SetOpacity3D(float(state.surface_opacity))
         # Orange on Inferno's orange would not be seen.
         is_hidden = state.overlay != "off" and state.contour == "Orange"
-        color = CONTOURS["Cyan" if is_hidden else state.contour]
-        segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
-        if tuple(round(c, 3) for c in segment.GetColor()) != color:
-            segment.SetColor(*color)
+        self._paint_segment("Cyan" if is_hidden else state.contour)
 
     def _show_segment(self) -> None:
         if self._desk.result is not None:

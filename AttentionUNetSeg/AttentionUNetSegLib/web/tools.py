@@ -176,7 +176,7 @@ class Tools:
             do()
         for text in self._desk.editor.warnings:
             self._desk.notice("warning", text)
-        self._desk.show(unsaved=True)
+        self._desk.show(unsaved=bool(self._desk.editor.clicks or self._desk.result.strokes is not None))
         self._show_history()
         self._on_change()
         self._refine()

@@ -95,6 +95,9 @@
   });
 
   window.addEventListener("keydown", (event) => {
+    if (!(event.target instanceof Element) || !window.trame) {
+      return;
+    }
     const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
     const isOpen = document.querySelector(".v-overlay--active.v-dialog");
     const key = event.key;
