@@ -91,7 +91,8 @@ class Downloads:
         elif what == "seg":
             await asyncio.to_thread(self._seg_writer(), path)
         elif what in ("stl", "obj"):
-            write_surface(result, path)
+            with self._saving():
+                write_surface(result, path)
         elif what in ("json", "csv"):
             report = report_of(self._desk)
             (write_json if what == "json" else write_csv)(report, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from scipy import ndimage
 from ..scene import ResultNodes, arrange_slice_views, show_attention
 from ..scene.segment import segment_id_of
 from ..scene.strokes import segment_on_ct
+from ..scene.threshold import CLOSED_SURFACE
 from ..session.editing import ResultEditor
 from .desk import Desk, LatestOnly
 
@@ -26,6 +28,7 @@ _COLORS = {
 }
 _FILL_OPACITY = 0.15
 _SPREAD = "spread"
+_SURFACE_REST_SECONDS = 0.3
 # What an overlay says, in one sentence.
 _NOTES = {
     "off": "",
@@ -82,6 +85,7 @@ class Refining:
                 "surface_opacity": 1.0,
             }
         )
+        self._surface_timer: asyncio.TimerHandle | None = None
         self._apply_look = LatestOnly(desk, self._show_look)
         state = desk.server.state
         state.change("threshold", "keep_largest", "smoothing_mm")(self._apply_settings)
@@ -145,8 +149,40 @@ class Refining:
         wanted = (float(state.threshold), bool(state.keep_largest), float(state.smoothing_mm))
         if editor is None or wanted == tuple(editor.settings):
             return
-        editor.set_threshold(*wanted)
+        with self._surface_later():
+            editor.set_threshold(*wanted)
         self.show_volume()
+
+    @contextmanager
+    def _surface_later(self) -> Iterator[None]:
+        """Leave the surface as it is while the segment changes, and make it anew when that has come to rest.
+
+        It is most of what a step of the threshold costs, and the slices do not need it.
+        """
+        nodes = self._desk.result
+        segmentation = nodes.segmentation.GetSegmentation()
+        segment = segmentation.GetSegment(segment_id_of(nodes))
+        surface = segment.GetRepresentation(CLOSED_SURFACE)
+        segmentation.RemoveRepresentation(CLOSED_SURFACE)
+        try:
+            yield
+        finally:
+            if surface is not None:
+                segment.AddRepresentation(CLOSED_SURFACE, surface)
+            if self._surface_timer is not None:
+                self._surface_timer.cancel()
+            self._surface_timer = asyncio.get_running_loop().call_later(_SURFACE_REST_SECONDS, self._make_surface)
+
+    def _make_surface(self) -> None:
+        """Make the surface that belongs to the segment now, where it is not there yet."""
+        if self._surface_timer is None:
+            return
+        self._surface_timer.cancel()
+        self._surface_timer = None
+        nodes = self._desk.result
+        if nodes is not None:
+            nodes.segmentation.GetSegmentation().RemoveRepresentation(CLOSED_SURFACE)
+            nodes.segmentation.CreateClosedSurfaceRepresentation()
 
     def _show_overlay(self) -> None:
         state, nodes = self._desk.server.state, self._desk.result
@@ -166,8 +202,9 @@ class Refining:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Give the segment its own colour, whatever overlay it has to stand out from, while the scene is written."""
+        """Give the segment its own colour and its newest surface while the scene is written, whatever is on show."""
         self._paint_segment(self._desk.server.state.contour)
+        self._make_surface()
         try:
             yield
         finally:
