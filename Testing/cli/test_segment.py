@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import stat
@@ -46,7 +47,7 @@ def test_the_report_says_how_the_result_came_about(segmented, tiny_model_package
     assert report["device"] == "cpu" and report["device_name"]
     assert report["threshold"] == 0.44 and report["keep_largest"] is True
     stages = report["timings"]
-    assert set(stages) == {"read", "open_scene", "segment", "save", "picture", "total"}
+    assert set(stages) == {"read", "open_scene", "segment", "measure", "save", "picture", "total"}
     assert sum(seconds for stage, seconds in stages.items() if stage != "total") <= stages["total"]
     assert {"export", "network", "import"} <= set(report["segment_timings"])
     assert sum(value for stage, value in report["segment_timings"].items() if stage != "total") <= stages["segment"]
@@ -57,9 +58,10 @@ def test_the_report_says_how_the_result_came_about(segmented, tiny_model_package
 
 def test_a_run_with_test_time_augmentation_leaves_the_spread_too(command_line, phantom_file, tmp_path):
     words = ("segment", phantom_file, "-o", tmp_path / "out", "--model", PHANTOM_MODEL, "--device", "cpu")
-    outcome = command_line(*words, "--tta", "--no-picture", "--json")
+    outcome = command_line(*words, "--tta", "--no-picture", "--csv", "--json")
     assert outcome.code == 0, outcome.stderr
     report = outcome.answer
+    check_measurements(report, tmp_path / "out")
     assert report["trust"]["distrust"] is False and report["trust"]["reasons"] == report["warnings"] == []
     assert 0 < report["trust"]["mean_spread"] < 0.25 and report["trust"]["mean_probability"] > 0.7
     spread = sitk.ReadImage(str(tmp_path / "out" / report["files"]["spread"]))
@@ -81,6 +83,19 @@ def test_a_run_with_test_time_augmentation_leaves_the_spread_too(command_line, p
     again = command_line(*words, "--no-picture", "--no-scene", "--json")
     assert again.code == 0 and "spread" not in again.answer["files"]
     assert not (tmp_path / "out" / report["files"]["spread"]).exists(), "it belongs to the result that was replaced"
+
+
+def check_measurements(report: dict, folder: Path) -> None:
+    """In the report and in the table, with the volume of the segment, and true of the phantom."""
+    found = report["measurements"]["quantities"]
+    assert found["volume"]["value"] == pytest.approx(report["volume_ml"]["Pancreas"], rel=1e-3)
+    for quantity in found.values():
+        assert quantity["low"] <= quantity["value"] <= quantity["high"]
+    assert 120 < found["length"]["value"] < 280 and 8 < found["thickness"]["value"] < 30
+    with open(folder / report["files"]["measurements"], newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["quantity"]: float(row["value"]) for row in rows} == {key: each["value"] for key, each in found.items()}
+    assert [row["unit"] for row in rows[:2]] == ["mL", "HU"]
 
 
 def test_the_volume_is_that_of_the_saved_segment(segmented):

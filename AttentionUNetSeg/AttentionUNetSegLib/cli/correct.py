@@ -15,7 +15,7 @@ from .clock import Clock
 from .outputs import OutputFolder, stem_of
 from .refine import refine
 from .report import correction_report, describe, write_report
-from .scene_files import draw, open_scene, save
+from .scene_files import draw, measure, open_scene, save
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 refine(editor, options, terminal, line, _OPENED, _CORRECT)
         with outputs.staging() as staging:
             destination = OutputFolder(staging, stem)
+            line.show(_CORRECT, "Measuring")
+            with clock.measure("measure"), terminal.interrupts.deferred():
+                measurements = measure(nodes, destination, with_csv=options.csv)
             line.show(_CORRECT, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
                 _save_fields(nodes, destination, with_attention=options.refine)
@@ -79,7 +82,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(nodes, destination.file("overview.png"), terminal, warn)
-            report = correction_report(outputs, earlier.report, source, editor, warnings, clock.seconds, staging)
+            report = correction_report(
+                outputs, earlier.report, source, editor, warnings, clock.seconds, staging, measurements
+            )
             write_report(report, destination.file("report.json"))
     terminal.answer(report, describe(report))
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from ..errors import BadInput
 
-_FILE = r"((pancreas(\.seg|_own_grid)|probability|spread|attention_\d+)\.nrrd|scene\.mrb|overview\.png|report\.json)"
+_FILE = r"((pancreas(\.seg|_own_grid)|probability|spread|attention_\d+)\.nrrd|scene\.mrb|overview\.png|"
+_FILE += r"measurements\.csv|report\.json)"
 
 
 class OutputFolder:

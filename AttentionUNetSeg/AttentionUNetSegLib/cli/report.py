@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InternalError
 from ..session import ResultEditor, SegmentRequest, SegmentResult
 from .outputs import OutputFolder
+
+if TYPE_CHECKING:
+    from ..measure import Measurements
 
 _ENDINGS = {
     "segmentation": "pancreas.seg.nrrd",
@@ -18,6 +22,7 @@ _ENDINGS = {
     "spread": "spread.nrrd",
     "scene": "scene.mrb",
     "overview": "overview.png",
+    "measurements": "measurements.csv",
 }
 
 
@@ -29,12 +34,14 @@ def make_report(
     warnings: list[str],
     timings: dict[str, float],
     staging: Path,
+    measurements: Measurements,
 ) -> dict[str, object]:
     """The report as JSON fields.
 
     "timings" are seconds by stage of the command line, "segment_timings" those within its stage "segment"; "files" are
     names in "folder", only of files that were written. "trust" holds the reasons to distrust the result, which are
     among the warnings too, and the means of probability and spread within the segment (null where there are none).
+    "measurements" is what `measure.Measurements.as_json` gives.
     """
     return {
         "program": f"attention-unet-seg {__version__}",
@@ -47,6 +54,7 @@ def make_report(
         "threshold": result.threshold,
         "keep_largest": result.keep_largest,
         "volume_ml": {name: round(volume, 3) for name, volume in result.volume_ml.items()},
+        "measurements": measurements.as_json(),
         "warnings": warnings,
         "trust": {
             "distrust": bool(result.trust.reasons),
@@ -69,6 +77,7 @@ def correction_report(
     warnings: list[str],
     timings: dict[str, float],
     staging: Path,
+    measurements: Measurements,
 ) -> dict[str, object]:
     """The report of a corrected result: what `earlier` says of the network's run, and the clicks (RAS mm).
 
@@ -94,6 +103,7 @@ def correction_report(
             for click in editor.clicks
         ],
         "volume_ml": {label: round(editor.volume_ml, 3)},
+        "measurements": measurements.as_json(),
         "warnings": warnings,
         "timings": _rounded(timings),
         "folder": str(outputs.folder),
@@ -123,10 +133,27 @@ def describe(report: dict[str, object]) -> str:
     reasons = report.get("trust", {}).get("reasons", [])
     if reasons:
         lines += [f"Do not trust this result unseen: {' '.join(reasons)}"]
+    lines += _described_measurements(report["measurements"])
     lines += [f"Results in {report['folder']}:"]
     for name in report["files"].values():
         lines += [f"  {each}" for each in (name if isinstance(name, list) else [name])]
     return "\n".join(lines)
+
+
+def _described_measurements(measurements: dict[str, object]) -> list[str]:
+    """One line with the numbers that people ask for first, with the range that the probability leaves them."""
+    told = []
+    for key in ("length", "thickness", "hu_mean", "fat"):
+        quantity = measurements["quantities"][key]
+        if quantity["value"] is None or not measurements["quantities"]["volume"]["value"]:
+            continue
+        unit = "HU" if key == "hu_mean" else quantity["unit"]
+        ranged = "" if quantity["low"] is None else f" ({quantity['low']:.0f} to {quantity['high']:.0f})"
+        told.append(f"{quantity['name'].lower()} {quantity['value']:.0f}{ranged} {unit}")
+    if not told:
+        return []
+    line = ", ".join(told)
+    return [line[0].upper() + line[1:], *measurements["notes"]]
 
 
 def _files(outputs: OutputFolder, staging: Path) -> dict[str, object]:

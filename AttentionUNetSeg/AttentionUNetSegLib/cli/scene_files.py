@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import slicer
     from trame_slicer.core import SlicerApp
 
+    from ..measure import Measurements
     from ..scene import ResultNodes
 
 
@@ -53,3 +55,18 @@ def draw(nodes: ResultNodes, path: Path, terminal: Terminal, warn: Callable[[str
     except (RenderingUnavailable, BadInput) as error:
         if not terminal.interrupts.came:  # Ctrl-C ends the attempt too
             warn(str(error))
+
+
+def measure(nodes: ResultNodes, destination: OutputFolder, with_csv: bool) -> Measurements:
+    """Measure the result, put the table into its scene and, on request, write it as a CSV file."""
+    from ..scene import measure_result, measurement_table
+
+    measurements = measure_result(nodes)
+    measurement_table(nodes, measurements)
+    if with_csv:
+        with open(destination.file("measurements.csv"), "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(("quantity", "name", "value", "lowest", "highest", "unit"))
+            for each in measurements:
+                table.writerow((each.key, each.name, each.value, each.low, each.high, each.printed_unit))
+    return measurements

@@ -24,7 +24,7 @@ from .chosen_model import chosen_model
 from .clock import Clock
 from .outputs import OutputFolder, stem_of
 from .report import describe, make_report, write_report
-from .scene_files import draw, open_scene, save
+from .scene_files import draw, measure, open_scene, save
 from .terminal import ProgressLine, Terminal
 
 # The rooms `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
@@ -76,6 +76,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
             listener.destination = OutputFolder(staging, outputs.stem)
             with clock.measure("segment"):
                 result = _segment(session, terminal, listener, scene, volume, request)
+            line.show(_SEGMENTED, "Measuring")
+            with clock.measure("measure"), terminal.interrupts.deferred():
+                measurements = measure(result.nodes, listener.destination, with_csv=options.csv)
             line.show(_SEGMENTED, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
                 save(scene, result.nodes, listener.destination, with_scene=not options.no_scene)
@@ -83,7 +86,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(result.nodes, listener.destination.file("overview.png"), terminal, listener.warn)
-            report = make_report(outputs, source, request, result, listener.warnings, clock.seconds, staging)
+            report = make_report(
+                outputs, source, request, result, listener.warnings, clock.seconds, staging, measurements
+            )
             write_report(report, listener.destination.file("report.json"))
     terminal.answer(report, describe(report))
 

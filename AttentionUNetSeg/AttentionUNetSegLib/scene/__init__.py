@@ -10,6 +10,7 @@ from .cropped_field import CroppedField, joined_box, read_field, tight_box
 from .display import show_attention
 from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
+from .measurements import measure_result, measurement_table
 from .overview import RenderingUnavailable, render_overview
 from .refinements import (
     StoredRefinement,
@@ -45,6 +46,8 @@ __all__ = [
     "import_start",
     "joined_box",
     "load_scene",
+    "measure_result",
+    "measurement_table",
     "mask_of_segment",
     "new_strokes",
     "open_standalone_scene",

@@ -19,6 +19,7 @@ NETWORK_ATTENTION_REFERENCE = f"{PREFIX}attention.network"
 STROKES_REFERENCE = f"{PREFIX}strokes"
 ADD_CLICKS_REFERENCE = f"{PREFIX}clicks.add"
 REMOVE_CLICKS_REFERENCE = f"{PREFIX}clicks.remove"
+MEASUREMENTS_REFERENCE = f"{PREFIX}measurements"
 SOURCE_REFERENCE = f"{PREFIX}source"
 
 
@@ -87,6 +88,11 @@ class ResultNodes:
     def remove_clicks(self) -> slicer.vtkMRMLMarkupsFiducialNode | None:
         """The clicks that remove tissue; None before the first correction."""
         return self.segmentation.GetNodeReference(REMOVE_CLICKS_REFERENCE)
+
+    @property
+    def measurements(self) -> slicer.vtkMRMLTableNode | None:
+        """The table of measurements as it was last written (see `measurement_table`); None where there is none."""
+        return self.segmentation.GetNodeReference(MEASUREMENTS_REFERENCE)
 
     @property
     def result_id(self) -> str:

@@ -1,0 +1,98 @@
+"""The measurements of a result, and the table node that shows them."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkStringArray
+
+from ..errors import BadInput
+from ..imaging import Geometry, image_on_grid
+from ..measure import RANGE, Masks, Measurements, measure_masks
+from . import provenance
+from .cropped_field import CroppedField, image_of_field, joined_box
+from .filing import file_in_folder_of
+from .geometry import ijk_to_ras_of_node, voxel_offset
+from .results import MEASUREMENTS_REFERENCE, ResultNodes
+from .starting import start_of
+from .threshold import mask_of_field, settings_of
+
+TABLE = "measurements"
+COLUMNS = "Quantity", "Value", "Lowest", "Highest", "Unit"
+
+
+def measure_result(nodes: ResultNodes) -> Measurements:
+    """Measure the segment as threshold, clicks, strokes and cleaning make it, parent transforms left out.
+
+    The range of a number is that of the thresholds 0.3 to 0.7, cleaned alike. A result that started from a mask has
+    none: its field tells of distances and not of doubt. What somebody painted in Segment Editor counts from when it
+    has been absorbed (`ResultEditor.absorb_strokes`).
+
+    Raises
+    ------
+    BadInput : the nodes were changed so that they no longer belong together, or hold no voxels.
+    """
+    threshold, keep_largest, smoothing_mm = settings_of(nodes)
+    start = start_of(nodes)
+    levels = () if start is not None and start["kind"] == "mask" else RANGE
+    fields = [mask_of_field(nodes, level, keep_largest, smoothing_mm) for level in (threshold, *levels)]
+    box = joined_box(*(field.box for field in fields))
+    middle, *others = (field.on(box) != 0 for field in fields)
+    hu = _voxels_in(nodes, box)
+    place = image_of_field(CroppedField(tuple(side.start for side in box), middle.view(np.uint8)), nodes.volume)
+    masks = Masks(middle, tuple(others), Geometry.of(place), threshold, levels or None)
+    return measure_masks(masks, image_on_grid(hu, place))
+
+
+def measurement_table(nodes: ResultNodes, measurements: Measurements | None = None) -> slicer.vtkMRMLTableNode:
+    """Write measurements (default: measured now) into the result's table node and return it.
+
+    One row a quantity, with the columns of `COLUMNS`; what cannot be measured is NaN. The node is made where there is
+    none, beside the result's other nodes, and saved with the scene. Its description holds the notes.
+
+    Raises
+    ------
+    BadInput : as `measure_result`.
+    """
+    measurements = measure_result(nodes) if measurements is None else measurements
+    table = nodes.measurements
+    if table is None:
+        name = nodes.scene.GenerateUniqueName(f"{nodes.segmentation.GetName()} measurements")
+        table = nodes.scene.AddNewNodeByClass("vtkMRMLTableNode", name)
+        table.SetUseColumnTitleAsColumnHeader(True)
+        provenance.stamp(table, TABLE, {"result": nodes.result_id})
+        nodes.segmentation.SetNodeReferenceID(MEASUREMENTS_REFERENCE, table.GetID())
+        file_in_folder_of(nodes.segmentation, table)
+    modifying = table.StartModify()
+    table.RemoveAllColumns()
+    for title, values in zip(COLUMNS, zip(*measurements.as_rows(), strict=True), strict=True):
+        column = table.AddColumn(_column(values))
+        column.SetName(title)
+        table.SetColumnTitle(title, title)
+    table.SetDescription(" ".join(measurements.notes))
+    provenance.write(table, "threshold", repr(measurements.threshold))
+    table.Modified()
+    table.EndModify(modifying)
+    return table
+
+
+def _column(values: tuple) -> vtkStringArray | vtkDoubleArray:
+    column = vtkStringArray() if isinstance(values[0], str) else vtkDoubleArray()
+    for value in values:
+        column.InsertNextValue(float("nan") if value is None else value)
+    return column
+
+
+def _voxels_in(nodes: ResultNodes, box: tuple[slice, slice, slice]) -> np.ndarray:
+    """A copy of the CT's voxels (KJI) in a box of its grid."""
+    data = nodes.volume.GetImageData()
+    scalars = data.GetPointData().GetScalars() if data else None
+    if scalars is None:
+        raise BadInput(f"The volume {nodes.volume.GetName()} holds no voxels.", "Load the CT again.")
+    if voxel_offset(ijk_to_ras_of_node(nodes.field), ijk_to_ras_of_node(nodes.volume)) is None:
+        raise BadInput(
+            f"{nodes.field.GetName()} no longer lies on the voxels of {nodes.volume.GetName()}.",
+            "Move both by the same transform, or segment the CT again.",
+        )
+    return vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1])[box].copy()
