@@ -50,3 +50,8 @@ class Comparison:
     def set_visible(self, is_visible: bool) -> None:
         """Show or hide it."""
         self._node.SetDisplayVisibility(is_visible)
+
+    def remove(self) -> None:
+        """Take it out of the scene, where it still is in one."""
+        if self._node.GetScene() is not None:
+            self._node.GetScene().RemoveNode(self._node)

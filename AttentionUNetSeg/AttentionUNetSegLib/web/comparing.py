@@ -32,6 +32,8 @@ class Comparing:
 
     def begin(self) -> None:
         """Compare with the desk's new result from now on."""
+        if self._comparison is not None:
+            self._comparison.remove()
         self._comparison = None
         self._desk.show(compare=OFF, compare_ml=None, compare_threshold=self._desk.server.state.model_threshold)
 
