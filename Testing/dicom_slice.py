@@ -55,7 +55,7 @@ def dicom_slice(
     data.PixelData = pixels.astype("<u2").tobytes()
     for keyword, value in attributes.items():
         if value is None:
-            delattr(data, keyword)
+            data.pop(keyword, None)
         else:
             setattr(data, keyword, value)
     data.save_as(path)

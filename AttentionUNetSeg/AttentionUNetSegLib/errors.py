@@ -7,6 +7,20 @@ from __future__ import annotations
 
 from enum import Enum
 
+# How the allocators of torch, CUDA, cuDNN, cuBLAS, oneDNN, Metal and C++ say that there is no memory left.
+_OUT_OF_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "defaultcpuallocator",
+    "bad allocation",
+    "bad_alloc",
+    "could not create a primitive",  # oneDNN's only words for it
+    "status_alloc_failed",  # CUDNN_STATUS_ALLOC_FAILED, CUBLAS_STATUS_ALLOC_FAILED
+    "cuda_error_out_of_memory",
+    "cudaerrormemoryallocation",
+)
+
 
 class ErrorCode(str, Enum):
     """The closed enumeration of error codes that the worker protocol and the report use."""
@@ -83,3 +97,11 @@ class InternalError(AttentionUNetSegError):
     """Something failed that should not have: a bug, a full disk, a crashed process."""
 
     code = ErrorCode.INTERNAL
+
+
+def is_out_of_memory(exception: BaseException) -> bool:
+    """Whether Python, torch or a library below them ran out of memory, on any device (named, not imported)."""
+    if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":
+        return True
+    words = str(exception).lower()
+    return isinstance(exception, RuntimeError) and any(sign in words for sign in _OUT_OF_MEMORY_WORDS)

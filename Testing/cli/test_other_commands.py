@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -91,6 +92,30 @@ def test_models_are_added_listed_described_verified_and_removed(command_line, ti
     assert command_line("models", "remove", "tiny-random", **here).code == 2
     assert command_line("models", "info", "tiny-random", **here).code == 3
     assert command_line("models", "add", tmp_path / "nothing.zip", **here).code == 2
+
+
+@pytest.mark.parametrize("kind", ["other objects", "TorchScript", "incomplete"])
+def test_a_model_that_could_not_run_is_refused_at_once(kind, in_process, tiny_model_package, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("ATTENTIONUNETSEG_MODELS", str(tmp_path / "models"))
+    folder = tmp_path / "bad"
+    shutil.copytree(tiny_model_package.folder, folder)
+    weights, manifest = folder / "weights.pt", json.loads((folder / "model.json").read_text())
+    if kind == "TorchScript":
+        torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), weights)
+    elif kind == "other objects":
+        torch.save({"weights": tmp_path}, weights)
+    else:
+        state = torch.load(weights, weights_only=True)
+        del state[next(iter(state))]
+        torch.save(state, weights)
+    manifest["weights"]["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(manifest))
+    outcome = in_process("models", "add", folder)
+    assert outcome.code == 3
+    assert ("lack" if kind == "incomplete" else "cannot be read") in outcome.stderr
+    assert not list((tmp_path / "models").glob("*"))
 
 
 def test_worker_speaks_the_protocol(environment):

@@ -30,7 +30,7 @@ def series(tmp_path: Path) -> Callable[..., Volume]:
     `step` is the way from one file to the next along the normal: negative where the files run against it.
     """
 
-    def write(orientation=(1, 0, 0, 0, 1, 0), step=3.0, shuffled=False, name="ct", **attributes) -> Volume:
+    def write(orientation=(1, 0, 0, 0, 1, 0), step=3.0, shuffled=False, name="ct", shear=0.0, **attributes) -> Volume:
         folder = tmp_path / name
         folder.mkdir()
         uid = generate_uid()
@@ -39,8 +39,9 @@ def series(tmp_path: Path) -> Callable[..., Volume]:
         if shuffled:
             np.random.default_rng(5).shuffle(numbers)
         for place, number in enumerate(numbers):
-            position = np.array([-20.0, -30.0, -100.0]) + step * number * normal
-            dicom_slice(folder / f"{place:04d}", position, uid, orientation, SliceThickness=5, **attributes)
+            along = normal + shear * np.array(orientation[3:])  # as a tilted gantry has it
+            position = np.array([-20.0, -30.0, -100.0]) + step * number * along
+            dicom_slice(folder / f"{place:04d}", position, uid, orientation, **{"SliceThickness": 5, **attributes})
         return read_volume(folder)
 
     return write

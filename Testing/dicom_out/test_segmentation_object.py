@@ -102,6 +102,29 @@ def test_a_finer_grid_is_brought_onto_the_slices(series, model, tmp_path):
     assert centre == pytest.approx(np.array([-22, -32, -100]) + 0.7 * 19.5, abs=0.5)
 
 
+def test_on_slices_of_a_tilted_gantry_it_lies_where_it_was(series, model, tmp_path):
+    """The CT is read onto a straight grid; the SEG has the frames of the sheared slices, each at its place."""
+    ct = series(shear=0.2)
+    k, j, i = np.indices(ct.image.GetSize()[::-1])
+    from_middle = np.stack([(i - 8) * 1.5, (j - 7) * 2, (k - 5) * 3])
+    ball = sitk.GetImageFromArray((np.linalg.norm(from_middle, axis=0) < 9).astype(np.uint8))
+    ball.CopyInformation(ct.image)
+    write_dicom_seg(tmp_path / "ball", ball, ct.dicom_files, model)
+    seg = pydicom.dcmread(tmp_path / "ball")
+    headers = {pydicom.dcmread(file).SOPInstanceUID: pydicom.dcmread(file) for file in ct.dicom_files}
+    middle = ct.image.TransformIndexToPhysicalPoint((8, 7, 5))
+    inside = []
+    for frame, groups in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence, strict=True):
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        position = groups.PlanePositionSequence[0].ImagePositionPatient
+        assert position == headers[source].ImagePositionPatient
+        inside += [np.array(position) + (1.5 * column, 2 * row, 0) for row, column in np.argwhere(frame)]
+    assert np.mean(inside, axis=0) == pytest.approx(middle, abs=0.5)
+    assert len(inside) * 9 == pytest.approx(4 / 3 * np.pi * 9**3, rel=0.1)
+    assert np.linalg.norm(np.array(inside) - middle, axis=1).max() < 9 + 1.5
+    assert errors_by_dciodvfy(tmp_path / "ball") == []
+
+
 def test_a_multi_frame_ct_is_referred_to_frame_by_frame(multiframe, model, tmp_path):
     ct = read_volume(multiframe)
     assert ct.dicom_files == (multiframe,)
@@ -118,7 +141,7 @@ def test_a_multi_frame_ct_is_referred_to_frame_by_frame(multiframe, model, tmp_p
 
 
 def test_a_ct_whose_headers_lack_what_may_be_empty_is_enough(series, model, tmp_path):
-    ct = series(PatientName=None, PatientID=None, FrameOfReferenceUID=None, SeriesNumber=None)
+    ct = series(PatientName=None, PatientID=None, FrameOfReferenceUID=None, SeriesNumber=None, SliceThickness=None)
     for name in ("one", "two"):
         write_dicom_seg(tmp_path / name, probability_on(ct.image), ct.dicom_files, model)
     one, two = (pydicom.dcmread(tmp_path / name) for name in ("one", "two"))

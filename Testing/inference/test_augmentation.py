@@ -9,11 +9,12 @@ from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.inference import Segmenter, SegmentOptions, write_segmentation
 from AttentionUNetSegLib.inference.augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
 from AttentionUNetSegLib.training.phantom import make_phantom
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 
+@settings(deadline=None)
 @given(arrays(np.float32, (7, 2, 3, 4), elements=st.floats(0, 1, width=32)), st.integers(2, 7))
 def test_mean_and_standard_deviation_are_those_of_numpy(values, count):
     mean, spread = mean_and_spread(one.copy() for one in values[:count])

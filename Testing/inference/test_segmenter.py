@@ -20,6 +20,7 @@ from AttentionUNetSegLib.inference import (
     choose_device,
     write_segmentation,
 )
+from AttentionUNetSegLib.inference.device_grids import DeviceGrids
 from AttentionUNetSegLib.inference.segmenter import load_network
 from AttentionUNetSegLib.models import load_package, write_package
 from AttentionUNetSegLib.training.phantom import make_phantom
@@ -126,10 +127,15 @@ def test_volume_counts_the_voxels_at_the_threshold(segmenter, phantom):
     assert result.threshold == 0.5 and result.device == "cpu" and result.device_name
 
 
-def test_the_same_input_gives_the_same_output_and_is_left_alone(segmenter, phantom):
+@pytest.mark.parametrize("options", [SegmentOptions(), SegmentOptions(max_memory_mb=2)], ids=["whole", "tiles"])
+def test_the_same_ct_gives_the_same_bits_and_is_left_alone(segmenter, package, phantom, options):
     before = sitk.GetArrayFromImage(phantom)
-    first, second = (segmenter.segment(Volume(phantom, "phantom", True, ())) for _ in range(2))
-    assert np.array_equal(sitk.GetArrayViewFromImage(first.probability), sitk.GetArrayViewFromImage(second.probability))
+    volume = Volume(phantom, "phantom", True, ())
+    first, *others = (each.segment(volume, options) for each in (segmenter, segmenter, Segmenter(package, "cpu")))
+    for other in others:
+        pairs = zip([first.probability, *first.attention], [other.probability, *other.attention], strict=True)
+        assert all(np.array_equal(*map(sitk.GetArrayViewFromImage, pair)) for pair in pairs)
+        assert (first.volume_ml, first.trust, first.tile_count) == (other.volume_ml, other.trust, other.tile_count)
     assert np.array_equal(before, sitk.GetArrayViewFromImage(phantom))
 
 
@@ -242,3 +248,15 @@ def test_devices():
     for name in ("tpu", "cuda:x", "cpu:1", "cuda:99", ""):
         with pytest.raises(UnavailableDevice, match="available|no compute device"):
             choose_device(name)
+
+
+def test_with_its_grids_on_the_device_a_run_gives_the_same(segmenter, phantom, monkeypatch):
+    """The device is the CPU here; Testing/gpu runs the same on a GPU."""
+    volume = Volume(oblique(phantom), "phantom", True, ())
+    host = segmenter.segment(volume)
+    monkeypatch.setattr(segmenter, "grids", DeviceGrids(segmenter.device))
+    device = segmenter.segment(volume)
+    a, b = (sitk.GetArrayFromImage(result.probability).astype(int) for result in (host, device))
+    assert a.shape == b.shape and a.std() > 50 and np.abs(a - b).max() <= 2
+    a, b = a >= 128, b >= 128
+    assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.999

@@ -14,7 +14,9 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import BadInput
+from .dicom_objects import add_dicom_options
 from .evaluate_arguments import add_evaluate
+from .given_input import path_or_address
 from .synthesize_arguments import add_synthesize
 from .train_arguments import add_train
 
@@ -66,10 +68,13 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
         help="segment the pancreas on a CT",
         description="Segment the pancreas on a CT. All results are written into one folder, or none: segmentation "
         "(.seg.nrrd), probability, its spread (with --tta), attention of every gate, a scene for 3D Slicer (.mrb), a "
-        "picture and a report.",
+        "picture and a report; with --dicom-seg DICOM objects too.",
     )
     command.set_defaults(module="segment")
-    command.add_argument("input", type=Path, metavar="INPUT", help="image file (NIfTI, NRRD, MHA) or DICOM folder")
+    command.add_argument(
+        "input", type=path_or_address, metavar="INPUT",
+        help="image file (NIfTI, NRRD, MHA), DICOM folder, or series in a PACS: dicomweb:URL?study=UID&series=UID",
+    )  # fmt: skip
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results")
     command.add_argument("--series", help="number or UID of the series, for a DICOM folder that holds several")
     command.add_argument("--model", help="id of a model (default: see models list), or a model package folder")
@@ -78,6 +83,7 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--tta", action="store_true", help="mean over 8 slightly changed copies, and their spread")
     command.add_argument("--keep-largest", action="store_true", help="keep only the largest connected part")
     command.add_argument("--max-memory", type=int, metavar="MB", help="bound for the memory of the network")
+    add_dicom_options(command)
     command.add_argument("--csv", action="store_true", help="write the measurements as a table too (.csv)")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
     command.add_argument("--no-picture", action="store_true", help="draw no overview picture")
@@ -122,6 +128,7 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--model", help="for --refine: id or folder of the model (default: the one of the result)")
     command.add_argument("--device", default="auto", help="for --refine: auto, cpu, cuda, ... (default: %(default)s)")
     command.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder (default: that of the result)")
+    add_dicom_options(command)
     command.add_argument("--csv", action="store_true", help="write the measurements as a table too (.csv)")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
     command.add_argument("--no-picture", action="store_true", help="draw no overview picture")

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import __version__
 from ..errors import BadInput
 from ..session import ResultEditor, start_from_file
 from .clock import Clock
+from .dicom_objects import check_dicom, require_dicom_files, store_objects, wants_dicom, write_objects
+from .given_input import GivenInput, path_or_address
 from .outputs import OutputFolder, stem_of
 from .refine import refine
 from .report import correction_report, describe, write_report
@@ -21,6 +24,7 @@ from .terminal import Terminal
 if TYPE_CHECKING:
     import slicer
 
+    from ..measure import Measurements
     from ..scene import ResultNodes
 
 _REPORT, _SCENE = "_report.json", "_scene.mrb"
@@ -46,6 +50,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     outputs = OutputFolder(options.output or earlier.folder, stem)
     source = earlier.report.get("input") or {"path": str(earlier.folder / f"{earlier.stem}.mrb"), "series": None}
     outputs.check(source, options.force)
+    check_dicom(options)
     clock = Clock()
     warnings: list[str] = []
 
@@ -82,10 +87,16 @@ def run(options: Namespace, terminal: Terminal) -> None:
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(nodes, destination.file("overview.png"), terminal, warn)
+            if wants_dicom(options):
+                with clock.measure("dicom"), terminal.interrupts.deferred():
+                    _write_dicom(options, destination, source, earlier.report, editor, measurements)
             report = correction_report(
                 outputs, earlier.report, source, editor, warnings, clock.seconds, staging, measurements
             )
             write_report(report, destination.file("report.json"))
+        if options.store:
+            line.show(_SAVED, "Sending to the PACS")
+            store_objects(options.store, outputs, report)
     terminal.answer(report, describe(report))
 
 
@@ -187,7 +198,8 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
         path, keep_largest = source["path"], bool(report["keep_largest"])
     except (KeyError, TypeError) as error:
         raise BadInput(f"The report of {earlier.stem} in {earlier.folder} lacks {error}.", "Segment again.") from None
-    node = add_volume(scene, read_volume(Path(path), source.get("series")))
+    with GivenInput.of(path_or_address(path), source.get("series")).on_disk() as place:
+        node = add_volume(scene, read_volume(place, source.get("series")))
     return import_result(scene, node, {**fields, "files": kept}, earlier.folder, keep_largest)
 
 
@@ -201,6 +213,27 @@ def _correct(nodes: ResultNodes, options: Namespace) -> ResultEditor:
         _, keep_largest, smoothing_mm = editor.settings
         editor.set_threshold(options.threshold, keep_largest, smoothing_mm)
     return editor
+
+
+def _write_dicom(
+    options: Namespace,
+    destination: OutputFolder,
+    source: dict[str, object],
+    earlier: dict[str, object],
+    editor: ResultEditor,
+    measurements: Measurements,
+) -> None:
+    """Write the DICOM objects; the CT is read again for its files, or fetched again from where it came."""
+    from ..imaging import read_volume
+
+    series = source.get("series")
+    with GivenInput.of(path_or_address(str(source["path"])), series).on_disk() as place:
+        files = read_volume(place, series).dicom_files
+        require_dicom_files(files, str(source["path"]))
+        nobody = {"id": "correction", "name": "AttentionUNetSeg correction", "version": __version__}
+        model = earlier.get("model") or nobody
+        by_hand = bool(editor.clicks) or editor.nodes.strokes is not None or "model" not in earlier
+        write_objects(options, destination, files, model, editor.settings[0], measurements, semiautomatic=by_hand)
 
 
 def _save_fields(nodes: ResultNodes, destination: OutputFolder, with_attention: bool) -> None:

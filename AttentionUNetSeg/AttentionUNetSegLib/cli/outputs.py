@@ -18,8 +18,10 @@ from pathlib import Path
 
 from ..errors import BadInput
 
-_FILE = r"((pancreas(\.seg|_own_grid)|probability|spread|attention_\d+)\.nrrd|scene\.mrb|overview\.png|"
-_FILE += r"measurements\.csv|report\.json)"
+_FILE = (
+    r"((pancreas(\.seg|_own_grid)|probability|spread|attention_\d+)\.nrrd|scene\.mrb|overview\.png|"
+    r"measurements\.csv|(pancreas|probability|measurements)\.dcm|report\.json)"
+)
 
 
 class OutputFolder:

@@ -22,6 +22,9 @@ _ENDINGS = {
     "spread": "spread.nrrd",
     "scene": "scene.mrb",
     "overview": "overview.png",
+    "dicom_seg": "pancreas.dcm",
+    "dicom_probability": "probability.dcm",
+    "dicom_report": "measurements.dcm",
     "measurements": "measurements.csv",
 }
 
@@ -133,6 +136,8 @@ def describe(report: dict[str, object]) -> str:
     reasons = report.get("trust", {}).get("reasons", [])
     if reasons:
         lines += [f"Do not trust this result unseen: {' '.join(reasons)}"]
+    if "stored" in report:
+        lines += [f"Stored in {report['stored']['url']}: {', '.join(report['stored']['files'])}"]
     lines += _described_measurements(report["measurements"])
     lines += [f"Results in {report['folder']}:"]
     for name in report["files"].values():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..session import (
@@ -22,7 +22,9 @@ from ..session import (
 )
 from .chosen_model import chosen_model
 from .clock import Clock
-from .outputs import OutputFolder, stem_of
+from .dicom_objects import check_dicom, require_dicom_files, store_objects, wants_dicom, write_objects
+from .given_input import GivenInput
+from .outputs import OutputFolder
 from .report import describe, make_report, write_report
 from .scene_files import draw, measure, open_scene, save
 from .terminal import ProgressLine, Terminal
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from ..imaging import Volume
 
 # Where each part of a run ends on the progress bar.
-_READ, _OPENED, _SEGMENTED, _SAVED = 0.02, 0.06, 0.85, 0.95
+_READ, _OPENED, _SEGMENTED, _SAVED, _DRAWN = 0.02, 0.06, 0.85, 0.95, 0.98
 _SECONDS_BETWEEN_LOOKS = 0.2  # for an interrupt, which waits until MRML has returned
 
 
@@ -56,14 +58,22 @@ def run(options: Namespace, terminal: Terminal) -> None:
         keep_largest=options.keep_largest,
     )
     clock = Clock()
-    with terminal.progress() as line, _started_session(options, terminal, line) as (session, listener):
-        source: dict[str, object] = {"path": os.path.abspath(options.input), "series": options.series}
+    with (
+        terminal.progress() as line,
+        _started_session(options, terminal, line) as (session, listener),
+        ExitStack() as fetched,
+    ):
         with terminal.interrupts.deferred():
-            stem = stem_of(options.input)
-        outputs = OutputFolder(options.output, stem)
+            given = GivenInput.of(options.input, options.series)
+        source: dict[str, object] = {"path": given.name, "series": options.series}
+        outputs = OutputFolder(options.output, given.stem)
         outputs.check(source, options.force)
+        check_dicom(options)
         with clock.measure("read"):
-            volume = _read(options, terminal)
+            path = fetched.enter_context(given.on_disk(lambda done, text: line.show(_READ * done, text)))
+            volume = _read(path, options, terminal)
+        if wants_dicom(options):
+            require_dicom_files(volume.dicom_files, given.name)
         source.update(
             size=list(volume.image.GetSize()),
             spacing_mm=list(volume.image.GetSpacing()),
@@ -86,10 +96,17 @@ def run(options: Namespace, terminal: Terminal) -> None:
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(result.nodes, listener.destination.file("overview.png"), terminal, listener.warn)
+            if wants_dicom(options):
+                with clock.measure("dicom"), terminal.interrupts.deferred():
+                    made = result.model, result.threshold, measurements
+                    write_objects(options, listener.destination, volume.dicom_files, *made)
             report = make_report(
                 outputs, source, request, result, listener.warnings, clock.seconds, staging, measurements
             )
             write_report(report, listener.destination.file("report.json"))
+        if options.store:
+            line.show(_DRAWN, "Sending to the PACS")
+            store_objects(options.store, outputs, report)
     terminal.answer(report, describe(report))
 
 
@@ -144,16 +161,16 @@ def _started_session(
     listener = _Listener(terminal, line, options.device)
     with Session(on_event=listener) as session:
         line.show(0.0, "Reading the CT")
-        if options.input.exists():  # otherwise the sentence about it comes at once
+        if isinstance(options.input, str) or options.input.exists():  # otherwise the sentence about it comes at once
             session.start_worker()
         yield session, listener
 
 
-def _read(options: Namespace, terminal: Terminal) -> Volume:
+def _read(path: Path, options: Namespace, terminal: Terminal) -> Volume:
     with terminal.interrupts.deferred():
         from ..imaging import read_volume
 
-    return read_volume(options.input, options.series)
+    return read_volume(path, options.series)
 
 
 def _segment(

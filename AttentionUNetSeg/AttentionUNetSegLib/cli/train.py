@@ -17,7 +17,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from ..errors import BadInput
 from ..training.datasets import label_problems, open_datasets
 from ..training.labelled_scan import LabelledScan
-from ..training.trainer import StepReport, TrainingConfiguration, TrainingReporter, is_prepared, train
+from ..training.trainer import (
+    StepReport,
+    TrainingConfiguration,
+    TrainingReporter,
+    is_prepared,
+    patients_of_fold,
+    train,
+)
 from .terminal import Terminal
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -33,6 +40,10 @@ def run(options: Namespace, terminal: Terminal) -> None:
     """
     specifications, given_shares = _shares(options.datasets)
     scans = open_datasets(specifications)
+    if (options.folds is None) != (options.fold is None):
+        raise BadInput("--folds and --fold belong together.", "For example --folds 5 --fold 0.")
+    if options.folds is not None:
+        options.validate_on = [*options.validate_on, *patients_of_fold(scans, options.folds, options.fold)]
     configuration = _configuration(options, _named_shares(scans, specifications, given_shares))
     with _Lines(terminal) as lines:
         if not options.no_check:

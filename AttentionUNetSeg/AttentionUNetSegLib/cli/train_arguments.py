@@ -39,6 +39,10 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--validate-on", action="append", default=[], metavar="PATIENT", help="use this patient for validation only"
     )
     group.add_argument(
+        "--folds", type=int, metavar="N", help="cross-validation in N runs: patients are divided alike in all of them"
+    )
+    group.add_argument("--fold", type=int, metavar="K", help="the run, 0 to N - 1, whose patients are validated on")
+    group.add_argument(
         "--structures", type=_structures, default=_structures("all"), metavar="NAMES",
         help="pancreas, all, or a list that begins with pancreas (default: all); only the pancreas is exported",
     )  # fmt: skip

@@ -63,7 +63,7 @@ def write_dicom_seg(
     """
     require_libraries()
     series = read_source_series(dicom_files)
-    planes, first = on_source_slices(segment, series.grid, fractional)
+    planes, first = on_source_slices(segment, series.grid, series.shifts, fractional)
     dataset = _segmentation(series, planes, first, model, fractional, semiautomatic, threshold, label)
     write_object(dataset, path)
 

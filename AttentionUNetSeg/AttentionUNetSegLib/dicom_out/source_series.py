@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import pydicom
 from pydicom.uid import generate_uid
+from pydicom.valuerep import format_number_as_ds
 
 from ..errors import BadInput
 from ..imaging import Geometry
@@ -34,11 +36,14 @@ class SourceSeries:
     headers : of single slices in the order of their place along the normal, or of the one multi-frame file.
     positions : Image Position (Patient) of every slice or frame in this order: LPS, mm, as the headers give them.
     grid : what the slices form, K in this order.
+    shifts : (slices, 2), how far (mm along a row, along a column) each slice lies off the grid because of a tilt;
+        None without one.
     """
 
     headers: tuple[pydicom.Dataset, ...]
     positions: tuple[tuple[float, ...], ...]
     grid: Geometry
+    shifts: np.ndarray | None = None
 
 
 def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
@@ -66,17 +71,15 @@ def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
     else:
         planes = [planes_of(Path(file))[0] for file in files]
     stack = grid_of_slices(planes)
-    if stack.shifts is not None:
-        raise BadInput(
-            f"The CT has a gantry tilt of {stack.tilt_degrees:.1f} degrees: its slices do not lie upon each other, and "
-            "a DICOM object cannot refer to them.",
-        )
     if len(headers) > 1:
         headers = [headers[index] for index in stack.order]
-        # The reader took orientations for one that differ in the last digits, and who refers to them wants one.
-        for header in headers[1:]:
+        for header in headers:
+            # The reader took orientations for one that differ in the last digits, and highdicom wants one.
             header.ImageOrientationPatient = headers[0].ImageOrientationPatient
-    return SourceSeries(tuple(headers), tuple(planes[index].position for index in stack.order), stack.grid)
+            if not header.get("SliceThickness"):  # it may be empty, and highdicom wants one
+                header.SliceThickness = format_number_as_ds(stack.grid.spacing[2])
+    positions = tuple(planes[index].position for index in stack.order)
+    return SourceSeries(tuple(headers), positions, stack.grid, stack.shifts)
 
 
 def _header(path: Path) -> pydicom.Dataset:

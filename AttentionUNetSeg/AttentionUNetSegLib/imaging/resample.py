@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import SimpleITK as sitk
 from scipy import sparse
@@ -16,7 +18,11 @@ LARGEST_OBLIQUENESS_DEGREES = 10.0
 SLAB_VOXELS = 2**22
 
 
-def to_model_grid(image: sitk.Image, spacing_mm: Triple) -> sitk.Image:
+def to_model_grid(
+    image: sitk.Image,
+    spacing_mm: Triple,
+    resampled: Callable[[np.ndarray, Geometry, Geometry], np.ndarray] | None = None,
+) -> sitk.Image:
     """Resample a CT to the model's grid.
 
     The axes are permuted and flipped to the closest of L, P, S; a volume turned by more than 10 degrees against those
@@ -34,6 +40,7 @@ def to_model_grid(image: sitk.Image, spacing_mm: Triple) -> sitk.Image:
     ----------
     image : 3D, one component, any scalar type, HU.
     spacing_mm : spacing of the result along L, P, S in mm.
+    resampled : does the heavy part instead of `resampled_along_own_axes`, with the same outcome.
 
     Returns
     -------
@@ -45,7 +52,7 @@ def to_model_grid(image: sitk.Image, spacing_mm: Triple) -> sitk.Image:
     for patient_axis, image_axis in enumerate(order):
         own_spacing[image_axis] = float(spacing_mm[patient_axis])
     coarse_grid = grid.resampled(tuple(own_spacing))
-    coarse = _resample_along_own_axes(sitk.GetArrayViewFromImage(image), grid, coarse_grid)
+    coarse = (resampled or resampled_along_own_axes)(sitk.GetArrayViewFromImage(image), grid, coarse_grid)
     result = _turn_to_patient_axes(coarse, coarse_grid, order, flipped)
     if obliqueness_degrees(grid.axes) > LARGEST_OBLIQUENESS_DEGREES:
         return sitk.Resample(result, *_upright_grid(result, spacing_mm), AIR_HU, sitk.sitkFloat32)
@@ -81,10 +88,11 @@ def resampling_weights(n_in: int, n_out: int, ratio: float) -> sparse.csr_matrix
     return matrix
 
 
-def _resample_along_own_axes(voxels: np.ndarray, grid: Geometry, coarse: Geometry) -> np.ndarray:
-    """Resample a KJI array slab by slab: J and I of each slice first, then these slices' share of K.
+def resampled_along_own_axes(voxels: np.ndarray, grid: Geometry, coarse: Geometry) -> np.ndarray:
+    """Resample a KJI array of HU to another grid with the same axes, slab by slab; float32, KJI.
 
-    Sparse products throughout: a dense one would do 50 times the work and, on a busy machine, wait for BLAS threads.
+    J and I of each slice first, then these slices' share of K. Sparse products throughout: a dense one would do 50
+    times the work and, on a busy machine, wait for BLAS threads.
     """
     along_i, along_j, along_k = (
         resampling_weights(grid.size[a], coarse.size[a], coarse.spacing[a] / grid.spacing[a]) for a in range(3)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +78,19 @@ def choose_device(requested: str = "auto") -> ComputeDevice:
     if kind == "mps":
         return ComputeDevice(torch.device("mps"), torch.float32, torch.contiguous_format, False, "Apple GPU")
     return cpu_device()
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """While the block runs, the same input gives the same bits on the same device, and float32 is float32.
+
+    A CPU does so by itself, with the same number of threads. cuDNN would else choose algorithms by a race between them
+    (where `benchmark` was switched on, as training does) or take some that add in no fixed sequence, and compute
+    float32 convolutions with 10 bits of mantissa (TF32). What cannot be promised: the same bits on another kind of
+    device, with another version of torch, cuDNN or oneDNN, or where so much less memory is free that tiles differ.
+    """
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield
 
 
 def cpu_device() -> ComputeDevice:

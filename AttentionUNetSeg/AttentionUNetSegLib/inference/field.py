@@ -1,8 +1,7 @@
 """The network over a whole field of view: in one pass where memory allows it, else in overlapping tiles.
 
-Tiles are blended with a Gaussian importance map: logits and attention coefficients with the same weights. When a
-device runs out of memory the tiles become smaller, and in the end the CPU computes; each step is a warning, never a
-crash.
+Tiles are blended with a Gaussian importance map: logits and attention coefficients with the same weights. Tiles that
+hold nothing but air are not computed. What happens when memory is short says `fallback`.
 """
 
 from __future__ import annotations
@@ -13,22 +12,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-from ..errors import Cancelled, OutOfMemory
-from .device import ComputeDevice, cpu_device
+from .device import ComputeDevice, repeatable
+from .fallback import Attempt, Fallback
 from .forward_pass import ForwardPass, multiply_adds, peak_bytes
 from .fusion import FusedNetwork
-from .memory import memory_budget
+from .memory import memory_budget, release_cached_memory
 from .observer import Observer, StageProgress
-from .tiling import importance_map, padded_shape, smallest_tile, tile_shape, tiles
+from .tiling import Shape, importance_map, padded_shape, smallest_tile, tile_shape, tiles
 
-# Logit of a place that was not computed because there is only air: a probability of 2e-9.
+# Logits of a place that was not computed, for those who ask for logits: far below every threshold.
 AIR_LOGIT = -20.0
 
 
 @dataclass
 class FieldPrediction:
-    """What the network says about a field.
+    """What the network says about a field; tensors lie where the field lay.
 
     Attributes
     ----------
@@ -36,22 +37,28 @@ class FieldPrediction:
     attention : per gate, gate 1 (finest) first: how often its grid is halved against the field's, and its
         coefficients (K_n, J_n, I_n), float32 in 0..1.
     tile_count : 1 for a single pass over the whole field, else the tiles computed.
+    computed : (K, J, I), bool: where the network looked. None: everywhere.
     """
 
-    logits: np.ndarray
-    attention: list[tuple[int, np.ndarray]]
+    logits: Tensor
+    attention: list[tuple[int, Tensor]]
     tile_count: int
+    computed: Tensor | None = None
+
+    def probability(self, channel: int, is_softmax: bool = False) -> Tensor:
+        """Probability (K, J, I) of one channel, float32; 0, of every channel, where the network did not look."""
+        values = torch.softmax(self.logits, dim=0)[channel] if is_softmax else torch.sigmoid(self.logits[channel])
+        return values if self.computed is None else values.masked_fill_(~self.computed, 0.0)
 
 
 @dataclass
 class FieldPredictor:
-    """Predicts fields with one network on one device; falls back to smaller tiles and to the CPU.
+    """Predicts fields with one network; begins on one device and falls back as `fallback` says.
 
     Attributes
     ----------
-    make_network : makes the fused network for a device; called again when the CPU takes over.
-    device : where to compute. After a failure the CPU takes over: for one prediction where memory was short (it
-        may be free again next time), for good where the device cannot run the network at all.
+    make_network : makes the fused network for a device, when it is needed there.
+    device : where the network computes, or did last.
     memory_limit_mb : upper limit for one forward pass in MB, or None.
     overlap : overlap of neighbouring tiles as a part of their side.
     """
@@ -60,14 +67,22 @@ class FieldPredictor:
     device: ComputeDevice
     memory_limit_mb: float | None = None
     overlap: float = 0.5
-    network: FusedNetwork = field(init=False)
-    preferred: ComputeDevice = field(init=False)
+    fallback: Fallback = field(init=False)
+    _network: FusedNetwork | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.preferred = self.device
-        self.network = self.make_network(self.device)
+        self.fallback = Fallback(self.device)
 
-    def predict(self, intensities: np.ndarray, observer: Observer, progress: StageProgress) -> FieldPrediction:
+    @property
+    def network(self) -> FusedNetwork:
+        """The network on `device`, brought there if it is not yet; raises what the device says when that fails."""
+        if self._network is None:
+            self._network = self.make_network(self.device)
+        return self._network
+
+    def predict(
+        self, intensities: np.ndarray | Tensor, observer: Observer, progress: StageProgress, go_on: bool = False
+    ) -> FieldPrediction:
         """Logits and attention coefficients of a field.
 
         Parameters
@@ -75,31 +90,36 @@ class FieldPredictor:
         intensities : (K, J, I), float32, 0..1 (see `imaging.HUWindow`); 0 is air and what lies outside.
         observer : hears the warnings.
         progress : the network's share of the progress, counted in multiply-adds.
+        go_on : begin with the device and the tiles that the last field ended with: for passes over one CT.
 
         Raises
         ------
         Cancelled : the observer asked for it.
         OutOfMemory : not even the smallest tile fits into main memory.
         """
-        self._move_to(self.preferred)
-        largest = math.inf
-        while True:
-            plan = self._plan(intensities, largest)
-            progress.restart(plan.multiply_adds)
-            try:
-                return self._run(intensities, plan, progress)
-            except Cancelled:
-                raise
-            except (RuntimeError, MemoryError, NotImplementedError) as error:
-                largest = self._after_failure(error, plan, observer)
+        values = torch.as_tensor(intensities)
+        return self.fallback.run(lambda attempt: self._predict(attempt, values, progress), observer, go_on)
 
-    def _plan(self, intensities: np.ndarray, largest: float) -> _Plan:
-        """Tiles that fit into the memory budget and have at most `largest` voxels."""
+    def _predict(self, attempt: Attempt, intensities: Tensor, progress: StageProgress) -> FieldPrediction:
+        self._move_to(attempt.device)
+        plan = self._plan(intensities, attempt.most_voxels)
+        attempt.tile, attempt.is_smallest = plan.tile, smallest_tile(plan.tile, self.network.stride)
+        progress.restart(plan.multiply_adds)
+        with repeatable():
+            return self._run(intensities, plan, progress)
+
+    def _move_to(self, device: ComputeDevice) -> None:
+        if device != self.device:
+            left, self.device, self._network = self.device, device, None
+            release_cached_memory(left)
+
+    def _plan(self, intensities: Tensor, most_voxels: float) -> _Plan:
+        """Tiles that fit into the memory budget and have at most `most_voxels` voxels."""
         network, stride = self.network, self.network.stride
         budget = memory_budget(self.device, self.memory_limit_mb)
 
-        def fits(sides: tuple[int, int, int]) -> bool:
-            return math.prod(sides) <= largest and peak_bytes(network, sides, self.device) <= budget
+        def fits(sides: Shape) -> bool:
+            return math.prod(sides) <= most_voxels and peak_bytes(network, sides, self.device) <= budget
 
         shape = padded_shape(intensities.shape, stride)
         tile = tile_shape(shape, stride, fits)
@@ -108,32 +128,31 @@ class FieldPredictor:
             corners = [corner for corner in corners if _holds_more_than_air(intensities, corner, tile)]
         return _Plan(shape, tile, corners, multiply_adds(network, tile) * max(len(corners), 1))
 
-    def _run(self, intensities: np.ndarray, plan: _Plan, progress: StageProgress) -> FieldPrediction:
+    def _run(self, intensities: Tensor, plan: _Plan, progress: StageProgress) -> FieldPrediction:
         forward = ForwardPass(self.network, self.device, self._reporter(progress))
+        shape, place = intensities.shape, intensities.device
         if plan.tile == plan.shape:
             logits, coefficients = forward.run(_tile_tensor(intensities, (0, 0, 0), plan.tile))
-            return FieldPrediction(
-                _cropped(logits.cpu().numpy(), intensities.shape, 0),
-                [(n, _cropped(alpha.cpu().numpy(), intensities.shape, n)) for n, alpha in self._per_gate(coefficients)],
-                1,
-            )
+            attention = [(n, _cropped(alpha, shape, n).to(place)) for n, alpha in self._per_gate(coefficients)]
+            return FieldPrediction(_cropped(logits, shape, 0).to(place), attention, 1)
         blend = _Blend(plan.shape, importance_map(plan.tile))
         for corner in plan.corners:
             logits, coefficients = forward.run(_tile_tensor(intensities, corner, plan.tile))
             blend.add(logits.cpu().numpy(), coefficients_of=self._per_gate(coefficients), corner=corner)
-        logits, attention = blend.finished(self.network.out_channels, self._gate_levels())
-        return FieldPrediction(
-            _cropped(logits, intensities.shape, 0),
-            [(n, _cropped(alpha, intensities.shape, n)) for n, alpha in attention],
-            len(plan.corners),
-        )
+        logits, attention, computed = blend.finished(self.network.out_channels, self._gate_levels())
+
+        def cut(array: np.ndarray, level: int) -> Tensor:
+            return torch.from_numpy(_cropped(array, shape, level)).to(place)
+
+        maps = [(level, cut(alpha, level)) for level, alpha in attention]
+        return FieldPrediction(cut(logits, 0), maps, len(plan.corners), cut(computed, 0))
 
     def _gate_levels(self) -> list[int]:
         """How often each gate's grid is halved against the field's."""
         gates = [gate for gate in self.network.gates if hasattr(gate, "is_grid")]
         return [level + gate.is_grid for level, gate in enumerate(gates)]
 
-    def _per_gate(self, coefficients: list) -> list[tuple[int, torch.Tensor]]:
+    def _per_gate(self, coefficients: list[Tensor]) -> list[tuple[int, Tensor]]:
         return list(zip(self._gate_levels(), coefficients, strict=True))
 
     def _reporter(self, progress: StageProgress) -> Callable[[float], None]:
@@ -147,41 +166,12 @@ class FieldPredictor:
 
         return advance
 
-    def _after_failure(self, error: Exception, plan: _Plan, observer: Observer) -> float:
-        """Voxels that a tile may have in the next attempt; raises `error` again when no other attempt can help."""
-        if not _is_out_of_memory(error):
-            if self.device.kind == "cpu":
-                raise error
-            observer.warning(f"{self.device.name} could not run this network ({_first_line(error)}): using the CPU.")
-            self.preferred = cpu_device()
-            return self._move_to(self.preferred)
-        if self.device.kind == "cuda":
-            torch.cuda.empty_cache()
-        if not smallest_tile(plan.tile, self.network.stride):
-            observer.warning(
-                f"{self.device.name} ran out of memory with tiles of {_sides(plan.tile)} voxels: trying smaller ones."
-            )
-            return math.prod(plan.tile) / 2
-        if self.device.kind == "cpu":
-            raise OutOfMemory(
-                f"Not enough main memory for even the smallest tile of {_sides(plan.tile)} voxels.",
-                "Close other programs and try again.",
-            ) from error
-        observer.warning(f"{self.device.name} has too little free memory for this network: using the CPU.")
-        return self._move_to(cpu_device())
-
-    def _move_to(self, device: ComputeDevice) -> float:
-        """Compute on `device` from now on, with tiles of any size."""
-        if device != self.device:
-            self.device, self.network = device, self.make_network(device)
-        return math.inf
-
 
 @dataclass(frozen=True)
 class _Plan:
-    shape: tuple[int, int, int]
-    tile: tuple[int, int, int]
-    corners: list[tuple[int, int, int]]
+    shape: Shape
+    tile: Shape
+    corners: list[Shape]
     multiply_adds: float
 
 
@@ -202,8 +192,8 @@ class _Blend:
             where = _window(corner, self.importances[0].shape, level)
             self._array(self.weights, level, (), level)[where] += self._importance(level)
 
-    def finished(self, channels: int, levels: list[int]) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-        """Blended logits and [(level, coefficients), ...]; air where no tile was."""
+    def finished(self, channels: int, levels: list[int]) -> tuple[np.ndarray, list[tuple[int, np.ndarray]], np.ndarray]:
+        """Blended logits, [(level, coefficients), ...], and where any tile was."""
         for level in {0, *levels}:
             self._array(self.weights, level, (), level)
         logits = self._array(self.sums, "logits", (channels,), 0)
@@ -215,7 +205,7 @@ class _Blend:
             alpha, weight = self._array(self.sums, number, (), level), self.weights[level]
             np.divide(alpha, weight, out=alpha, where=weight > 0)
             attention.append((level, alpha))
-        return logits, attention
+        return logits, attention, covered
 
     def _add(self, key: object, values: np.ndarray, corner: tuple[int, int, int], level: int) -> None:
         total = self._array(self.sums, key, values.shape[:-3], level)
@@ -241,32 +231,17 @@ def _window(corner: tuple[int, int, int], tile: tuple[int, ...], level: int) -> 
     return tuple(slice(start // factor, (start + side) // factor) for start, side in zip(corner, tile, strict=True))
 
 
-def _holds_more_than_air(intensities: np.ndarray, corner: tuple[int, int, int], tile: tuple[int, int, int]) -> bool:
+def _holds_more_than_air(intensities: Tensor, corner: Shape, tile: Shape) -> bool:
     return bool((intensities[_window(corner, tile, 0)] > 0).any())
 
 
-def _tile_tensor(intensities: np.ndarray, corner: tuple[int, int, int], tile: tuple[int, int, int]) -> torch.Tensor:
+def _tile_tensor(intensities: Tensor, corner: Shape, tile: Shape) -> Tensor:
     """(1, 1, K, J, I) tensor of one tile; beyond the field there is air."""
     part = intensities[_window(corner, tile, 0)]
     missing = [(0, side - length) for side, length in zip(tile, part.shape, strict=True)]
-    return torch.from_numpy(np.pad(part, missing))[None, None]
+    return F.pad(part, [amount for pair in reversed(missing) for amount in pair])[None, None]
 
 
-def _cropped(array: np.ndarray, shape: tuple[int, ...], level: int) -> np.ndarray:
+def _cropped(array, shape: tuple[int, ...], level: int):
+    """The part of an array or tensor, `level` times halved, that covers a field of `shape`."""
     return array[(..., *(slice(0, -(-length // 2**level)) for length in shape))]
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    # The last is what oneDNN says when it finds no memory for a convolution's scratch space.
-    words = ("out of memory", "can't allocate memory", "not enough memory", "could not create a primitive")
-    return any(word in str(error).lower() for word in words)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _sides(tile: tuple[int, int, int]) -> str:
-    return " x ".join(str(side) for side in reversed(tile))

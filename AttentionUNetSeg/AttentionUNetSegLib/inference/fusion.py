@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -133,12 +132,11 @@ def _upsampling(block: nn.Sequential, transposed: bool) -> Convolution:
     layer = _fused_layers(block)[0]
     if not transposed:
         return Convolution(layer.weight, layer.bias, layer.norm, layer.relu, "nearest")
-    out_channels, in_channels = layer.weight.shape[:2]
-    # A transposed convolution applies its kernel mirrored; the ones sum the small kernel over the 2 x 2 x 2 copies
+    # A transposed convolution applies its kernel mirrored; the small kernel is summed over the 2 x 2 x 2 copies
     # that nearest-neighbour upsampling makes of each place.
-    mirrored = layer.weight.flip(2, 3, 4).transpose(0, 1).reshape(in_channels * out_channels, 1, 3, 3, 3)
-    summed = F.conv3d(mirrored, torch.ones(1, 1, 2, 2, 2), padding=1)
-    weight = summed.reshape(in_channels, out_channels, 4, 4, 4)
+    weight = F.pad(layer.weight.flip(2, 3, 4).transpose(0, 1), (1, 1, 1, 1, 1, 1))
+    for axis in (2, 3, 4):  # sums of slices: exact in the weights' precision, wherever they lie
+        weight = weight.narrow(axis, 0, 4) + weight.narrow(axis, 1, 4)
     return Convolution(weight, layer.bias, layer.norm, layer.relu, "transposed")
 
 

@@ -25,6 +25,8 @@ from ..imaging import Geometry, HUWindow, coarser_grid, image_on_grid, to_model_
 from .adaptation import AdaptedPatch
 from .click_aim import aim_of_clicks
 from .click_fit import fit_clicks
+from .device import ComputeDevice, repeatable
+from .fallback import Attempt
 from .observer import Observer, SilentObserver, StageProgress
 from .refined_fields import Clicks, ReachingClick, box_around, refined_attention, refined_probability
 from .segmenter import Segmenter
@@ -55,6 +57,7 @@ class Refinement:
     attention : uint8 0..255 per gate, each on the grid of the one that was refined.
     gate_biases : what was added to the gates' biases, finest gate first.
     losses : before, after the gates, and in the end.
+    device : where the network computed.
     timings : seconds per stage.
     """
 
@@ -62,6 +65,7 @@ class Refinement:
     attention: list[sitk.Image]
     gate_biases: tuple[float, ...]
     losses: tuple[float, float, float]
+    device: ComputeDevice
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -92,7 +96,7 @@ def refine(
     ------
     BadInput : no click, one outside the CT, or a reach that is not above 0.
     Cancelled : the observer asked for it.
-    OutOfMemory : the patch does not fit into memory.
+    OutOfMemory : the patch does not fit into main memory. (What a device cannot do, the CPU does, and a warning says.)
     """
     observer = observer or SilentObserver()
     _check(ct, clicks, reach_mm)
@@ -106,14 +110,18 @@ def refine(
     timings = {"resample": round(time.perf_counter() - started, 4)}
     passes = 4 + (len(network.gates) if network.gate_kind else 0)
     progress = StageProgress(observer, "Refining", 0.05, 0.85, passes)
+
+    def adapt(attempt: Attempt) -> _Found:
+        progress.restart(passes)
+        with repeatable():
+            return _adapt(segmenter, attempt.device, patch, intensities, probability, reached, progress)
+
     try:
-        found = _adapt(segmenter, patch, intensities, probability, reached, progress)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError) or "memory" in str(error).lower():
-            raise OutOfMemory(
-                "There is not enough memory to refine with these clicks.", "Use fewer clicks or a smaller reach."
-            ) from error
-        raise
+        found = segmenter.refining.run(adapt, observer)
+    except OutOfMemory as error:
+        raise OutOfMemory(
+            "There is not enough memory to refine with these clicks.", "Use fewer clicks or a smaller reach."
+        ) from error
     timings["adapt"] = round(time.perf_counter() - started - timings["resample"], 4)
     observer.progress(0.85, "Back to the CT's grid")
     change, own = (image_on_grid(values, patch.inner_grid) for values in (found.change, found.own))
@@ -123,7 +131,7 @@ def refine(
         level += network.gate_kind == "grid"
         maps.append(refined_attention(image, image_on_grid(alpha, coarser_grid(patch.inner_grid, level)), reached))
     timings["total"] = round(time.perf_counter() - started, 4)
-    return Refinement(refined, maps, found.gate_biases, found.losses, timings)
+    return Refinement(refined, maps, found.gate_biases, found.losses, found.device, timings)
 
 
 @dataclass(frozen=True)
@@ -169,18 +177,20 @@ class _Found:
     attention: list[np.ndarray]
     gate_biases: tuple[float, ...]
     losses: tuple[float, float, float]
+    device: ComputeDevice
 
 
 def _adapt(
     segmenter: Segmenter,
+    place: ComputeDevice,
     where: _Patch,
     intensities: np.ndarray,
     probability: sitk.Image,
     clicks: Clicks,
     progress: StageProgress,
 ) -> _Found:
-    network, device = segmenter.network, segmenter.device.device
-    if device.type != "cpu":
+    network, device = segmenter.network, place.device
+    if place.kind != "cpu":
         network = copy.deepcopy(network).to(device)
     field = torch.from_numpy(intensities)[None, None].to(device).contiguous(memory_format=torch.channels_last_3d)
     patch = AdaptedPatch(network, field, where.inner, lambda: progress.advance(0.0))
@@ -192,7 +202,8 @@ def _adapt(
     aim, places = aim_of_clicks(own.numpy(), where.inner_grid, probability, clicks)
 
     def at(values: Tensor) -> Tensor:
-        return values.reshape(*values.shape[:-3], -1)[..., places].to("cpu", torch.float64)
+        # To the CPU first: Metal knows no double precision.
+        return values.reshape(*values.shape[:-3], -1)[..., places.to(values.device)].cpu().double()
 
     # One gate after the other is opened by 1: how the log odds change then is the direction that its bias stands for.
     directions = torch.zeros(len(places), patch.gate_count, dtype=torch.float64)
@@ -216,7 +227,7 @@ def _adapt(
     ]
     losses = (gates.losses[0], fit.losses[0], fit.losses[1])
     changed = change.reshape(own.shape).numpy().astype(np.float32)
-    return _Found(changed, own.numpy(), attention, tuple(gates.amounts.tolist()), losses)
+    return _Found(changed, own.numpy(), attention, tuple(gates.amounts.tolist()), losses, place)
 
 
 def _log_odds(segmenter: Segmenter) -> Callable[[Tensor], Tensor]:

@@ -29,7 +29,9 @@ from ..models import ModelPackage, verify_weights
 from ..network import AttentionUNet, build_network
 from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
+from .device_grids import DeviceGrids
 from .distrust import Found, judge, phantom_only_warning
+from .fallback import Fallback
 from .field import FieldPredictor
 from .fusion import FusedNetwork
 from .observer import Observer, SilentObserver, StageProgress
@@ -74,6 +76,8 @@ class Segmenter:
         chosen = choose_device(device)
         network = self.network = load_network(package)  # plain, on the CPU: what `refine` adapts
         self.predictor = FieldPredictor(lambda where: _fused(network, where), chosen)
+        self.grids = DeviceGrids(chosen) if chosen.kind == "cuda" else None
+        self.refining = Fallback(chosen)  # of its own: what one cannot do on a device, the other may
 
     @property
     def device(self) -> ComputeDevice:
@@ -107,7 +111,7 @@ class Segmenter:
             warnings.warning(phantom_only_warning(package))
 
         with _stage(timings, "resample", observer, 0.02, "Resampling"):
-            coarse = to_model_grid(volume.image, package.spacing_mm)
+            coarse = to_model_grid(volume.image, package.spacing_mm, self.grids and self.grids.resampled)
             box = body_box(coarse)
         with _stage(timings, "network", observer, 0.10, "Network"):
             self.predictor.memory_limit_mb = options.max_memory_mb
@@ -117,7 +121,12 @@ class Segmenter:
             probability, spread, (attention, tile_count) = self._predict(hu, passes, warnings, progress)
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
-            restored = probability_to_input_grid(image_on_grid(probability, grid), volume.image, LOWEST_PROBABILITY)
+            restored = probability_to_input_grid(
+                image_on_grid(probability, grid),
+                volume.image,
+                LOWEST_PROBABILITY,
+                self.grids and self.grids.interpolated,
+            )
             spread_image = spread if spread is None else on_grid_of(image_on_grid(spread, grid), restored, SPREAD_SCALE)
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
             volumes = self._volumes(restored)
@@ -155,20 +164,23 @@ class Segmenter:
                 if any(look.shift):
                     intensities = np.pad(intensities, [(amount, 0) for amount in look.shift])
                 share = StageProgress(progress.observer, progress.stage, float(start), float(stop))
-                prediction = self.predictor.predict(intensities, observer, share)
+                prediction = self.predictor.predict(intensities, observer, share, go_on=bool(first))
                 if not first:
-                    first.append((prediction.attention, prediction.tile_count))
-                yield self._first_label(prediction.logits)[tuple(slice(amount, None) for amount in look.shift)]
+                    attention = [(level, alpha.numpy()) for level, alpha in prediction.attention]
+                    first.append((attention, prediction.tile_count))
+                probability = prediction.probability(self._channel, self._is_softmax).numpy()
+                yield probability[tuple(slice(amount, None) for amount in look.shift)]
 
         return (*mean_and_spread(probabilities()), first[0])
 
-    def _first_label(self, logits: np.ndarray) -> np.ndarray:
-        """Probability (K, J, I) of the first label from logits (C, K, J, I)."""
-        channel = self.package.labels[0].get("channel", 0)
-        tensor = torch.from_numpy(logits)
-        if self.package.manifest["output"]["activation"] == "softmax":
-            return torch.softmax(tensor, dim=0)[channel].numpy().copy()
-        return torch.sigmoid(tensor[channel]).numpy()
+    @property
+    def _channel(self) -> int:
+        """The output channel of the first label."""
+        return self.package.labels[0].get("channel", 0)
+
+    @property
+    def _is_softmax(self) -> bool:
+        return self.package.manifest["output"]["activation"] == "softmax"
 
     def _volumes(self, probability: sitk.Image) -> dict[str, float]:
         """Volume in mL of the first label: voxels whose probability reaches the model's threshold."""

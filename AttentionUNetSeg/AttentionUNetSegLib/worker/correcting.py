@@ -60,7 +60,7 @@ def correct(
     for name, image in zip(names, [refinement.probability, *refinement.attention], strict=True):
         imaging.write_image(image, folder / name)
     timings["write"] = seconds_since(writing)
-    package, device = segmenter.package, segmenter.device
+    package, device = segmenter.package, refinement.device
     reached = sitk.GetArrayViewFromImage(refinement.probability) >= package.threshold * 255
     return Result(
         job=request.job,

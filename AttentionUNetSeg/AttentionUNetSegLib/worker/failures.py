@@ -5,16 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 
-from ..errors import AttentionUNetSegError, ErrorCode
+from ..errors import AttentionUNetSegError, ErrorCode, is_out_of_memory
 from .protocol import Error
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-_OUT_OF_MEMORY_SIGNS = (
-    "DefaultCPUAllocator",
-    "bad allocation",
-    "std::bad_alloc",
-    "could not create a primitive",  # oneDNN's only words for it
-)
 _LOG = logging.getLogger("AttentionUNetSeg.worker")
 
 
@@ -33,10 +27,3 @@ def error_of(exception: BaseException, job: str) -> Error:
     kind, text = type(exception).__name__, " ".join(str(exception).split())[:500]
     message = f"The run failed unexpectedly: {kind}: {text}" if text else f"The run failed unexpectedly: {kind}"
     return Error(job, ErrorCode.INTERNAL, message.rstrip(".") + ".", "The worker's log has the details.")
-
-
-def is_out_of_memory(exception: BaseException) -> bool:
-    """Whether Python, torch's CPU allocator or a GPU ran out of memory (named, not imported: torch may be absent)."""
-    if isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(exception, RuntimeError) and any(sign in str(exception) for sign in _OUT_OF_MEMORY_SIGNS)

@@ -96,8 +96,12 @@ def prepare_cases(
     cache: Path,
     processes: int = 1,
     report: Callable[[int, int, str], None] | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> list[PreparedCase]:
     """All scans on the model's grid, in order, from the cache where they are there already.
+
+    Several programs with one cache share the work without a word: each begins with scans of its own, then reads what
+    the others made, the last first, and makes what is still missing. None has to wait for another.
 
     Parameters
     ----------
@@ -106,6 +110,7 @@ def prepare_cases(
     cache : folder for one file per scan, named after the scan, the spacing and what the scan's files hold.
     processes : how many scans to prepare at the same time.
     report : is called with (done, total, name) after each.
+    share : the number of this program and how many there are.
 
     Raises
     ------
@@ -116,19 +121,22 @@ def prepare_cases(
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InternalError(f"The folder {cache} cannot be made: {error.strerror or error}.") from error
-    cases = []
+    cases: dict[int, PreparedCase] = {}
+    number, count = share
+    own = list(range(number, len(scans), count))
+    rest = sorted(set(range(len(scans))) - set(own), reverse=True)
     # Threads: SimpleITK and numpy's loops leave the interpreter's lock, and a scan's `load` need not be picklable.
     with ThreadPoolExecutor(max(1, processes)) as pool:
-        jobs = [pool.submit(_cached, scan, spacing_mm, cache) for scan in scans]
+        jobs = {index: pool.submit(_cached, scans[index], spacing_mm, cache) for index in own + rest}
         try:
-            for scan, job in zip(scans, jobs, strict=True):
-                cases.append(job.result())
+            for index, job in jobs.items():
+                cases[index] = job.result()
                 if report:
-                    report(len(cases), len(scans), scan.name)
+                    report(len(cases), len(scans), scans[index].name)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return cases
+    return [cases[index] for index in range(len(scans))]
 
 
 def prepared(name: str, scan: LoadedScan, spacing_mm: float) -> PreparedCase:

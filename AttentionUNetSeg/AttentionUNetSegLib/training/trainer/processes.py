@@ -11,12 +11,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
 
 from ...errors import BadInput
+
+_ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+_LONGEST_WAIT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,18 @@ class Processes:
     rank : its number, 0 for the one that writes files and talks to the person.
     count : how many there are.
     local_rank : its number on this machine, which is that of its GPU.
+    waiting : what `wait` waits in, once they are connected.
     """
 
     rank: int = 0
     count: int = 1
     local_rank: int = 0
+    waiting: distributed.ProcessGroup | None = field(default=None, compare=False)
+
+    @classmethod
+    def started(cls) -> Processes:
+        """The processes that torchrun started, by its environment, not connected yet; one alone where it did not."""
+        return cls(*(int(os.environ.get(name, "0" if name != "WORLD_SIZE" else "1")) for name in _ENVIRONMENT))
 
     @property
     def is_first(self) -> bool:
@@ -46,6 +57,11 @@ class Processes:
         ------
         BadInput : the batch cannot be divided.
         """
+        if batch < self.count:
+            raise BadInput(
+                f"A batch of {batch} is smaller than the number of processes, {self.count}: each needs a patch.",
+                f"Give --batch {self.count} or a multiple of it, or start fewer processes.",
+            )
         if batch % self.count:
             raise BadInput(f"A batch of {batch} cannot be divided among {self.count} processes.", "Change --batch.")
         share = batch // self.count
@@ -72,28 +88,31 @@ class Processes:
         return tuple(tensor.tolist())
 
     def wait(self) -> None:
-        """Until all processes are here."""
-        if self.count > 1:
-            distributed.barrier()
+        """Until all processes are here, however long one of them takes; at once if one of them ended."""
+        if self.waiting is not None:
+            distributed.barrier(self.waiting)
 
 
 @contextmanager
-def joined_processes(on_cuda: bool) -> Iterator[Processes]:
-    """The processes that torchrun started, connected while the block runs; one alone where it did not.
+def connected(processes: Processes, on_cuda: bool, timeout: timedelta | None = None) -> Iterator[Processes]:
+    """The processes, connected while the block runs; one alone stays as it is.
+
+    What takes long and needs no other process, preparing scans first of all, belongs before: the collectives of
+    training break off after a timeout, because there a process that is late is one that died.
 
     Parameters
     ----------
     on_cuda : whether the network runs on GPUs (nccl) or not (gloo).
+    timeout : of the collectives of training; the backend's own where None.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
-        yield Processes()
+    if processes.count == 1:
+        yield processes
         return
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if on_cuda:
-        torch.cuda.set_device(local_rank)
-    distributed.init_process_group("nccl" if on_cuda else "gloo")
+        torch.cuda.set_device(processes.local_rank)
+    distributed.init_process_group("nccl" if on_cuda else "gloo", timeout=timeout)
     try:
-        yield Processes(distributed.get_rank(), count, local_rank)
+        # On CPUs whatever trains: its connections end with the processes, so that waiting needs no timeout.
+        yield replace(processes, waiting=distributed.new_group(backend="gloo", timeout=_LONGEST_WAIT))
     finally:
         distributed.destroy_process_group()

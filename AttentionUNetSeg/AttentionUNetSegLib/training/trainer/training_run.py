@@ -35,7 +35,7 @@ from .configuration import TrainingConfiguration
 from .export import check_model_card, check_package_size, export_package
 from .optimization import Optimization
 from .preparation import available_processes, prepare_cases
-from .processes import Processes, joined_processes
+from .processes import Processes, connected
 from .progress import StepReport, TrainingLog, TrainingReporter, has_tensorboard
 from .sampling import BatchStream, PatchSampler, TrainingCase, data_set_of
 from .validation import pancreas_dice, settled
@@ -71,14 +71,13 @@ def train(
     on_cuda = device.kind == "cuda"
     if on_cuda:
         torch.backends.cudnn.benchmark = True  # every step has the same shapes: the fastest algorithm is worth a search
-    with _threads(configuration.threads), joined_processes(on_cuda) as processes, _stop_requests() as stop:
+    processes = Processes.started()
+    with _threads(configuration.threads), _stop_requests() as stop:
         if not processes.is_first:
             reporter = TrainingReporter()
         if device.kind == "cuda" and processes.count > 1:
             device = replace(device, device=torch.device("cuda", processes.local_rank))
-        run = _Run(configuration, training, validation, device, processes, reporter, stop)
-        package = run.complete()
-        processes.wait()
+        package = _Run(configuration, training, validation, device, processes, reporter, stop).complete()
         return package or load_package(configuration.out)
 
 
@@ -149,12 +148,10 @@ class _Run:
         self.identity = json.loads(json.dumps(self.identity))
         self.step, self.seconds = 0, 0.0
         self.recent: deque[float] = deque(maxlen=50)
-        self.best_dice = float("nan")
 
     def complete(self) -> ModelPackage | None:
         """Everything, from the checkpoint on if there is one; the package, in the first process only."""
-        self.optimization = self._optimization()
-        self._resume()
+        network, checkpoint = self._network(), self._checkpoint()
         cases = self._cases(self.training)
         self.validation_cases = [case.case for case in self._cases(self.validation) if "pancreas" in case.case.masks]
         self.sampler = PatchSampler(
@@ -162,16 +159,22 @@ class _Run:
             self.configuration.shares, Augmentation(flip_left_right=self.configuration.flip_left_right),
             self.configuration.seed, self.device.device,
         )  # fmt: skip
-        if self.processes.is_first:
-            if not has_tensorboard():
-                self.reporter.note("TensorBoard is not installed: the course is in log.csv only.")
-            with TrainingLog(self.work, self.step) as log:
-                self._loop(log)
-        else:
-            self._loop(None)
-        return self._export() if self.processes.is_first else None
+        with connected(self.processes, self.device.kind == "cuda") as self.processes:
+            self.optimization = self._optimization(network)
+            self._resume(checkpoint)
+            package = checkpoint = None  # the checkpoint's tensors are as large as the run's
+            if self.processes.is_first:
+                if not has_tensorboard():
+                    self.reporter.note("TensorBoard is not installed: the course is in log.csv only.")
+                with TrainingLog(self.work, self.step) as log:
+                    self._loop(log)
+                package = self._export()
+            else:
+                self._loop(None)
+            self.processes.wait()  # for the package
+            return package
 
-    def _optimization(self) -> Optimization:
+    def _network(self) -> torch.nn.Module:
         torch.manual_seed(self.configuration.seed)
         network = build_network(self.configuration.network)
         check_package_size(network, self.configuration.largest_package_mb)
@@ -179,35 +182,40 @@ class _Run:
             fresh = load_what_fits(network, initial_weights(self.configuration.start_from))
             words = f"; new are {', '.join(fresh)}" if fresh else ""
             self.reporter.note(f"The first weights are those of {self.configuration.start_from}{words}.")
+        return network
+
+    def _optimization(self, network: torch.nn.Module) -> Optimization:
         if self.device.kind == "cuda" and self.processes.count > 1:
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
         network = network.to(self.device.device, memory_format=self.device.memory_format).train()
         return Optimization(network, self.configuration, self.device, self.processes)
 
-    def _resume(self) -> None:
+    def _checkpoint(self) -> Checkpoint | None:
+        """What to go on with; refused, if it is of another run, before anything takes long."""
         if self.configuration.resume == "no":
-            return
+            return None
         checkpoint = read_checkpoint(self.work)
         if checkpoint is None:
             if self.configuration.resume == "yes":
                 raise BadInput(f"There is no checkpoint in {self.work} to go on with.")
-            return
+            return None
         ignored = ("scans", "shares") if self.configuration.accept_other_scans else ()
         check_same_run(checkpoint, self.identity, self.work, ignored)
+        return checkpoint
+
+    def _resume(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None:
+            return
         self.optimization.load(vars(checkpoint))
         self.optimization.skipped = checkpoint.skipped
         self.step, self.seconds = checkpoint.step, checkpoint.seconds
         self.reporter.note(f"Going on from step {self.step} ({self.seconds / 60:.1f} minutes) of {self.work}.")
 
     def _cases(self, scans: Sequence[LabelledScan]) -> list[TrainingCase]:
-        if not self.processes.is_first:
-            self.processes.wait()  # the first one fills the cache
         prepared = prepare_cases(
             scans, self.configuration.spacing_mm, self.configuration.cache_folder, available_processes(),
-            self._prepared,
+            self._prepared, (self.processes.rank, self.processes.count),
         )  # fmt: skip
-        if self.processes.is_first:
-            self.processes.wait()
         return [
             TrainingCase.of(scan, case, self.configuration.label_smoothing)
             for scan, case in zip(scans, prepared, strict=True)
@@ -221,11 +229,15 @@ class _Run:
     def _loop(self, log: TrainingLog | None) -> None:
         started = time.monotonic() - self.seconds
         saved = validated = self.seconds
+        dice = float("nan")
         with BatchStream(self.sampler, self.places, self.step, self.configuration.workers) as batches:
             while True:
                 self.seconds = time.monotonic() - started
                 done = max(self.step / self.configuration.steps, self.seconds / (60 * self.configuration.minutes))
-                fraction, stopped = self.processes.largest(done, float(self.stop.came))
+                due = self.seconds - validated > 60 * self.configuration.validation_minutes
+                fraction, stopped, due = self.processes.largest(
+                    done, float(self.stop.came), float(due and bool(self.validation_cases))
+                )
                 if stopped and fraction < 1:
                     self._save()
                     raise Cancelled(
@@ -234,15 +246,17 @@ class _Run:
                     )
                 if fraction >= 1:
                     break
+                if due:
+                    if self.processes.is_first:
+                        dice = self._validate()
+                    self.processes.wait()
+                    validated = time.monotonic() - started
                 loss = self.optimization.step(next(batches), fraction)
                 self.step += 1
                 self.seconds = time.monotonic() - started
-                dice = float("nan")
                 if log is None:
                     continue
-                if self.seconds - validated > 60 * self.configuration.validation_minutes and self.validation_cases:
-                    dice, validated = self._validate(), time.monotonic() - started
-                report = self._report(loss, fraction, dice)
+                report, dice = self._report(loss, fraction, dice), float("nan")
                 log.write(report)
                 self.reporter.stepped(report)
                 if self.seconds - saved > 60 * self.configuration.checkpoint_minutes:

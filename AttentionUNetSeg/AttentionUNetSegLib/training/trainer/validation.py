@@ -45,7 +45,7 @@ def pancreas_dice(
     scores = []
     for case in cases:
         progress = StageProgress(observer, "Validation", 0.0, 1.0)
-        logits = predictor.predict(window.apply(np.asarray(case.hu)), observer, progress).logits[0]
+        logits = predictor.predict(window.apply(np.asarray(case.hu)), observer, progress).logits[0].numpy()
         found, truth = logits > 0, _whole(case.masks["pancreas"], case.hu.shape) >= 128
         if case.ignore is not None:
             counts = _whole(case.ignore, case.hu.shape) < 13

@@ -1,0 +1,104 @@
+"""--dicom-seg, --fractional and --store: the results as DICOM objects, and these in a PACS."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import AttentionUNetSegError, BadInput
+from ..whole_file import whole_file
+from .outputs import OutputFolder
+
+if TYPE_CHECKING:
+    from ..measure import Measurements
+
+SEGMENT, PROBABILITY, MEASUREMENTS = "pancreas.dcm", "probability.dcm", "measurements.dcm"
+
+
+def add_dicom_options(command: ArgumentParser) -> None:
+    """Add the options to a command."""
+    command.add_argument(
+        "--dicom-seg", action="store_true", help="also write the segment as DICOM SEG and its measurements as DICOM SR"
+    )
+    command.add_argument("--fractional", action="store_true", help="also write a DICOM SEG that keeps the probability")
+    command.add_argument("--store", metavar="URL", help="send the DICOM objects to this PACS (DICOMweb)")
+
+
+def wants_dicom(options: Namespace) -> bool:
+    """Tell whether any of the options was given."""
+    return bool(options.dicom_seg or options.fractional or options.store)
+
+
+def check_dicom(options: Namespace) -> None:
+    """Find out before any work what would make the objects impossible; raises BadInput."""
+    if not wants_dicom(options):
+        return
+    from ..dicom_out import check_server, missing_library
+
+    if missing := missing_library():
+        raise BadInput(missing)
+    if options.store:
+        check_server(options.store)
+
+
+def require_dicom_files(dicom_files: Sequence[Path], name: str) -> None:
+    """Refuse a CT that no DICOM object could refer to; raises BadInput."""
+    if not dicom_files:
+        raise BadInput(
+            f"{name} is no DICOM series, so there is nothing that a DICOM SEG could refer to.",
+            "Give the DICOM folder, or leave out --dicom-seg, --fractional and --store.",
+        )
+
+
+def write_objects(
+    options: Namespace,
+    destination: OutputFolder,
+    dicom_files: Sequence[Path],
+    model: Mapping[str, object],
+    threshold: float,
+    measurements: Measurements,
+    semiautomatic: bool = False,
+) -> None:
+    """Write the objects of the segmentation and the probability that lie in `destination` already."""
+    import SimpleITK as sitk
+
+    from ..dicom_out import ModelIdentity, coded_measurements, write_dicom_seg, write_measurement_report
+
+    made_by = ModelIdentity.of(model)
+    segment = destination.file(SEGMENT)
+    write_dicom_seg(
+        segment, sitk.ReadImage(str(destination.file("pancreas.seg.nrrd"))), dicom_files, made_by,
+        semiautomatic=semiautomatic, threshold=threshold,
+    )  # fmt: skip
+    coded = coded_measurements(measurements)
+    if coded:
+        write_measurement_report(destination.file(MEASUREMENTS), coded, segment, dicom_files, made_by)
+    if options.fractional:
+        write_dicom_seg(
+            destination.file(PROBABILITY), sitk.ReadImage(str(destination.file("probability.nrrd"))), dicom_files,
+            made_by, fractional=True, semiautomatic=semiautomatic, threshold=threshold,
+        )  # fmt: skip
+
+
+def store_objects(url: str, outputs: OutputFolder, report: dict[str, object]) -> None:
+    """Send the objects that lie in `outputs` to a PACS and write into the report where they are.
+
+    Raises
+    ------
+    BadInput : the PACS refuses; the results stay where they are, and the report says so too.
+    """
+    from ..dicom_out import store
+    from .report import write_report
+
+    files = [outputs.file(name) for name in (SEGMENT, PROBABILITY, MEASUREMENTS) if outputs.file(name).is_file()]
+    report["stored"] = {"url": url, "files": [file.name for file in files], "error": None}
+    try:
+        store(url, files)
+    except AttentionUNetSegError as error:
+        report["stored"]["error"] = str(error)
+        raise type(error)(f"The results are in {outputs.folder}, but {error.message}", error.hint) from error
+    finally:
+        with whole_file(outputs.file("report.json")) as beside:
+            write_report(report, beside)

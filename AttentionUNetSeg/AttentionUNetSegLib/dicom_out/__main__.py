@@ -1,0 +1,64 @@
+"""`python -m AttentionUNetSegLib.dicom_out REQUEST.json`: write a DICOM SEG in a process of its own.
+
+For a caller whose Python has no highdicom (Slicer's): see `worker.dicom_process`, which writes the request and reads
+the answer. The answer is one JSON object on stdout; the process ends when its stdin does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+from ..errors import AttentionUNetSegError, BadInput
+
+
+def main(arguments: list[str]) -> int:
+    """Write what the request file asks for; return the exit code, 0 where it was done."""
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    out, sys.stdout = sys.stdout, sys.stderr  # no library may write into the answer
+    try:
+        path = _write(json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
+        answer = {"written": path}
+    except AttentionUNetSegError as error:
+        answer = {"error": {"code": error.code.value, "message": error.message, "hint": error.hint}}
+    except Exception as error:
+        answer = {"error": {"code": "internal", "message": f"Unexpected {type(error).__name__}: {error}.", "hint": ""}}
+    out.write(json.dumps(answer) + "\n")
+    out.flush()
+    return int("error" in answer)
+
+
+def _write(request: dict) -> str:
+    import SimpleITK as sitk
+
+    from . import ModelIdentity, SegmentLabel, write_dicom_seg
+
+    try:
+        segment = sitk.ReadImage(request["segment"])
+    except RuntimeError as error:
+        raise BadInput(f"The segment {request['segment']} cannot be read.") from error
+    write_dicom_seg(
+        request["path"],
+        segment,
+        request["dicom_files"],
+        ModelIdentity.of(request["model"]),
+        fractional=request.get("fractional", False),
+        semiautomatic=request.get("semiautomatic", False),
+        threshold=request.get("threshold"),
+        label=SegmentLabel.of_manifest(request.get("label") or {}),
+    )
+    return request["path"]
+
+
+def _end_with_stdin() -> None:
+    """Nobody waits any more."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
