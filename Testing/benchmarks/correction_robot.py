@@ -47,20 +47,66 @@ def dice(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _next_click(mask: np.ndarray, case: Case, jitter: np.random.Generator | None) -> tuple[int, int, int] | None:
-    labels, count = ndimage.label(case.counted(mask != case.truth))
-    if not count:
+    """Return the middle of the largest error, on slices that count alone: there neighbouring ones of these touch."""
+    kept, region, box = largest_error(mask, case, jitter)
+    if region is None:
         return None
-    sizes = np.bincount(labels.ravel())[1:]
-    chosen = int(sizes.argmax())
-    if jitter is not None and count > 1 and jitter.random() < 0.25:
-        chosen = int(np.argsort(sizes)[-2])
-    box = ndimage.find_objects(labels, max_label=chosen + 1)[chosen]
-    region = np.pad(labels[box] == chosen + 1, 1)
-    depth = ndimage.distance_transform_edt(region, sampling=case.spacing)
+    region = np.pad(region, 1)
+    sampling = list(case.spacing)
+    if len(kept) < len(mask):  # slices that stand apart: how deep a place lies is told by its own slice
+        sampling[0] = 1e6
+    depth = ndimage.distance_transform_edt(region, sampling=sampling)
     if jitter is None:
         inside = np.unravel_index(depth.argmax(), depth.shape)
     else:  # anywhere in the inner half of the error, as a person who aims does
         inner = np.argwhere(depth >= 0.5 * depth.max())
         inside = inner[jitter.integers(len(inner))]
     k, j, i = (int(n) - 1 + part.start for n, part in zip(inside, box, strict=True))
-    return k, j, i
+    return int(kept[k]), j, i
+
+
+def next_stroke(mask: np.ndarray, case: Case) -> tuple[np.ndarray, bool] | None:
+    """Return a line (n, 3; k, j, i) along the largest error, on the slice where it is largest, and whether it adds.
+
+    As a person draws it: through the middle, from one end to the other.
+    """
+    from skimage.graph import MCP_Geometric
+
+    kept, region, box = largest_error(mask, case)
+    if region is None:
+        return None
+    k = int(region.sum(axis=(1, 2)).argmax())
+    slice_k = int(kept[k + box[0].start])
+    missed = case.truth[slice_k][box[1:]]
+    positive = bool(np.count_nonzero(region[k] & missed) * 2 >= np.count_nonzero(region[k]))
+    flat = np.pad(region[k] & (missed == positive), 1)
+    parts, _ = ndimage.label(flat)
+    flat = parts == np.bincount(parts[parts > 0]).argmax()
+    depth = ndimage.distance_transform_edt(flat, sampling=case.spacing[1:])
+    costs = np.where(flat, (depth.max() / np.maximum(depth, 1e-3)) ** 2, np.inf)
+    start = np.unravel_index(depth.argmax(), depth.shape)
+    for _ in range(2):  # to the furthest place, and from there to the one furthest from it
+        ways = MCP_Geometric(costs, fully_connected=True)
+        reached, _ = ways.find_costs([start])
+        start = np.unravel_index(np.where(np.isfinite(reached), reached, -1.0).argmax(), reached.shape)
+    path = ways.traceback(start)
+    middle = depth[path[len(path) // 2]]
+    line = np.array([place for place in path if depth[place] >= 0.5 * middle])
+    line = line - 1 + [box[1].start, box[2].start]
+    return np.column_stack([np.full(len(line), slice_k), line]), positive
+
+
+def largest_error(
+    mask: np.ndarray, case: Case, jitter: np.random.Generator | None = None
+) -> tuple[np.ndarray, np.ndarray | None, tuple[slice, slice, slice] | None]:
+    """Return the slices that count, and of the largest error on them its voxels in a box, and the box (both KJI)."""
+    kept = np.flatnonzero(~case.ignored.all(axis=(1, 2)))
+    labels, count = ndimage.label(case.counted(mask != case.truth)[kept])
+    if not count:
+        return kept, None, None
+    sizes = np.bincount(labels.ravel())[1:]
+    chosen = int(sizes.argmax())
+    if jitter is not None and count > 1 and jitter.random() < 0.25:
+        chosen = int(np.argsort(sizes)[-2])
+    box = ndimage.find_objects(labels, max_label=chosen + 1)[chosen]
+    return kept, labels[box] == chosen + 1, box

@@ -1,12 +1,16 @@
 """How many clicks until the bundled model's own results are right: what a person who corrects really starts from.
 
-    attention-unet-seg synthesize --out SET --count 20 --first-seed 5000 --trunk ... --organs ... --phantom-share 0
+    python Testing/benchmarks/own_results.py --table nih_pancreas/cases.csv --probabilities FOLDER --chosen 0 --write
     python Testing/benchmarks/own_results.py --table SET/cases.csv [--chosen 10] [--clicks 10] [--write]
 
 Robot user, methods and reach are those of `correction.py`, whose predictions are made up. Here they are what the
-bundled model says of synthetic CTs that it was not trained on: errors as networks make them, thin and hesitant, most of
-them within some mm of the surface. The labels are exact to the voxel. The first `--chosen` CTs helped to choose
-constants of our correction (rows "tuned on"), the others did not ("held out").
+bundled model says of CTs that it was not trained on. On patients with manual contours (nih_pancreas), --probabilities
+names the folder of what a model trained without the patient said: <name>_probability.nrrd. Where the table ignores
+slices, which are interpolated there, no error counts, and the robot does not click.
+
+Synthetic CTs, whose labels are exact to the voxel, are made by
+    attention-unet-seg synthesize --out SET --count 20 --first-seed 5000 --trunk ... --organs ... --phantom-share 0
+The first `--chosen` CTs helped to choose our constants (rows "tuned on"), the others did not ("held out").
 """
 
 from __future__ import annotations
@@ -14,40 +18,83 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from correction import parse_arguments, play_all, write
-from correction_scenarios import Case
+from correction_robot import dice
+from correction_scenarios import Case, box_around
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=Path, required=True, help="synthetic CTs: table of their set")
-    parser.add_argument("--model", default="pancreas-ct", help="of the catalogue (default: %(default)s)")
+    parser.add_argument("--table", type=Path, required=True, help="labelled CTs: table of their set")
+    parser.add_argument("--probabilities", type=Path, help="folder of what a model said (default: the model runs)")
+    parser.add_argument("--only", nargs="*", help="names of CTs (default: all)")
+    parser.add_argument("--results", default="own_results", help="file under results/ (default: %(default)s)")
+    parser.add_argument("--model", default="pancreas-ct", help="of the catalogue, or a folder (default: %(default)s)")
     parser.add_argument("--chosen", type=int, default=10, help="so many CTs chose constants (default: %(default)s)")
     arguments = parse_arguments(parser)
-    starts = own_results(arguments.table, arguments.model)
+    starts = own_results(arguments.table, arguments.model, arguments.probabilities, arguments.only)
+    if not starts:
+        raise SystemExit(f"{arguments.table} holds no CT to play on.")
+    before = [dice(case.counted(said["own result"] >= 128), case.truth) for case, said in starts]
+    print(f"{len(starts)} CTs, Dice before {np.mean(before):.3f} (lowest {min(before):.3f})", flush=True)
     chosen = [case.name for case, _ in starts[: arguments.chosen]]
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
         for played in play_all(pool, starts, chosen, arguments):
             if arguments.write:
-                write("own_results", {"model": arguments.model, **played})
+                write(arguments.results, {"model": arguments.model, **played})
 
 
-def own_results(table: Path, model: str) -> list[tuple[Case, dict[str, np.ndarray]]]:
-    """Return CTs around the pancreas, and what the model says of them, uint8 0..255."""
+def own_results(
+    table: Path, model: str, probabilities: Path | None = None, only: list[str] | None = None
+) -> list[tuple[Case, dict[str, np.ndarray]]]:
+    """Return CTs around the pancreas, and what the model says of them, uint8 0..255.
+
+    With `probabilities` CTs are left out that nothing was said of.
+    """
     import SimpleITK as sitk
     from AttentionUNetSegLib.training.datasets import open_datasets
-    from refinement_methods import own_result
 
     starts = []
     for scan in open_datasets([f"table:{table}"]):
+        name = scan.name.split("/")[-1]
+        said = None if probabilities is None else probabilities / f"{name}_probability.nrrd"
+        if (only and name not in only) or (said is not None and not said.is_file()):
+            continue
         loaded = scan.load()
         pancreas = sitk.GetArrayFromImage(loaded.structures["pancreas"]) > 0
-        case, said = own_result(scan.name, loaded.ct, pancreas, model)
-        starts.append((case, {"own result": said}))
+        if said is None:
+            from refinement_methods import own_result
+
+            case, prediction = own_result(name, loaded.ct, pancreas, model)
+        else:
+            case, prediction = _told(name, loaded.ct, pancreas, said, model)
+        if loaded.ignore is not None:
+            spacing = loaded.ct.GetSpacing()[::-1]
+            ignored = sitk.GetArrayFromImage(loaded.ignore)[box_around(pancreas, spacing)] > 0
+            case = replace(case, truth=case.truth & ~ignored, ignored=ignored)
+        starts.append((case, {"own result": prediction}))
     return starts
+
+
+def _told(name: str, ct: sitk.Image, truth: np.ndarray, said: Path, model: str) -> tuple[Case, np.ndarray]:
+    """Return a case, and what a file says of it: fractions, or uint8, on the CT's voxels."""
+    import SimpleITK as sitk
+    from AttentionUNetSegLib.imaging import read_probability
+
+    probability = sitk.Resample(read_probability(said).image, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    spacing = ct.GetSpacing()[::-1]
+    box = box_around(truth, spacing)
+    voxels = np.ascontiguousarray(sitk.GetArrayFromImage(ct)[box])
+    stored = np.rint(255 * sitk.GetArrayFromImage(probability)[box]).astype(np.uint8)
+    return Case(name, voxels, truth[box].copy(), spacing, np.zeros(voxels.shape, bool), model), stored
 
 
 if __name__ == "__main__":

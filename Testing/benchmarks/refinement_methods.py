@@ -67,8 +67,10 @@ def own_result(name: str, ct: sitk.Image, truth: np.ndarray, model: str) -> tupl
 
 @cache
 def segmenter(model: str) -> Segmenter:
-    """A model of the catalogue on the CPU; "" is the phantom-only one."""
-    return Segmenter(Catalogue().get(model) if model else load_package(PHANTOM_MODEL), "cpu")
+    """A model of the catalogue, or of a folder, on the CPU; "" is the phantom-only one."""
+    if not model or Path(model).is_dir():
+        return Segmenter(load_package(Path(model) if model else PHANTOM_MODEL), "cpu")
+    return Segmenter(Catalogue().get(model), "cpu")
 
 
 def _image(values: np.ndarray, spacing: tuple[float, float, float]) -> sitk.Image:

@@ -258,3 +258,27 @@ def test_a_start_that_cannot_be_leaves_nothing_behind(phantom_file, pancreas, in
     assert outcome.code == 2
     assert sentence in outcome.answer["error"]["message"] + outcome.answer["error"]["hint"]
     assert not (tmp_path / "out").exists()
+
+
+def test_strokes_lassos_boxes_and_walls(segmented, result, in_process, tmp_path):
+    a, b, c = (np.array(inside(segmented.input, part)) for part in (0.45, 0.5, 0.55))
+    wall = sitk.ReadImage(str(segmented.input)) * 0
+    ijk = [n // 2 for n in wall.GetSize()]
+    wall[ijk[0] : ijk[0] + 2, :, :] = 5
+    sitk.WriteImage(sitk.Cast(wall, sitk.sitkUInt8), str(tmp_path / "vein.nii.gz"))
+    square = ";".join(text_of(b + [x, y, 0.0]) for x, y in ((-40, -9), (-25, -9), (-25, 9), (-40, 9)))
+    outcome = in_process(
+        "correct", result, "--add-stroke", f"{text_of(a)};{text_of(b - [13, 1, 1])}", "--remove-lasso", square,
+        "--add-box", f"{text_of(c)};{text_of(c + 8)}", "--wall", tmp_path / "vein.nii.gz", "--no-picture", "--json",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    assert [mark["shape"] for mark in outcome.answer["marks"]] == ["stroke", "lasso", "box"]
+    assert outcome.answer["walls"] == ["vein"]
+    before, now = (result / name for name in ("phantom ü_probability.nrrd", outcome.answer["files"]["probability"]))
+    assert value_at(now, b - [13, 1, 1]) == 255
+    before, now = (sitk.ReadImage(str(path)) for path in (before, now))
+    before = sitk.Resample(before, now, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    walls = sitk.GetArrayFromImage(sitk.Resample(wall, now, sitk.Transform(), sitk.sitkNearestNeighbor, 0)) != 0
+    assert walls.any()
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(now)[walls], sitk.GetArrayFromImage(before)[walls])
+    assert in_process("correct", result, "--add-lasso", "1,2,3;4,5,6").code == 2

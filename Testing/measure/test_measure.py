@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.measure import Measurements, centre_line, measure, smooth_shape
 from bent_gland import IDENTITY, BentGland, constant_ct
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 TUBE = BentGland()
@@ -212,6 +213,17 @@ def test_an_empty_a_tiny_and_a_torn_segment_say_what_they_are() -> None:
     assert found["length"].value < 0.6 * TUBE.length
     largest = measure(parts, constant_ct(parts), keep_largest=True)
     assert largest["volume"].value < 0.7 * found["volume"].value and not any("parts:" in note for note in largest.notes)
+
+
+def test_a_segment_as_large_as_the_abdomen_takes_no_more_samples_than_a_gland() -> None:
+    """Random weights, or a scan that the network does not know, give such a segment: it must not take minutes."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((60, 120, 120)), 2)
+    mask = noise > -0.1 * noise.std()
+    shape = smooth_shape.smooth_shape(mask, np.array([5.0, 2.5, 2.5]))
+    assert np.count_nonzero(mask) * 31.25 > 10e6, "10 litres"
+    assert len(shape.points) < 1.5 * smooth_shape.SAMPLES
+    thin = smooth_shape.smooth_shape(sitk.GetArrayFromImage(TUBE.mask()) != 0, np.ones(3))
+    assert len(thin.points) == pytest.approx(smooth_shape.SAMPLES, rel=0.1)
 
 
 def test_rows_columns_and_json_tell_the_same() -> None:

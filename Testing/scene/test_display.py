@@ -95,7 +95,7 @@ def test_a_scene_without_views_is_no_error(scene, nodes):
 
 @pytest.mark.parametrize("level", [0, 3, -1])
 def test_a_gate_that_does_not_exist_is_refused(nodes, level):
-    with pytest.raises(BadInput, match="2 attention volumes"):
+    with pytest.raises(BadInput, match="no attention volume of gate"):
         show_attention(nodes, level)
 
 

@@ -127,7 +127,9 @@ def test_spread_and_refinement_are_both_there_in_a_reopened_scene(scene, ct_node
     click = PlacedClick(1, placed(nodes, nodes_center(nodes)), True)
     write_refinement(
         nodes,
-        StoredRefinement(CroppedField(field.start, 255 - field.values), tuple(255 - a for a in own), (click,), 12.0),
+        StoredRefinement(
+            CroppedField(field.start, 255 - field.values), {n: 255 - a for n, a in enumerate(own, 1)}, (click,), 12.0
+        ),
     )
     save_scene(scene, tmp_path / "ct_scene.mrb")
     app, second = open_standalone_scene()

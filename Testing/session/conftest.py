@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.scene import add_volume, open_standalone_scene
+from AttentionUNetSegLib.session import ResultEditor
 from AttentionUNetSegLib.training.phantom import make_phantom
+from organ_scene import new_result, organ_ct
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +28,22 @@ def scene():
 @pytest.fixture
 def volume_node(scene, phantom_volume):
     return add_volume(scene, phantom_volume)
+
+
+@pytest.fixture
+def ct():
+    return organ_ct()
+
+
+@pytest.fixture
+def nodes(scene, ct, tmp_path):
+    volume_node = add_volume(scene, Volume(ct, "liver"))
+    return new_result(scene, volume_node, ct, tmp_path)
+
+
+@pytest.fixture
+def editor(nodes) -> ResultEditor:
+    return ResultEditor(nodes)
 
 
 class Listener:

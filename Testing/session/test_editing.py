@@ -4,87 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import slicer
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import Volume
-from AttentionUNetSegLib.scene import add_volume, find_results, import_result, save_scene, show_attention
-from AttentionUNetSegLib.scene.strokes import segment_on_ct
+from AttentionUNetSegLib.scene import add_volume, find_results, save_scene, show_attention
 from AttentionUNetSegLib.session import ResultEditor
-from vtkmodules.util.numpy_support import numpy_to_vtk
+from organ_scene import IN_KNOWN, IN_TAIL, KNOWN, ORGAN, SIZE_KJI, mask, new_result, paint, ras_of
 from vtkmodules.vtkCommonCore import vtkPoints
-from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from vtkmodules.vtkCommonTransforms import vtkThinPlateSplineTransform
-
-SIZE_KJI = (30, 60, 70)
-SPACING = (1.5, 1.4, 2.0)
-ORGAN = (slice(8, 24), slice(20, 44), slice(10, 60))
-KNOWN = (slice(8, 24), slice(20, 44), slice(10, 30))  # the part that the network found
-IN_TAIL = (16, 32, 46)
-IN_KNOWN = (16, 32, 18)
-
-
-@pytest.fixture
-def ct() -> sitk.Image:
-    """An oblique CT of one organ of 100 HU in fat."""
-    voxels = np.full(SIZE_KJI, -90, np.int16)
-    voxels[ORGAN] = 100
-    voxels += np.random.default_rng(0).integers(-8, 9, SIZE_KJI).astype(np.int16)
-    image = sitk.GetImageFromArray(voxels)
-    image.SetSpacing(SPACING)
-    c, s = np.cos(0.2), np.sin(0.2)
-    image.SetDirection((c, -s, 0, s, c, 0, 0, 0, 1))
-    image.SetOrigin((-40.0, 30.5, 200.0))
-    return image
-
-
-@pytest.fixture
-def nodes(scene, ct, tmp_path):
-    volume_node = add_volume(scene, Volume(ct, "liver"))
-    return new_result(scene, volume_node, ct, tmp_path)
-
-
-def new_result(scene, volume_node, ct, folder):
-    field = np.zeros(SIZE_KJI, np.uint8)
-    field[KNOWN] = 240
-    image = sitk.GetImageFromArray(field[KNOWN])
-    image.SetSpacing(ct.GetSpacing())
-    image.SetDirection(ct.GetDirection())
-    image.SetOrigin(ct.TransformIndexToPhysicalPoint([part.start for part in KNOWN[::-1]]))
-    sitk.WriteImage(image, str(folder / "probability.nrrd"))
-    return import_result(scene, volume_node, {"threshold": 0.5}, folder)
-
-
-@pytest.fixture
-def editor(nodes) -> ResultEditor:
-    return ResultEditor(nodes)
-
-
-def ras_of(ct: sitk.Image, voxel_kji) -> tuple[float, float, float]:
-    x, y, z = ct.TransformContinuousIndexToPhysicalPoint([float(n) for n in voxel_kji[::-1]])
-    return -x, -y, z
-
-
-def mask(nodes) -> np.ndarray:
-    return segment_on_ct(nodes).on(tuple(slice(0, n) for n in SIZE_KJI)) != 0
-
-
-def paint(nodes, box, value: int) -> None:
-    """Paint (1) or erase (0) as the Segment Editor does: into the segment's own labelmap."""
-    painted = mask(nodes)
-    painted[box] = value
-    labelmap = slicer.vtkOrientedImageData()
-    labelmap.SetExtent(*[bound for n in SIZE_KJI[::-1] for bound in (0, n - 1)])
-    to_ras = vtkMatrix4x4()
-    nodes.volume.GetIJKToRASMatrix(to_ras)
-    labelmap.SetImageToWorldMatrix(to_ras)
-    labelmap.GetPointData().SetScalars(numpy_to_vtk(painted.astype(np.uint8).ravel(), deep=True))
-    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
-        labelmap,
-        nodes.segmentation,
-        nodes.segmentation.GetSegmentation().GetNthSegmentID(0),
-        slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE,
-    )
 
 
 def test_a_click_corrects_the_segment_and_leaves_the_networks_own_field(editor, nodes, ct):
@@ -383,3 +310,33 @@ def test_other_voxels_in_the_ct_empty_the_cache(editor, nodes, ct):
     editor.reach_mm = 14.0
     editor.reach_mm = 15.0
     assert mask(nodes).sum() < before.sum()
+
+
+def test_a_deleted_corrected_volume_takes_no_correction_back(scene, ct, editor):
+    editor.add_click(ras_of(ct, IN_TAIL), positive=True)
+    paint(editor.nodes, (slice(2, 4), slice(2, 5), slice(2, 6)), 1)
+    editor.absorb_strokes()
+    volume, corrected = editor.volume_ml, mask(editor.nodes)
+    for node in (editor.nodes.corrected, editor.nodes.strokes):
+        scene.RemoveNode(node)
+    assert editor.set_threshold(0.5) == pytest.approx(volume)
+    np.testing.assert_array_equal(mask(editor.nodes), corrected)
+    scene.RemoveNode(editor.nodes.corrected)
+    assert editor.restore_missing()
+    assert not editor.restore_missing()
+    (found,) = find_results(scene)
+    scene.RemoveNode(found.corrected)
+    assert ResultEditor(found).set_threshold(0.5) == pytest.approx(volume)  # as in a scene that was loaded without it
+
+
+def test_a_deleted_click_list_is_a_removal_that_can_be_undone(scene, ct, editor):
+    editor.add_click(ras_of(ct, IN_TAIL), positive=True)
+    editor.add_click(ras_of(ct, IN_KNOWN), positive=False)
+    both = mask(editor.nodes)
+    scene.RemoveNode(editor.nodes.add_clicks)
+    assert editor.sync_from_markups()
+    assert [click.positive for click in editor.clicks] == [False]
+    assert not mask(editor.nodes)[IN_TAIL]
+    assert editor.undo()
+    np.testing.assert_array_equal(mask(editor.nodes), both)
+    assert editor.nodes.add_clicks.GetNumberOfControlPoints() == 1

@@ -26,6 +26,7 @@ def test_clicks_land_where_they_are_made_while_another_window_is_open_and_after(
         before = _outline_box(window)
         spot = {"x": before[1] + 20.0, "y": before[2] - 12.0}
         window.view("Red").click(position=spot)
+        window.button("Let it act").click()  # there is nothing to remove, so the page asks
         window.wait("state('removals') === 1")
         window.wait_for_picture("Red", lambda now: np.count_nonzero(_is_red(now)) > 10)
         window.resting_picture("Red")

@@ -116,9 +116,22 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--series", help="for --start: number or UID of the CT's series, in a DICOM folder of several")
     for kind, positive in (("add", True), ("remove", False)):
         command.add_argument(
-            f"--{kind}", action=_Click, const=positive, metavar="X,Y,Z",
+            f"--{kind}", action=_Click, const=("click", positive), metavar="X,Y,Z",
             help=f"{kind} the tissue at this position (RAS, mm); may be given several times",
         )  # fmt: skip
+    for shape, meaning in (
+        ("stroke", "along a line"), ("lasso", "within a closed line in one plane"), ("box", "between two corners"),
+    ):  # fmt: skip
+        for kind, positive in (("add", True), ("remove", False)):
+            command.add_argument(
+                f"--{kind}-{shape}", action=_Click, const=(shape, positive), metavar="'X,Y,Z;X,Y,Z;...'",
+                help=f"{kind} the tissue {meaning} (RAS, mm), spreading as a click does",
+            )  # fmt: skip
+    command.add_argument("--stroke-radius", type=float, default=0.0, metavar="MM", help="of strokes (default: a line)")
+    command.add_argument(
+        "--wall", type=Path, action="append", default=[], metavar="FILE",
+        help="segmentation (vessels, duodenum) that no correction enters; may be given several times",
+    )  # fmt: skip
     command.add_argument("--reach", type=float, metavar="MM", help="how far a click acts (default: 15 mm)")
     command.add_argument("--threshold", type=float, help="lowest probability that is pancreas (default: unchanged)")
     command.add_argument(
@@ -137,23 +150,31 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
 
 
 class _Click(argparse.Action):
-    """Collects --add and --remove in the order in which they are given, as (positive, position)."""
+    """Collects --add, --remove and their kin in the order in which they are given, as (shape, positive, positions)."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, chosen: argparse.Namespace, words: str, option: str | None = None
     ) -> None:
-        try:
-            x, y, z = (float(part) for part in words.split(","))
-        except ValueError:
-            parser.error(f"{option} needs three coordinates in mm such as 12.5,-40,310, not {words!r}")
-        chosen.clicks = [*chosen.clicks, (self.const, (x, y, z))]
+        shape, positive = self.const
+        fewest, most = {"click": (1, 1), "box": (2, 2), "lasso": (3, None), "stroke": (1, None)}[shape]
+        positions = []
+        for part in words.strip("; ").split(";"):
+            try:
+                x, y, z = (float(number) for number in part.split(","))
+            except ValueError:
+                parser.error(f"{option} needs three coordinates in mm such as 12.5,-40,310, not {part!r}")
+            positions.append((x, y, z))
+        if len(positions) < fewest or (most is not None and len(positions) > most):
+            count = {1: "one position", 2: "two positions", 3: "at least three positions"}[fewest]
+            parser.error(f"{option} needs {count}, separated by semicolons, not {len(positions)}")
+        chosen.clicks = [*chosen.clicks, (shape, positive, tuple(positions))]
 
 
 def _with_joined_positions(words: Sequence[str]) -> list[str]:
     """Write "--add -1,2,3" as "--add=-1,2,3": argparse takes a word that begins with a minus for an option."""
     joined: list[str] = []
     for word in words:
-        if joined and joined[-1] in ("--add", "--remove") and re.match(r"-[\d.]", word):
+        if joined and re.fullmatch("--(add|remove)(-stroke|-lasso|-box)?", joined[-1]) and re.match(r"-[\d.]", word):
             joined[-1] += f"={word}"
         else:
             joined.append(word)

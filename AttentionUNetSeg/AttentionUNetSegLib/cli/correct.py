@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import BadInput
-from ..session import ResultEditor, start_from_file
+from ..session import ResultEditor, start_from_file, wall_from_file
 from .clock import Clock
 from .dicom_objects import check_dicom, require_dicom_files, store_objects, wants_dicom, write_objects
 from .given_input import GivenInput, path_or_address
@@ -207,8 +207,17 @@ def _correct(nodes: ResultNodes, options: Namespace) -> ResultEditor:
     editor = ResultEditor(nodes)
     if options.reach is not None:
         editor.reach_mm = options.reach
-    for positive, position in options.clicks:
-        editor.add_click(position, positive)
+    for path in options.wall:
+        wall_from_file(editor, path)
+    for shape, positive, positions in options.clicks:
+        if shape == "click":
+            editor.add_click(positions[0], positive)
+        elif shape == "stroke":
+            editor.add_stroke(positions, positive, options.stroke_radius)
+        elif shape == "lasso":
+            editor.add_lasso(positions, positive)
+        else:
+            editor.add_box(*positions, positive)
     if options.threshold is not None:
         _, keep_largest, smoothing_mm = editor.settings
         editor.set_threshold(options.threshold, keep_largest, smoothing_mm)
@@ -245,5 +254,5 @@ def _save_fields(nodes: ResultNodes, destination: OutputFolder, with_attention: 
     if own is not None:
         write_image(own, destination.file("pancreas_own_grid.nrrd"))
     export_volume(nodes.field, destination.file("probability.nrrd"), compress=True)
-    for level, node in enumerate(nodes.attention if with_attention else (), start=1):
+    for level, node in nodes.gates.items() if with_attention else ():
         export_volume(node, destination.file(f"attention_{level}.nrrd"), compress=True)

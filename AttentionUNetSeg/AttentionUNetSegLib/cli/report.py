@@ -105,6 +105,8 @@ def correction_report(
             {"kind": "add" if click.positive else "remove", "ras_mm": [round(x, 3) for x in click.position_ras_world]}
             for click in editor.clicks
         ],
+        "marks": [{"kind": "add" if mark.positive else "remove", "shape": mark.kind} for mark in editor.marks],
+        "walls": [editor.nodes.segmentation.GetSegmentation().GetSegment(name).GetName() for name in editor.walls],
         "volume_ml": {label: round(editor.volume_ml, 3)},
         "measurements": measurements.as_json(),
         "warnings": warnings,
@@ -131,6 +133,8 @@ def describe(report: dict[str, object]) -> str:
         how.append(f"from {Path(report['start']['name']).name}")
     if "clicks" in report:
         how.append(f"{len(report['clicks'])} click" + "s" * (len(report["clicks"]) != 1))
+        strokes = len(report.get("marks", ()))
+        how += [f"{strokes} stroke" + "s" * (strokes != 1)] if strokes else []
     how += [report.get("device_name", ""), f"{report['timings']['total']:.1f} s"]
     lines = [f"{volumes} ({', '.join(filter(None, how))})"]
     reasons = report.get("trust", {}).get("reasons", [])

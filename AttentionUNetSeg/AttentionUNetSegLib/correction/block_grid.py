@@ -39,24 +39,24 @@ class BlockGrid:
     @classmethod
     def around(
         cls,
-        voxel: Triple,
+        voxels: Triple | np.ndarray,
         origin: Triple,
         shape: tuple[int, ...],
         spacing: tuple[float, float, float],
         radius_mm: float,
     ) -> BlockGrid:
-        """Return the grid of all blocks near a voxel, with one more at each end; only those that hold given voxels.
+        """Return the grid of all blocks near one or more voxels, with one more at each end; only those that are given.
 
         Parameters
         ----------
-        voxel : (k, j, i) on the CT.
+        voxels : (k, j, i) on the CT, one or (n, 3).
         origin, shape : of the array of voxels that is given.
         """
         merged = _voxels_per_block(spacing)
         wanted = np.ceil(radius_mm / (merged * np.array(spacing, dtype=float))).astype(int) + 1
-        block = np.array(voxel) // merged
-        first = np.maximum(block - wanted, np.array(origin) // merged)
-        last = np.minimum(block + wanted, (np.array(origin) + shape - 1) // merged)
+        blocks = np.atleast_2d(voxels) // merged
+        first = np.maximum(blocks.min(axis=0) - wanted, np.array(origin) // merged)
+        last = np.minimum(blocks.max(axis=0) + wanted, (np.array(origin) + shape - 1) // merged)
         return cls(tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True)), spacing)
 
     def block_of(self, voxel: Triple) -> Triple:
@@ -100,10 +100,25 @@ class BlockGrid:
     def distance_mm(self, voxel: Triple) -> np.ndarray:
         """Return the straight distance of the middle of every block from a voxel of the CT."""
         axes = [
-            (np.arange(part.start, part.stop) * n + (n - 1) / 2 - at) * size
-            for part, n, at, size in zip(self.blocks, self.merged, voxel, self._voxel_spacing, strict=True)
+            (middles - at) * size
+            for middles, at, size in zip(self.middles(), voxel, self._voxel_spacing, strict=True)
         ]
         return np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij", sparse=True)))
+
+    def blocks_of(self, voxels: np.ndarray) -> np.ndarray:
+        """Return the indices (m, 3) in arrays of this grid, each once, of the blocks that hold voxels (n, 3) of the CT.
+
+        Blocks that are not of this grid are left out.
+        """
+        found = np.unique(voxels // self.merged - self._start, axis=0)
+        return found[np.all((found >= 0) & (found < self._stop - self._start), axis=1)]
+
+    def middles(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return where, along each axis, the middles of the blocks lie, counted in voxels of the CT."""
+        return tuple(
+            np.arange(part.start, part.stop) * n + (n - 1) / 2
+            for part, n in zip(self.blocks, self.merged, strict=True)
+        )
 
     @property
     def diagonal_mm(self) -> float:

@@ -40,23 +40,27 @@ def correct_probability(
     strokes: np.ndarray | None = None,
     cache: InfluenceCache | None = None,
     origin: Triple = (0, 0, 0),
+    walls: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the corrected probability, uint8 0..255, of the same shape. Nothing that is passed in is changed.
 
-    The result depends on the set of seeds only, not on their sequence. A clicked voxel becomes 255 or 0. Voxels further
-    than 3 x `reach_mm` from every click, and without a stroke, keep their value exactly.
+    The result depends on the set of seeds only, not on their sequence. A clicked voxel becomes 255 or 0; where seeds
+    share a voxel the latest counts. Voxels further than 3 x `reach_mm` from every click, and without a stroke, keep
+    their value exactly; so do voxels of walls, through which no click acts.
 
     Parameters
     ----------
     ct : HU, KJI. It should hold the `surroundings` of every click.
     probability : uint8 0..255, on the voxels of `ct`: the network's own, never an already corrected one.
-    seeds : clicks. Of several on one voxel the latest counts (see `settle`).
+    seeds : clicks, and strokes that teach. Of several clicks on one voxel the latest counts (see `settle`).
     reach_mm : how far a click acts in tissue like the clicked one.
     spacing : voxel size in mm along K, J, I.
     strokes : uint8 on the same voxels; `FOREGROUND` becomes 255, `BACKGROUND` becomes 0, whatever clicks say.
-    cache : keep the same one for as long as CT and network stay the same: clicks seen before then cost next to nothing.
+    cache : keep the same one for as long as CT, network and walls stay the same: clicks seen before then cost next to
+        nothing.
     origin : where the arrays begin on the grid (k, j, i) that the seeds' voxel indices count on. An array that was
         enlarged keeps its cache this way.
+    walls : bool on the same voxels; what no click and no stroke that teaches may enter. Hard strokes may.
 
     Raises
     ------
@@ -64,8 +68,10 @@ def correct_probability(
     """
     seeds, _ = settle(seeds)
     _check(ct, probability, seeds, reach_mm, spacing, strokes, origin)
+    if walls is not None and walls.shape != ct.shape:
+        raise BadInput("The CT and the walls do not have the same voxels.")
     cache = {} if cache is None else cache
-    influences = [_influence(ct, probability, seed, reach_mm, spacing, cache, origin) for seed in seeds]
+    influences = [_influence(ct, probability, seed, reach_mm, spacing, cache, origin, walls) for seed in seeds]
     influences = with_own_reaches(seeds, influences, reach_mm, spacing)
     corrected = probability.copy()
     for blocks in _joined(one.blocks for one in influences):
@@ -75,6 +81,8 @@ def correct_probability(
         corrected[box][touched] = stored_probability(LOG_ODDS[probability[box][touched]] + change[touched])
     for seed in seeds:
         corrected[_in_arrays(seed, origin)] = 255 if seed.positive else 0
+    if walls is not None:
+        corrected[walls] = probability[walls]
     if strokes is not None:
         corrected[strokes == FOREGROUND] = 255
         corrected[strokes == BACKGROUND] = 0
@@ -89,10 +97,11 @@ def _influence(
     spacing: tuple[float, float, float],
     cache: InfluenceCache,
     origin: Triple,
+    walls: np.ndarray | None,
 ) -> Influence:
-    key = (seed.voxel, seed.positive, reach_mm)
+    key = (seed.place, seed.positive, reach_mm)
     if key not in cache:
-        cache[key] = influence_of(ct, probability, seed.voxel, seed.positive, spacing, reach_mm, origin)
+        cache[key] = influence_of(ct, probability, seed, spacing, reach_mm, origin, walls)
     return cache[key]
 
 
@@ -119,7 +128,7 @@ def _evidence(box: Box, seeds: tuple[Seed, ...], influences: list[Influence]) ->
     weight = {kind: np.zeros(shape, np.float32) for kind in (True, False)}
     far = {kind: np.zeros(shape, np.float32) for kind in (True, False)}
     # By place, not by time: sums of floats depend on the sequence.
-    for seed, one in sorted(zip(seeds, influences, strict=True), key=lambda pair: pair[0].voxel):
+    for seed, one in sorted(zip(seeds, influences, strict=True), key=lambda pair: pair[0].place):
         if not all(a.start <= b.start and b.stop <= a.stop for a, b in zip(box, one.blocks, strict=True)):
             continue
         part = tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(box, one.blocks, strict=True))
@@ -145,9 +154,9 @@ def _left(distance: np.ndarray) -> np.ndarray:
     return 1.0 - (distance / np.float32(FURTHEST)) ** np.float32(DECAY)
 
 
-def _in_arrays(seed: Seed, origin: Triple) -> Triple:
-    k, j, i = (int(n) - int(o) for n, o in zip(seed.voxel, origin, strict=True))
-    return k, j, i
+def _in_arrays(seed: Seed, origin: Triple) -> tuple[np.ndarray, ...]:
+    """Return what selects a seed's voxels."""
+    return tuple((seed.voxels - np.array(origin)).T)
 
 
 def _joined(boxes: Iterable[Box]) -> list[Box]:
@@ -182,5 +191,5 @@ def _check(
     if not 0.0 < reach_mm < np.inf or len(spacing) != 3 or not all(0.0 < s < np.inf for s in spacing):
         raise BadInput(f"A reach of {reach_mm} mm on voxels of {spacing} mm cannot be used: both must be above 0.")
     for seed in seeds:
-        if not all(0 <= n < size for n, size in zip(_in_arrays(seed, origin), ct.shape, strict=True)):
+        if not all(np.all((n >= 0) & (n < size)) for n, size in zip(_in_arrays(seed, origin), ct.shape, strict=True)):
             raise BadInput(f"Click {seed.order} lies outside the volume.")

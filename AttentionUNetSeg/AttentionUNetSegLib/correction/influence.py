@@ -1,4 +1,4 @@
-"""How far one click reaches: a geodesic distance that grows fast across edges and in tissue unlike the clicked one.
+"""How far a click reaches, or a stroke: a geodesic distance that grows fast across edges and in tissue of another kind.
 
 The distance is the arrival time of a front (fast marching, Sethian 1996, as implemented in ITK) that starts at the
 click and moves at 1 mm per mm in tissue of the clicked attenuation, slower elsewhere. Distances of this kind for
@@ -20,6 +20,7 @@ from scipy import ndimage
 
 from .block_grid import BlockGrid, Box, Triple, neighbours
 from .log_odds import LOG_ODDS
+from .seeds import Seed
 
 # Beyond this many times the reach no click changes anything.
 FURTHEST = 3.0
@@ -44,6 +45,12 @@ SMALLEST_REACH_MM = 4.0
 AGREEING_REACH_MM = 4.5
 AGREEING_FAR = 2.0
 ROOM_MM = 10.0
+# A stroke contradicts the network where at least this share of its blocks does; so many blocks of it show its tissue.
+CONTRADICTED_SHARE, FEWEST_SAMPLES = 0.2, 4
+# A stroke says itself how long the error is. It acts less far to its sides than a click does around it.
+STROKE_REACH_MM, STROKE_FAR_MM = 8.0, 8.0
+# Blocks of which more than this share is wall are not entered: walls one thin voxel wide hold too.
+WALL_SHARE, BARRED = 0.2, 1e4
 
 
 @dataclass(frozen=True)
@@ -70,47 +77,112 @@ class Influence:
 def influence_of(
     ct: np.ndarray,
     probability: np.ndarray,
-    voxel: Triple,
-    positive: bool,
+    seed: Seed,
     spacing: tuple[float, float, float],
     reach_mm: float,
     origin: Triple = (0, 0, 0),
+    walls: np.ndarray | None = None,
 ) -> Influence:
-    """Return what a click on a voxel says.
+    """Return what a click says, or a stroke: the front starts from all of its blocks at once.
 
     Parameters
     ----------
     ct : HU, KJI.
     probability : the network's own, uint8 on the same voxels.
-    voxel : (k, j, i) of the click on the CT.
-    positive : whether the click says that this is foreground.
+    seed : its voxels are those of the CT.
     spacing : voxel size in mm along K, J, I.
     reach_mm : length of one unit of distance.
     origin : where the arrays begin on the CT.
+    walls : bool on the same voxels; where the front does not enter.
     """
     radius_mm = FURTHEST * reach_mm
-    grid = BlockGrid.around(voxel, origin, ct.shape, spacing, radius_mm)
-    straight_mm = grid.distance_mm(voxel)
+    grid = BlockGrid.around(seed.voxels, origin, ct.shape, spacing, radius_mm)
+    start = _Start.of(seed, grid)
     hu = _denoised(grid.means_of(ct, origin, soft_tissue), grid)
-    speed = sitk.GetImageFromArray(1.0 / _cost(hu, straight_mm, grid, 1.0 if positive else COST_WHERE_REMOVED))
+    network = grid.means_of(probability, origin)
+    asserted = (network >= 127.5) == seed.positive
+    contradicted = ~asserted[start.places]
+    cost = _cost(hu, start.sample(contradicted, grid), grid, 1.0 if seed.positive else COST_WHERE_REMOVED)
+    barred = _barred(seed, grid, walls, origin)
+    barred[start.places] = False
+    cost[barred] = BARRED
+    speed = sitk.GetImageFromArray(1.0 / cost)
     speed.SetSpacing(grid.spacing[::-1])
-    front = sitk.FastMarching(speed, [grid.block_of(voxel)[::-1]], 1.0, radius_mm)
+    front = sitk.FastMarching(speed, start.blocks[:, ::-1].tolist(), 1.0, radius_mm)
     times = np.minimum(sitk.GetArrayFromImage(front), radius_mm)
+    times[barred] = radius_mm
+    straight_mm = start.straight_mm
     near = straight_mm <= max(ROOM_MM, straight_mm.min())
     room = np.count_nonzero(times[near] <= 1.3 * ROOM_MM) / np.count_nonzero(near)
-    network = grid.means_of(probability, origin)
-    asserted = (network >= 127.5) == positive
-    block = grid.block_of(voxel)
-    agrees = bool(asserted[block])
-    gap_mm = 0.0 if agrees else float(straight_mm[asserted].min(initial=np.inf))
+    agrees = np.count_nonzero(contradicted) < CONTRADICTED_SHARE * len(contradicted)
+    gap_mm = 0.0 if agrees else start.gap_mm(asserted, grid)
     own_reach = min(1.0, reach_beside(gap_mm) / reach_mm)
     far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if agrees else 1.0
-    # Of the clicked block alone: beside a thin error the network is right.
-    contrary = np.inf if agrees else abs(float(LOG_ODDS[round(float(network[block]))]))
-    # A voxel takes its value from blocks of which the furthest lies a diagonal away.
-    times[straight_mm > radius_mm - grid.diagonal_mm] = radius_mm
+    if seed.is_whole:
+        own_reach = far_reach = min(own_reach, SMALLEST_REACH_MM / reach_mm)
+    elif seed.more:
+        own_reach, far_reach = min(own_reach, STROKE_REACH_MM / reach_mm), min(far_reach, STROKE_FAR_MM / reach_mm)
+    # Of the clicked blocks alone: beside a thin error the network is right.
+    against = network[start.places][contradicted]
+    contrary = np.inf if agrees else float(np.abs(LOG_ODDS[np.rint(against).astype(int)]).max())
+    # A voxel takes its value from blocks of which the furthest lies a diagonal away, as a stroke's voxel may from its
+    # block's middle.
+    times[straight_mm > radius_mm - grid.diagonal_mm * (1 if start.is_click else 2)] = radius_mm
     blocks, distance = _tight(grid, (times / reach_mm).astype(np.float32))
     return Influence(blocks, distance, own_reach, far_reach, room, contrary)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where a front starts: blocks (n, 3), and the straight distance in mm of all others from them."""
+
+    blocks: np.ndarray
+    straight_mm: np.ndarray
+    is_click: bool
+
+    @classmethod
+    def of(cls, seed: Seed, grid: BlockGrid) -> _Start:
+        blocks = grid.blocks_of(seed.voxels)
+        if not seed.more:
+            return cls(blocks, grid.distance_mm(seed.voxel), True)
+        elsewhere = np.ones([part.stop - part.start for part in grid.blocks], bool)
+        elsewhere[tuple(blocks.T)] = False
+        return cls(blocks, ndimage.distance_transform_edt(elsewhere, sampling=grid.spacing), False)
+
+    @property
+    def places(self) -> tuple[np.ndarray, ...]:
+        return tuple(self.blocks.T)
+
+    def sample(self, contradicted: np.ndarray, grid: BlockGrid) -> tuple[np.ndarray, ...] | np.ndarray:
+        """Return what selects the blocks that show what tissue is meant."""
+        if self.is_click:
+            return self.straight_mm <= max(SAMPLE_MM, *grid.spacing)
+        # A person paints on what is meant, a ball around it would be less sure; where the network said so already, the
+        # stroke says nothing new.
+        meant = self.blocks[contradicted]
+        return tuple((meant if len(meant) >= FEWEST_SAMPLES else self.blocks).T)
+
+    def gap_mm(self, asserted: np.ndarray, grid: BlockGrid) -> float:
+        """Return how far what is asserted lies from the click, or from half of the stroke's contradicted blocks."""
+        if self.is_click or not asserted.any():
+            return float(self.straight_mm[asserted].min(initial=np.inf))
+        gaps = ndimage.distance_transform_edt(~asserted, sampling=grid.spacing)[self.places]
+        return float(np.median(gaps[gaps > 0]))
+
+
+def _barred(seed: Seed, grid: BlockGrid, walls: np.ndarray | None, origin: Triple) -> np.ndarray:
+    """Return the blocks that a front must not enter: walls, and what lies beyond the seed's limit."""
+    shape = [part.stop - part.start for part in grid.blocks]
+    barred = np.zeros(shape, bool)
+    if walls is not None:
+        barred |= grid.means_of(walls, origin) > WALL_SHARE
+    if seed.limit:
+        within = [
+            (middles >= first - 0.5) & (middles <= last + 0.5)
+            for middles, first, last in zip(grid.middles(), *seed.limit, strict=True)
+        ]
+        barred |= ~(within[0][:, None, None] & within[1][None, :, None] & within[2][None, None, :])
+    return barred
 
 
 def reach_beside(gap_mm: float) -> float:
@@ -123,9 +195,14 @@ def soft_tissue(ct: np.ndarray) -> np.ndarray:
     return np.clip(ct, LOWEST_HU, HIGHEST_HU)
 
 
-def surroundings(voxel: Triple, shape: tuple[int, ...], spacing: tuple[float, float, float], reach_mm: float) -> Box:
-    """Return the box, cut off at the CT's ends, that holds everything on which a click's influence depends."""
-    return BlockGrid.around(voxel, (0, 0, 0), shape, spacing, FURTHEST * reach_mm).voxels((0, 0, 0), shape)
+def surroundings(
+    voxels: Triple | np.ndarray, shape: tuple[int, ...], spacing: tuple[float, float, float], reach_mm: float
+) -> Box:
+    """Return the box, cut off at the CT's ends, that holds everything on which a click's influence depends.
+
+    `voxels` : of a click (k, j, i), of a stroke (n, 3).
+    """
+    return BlockGrid.around(voxels, (0, 0, 0), shape, spacing, FURTHEST * reach_mm).voxels((0, 0, 0), shape)
 
 
 def _tight(grid: BlockGrid, distance: np.ndarray) -> tuple[Box, np.ndarray]:
@@ -159,9 +236,9 @@ def _denoised(hu: np.ndarray, grid: BlockGrid) -> np.ndarray:
     return hu
 
 
-def _cost(hu: np.ndarray, straight_mm: np.ndarray, grid: BlockGrid, weight: float) -> np.ndarray:
-    """Return mm of distance per mm of way: 1 in tissue like the clicked one, by `weight` more elsewhere; float32."""
-    around = hu[straight_mm <= max(SAMPLE_MM, *grid.spacing)]
+def _cost(hu: np.ndarray, sample: tuple[np.ndarray, ...] | np.ndarray, grid: BlockGrid, weight: float) -> np.ndarray:
+    """Return mm of distance per mm of way: 1 in tissue like the sample, by `weight` more elsewhere; float32."""
+    around = hu[sample]
     clicked = float(np.median(around))
     deviation = 1.4826 * float(np.median(np.abs(around - clicked)))
     deviation = min(max(deviation, SMALLEST_DEVIATION_HU), LARGEST_DEVIATION_HU)

@@ -16,6 +16,7 @@ from .seeds import Seed
 
 # A click has claimed what lies within so many of its own reaches: there it outweighs a certain network by far.
 CLAIMED = 1.6
+VOXELS_LOOKED_AT = 8
 
 
 def with_own_reaches(
@@ -23,13 +24,19 @@ def with_own_reaches(
 ) -> list[Influence]:
     """Return the influences with shorter reaches for the clicks that lie beside the claim of another one."""
     settled: dict[int, Influence] = {}
-    for n in sorted(range(len(seeds)), key=lambda n: (-influences[n].room, seeds[n].voxel)):
+    for n in sorted(range(len(seeds)), key=lambda n: (-influences[n].room, seeds[n].place)):
         own_mm = influences[n].own_reach * reach_mm
         for m, other in settled.items():
             if seeds[m].positive == seeds[n].positive:
-                own_mm = min(own_mm, reach_beside(_gap_mm(seeds[n].voxel, other, spacing)))
+                own_mm = min(own_mm, reach_beside(_furthest_gap_mm(seeds[n], other, spacing)))
         settled[n] = replace(influences[n], own_reach=own_mm / reach_mm)
     return [settled[n] for n in range(len(seeds))]
+
+
+def _furthest_gap_mm(seed: Seed, claimant: Influence, spacing: tuple[float, float, float]) -> float:
+    """Return the largest distance of a seed's voxels, of a stroke some of them, from another one's claim."""
+    some = seed.voxels[:: max(1, len(seed.voxels) // VOXELS_LOOKED_AT)]
+    return max(_gap_mm(tuple(voxel), claimant, spacing) for voxel in some.tolist())
 
 
 def _gap_mm(voxel: Triple, claimant: Influence, spacing: tuple[float, float, float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 
 from ..scene import ResultNodes, center_of_segment
-from ..scene.threshold import CLOSED_SURFACE
+from ..scene.surface import CLOSED_SURFACE
 
 
 def jump_to(nodes: ResultNodes) -> None:

@@ -21,6 +21,8 @@ from .image_file import name_without_ending, quiet_itk
 from .nifti import check_nifti
 
 PREFERRED = "pancreas"
+# Asks for all segments of a file as one.
+EVERY = "*"
 SHOWN = 12
 
 
@@ -70,7 +72,8 @@ def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
 
     Parameters
     ----------
-    wanted : the segment's name or label value. None: the only one, or the one that is named "pancreas".
+    wanted : the segment's name or label value; `EVERY` for all of them together. None: the only one, or the one that is
+        named "pancreas".
 
     Raises
     ------
@@ -81,12 +84,17 @@ def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
     if is_dicom_file(path):
         segments, take = read_dicom_segments(path)
         listed = [_Listed(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
+        if wanted == EVERY and listed:
+            images = [take(one.value)[0] for one in listed]
+            return StoredSegment(_joined(images, images[0]), False, name_without_ending(path))
         chosen = _chosen(listed, wanted, path.name)
         image, is_probability = take(chosen.value)
         name = chosen.name or name_without_ending(path)
         return StoredSegment(image, is_probability, name, codes=chosen.codes, algorithm=chosen.algorithm)
     image, header, warnings = _read(path)
     voxels = _labels(image, path.name)
+    if wanted == EVERY and voxels.any():
+        return StoredSegment(_joined([image], image), False, name_without_ending(path), warnings=tuple(warnings))
     layers = np.moveaxis(voxels, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else voxels[None]
     listed = _of_header(header) or [_Listed(int(value), "") for value in np.unique(voxels) if value != 0]
     chosen = _chosen(listed, wanted, path.name)
@@ -96,6 +104,15 @@ def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
     return StoredSegment(
         mask, False, name, chosen.color, chosen.terminology, algorithm=chosen.algorithm, warnings=tuple(warnings)
     )
+
+
+def _joined(images: list[sitk.Image], grid: sitk.Image) -> sitk.Image:
+    """Return where any of the images, on one grid, has any value above 0 in any of its components."""
+    found = [sitk.GetArrayViewFromImage(image) != 0 for image in images]
+    found = [each.any(axis=-1) if each.ndim == 4 else each for each in found]
+    mask = sitk.GetImageFromArray(np.any(found, axis=0).astype(np.uint8))
+    mask.CopyInformation(grid)
+    return mask
 
 
 def read_probability(path: Path) -> StoredSegment:

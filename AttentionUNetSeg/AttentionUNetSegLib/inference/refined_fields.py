@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from ..correction import FURTHEST
 from ..imaging import Geometry, bounding_box, image_on_grid
-
-# Beyond this many times the reach nothing changes: as for the local correction.
-FURTHEST = 3.0
 
 
 @dataclass(frozen=True)

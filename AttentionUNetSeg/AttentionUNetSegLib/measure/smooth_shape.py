@@ -14,8 +14,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-SAMPLES = 12_000  # of the grid within the shape: enough for a millimetre, few enough for a fraction of a second
-FINEST_MM, COARSEST_MM = 0.6, 2.5
+# Of the grid within the shape, whatever its size: enough for a millimetre in a gland, and few enough for a fraction
+# of a second also where a network takes the whole abdomen for one.
+SAMPLES = 12_000
+FINEST_MM = 0.6
 SMALLEST_MM3 = 500.0
 # The Gaussian's standard deviation: of the voxel's width, and of the grid's step, below which the grid would alias.
 OF_VOXEL, OF_STEP = 0.6, 0.6
@@ -116,7 +118,7 @@ def smooth_shape(mask: np.ndarray, spacing: np.ndarray) -> SmoothShape | None:
     volume = float(np.count_nonzero(mask) * np.prod(spacing))
     if volume < SMALLEST_MM3:
         return None
-    step = float(np.clip((volume / SAMPLES) ** (1 / 3), FINEST_MM, COARSEST_MM))
+    step = max(FINEST_MM, (volume / SAMPLES) ** (1 / 3))
     sigma = np.maximum(OF_VOXEL * spacing, OF_STEP * step)
     margin = (_REACH - 1.0) * sigma + step
     origin = -margin

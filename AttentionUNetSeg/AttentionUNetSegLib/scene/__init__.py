@@ -7,11 +7,14 @@ SimpleITK (LPS) and MRML (RAS) voxel by voxel, never resampled.
 from .clicks import PlacedClick, placed, read_clicks, require_click_lists, voxel_of, world_position, write_clicks
 from .corrections import read_strokes, write_corrected, write_strokes
 from .cropped_field import CroppedField, joined_box, read_field, tight_box
+from .deleting import delete_result
 from .display import show_attention
 from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
+from .marks import Mark, indices_of, read_marks, write_marks
 from .measurements import measure_result, measurement_table
 from .overview import RenderingUnavailable, render_overview
+from .place_check import Apart, find_apart, move_along, require_together
 from .refinements import (
     StoredRefinement,
     export_for_refinement,
@@ -19,46 +22,62 @@ from .refinements import (
     read_refinement,
     write_refinement,
 )
-from .results import ResultNodes, find_results
+from .results import ResultNodes, find_results, nodes_of_segmentation
 from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
+from .showing import center_slices, give_own_color, show_also_others, show_ct, show_only
 from .slice_views import arrange_slice_views
 from .standalone import open_standalone_scene
 from .starting import import_start, segment_on_source_grid, start_of
 from .strokes import new_strokes
 from .threshold import recompute_segment, set_threshold, settings_of
 from .volumes import add_volume, export_volume
+from .walls import add_wall, mask_of_walls, read_walls, state_of_walls, walls_on_ct, write_walls
 
 __all__ = [
+    "Apart",
     "CroppedField",
+    "Mark",
     "PlacedClick",
     "RenderingUnavailable",
     "ResultNodes",
     "StoredRefinement",
     "add_volume",
+    "add_wall",
     "arrange_slice_views",
     "center_of_segment",
+    "center_slices",
+    "delete_result",
     "export_for_refinement",
     "export_volume",
+    "find_apart",
     "find_results",
+    "give_own_color",
     "import_refinement",
+    "indices_of",
     "import_result",
     "import_start",
     "joined_box",
     "load_scene",
     "measure_result",
     "measurement_table",
+    "move_along",
     "mask_of_segment",
+    "mask_of_walls",
     "new_strokes",
+    "nodes_of_segmentation",
     "open_standalone_scene",
     "placed",
     "read_clicks",
     "read_field",
+    "read_marks",
     "read_refinement",
     "read_strokes",
+    "read_walls",
     "recompute_segment",
     "render_overview",
     "require_click_lists",
+    "require_together",
     "save_scene",
     "save_segmentation",
     "segment_in_frame_of",
@@ -66,14 +85,21 @@ __all__ = [
     "segment_volume_ml",
     "set_threshold",
     "settings_of",
+    "show_also_others",
     "show_attention",
+    "show_ct",
+    "show_only",
     "start_of",
+    "state_of_walls",
     "tight_box",
     "volume_in_frame_of",
     "voxel_of",
     "world_position",
+    "walls_on_ct",
     "write_clicks",
     "write_corrected",
+    "write_marks",
     "write_refinement",
     "write_strokes",
+    "write_walls",
 ]

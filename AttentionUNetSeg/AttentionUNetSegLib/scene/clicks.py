@@ -1,7 +1,8 @@
 """Clicks as markups: two point lists per result, and where their points lie on the CT's voxels.
 
 Every control point's description holds its order number, so that the later of two clicks still wins after saving and
-loading. Positions are kept in the CT's own frame (below its parent transform): the clicks move with the CT.
+loading. Positions are kept in the result's own frame (below the parent transform of its probability, which is the CT's
+when the result is made): the clicks move with the result, and keep their voxel of the CT.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from vtkmodules.vtkCommonTransforms import vtkGeneralTransform
 
 from ..errors import BadInput
 from . import provenance
+from .ct_voxels import ct_grid
 from .filing import file_in_folder_of
-from .geometry import ijk_to_ras_of_node
 from .results import ADD_CLICKS_REFERENCE, REMOVE_CLICKS_REFERENCE, ResultNodes
 
 ADD_CLICKS, REMOVE_CLICKS = "clicks_add", "clicks_remove"
@@ -29,7 +30,7 @@ class PlacedClick:
     """One click.
 
     order : counts up over both lists; 0 for a point that a person has just placed and nobody has numbered yet.
-    ras : position in mm in the CT's own frame, its parent transforms not applied.
+    ras : position in mm in the result's own frame, its parent transforms not applied.
     positive : True adds tissue, False removes it.
     """
 
@@ -54,7 +55,7 @@ def read_clicks(nodes: ResultNodes) -> tuple[PlacedClick, ...]:
         for n in range(node.GetNumberOfControlPoints() if node else 0):
             if node.GetNthControlPointPositionStatus(n) != node.PositionDefined:
                 continue
-            ras = _to_frame_of(nodes.volume, node.GetNthControlPointPositionWorld(n))
+            ras = _to_frame_of(nodes.probability, node.GetNthControlPointPositionWorld(n))
             order = _order_of(node.GetNthControlPointDescription(n))
             (unnumbered if order in seen or order == 0 else found).append(PlacedClick(order, ras, positive))
             seen.add(order)
@@ -81,7 +82,7 @@ def require_click_lists(nodes: ResultNodes) -> None:
 
 
 def placed(nodes: ResultNodes, position_ras_world: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Return a world RAS position in the CT's own frame, through any parent transform.
+    """Return a world RAS position in the result's own frame, through any parent transform.
 
     Raises
     ------
@@ -90,12 +91,12 @@ def placed(nodes: ResultNodes, position_ras_world: tuple[float, float, float]) -
     position = tuple(float(value) for value in position_ras_world)
     if len(position) != 3 or not np.all(np.isfinite(position)):
         raise BadInput(f"A click needs three coordinates in mm, not {position_ras_world}.")
-    return _to_frame_of(nodes.volume, position)
+    return _to_frame_of(nodes.probability, position)
 
 
 def world_position(nodes: ResultNodes, click: PlacedClick) -> tuple[float, float, float]:
-    """Return a click's world RAS position in mm, the CT's parent transforms applied."""
-    parent = nodes.volume.GetParentTransformNode()
+    """Return a click's world RAS position in mm, the result's parent transforms applied."""
+    parent = nodes.probability.GetParentTransformNode()
     if parent is None:
         return click.ras
     transform = vtkGeneralTransform()
@@ -110,7 +111,7 @@ def voxel_of(nodes: ResultNodes, click: PlacedClick) -> tuple[int, int, int]:
     ------
     BadInput : the click lies outside the CT; the sentence names both.
     """
-    matrix = ijk_to_ras_of_node(nodes.volume)
+    matrix = ct_grid(nodes)
     ijk = np.linalg.solve(matrix, [*click.ras, 1.0])[:3]
     voxel = np.floor(ijk + 0.5)
     size = nodes.volume.GetImageData().GetDimensions()
@@ -146,7 +147,7 @@ def _add_list(nodes: ResultNodes, positive: bool) -> slicer.vtkMRMLMarkupsFiduci
     scene = nodes.scene
     name = scene.GenerateUniqueName(f"{nodes.volume.GetName()} {kind}")
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
-    node.SetAndObserveTransformNodeID(nodes.volume.GetTransformNodeID())
+    node.SetAndObserveTransformNodeID(nodes.probability.GetTransformNodeID())
     node.SetControlPointLabelFormat("+%d" if positive else "-%d")
     node.CreateDefaultDisplayNodes()
     color = ADD_COLOR if positive else REMOVE_COLOR
@@ -166,7 +167,7 @@ def _fill(node: slicer.vtkMRMLMarkupsFiducialNode, nodes: ResultNodes, clicks: l
     present = {
         n: PlacedClick(
             _order_of(node.GetNthControlPointDescription(n)),
-            _to_frame_of(nodes.volume, node.GetNthControlPointPositionWorld(n)),
+            _to_frame_of(nodes.probability, node.GetNthControlPointPositionWorld(n)),
             clicks[0].positive if clicks else True,
         )
         for n in range(node.GetNumberOfControlPoints())
@@ -194,3 +195,4 @@ def _fill(node: slicer.vtkMRMLMarkupsFiducialNode, nodes: ResultNodes, clicks: l
 def _set_point(node: slicer.vtkMRMLMarkupsFiducialNode, n: int, nodes: ResultNodes, click: PlacedClick) -> None:
     node.SetNthControlPointPositionWorld(n, *world_position(nodes, click))
     node.SetNthControlPointDescription(n, str(click.order))
+    node.SetNthControlPointLabel(n, f"{'+' if click.positive else '-'}{click.order}")  # the same after undo and redo

@@ -11,7 +11,8 @@ import slicer
 
 from . import provenance
 from .cropped_field import CroppedField, image_of_field, read_field
-from .fields import add_field
+from .ct_voxels import ct_grid, note_place
+from .fields import add_field_of_result
 from .filing import file_in_folder_of
 from .results import CORRECTED_REFERENCE, STROKES_REFERENCE, ResultNodes
 from .volumes import set_voxels
@@ -50,11 +51,14 @@ def _store(
     role: str,
     name: str,
 ) -> None:
-    image = image_of_field(CroppedField(field.start, np.ascontiguousarray(field.values)), nodes.volume)
+    grid = ct_grid(nodes)
+    image = image_of_field(CroppedField(field.start, np.ascontiguousarray(field.values)), grid)
     if node is not None:
         set_voxels(node, image)
+        node.SetAndObserveTransformNodeID(nodes.probability.GetTransformNodeID())
+        note_place(node, nodes.volume, grid)
         return
-    node = add_field(nodes.scene, image, name, nodes.volume)
+    node = add_field_of_result(nodes, image, name, grid)
     provenance.stamp(node, role, {"result": nodes.result_id})
     nodes.segmentation.SetNodeReferenceID(reference, node.GetID())
     file_in_folder_of(nodes.segmentation, node)

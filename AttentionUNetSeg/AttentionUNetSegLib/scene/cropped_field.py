@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,8 @@ import slicer
 
 from ..errors import BadInput
 from ..imaging import bounding_box
-from .geometry import ijk_to_ras_of_node, set_image_geometry, voxel_offset
+from .ct_voxels import offset_on_ct
+from .geometry import set_image_geometry
 
 Box = tuple[slice, slice, slice]
 
@@ -57,19 +59,29 @@ def tight_box(mask: np.ndarray, start: tuple[int, int, int] = (0, 0, 0)) -> Box 
     return box and tuple(slice(s + part.start, s + part.stop) for s, part in zip(start, box, strict=True))
 
 
+def digest(mask: CroppedField) -> str:
+    """Return what identifies a mask's voxels on the CT, however large the box is that holds them."""
+    box = tight_box(mask.values, mask.start)
+    if box is None:
+        return "empty"
+    inside = np.packbits(mask.on(box) != 0)
+    return f"{box[0].start},{box[1].start},{box[2].start}:{zlib.crc32(inside.tobytes()):08x}"
+
+
 def read_field(node: slicer.vtkMRMLScalarVolumeNode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> CroppedField:
-    """Return a node's values on the CT's grid.
+    """Return a node's values on the CT's voxels, wherever the two lie in the world by now.
 
     Raises
     ------
     BadInput : the node holds no uint8 voxels, or does not lie on the CT's voxels.
     """
     values = read_values(node)
-    offset = voxel_offset(ijk_to_ras_of_node(node), ijk_to_ras_of_node(volume_node))
+    offset = offset_on_ct(node, volume_node)
     if offset is None:
         raise BadInput(
-            f"{node.GetName()} and {volume_node.GetName()} no longer lie on the same voxels, so clicks have no place.",
-            "Move both by the same transform, or segment the CT again.",
+            f"{node.GetName()} and {volume_node.GetName()} no longer lie on the same voxels: one of them was resampled "
+            "or cropped.",
+            "Segment the CT again.",
         )
     return CroppedField(offset[::-1], values)
 
@@ -84,10 +96,10 @@ def read_values(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     return values
 
 
-def image_of_field(field: CroppedField, volume_node: slicer.vtkMRMLScalarVolumeNode) -> sitk.Image:
-    """Return the field as an image (LPS) on the CT's voxels, parent transform left out."""
+def image_of_field(field: CroppedField, grid: np.ndarray) -> sitk.Image:
+    """Return the field as an image (LPS) on a CT's voxels; `grid` is the CT's IJK to RAS matrix (see `ct_voxels`)."""
     image = sitk.GetImageFromArray(field.values)
-    matrix = ijk_to_ras_of_node(volume_node)
+    matrix = grid.copy()
     matrix[:3, 3] += matrix[:3, :3] @ np.array(field.start[::-1], dtype=float)
     set_image_geometry(image, matrix)
     return image

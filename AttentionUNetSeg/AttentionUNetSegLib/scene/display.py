@@ -62,6 +62,8 @@ def _volume_of(nodes: ResultNodes, level: int | str) -> slicer.vtkMRMLScalarVolu
         if nodes.spread is None:
             raise BadInput(f"{name} has no spread.", "Segment the CT with test-time augmentation.")
         return nodes.spread
-    if level not in range(1, len(nodes.attention) + 1):
-        raise BadInput(f"{name} has {len(nodes.attention)} attention volumes; there is no number {level}.")
-    return nodes.attention[level - 1]
+    gates = nodes.gates
+    if level not in gates:
+        there = ", ".join(str(each) for each in gates) or "none"
+        raise BadInput(f"{name} has no attention volume of gate {level} (there are: {there}).", "Segment the CT again.")
+    return gates[level]

@@ -37,9 +37,12 @@ def ijk_to_ras_of_node(volume_node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
-def voxel_volume_ml(volume_node: slicer.vtkMRMLVolumeNode) -> float:
-    """Return the volume of one voxel in millilitres, before any parent transform."""
-    return abs(float(np.linalg.det(ijk_to_ras_of_node(volume_node)[:3, :3]))) / 1000.0
+def voxel_volume_ml(ijk_to_ras: np.ndarray) -> float:
+    """Return the volume in millilitres of one voxel of a 4x4 IJK to RAS matrix, sheared ones too.
+
+    The product of the spacings, which others may show, is too large for a sheared grid.
+    """
+    return abs(float(np.linalg.det(ijk_to_ras[:3, :3]))) / 1000.0
 
 
 def voxel_offset(box: np.ndarray, grid: np.ndarray, tolerance: float = 1e-2) -> tuple[int, int, int] | None:

@@ -18,7 +18,8 @@ from .fields import LOWEST_SPREAD_SHOWN, add_field
 from .filing import file_in_folder
 from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, voxel_offset
 from .label import Label, add_segment
-from .results import SPREAD_REFERENCE, ResultNodes, link
+from .region import note_limits
+from .results import SPREAD_REFERENCE, ResultNodes, find_results, link
 from .threshold import recompute_segment
 
 
@@ -79,8 +80,10 @@ def import_result(
         segmentation.SetNodeReferenceID(SPREAD_REFERENCE, spread_node.GetID())
         filed.insert(2, spread_node)
     folder_item = file_in_folder(scene, volume_node, filed)
-    nodes = ResultNodes(volume_node, segmentation, probability_node, attention_nodes, folder_item)
-    link(nodes)
+    nodes = ResultNodes(volume_node, segmentation, probability_node, folder_item)
+    link(nodes, attention_nodes)
+    if box is not None:
+        note_limits(nodes, box)
     recompute_segment(nodes, result["threshold"], keep_largest)
     return nodes
 
@@ -136,7 +139,9 @@ def _add_segmentation(
     algorithm = (
         " ".join(str(model[key]) for key in ("name", "version") if model.get(key)) or "AttentionUNetSeg"
     )
-    name = scene.GenerateUniqueName(f"{volume_node.GetName()} {label.name.lower()}")
+    earlier = sum(found.volume is volume_node for found in find_results(scene))
+    number = f" {earlier + 1}" if earlier else ""
+    name = scene.GenerateUniqueName(f"{volume_node.GetName()} {label.name.lower()}{number}")
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     # Before any labelmap: an import between nodes under different transforms resamples.
     node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())

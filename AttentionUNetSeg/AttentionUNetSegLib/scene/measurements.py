@@ -12,8 +12,8 @@ from ..imaging import Geometry, image_on_grid
 from ..measure import RANGE, Masks, Measurements, measure_masks
 from . import provenance
 from .cropped_field import CroppedField, image_of_field, joined_box
+from .ct_voxels import ct_grid
 from .filing import file_in_folder_of
-from .geometry import ijk_to_ras_of_node, voxel_offset
 from .results import MEASUREMENTS_REFERENCE, ResultNodes
 from .starting import start_of
 from .threshold import mask_of_field, settings_of
@@ -40,7 +40,7 @@ def measure_result(nodes: ResultNodes) -> Measurements:
     box = joined_box(*(field.box for field in fields))
     middle, *others = (field.on(box) != 0 for field in fields)
     hu = _voxels_in(nodes, box)
-    place = image_of_field(CroppedField(tuple(side.start for side in box), middle.view(np.uint8)), nodes.volume)
+    place = image_of_field(CroppedField(tuple(side.start for side in box), middle.view(np.uint8)), ct_grid(nodes))
     masks = Masks(middle, tuple(others), Geometry.of(place), threshold, levels or None)
     return measure_masks(masks, image_on_grid(hu, place))
 
@@ -90,9 +90,4 @@ def _voxels_in(nodes: ResultNodes, box: tuple[slice, slice, slice]) -> np.ndarra
     scalars = data.GetPointData().GetScalars() if data else None
     if scalars is None:
         raise BadInput(f"The volume {nodes.volume.GetName()} holds no voxels.", "Load the CT again.")
-    if voxel_offset(ijk_to_ras_of_node(nodes.field), ijk_to_ras_of_node(nodes.volume)) is None:
-        raise BadInput(
-            f"{nodes.field.GetName()} no longer lies on the voxels of {nodes.volume.GetName()}.",
-            "Move both by the same transform, or segment the CT again.",
-        )
     return vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1])[box].copy()

@@ -7,6 +7,7 @@ JSON.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -25,6 +26,12 @@ SPREAD = "spread"
 def attention_role(level: int) -> str:
     """Return the role of a gate's attention volume; level 1 is the finest gate."""
     return f"attention_{level}"
+
+
+def gate_of(node: slicer.vtkMRMLNode) -> int:
+    """Return the number of the gate that a volume was stamped with, refined or not; 0 for any other node."""
+    found = re.fullmatch(r"(?:network_)?attention_(\d+)", read(node, "role") or "")
+    return int(found.group(1)) if found else 0
 
 
 def record(result: Mapping[str, Any], result_id: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ these nodes is one in which nothing was refined.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from ..imaging import write_image
 from . import provenance
 from .clicks import PlacedClick
 from .cropped_field import Box, CroppedField, image_of_field, read_field, read_values
-from .fields import add_field
+from .ct_voxels import ct_grid, note_place
+from .fields import add_field_of_result
 from .filing import file_in_folder_of
-from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, voxel_offset
-from .results import NETWORK_ATTENTION_REFERENCE, REFINED_REFERENCE, ResultNodes
+from .geometry import ijk_to_ras_of_image, voxel_offset
+from .results import NETWORK_ATTENTION_REFERENCE, REFINED_REFERENCE, ResultNodes, volumes_by_gate
 from .volumes import image_of_node, set_voxels
 
 REFINED = "refined_probability"
@@ -38,12 +39,12 @@ class StoredRefinement:
     Attributes
     ----------
     probability : on the CT's voxels.
-    attention : uint8 KJI per gate, on the voxels of the result's attention volumes.
+    attention : uint8 KJI by the gate's number, on the voxels of the result's attention volumes.
     clicks, reach_mm : what the network was adapted to.
     """
 
     probability: CroppedField
-    attention: tuple[np.ndarray, ...]
+    attention: Mapping[int, np.ndarray]
     clicks: tuple[PlacedClick, ...]
     reach_mm: float
 
@@ -67,7 +68,7 @@ def read_refinement(nodes: ResultNodes) -> StoredRefinement | None:
     field = read_field(node, nodes.volume)
     return StoredRefinement(
         CroppedField(field.start, field.values.copy()),
-        tuple(read_values(each).copy() for each in nodes.attention),
+        {level: read_values(node).copy() for level, node in nodes.gates.items()},
         clicks,
         float(fields["reach_mm"]),
     )
@@ -75,57 +76,56 @@ def read_refinement(nodes: ResultNodes) -> StoredRefinement | None:
 
 def write_refinement(nodes: ResultNodes, refinement: StoredRefinement | None) -> None:
     """Store a refinement, or take it back (None): then the attention is the network's own again."""
-    own = network_attention(nodes)
+    kept = volumes_by_gate(nodes.segmentation, NETWORK_ATTENTION_REFERENCE)
     if refinement is None:
-        if nodes.refined is None:
-            return
-        for node, kept in zip(nodes.attention, own, strict=True):
-            _set_values(node, read_values(kept))
-        for kept in own:
-            if kept not in nodes.attention:
-                nodes.scene.RemoveNode(kept)
-        nodes.scene.RemoveNode(nodes.refined)
+        for level, node in kept.items():
+            if level in nodes.gates:
+                _set_values(nodes.gates[level], read_values(node))
+            nodes.scene.RemoveNode(node)
+        if nodes.refined is not None:
+            nodes.scene.RemoveNode(nodes.refined)
         return
-    if nodes.refined is None:
-        for level, node in enumerate(nodes.attention, start=1):
+    for level, node in nodes.gates.items():
+        if level not in kept:
             _keep_attention(nodes, node, level)
-    for node, values in zip(nodes.attention, refinement.attention, strict=False):
-        _set_values(node, values)
-    image = image_of_field(refinement.probability, nodes.volume)
+        if level in refinement.attention:
+            _set_values(node, refinement.attention[level])
+    grid = ct_grid(nodes)
+    image = image_of_field(refinement.probability, grid)
     node = nodes.refined
     if node is None:
-        node = add_field(nodes.scene, image, f"{nodes.probability.GetName()}, refined", nodes.volume)
+        node = add_field_of_result(nodes, image, f"{nodes.probability.GetName()}, refined", grid)
         provenance.stamp(node, REFINED, {"result": nodes.result_id})
         nodes.segmentation.SetNodeReferenceID(REFINED_REFERENCE, node.GetID())
         file_in_folder_of(nodes.segmentation, node)
     else:
         set_voxels(node, image)
+        note_place(node, nodes.volume, grid)
     clicks = [(click.order, click.ras, click.positive) for click in refinement.clicks]
     provenance.write(node, MADE_FOR, json.dumps({"clicks": clicks, "reach_mm": refinement.reach_mm}))
 
 
-def network_attention(nodes: ResultNodes) -> list[slicer.vtkMRMLScalarVolumeNode]:
-    """Return the volumes that hold the network's own attention, finest gate first."""
-    segmentation = nodes.segmentation
-    count = segmentation.GetNumberOfNodeReferences(NETWORK_ATTENTION_REFERENCE)
-    kept = [segmentation.GetNthNodeReference(NETWORK_ATTENTION_REFERENCE, n) for n in range(count)]
-    kept = [node for node in kept if node is not None]
-    return kept if len(kept) == len(nodes.attention) and kept else list(nodes.attention)
+def network_attention(nodes: ResultNodes) -> dict[int, slicer.vtkMRMLScalarVolumeNode]:
+    """Return the volumes that hold the network's own attention by the gate's number, finest first."""
+    return {**nodes.gates, **volumes_by_gate(nodes.segmentation, NETWORK_ATTENTION_REFERENCE)}
 
 
 def export_for_refinement(nodes: ResultNodes, box: Box, folder: Path) -> list[str]:
     """Write the CT within a box (`input.nrrd`), the network's own probability and attention; return the latter's names.
 
-    Geometry as in `export_volume`.
+    The names are those of all gates up to the coarsest that is left: the worker knows a gate by its place in the list.
+    Geometry in the result's frame, as the clicks have it; parent transforms are left out.
     """
     ct = slicer.util.arrayFromVolume(nodes.volume)[box]
     start = tuple(part.start for part in box)
-    write_image(image_of_field(CroppedField(start, np.ascontiguousarray(ct)), nodes.volume), folder / "input.nrrd")
+    write_image(image_of_field(CroppedField(start, np.ascontiguousarray(ct)), ct_grid(nodes)), folder / "input.nrrd")
     write_image(image_of_node(nodes.probability), folder / "probability.nrrd")
     names = []
-    for level, node in enumerate(network_attention(nodes), start=1):
+    own = network_attention(nodes)
+    for level in range(1, max(own, default=0) + 1):
         names.append(f"attention_{level}.nrrd")
-        write_image(image_of_node(node), folder / names[-1])
+        # For a gate whose volume was deleted any other stands in; nobody reads what the worker makes of it.
+        write_image(image_of_node(own[level] if level in own else own[max(own)]), folder / names[-1])
     return names
 
 
@@ -139,10 +139,15 @@ def import_refinement(
 ) -> StoredRefinement:
     """Read what the worker wrote; raises InternalError where that is not on the voxels of the result."""
     image = _read(folder / probability)
-    offset = voxel_offset(ijk_to_ras_of_image(image), ijk_to_ras_of_node(nodes.volume))
-    maps = tuple(sitk.GetArrayFromImage(_read(folder / name)) for name in attention)
-    shapes = [read_values(node).shape for node in nodes.attention]
-    if offset is None or [each.shape for each in maps] != shapes:
+    offset = voxel_offset(ijk_to_ras_of_image(image), ct_grid(nodes))
+    gates = nodes.gates
+    maps = {
+        level: sitk.GetArrayFromImage(_read(folder / name))
+        for level, name in enumerate(attention, start=1)
+        if level in gates
+    }
+    fit = [level in maps and maps[level].shape == read_values(node).shape for level, node in gates.items()]
+    if offset is None or not all(fit):
         raise InternalError(f"The refined fields in {folder} do not lie on the voxels of the result.")
     return StoredRefinement(CroppedField(offset[::-1], sitk.GetArrayFromImage(image)), maps, tuple(clicks), reach_mm)
 
@@ -162,7 +167,7 @@ def _set_values(node: slicer.vtkMRMLScalarVolumeNode, values: np.ndarray) -> Non
 
 
 def _keep_attention(nodes: ResultNodes, node: slicer.vtkMRMLScalarVolumeNode, level: int) -> None:
-    kept = add_field(nodes.scene, image_of_node(node), f"{node.GetName()}, not refined", nodes.volume)
+    kept = add_field_of_result(nodes, image_of_node(node), f"{node.GetName()}, not refined", ct_grid(nodes))
     provenance.stamp(kept, f"network_{provenance.attention_role(level)}", {"result": nodes.result_id})
     nodes.segmentation.AddNodeReferenceID(NETWORK_ATTENTION_REFERENCE, kept.GetID())
     file_in_folder_of(nodes.segmentation, kept)

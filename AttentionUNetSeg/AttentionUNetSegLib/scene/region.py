@@ -5,6 +5,7 @@ A box is a list of (first, end) voxels along I, J and K; the end is not part of 
 
 from __future__ import annotations
 
+import json
 from itertools import product
 
 import numpy as np
@@ -14,10 +15,13 @@ from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonTransforms import vtkGeneralTransform
 
 from ..errors import BadInput
+from . import provenance
 from .geometry import ijk_to_ras_of_node
+from .results import ResultNodes
 
 # A parent transform may bend the box, so points on its faces are followed too, not the corners alone.
 _POINTS_PER_EDGE = 9
+LIMITS = "limits"
 
 
 def box_of_region(
@@ -45,6 +49,17 @@ def box_of_region(
             f"The ROI {region.GetName()} lies outside {volume_node.GetName()}.", "Move it, or choose no ROI."
         )
     return [(int(low), int(high)) for low, high in zip(first, end, strict=True)]
+
+
+def note_limits(nodes: ResultNodes, box: list[tuple[int, int]]) -> None:
+    """Note on a result which voxels of its CT a region limited it to."""
+    provenance.write(nodes.segmentation, LIMITS, json.dumps(box))
+
+
+def limits_of(nodes: ResultNodes) -> list[tuple[int, int]] | None:
+    """Return the box that a region limited the result to; None where it was not limited."""
+    kept = json.loads(provenance.read(nodes.segmentation, LIMITS) or "null")
+    return kept and [(int(first), int(end)) for first, end in kept]
 
 
 def widened(

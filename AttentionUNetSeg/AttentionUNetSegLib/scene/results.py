@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 import slicer
@@ -30,21 +31,32 @@ class ResultNodes:
     volume : the CT that was segmented.
     segmentation : holds the segment; its node references lead to all the others.
     probability : the network's uint8 field (0..255) on the CT's voxels, cropped; never changed.
-    attention : one uint8 volume per gate, finest first, each on its gate's coarser grid. May be empty. Refined where
-        `refined` is (see `refinements`).
     folder_item : subject-hierarchy item ID of the result's folder; valid in this scene only, never saved.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
     segmentation: slicer.vtkMRMLSegmentationNode
     probability: slicer.vtkMRMLScalarVolumeNode
-    attention: list[slicer.vtkMRMLScalarVolumeNode]
     folder_item: int
 
     @property
     def scene(self) -> slicer.vtkMRMLScene:
         """The MRML scene that holds the nodes."""
         return self.segmentation.GetScene()
+
+    @property
+    def gates(self) -> dict[int, slicer.vtkMRMLScalarVolumeNode]:
+        """The attention volumes that are in the scene now, by the number of their gate, finest (1) first.
+
+        uint8, each on its gate's coarser grid. May be empty, and may have gaps where somebody deleted a volume: a gate
+        keeps its number. Refined where `refined` is (see `refinements`).
+        """
+        return volumes_by_gate(self.segmentation, ATTENTION_REFERENCE)
+
+    @property
+    def attention(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
+        """The volumes of `gates`, finest first. Their places in the list are no numbers of gates."""
+        return list(self.gates.values())
 
     @property
     def spread(self) -> slicer.vtkMRMLScalarVolumeNode | None:
@@ -103,7 +115,8 @@ class ResultNodes:
 def find_results(scene: slicer.vtkMRMLScene) -> list[ResultNodes]:
     """Return every result in the scene, oldest first, as it was imported: threshold and attention work at once.
 
-    A result whose CT or probability somebody deleted cannot be recomputed and is left out.
+    A result whose CT or probability somebody deleted cannot be recomputed and is left out. Of two that share an
+    identity, because one scene was loaded twice or a node was copied, the later gets an identity of its own.
     """
     results = []
     for segmentation in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene):
@@ -112,23 +125,57 @@ def find_results(scene: slicer.vtkMRMLScene) -> list[ResultNodes]:
         volume = segmentation.GetNodeReference(INPUT_REFERENCE)
         probability = segmentation.GetNodeReference(PROBABILITY_REFERENCE)
         if volume is not None and probability is not None:
-            count = segmentation.GetNumberOfNodeReferences(ATTENTION_REFERENCE)
-            attention = [segmentation.GetNthNodeReference(ATTENTION_REFERENCE, n) for n in range(count)]
-            attention = [node for node in attention if node is not None]
-            results.append(
-                ResultNodes(volume, segmentation, probability, attention, _folder_of(segmentation))
-            )
+            results.append(ResultNodes(volume, segmentation, probability, _folder_of(segmentation)))
+    _tell_apart(results)
     return sorted(results, key=lambda nodes: provenance.read(nodes.segmentation, "date") or "")
 
 
-def link(nodes: ResultNodes) -> None:
-    """Write the node references that `find_results` follows."""
+def link(nodes: ResultNodes, attention: list[slicer.vtkMRMLScalarVolumeNode]) -> None:
+    """Write the node references that `find_results` follows; `attention` holds the gates' volumes, stamped."""
     nodes.segmentation.SetNodeReferenceID(INPUT_REFERENCE, nodes.volume.GetID())
     nodes.segmentation.SetNodeReferenceID(PROBABILITY_REFERENCE, nodes.probability.GetID())
-    for node in nodes.attention:
+    for node in attention:
         nodes.segmentation.AddNodeReferenceID(ATTENTION_REFERENCE, node.GetID())
 
 
+def nodes_of_segmentation(segmentation: slicer.vtkMRMLSegmentationNode) -> list[slicer.vtkMRMLNode]:
+    """Return the segmentation and what was made for it: fields, strokes, click lists; not the CT."""
+    roles = [segmentation.GetNthNodeReferenceRole(n) for n in range(segmentation.GetNumberOfNodeReferenceRoles())]
+    own = [role for role in roles if role and role.startswith(PREFIX) and role != INPUT_REFERENCE]
+    linked = [
+        segmentation.GetNthNodeReference(role, n)
+        for role in own
+        for n in range(segmentation.GetNumberOfNodeReferences(role))
+    ]
+    return [segmentation, *(node for node in linked if node is not None)]
+
+
+def volumes_by_gate(
+    segmentation: slicer.vtkMRMLSegmentationNode, reference: str
+) -> dict[int, slicer.vtkMRMLScalarVolumeNode]:
+    """Return the volumes of one kind of reference by the gate's number that each was stamped with, lowest first."""
+    count = segmentation.GetNumberOfNodeReferences(reference)
+    nodes = [segmentation.GetNthNodeReference(reference, n) for n in range(count)]
+    found = {provenance.gate_of(node): node for node in nodes if node is not None}
+    return {level: found[level] for level in sorted(found) if level}
+
+
+def _tell_apart(results: list[ResultNodes]) -> None:
+    """Give every result that repeats the identity of an earlier one in the scene a new one."""
+    known: set[str] = set()
+    taken: set[str] = set()
+    for nodes in results:
+        own = [node for node in nodes_of_segmentation(nodes.segmentation) if node.GetID() not in taken]
+        if nodes.result_id in known:
+            identity = uuid.uuid4().hex
+            for node in own:
+                provenance.write(node, "result", identity)
+        known.add(nodes.result_id)
+        taken.update(node.GetID() for node in own)
+
+
 def _folder_of(segmentation: slicer.vtkMRMLSegmentationNode) -> int:
+    """Return the item of the result's folder; the scene's own, or 0, where there is none."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(segmentation.GetScene())
-    return hierarchy.GetItemParent(hierarchy.GetItemByDataNode(segmentation))
+    item = hierarchy.GetItemByDataNode(segmentation) if hierarchy is not None else 0
+    return hierarchy.GetItemParent(item) if item else 0

@@ -11,6 +11,7 @@ from vtkmodules.vtkCommonTransforms import vtkGeneralTransform
 
 from ..errors import BadInput
 from . import provenance
+from .geometry import voxel_volume_ml
 from .results import ResultNodes
 
 
@@ -31,9 +32,12 @@ def segment_id_of(nodes: ResultNodes) -> str:
 
 
 def segment_volume_ml(nodes: ResultNodes) -> float:
-    """Return the volume of the segment in mL, before any parent transform."""
-    labelmap, inside = _voxels(nodes)
-    return len(inside) * float(np.prod(labelmap.GetSpacing())) / 1000.0
+    """Return the volume of the segment in mL as its own labelmap lies, before any parent transform.
+
+    A transform that was hardened counts, and a sheared grid is measured as it is.
+    """
+    labelmap, voxels = _labelmap(nodes)
+    return float(np.count_nonzero(voxels)) * voxel_volume_ml(_grid_of(labelmap))
 
 
 def center_of_segment(nodes: ResultNodes) -> np.ndarray | None:
@@ -44,9 +48,7 @@ def center_of_segment(nodes: ResultNodes) -> np.ndarray | None:
     labelmap, inside = _voxels(nodes)
     if not len(inside):
         return None
-    to_ras = vtkMatrix4x4()
-    labelmap.GetImageToWorldMatrix(to_ras)  # "world" here is the segmentation node's own frame
-    points = to_world(nodes.segmentation, inside, slicer.util.arrayFromVTKMatrix(to_ras))
+    points = to_world(nodes.segmentation, inside, _grid_of(labelmap))
     layer_mm = max(labelmap.GetSpacing())
     return np.array([_fullest(points[:, axis], layer_mm) for axis in range(3)])
 
@@ -67,13 +69,25 @@ def to_world(node: slicer.vtkMRMLTransformableNode, ijk: np.ndarray, ijk_to_ras:
 
 def _voxels(nodes: ResultNodes) -> tuple[slicer.vtkOrientedImageData, np.ndarray]:
     """Return the segment's labelmap and the indices (n, 3; IJK) of its voxels."""
+    labelmap, voxels = _labelmap(nodes)
+    return labelmap, np.argwhere(voxels)[:, ::-1] + np.array(labelmap.GetExtent()[::2])
+
+
+def _labelmap(nodes: ResultNodes) -> tuple[slicer.vtkOrientedImageData, np.ndarray]:
+    """Return the segment's labelmap and its values (KJI)."""
     labelmap = slicer.vtkOrientedImageData()
     nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id_of(nodes), labelmap)
     scalars = labelmap.GetPointData().GetScalars()
     if scalars is None:
-        return labelmap, np.empty((0, 3), dtype=int)
-    voxels = vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
-    return labelmap, np.argwhere(voxels)[:, ::-1] + np.array(labelmap.GetExtent()[::2])
+        return labelmap, np.empty((0, 0, 0), np.uint8)
+    return labelmap, vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
+
+
+def _grid_of(labelmap: slicer.vtkOrientedImageData) -> np.ndarray:
+    """Return the labelmap's IJK to RAS matrix ("world" here is the segmentation node's own frame)."""
+    to_ras = vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(to_ras)
+    return slicer.util.arrayFromVTKMatrix(to_ras)
 
 
 def _fullest(coordinates: np.ndarray, layer_mm: float) -> float:

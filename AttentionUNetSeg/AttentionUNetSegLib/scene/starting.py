@@ -26,6 +26,7 @@ from ..errors import BadInput
 from ..imaging import Geometry, StoredSegment, image_on_grid, write_image
 from . import provenance
 from .cropped_field import CroppedField, image_of_field, joined_box, read_field, tight_box
+from .ct_voxels import ct_grid
 from .fields import add_field
 from .filing import file_in_folder_of
 from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, set_image_geometry, voxel_offset
@@ -69,7 +70,8 @@ def import_start(
     if stored.color is not None:
         label["color"] = [round(255 * channel) for channel in stored.color]
     with tempfile.TemporaryDirectory(prefix="attention-unet-seg-") as folder:
-        write_image(image_of_field(on_ct, volume_node), Path(folder) / "probability.nrrd", compress=False)
+        field = image_of_field(on_ct, ijk_to_ras_of_node(volume_node))
+        write_image(field, Path(folder) / "probability.nrrd", compress=False)
         result = {
             "threshold": MASK_THRESHOLD, "labels": [label], "warnings": warnings,
             "files": {"probability": "probability.nrrd", "attention": []},
@@ -97,7 +99,7 @@ def segment_on_source_grid(nodes: ResultNodes) -> sitk.Image | None:
     change = change_between(network.on(box), now.on(box))
     if change.any():
         place = CroppedField(tuple(part.start for part in box), change)
-        moved = _resampled(image_of_field(place, nodes.volume), Geometry.of(own), 0.0)
+        moved = _resampled(image_of_field(place, ct_grid(nodes)), Geometry.of(own), 0.0)
         start = changed_field(start, moved)
     threshold, keep_largest, smoothing_mm = settings_of(nodes)
     smoothing = [smoothing_mm / size for size in own.GetSpacing()[::-1]]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
-from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..correction import BACKGROUND, FOREGROUND
 from . import provenance
 from .corrections import read_strokes
-from .cropped_field import CroppedField, joined_box, tight_box
-from .geometry import ijk_to_ras_of_node, voxel_offset
+from .cropped_field import CroppedField, digest, joined_box, tight_box
+from .geometry import voxel_offset
 from .results import ResultNodes
 from .segment import segment_id_of
-from .threshold import DIGEST, digest, mask_of_field, settings_of
+from .segment_grid import DIGEST, grid_of_labelmap, segment_grid, voxels_of_labelmap
+from .threshold import mask_of_field, settings_of
 
 
 def new_strokes(nodes: ResultNodes) -> CroppedField | None:
@@ -53,22 +52,19 @@ def segment_on_ct(nodes: ResultNodes) -> CroppedField:
     scalars = labelmap.GetPointData().GetScalars()
     if scalars is None or not scalars.GetNumberOfTuples():
         return CroppedField((0, 0, 0), np.zeros((1, 1, 1), np.uint8))
-    grid = ijk_to_ras_of_node(nodes.volume)
-    matrix = vtkMatrix4x4()
-    labelmap.GetImageToWorldMatrix(matrix)
-    offset = voxel_offset(slicer.util.arrayFromVTKMatrix(matrix), grid)
+    grid = segment_grid(nodes)
+    offset = voxel_offset(grid_of_labelmap(labelmap), grid)
     if offset is None:
-        labelmap, offset = _resampled(nodes, labelmap, grid), (0, 0, 0)
-        scalars = labelmap.GetPointData().GetScalars()
-    extent = labelmap.GetExtent()
-    values = (vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1]) != 0).astype(np.uint8)
-    start = tuple(first + shift for first, shift in zip(extent[::2], offset, strict=True))
-    return _inside_ct(CroppedField(start[::-1], values), nodes)
+        labelmap, offset = resampled_on_ct(nodes, labelmap, grid), (0, 0, 0)
+    found = voxels_of_labelmap(labelmap)
+    start = tuple(first + shift for first, shift in zip(found.start, offset[::-1], strict=True))
+    return _inside_ct(CroppedField(start, found.values), nodes)
 
 
-def _resampled(
+def resampled_on_ct(
     nodes: ResultNodes, labelmap: slicer.vtkOrientedImageData, grid: np.ndarray
 ) -> slicer.vtkOrientedImageData:
+    """Return a labelmap on the whole grid of the CT, each voxel as the nearest one; `grid` as of `segment_grid`."""
     reference = slicer.vtkOrientedImageData()
     reference.SetExtent(nodes.volume.GetImageData().GetExtent())
     reference.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(grid))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -18,14 +17,13 @@ from ..models import check_threshold
 from . import provenance
 from .clicks import read_clicks, voxel_of
 from .corrections import read_strokes
-from .cropped_field import Box, CroppedField, read_values, tight_box
-from .geometry import ijk_to_ras_of_node, voxel_offset, voxel_volume_ml
+from .cropped_field import Box, CroppedField, digest, read_values, tight_box
+from .ct_voxels import offset_on_ct
+from .geometry import ijk_to_ras_of_node
 from .results import ResultNodes
-from .segment import segment_id_of
-
-CLOSED_SURFACE = "Closed surface"
-# The attribute that tells what the segment was when it was last written, so that strokes can be found.
-DIGEST = "written"
+from .segment import segment_id_of, segment_volume_ml
+from .segment_grid import DIGEST, segment_grid
+from .surface import drop_surface, has_surface, make_surface, wants_surface
 
 
 def set_threshold(
@@ -68,7 +66,7 @@ def recompute_segment(
     provenance.write(nodes.segmentation, "threshold", repr(float(threshold)))
     provenance.write(nodes.segmentation, "keep_largest", str(bool(keep_largest)).lower())
     provenance.write(nodes.segmentation, "smoothing_mm", repr(float(smoothing_mm)))
-    return float(np.count_nonzero(mask.values)) * voxel_volume_ml(nodes.field)
+    return segment_volume_ml(nodes)
 
 
 def settings_of(nodes: ResultNodes) -> tuple[float, bool, float]:
@@ -81,10 +79,11 @@ def settings_of(nodes: ResultNodes) -> tuple[float, bool, float]:
 def mask_of_field(nodes: ResultNodes, threshold: float, keep_largest: bool, smoothing_mm: float) -> CroppedField:
     """Return the mask (0 or 1) that these settings make of the field, strokes and clicks respected, on the CT's voxels.
 
-    Where somebody hardened a transform on the CT alone, the mask lies on the field's own grid, which is still right.
+    Where the CT was resampled or cropped since, the mask counts the field's own voxels, without clicks and strokes:
+    what they changed is in the field.
     """
     values = read_values(nodes.field)
-    offset = voxel_offset(ijk_to_ras_of_node(nodes.field), ijk_to_ras_of_node(nodes.volume))
+    offset = offset_on_ct(nodes.field, nodes.volume)
     field = CroppedField((0, 0, 0) if offset is None else offset[::-1], values)
     certain = None if offset is None else _certain(nodes, field.box)
     smoothing = [smoothing_mm / spacing for spacing in nodes.field.GetSpacing()[::-1]]
@@ -122,15 +121,6 @@ def lowest_value(threshold: float) -> int:
     return int(np.searchsorted(np.arange(256) / 255.0, threshold))
 
 
-def digest(mask: CroppedField) -> str:
-    """Return what identifies a mask's voxels on the CT, however large the box is that holds them."""
-    box = tight_box(mask.values, mask.start)
-    if box is None:
-        return "empty"
-    inside = np.packbits(mask.on(box) != 0)
-    return f"{box[0].start},{box[1].start},{box[2].start}:{zlib.crc32(inside.tobytes()):08x}"
-
-
 def _certain(nodes: ResultNodes, box: Box) -> np.ndarray | None:
     """Return what clicks and strokes say for certain on a box of the CT; strokes count more. None without any."""
     strokes, clicks = read_strokes(nodes), read_clicks(nodes)
@@ -160,16 +150,17 @@ def _largest_part(mask: np.ndarray, certain: np.ndarray | None) -> np.ndarray:
 
 def _write_segment(nodes: ResultNodes, mask: CroppedField) -> None:
     segment_id = segment_id_of(nodes)
-    segmentation = nodes.segmentation.GetSegmentation()
-    had_surface = segmentation.ContainsRepresentation(CLOSED_SURFACE)
+    is_surface_wanted = wants_surface(nodes)
+    if is_surface_wanted and not mask.values.any():
+        drop_surface(nodes)  # otherwise it is made anew of nothing at once
     slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
         _labelmap(nodes, mask),
         nodes.segmentation,
         segment_id,
         slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE,
     )
-    if had_surface and not segmentation.ContainsRepresentation(CLOSED_SURFACE):
-        nodes.segmentation.CreateClosedSurfaceRepresentation()
+    if is_surface_wanted and not has_surface(nodes):
+        make_surface(nodes)
 
 
 def _note_hand(nodes: ResultNodes) -> None:
@@ -182,11 +173,10 @@ def _note_hand(nodes: ResultNodes) -> None:
 
 def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImageData:
     """Return the mask as a piece of the CT's grid, so that nothing is resampled, now or when somebody edits it."""
-    grid = ijk_to_ras_of_node(nodes.volume)
-    box = ijk_to_ras_of_node(nodes.field)
-    offset = voxel_offset(box, grid)
-    if offset is None:  # somebody hardened a transform on the CT alone: the field's own grid is still right
-        grid, offset = box, (0, 0, 0)
+    try:
+        grid, offset = segment_grid(nodes), mask.start[::-1]
+    except BadInput:  # the CT was resampled or cropped: the field's own grid is still right
+        grid, offset = ijk_to_ras_of_node(nodes.field), (0, 0, 0)
     size = mask.values.shape[::-1]
     labelmap = slicer.vtkOrientedImageData()
     labelmap.SetExtent(

@@ -8,7 +8,9 @@ makes a result of a segmentation from elsewhere, `editing` the `ResultEditor` th
 through, `refining` how the network hears of the clicks. Neither Qt nor torch is imported.
 """
 
+from .change import Change
 from .click import Click
+from .click_rules import DoubtfulClick
 from .controller import Session
 from .editing import ResultEditor
 from .events import (
@@ -25,15 +27,18 @@ from .events import (
     Warned,
     WorkerReady,
 )
-from .starting import start_from_file, start_from_segment, start_from_volume
+from .starting import start_from_file, start_from_segment, start_from_volume, wall_from_file
 
 __all__ = [
     "Session",
     "ResultEditor",
+    "Change",
     "Click",
+    "DoubtfulClick",
     "start_from_file",
     "start_from_segment",
     "start_from_volume",
+    "wall_from_file",
     "SegmentRequest",
     "SegmentResult",
     "State",

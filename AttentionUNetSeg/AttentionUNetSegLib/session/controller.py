@@ -312,7 +312,7 @@ class Session:
             self._finish(job, State.DONE, result)
 
     def _import(self, job: Job, event: protocol.Result) -> SegmentResult:
-        from ..scene import import_result
+        from ..scene import import_result, segment_volume_ml
 
         job.require_unmoved_volume()
         started = time.monotonic()
@@ -324,7 +324,7 @@ class Session:
             nodes=nodes,
             threshold=event.threshold,
             keep_largest=False,
-            volume_ml=dict(event.volume_ml),
+            volume_ml=dict.fromkeys(event.volume_ml, segment_volume_ml(nodes)),
             timings={},
             device=event.device,
             device_name=event.device_name,

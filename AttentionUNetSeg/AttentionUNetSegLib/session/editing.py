@@ -10,53 +10,46 @@ Everything it knows lies in the scene: an editor of a result found in a loaded s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from .change import Change
 from .click import Click, Position
-from .refined import fitting, with_refinement
+from .click_rules import DoubtfulClick, require_no_doubts
+from .frame import Frame
+from .history import Step, read_history
+from .marking import Marking
+from .refined import fitting
+from .replaying import Replaying
 
-# The rooms scene and correction cost two to three seconds outside Slicer: they are imported where they are used, as in
-# `controller`.
+# The scene room costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
 if TYPE_CHECKING:
-    from ..correction import InfluenceCache
-    from ..scene import CroppedField, PlacedClick, ResultNodes, StoredRefinement
+    from ..scene import Apart, PlacedClick, ResultNodes, StoredRefinement
 
 DEFAULT_REACH_MM = 15.0
 SMALLEST_REACH_MM, LARGEST_REACH_MM = 1.0, 60.0
-STEPS_KEPT = 200
 
 
-@dataclass(frozen=True)
-class _Step:
-    """Everything that undo brings back. Fields are never changed in place."""
-
-    clicks: tuple[PlacedClick, ...]
-    strokes: CroppedField | None
-    moved: int = 0  # order number of the click that this step moved, if that is all it did
-    refinement: StoredRefinement | None = None  # counts as long as its clicks are there
-
-
-class ResultEditor:
+class ResultEditor(Marking):
     """Corrects one result. The segment is always clean(corrected probability >= threshold).
 
     Parameters
     ----------
     result_nodes : of `scene.import_result` or `scene.find_results`.
+    on_segment_written : called with them whenever the segment was computed anew.
     """
 
-    def __init__(self, result_nodes: ResultNodes) -> None:
-        from ..scene import read_clicks, read_refinement, read_strokes
-
+    def __init__(
+        self, result_nodes: ResultNodes, on_segment_written: Callable[[ResultNodes], None] = lambda nodes: None
+    ) -> None:
         self.nodes = result_nodes
-        self._cache: InfluenceCache = {}
-        self._cached_for: object = None
-        self._is_writing = False
-        self._warnings: tuple[str, ...] = ()
-        strokes, refinement = _kept(read_strokes(result_nodes)), read_refinement(result_nodes)
-        self._steps = [_Step(read_clicks(result_nodes), strokes, refinement=refinement)]
-        self._current = 0
+        self._replaying = Replaying(result_nodes)
+        self._on_segment_written = on_segment_written
+        self._is_restoring = False
+        self._history = read_history(result_nodes)
+        self._frame = Frame(result_nodes)
 
     # --- Threshold ---
 
@@ -78,7 +71,9 @@ class ResultEditor:
 
         self._require_scene()
         self.absorb_strokes()
-        return set_threshold(self.nodes, threshold, keep_largest, smoothing_mm)
+        volume = set_threshold(self.nodes, threshold, keep_largest, smoothing_mm)
+        self._on_segment_written(self.nodes)
+        return volume
 
     @property
     def volume_ml(self) -> float:
@@ -86,6 +81,22 @@ class ResultEditor:
         from ..scene import segment_volume_ml
 
         return segment_volume_ml(self.nodes)
+
+    # --- Place ---
+
+    @property
+    def apart(self) -> Apart | None:
+        """What no longer lies on the CT, parent transforms included; None where everything does."""
+        from ..scene import find_apart
+
+        return find_apart(self.nodes)
+
+    def move_along(self) -> None:
+        """Put the whole result where its CT is now; raises BadInput where the CT was resampled or cropped."""
+        from ..scene import move_along
+
+        self._require_scene()
+        self._replaying.write(move_along)
 
     # --- Clicks ---
 
@@ -102,7 +113,7 @@ class ResultEditor:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know about the present clicks: those that contradict each other."""
-        return self._warnings
+        return self._replaying.warnings
 
     @property
     def reach_mm(self) -> float:
@@ -124,25 +135,35 @@ class ResultEditor:
             return
         self.absorb_strokes()
         write(self.nodes.segmentation, "reach_mm", repr(float(value)))
-        if self._step.clicks:
+        if self._step.clicks or self._step.marks:
             self._apply(self._step)
 
-    def add_click(self, position_ras_world: Position, positive: bool) -> str:
+    @property
+    def last_change(self) -> Change | None:
+        """What the last correction, undo or redo changed in the segment; None before any."""
+        return self._replaying.last_change
+
+    def add_click(self, position_ras_world: Position, positive: bool, ask: bool = False) -> str:
         """Add tissue (`positive`) or remove it around a world RAS position in mm; return the click's id.
 
         Raises
         ------
-        BadInput : the position lies outside the CT, or the result is no longer in the scene. Nothing has changed then.
+        DoubtfulClick : with `ask`, where a person may not have meant it (`click_rules`). Nothing has changed then.
+        BadInput : the position lies outside the CT, CT and result lie apart, or the result is no longer in the scene.
+            Nothing has changed then.
         """
         from ..scene import PlacedClick, placed
 
         self._require_scene()
-        order = 1 + max((click.order for step in self._steps for click in step.clicks), default=0)
+        self._require_place()
+        order = 1 + self._history.last_order
         click = PlacedClick(order, placed(self.nodes, position_ras_world), positive)
-        self._change_clicks((*self._step.clicks, click))
+        if ask:
+            require_no_doubts(self.nodes, click, None)
+        self._change_clicks((*self._step.clicks, click), about=click)
         return str(order)
 
-    def move_click(self, id: str, position_ras_world: Position) -> None:
+    def move_click(self, id: str, position_ras_world: Position, ask: bool = False) -> None:
         """Move a click. Successive moves of one click are one step of `undo`.
 
         Raises
@@ -152,9 +173,19 @@ class ResultEditor:
         from ..scene import placed
 
         self._require_scene()
+        self._require_place()
         moved = replace(self._click(id), ras=placed(self.nodes, position_ras_world))
+        if ask:
+            require_no_doubts(self.nodes, moved, id)
         clicks = tuple(moved if click.order == moved.order else click for click in self._step.clicks)
-        self._change_clicks(clicks, moved=moved.order)
+        self._change_clicks(clicks, moved=moved.order, about=moved)
+
+    def apply_anyway(self, doubt: DoubtfulClick) -> None:
+        """Let a click act that a person was asked about and meant; raises BadInput as `add_click`."""
+        if doubt.id is None:
+            self.add_click(doubt.position_ras_world, doubt.positive)
+        else:
+            self.move_click(doubt.id, doubt.position_ras_world)
 
     def remove_click(self, id: str) -> None:
         """Take one click back, whichever it is; raises BadInput where there is no such click."""
@@ -169,13 +200,13 @@ class ResultEditor:
             self._change_clicks(())
 
     def clear(self) -> None:
-        """Take all clicks and strokes back: the segment is the network's own again. Can be undone."""
+        """Take all clicks, marks and strokes back: the segment is the network's own again. Can be undone."""
         self._require_scene()
         self.absorb_strokes()
-        if self._step.clicks or self._step.strokes:
-            self._append(_Step((), None))
+        if self._step.clicks or self._step.marks or self._step.strokes:
+            self._append(Step((), None))
 
-    def sync_from_markups(self) -> bool:
+    def sync_from_markups(self, ask: bool = False) -> bool:
         """Take over what people did to the result's two point lists; return whether anything had changed.
 
         For front ends in which points are placed, dragged and deleted. Call it after any change of the lists; calls
@@ -183,13 +214,15 @@ class ResultEditor:
 
         Raises
         ------
-        BadInput : a point lies outside the CT. The lists are as before then.
+        DoubtfulClick : with `ask`, as `add_click`. The lists are as before then.
+        BadInput : a point lies outside the CT, or CT and result lie apart. Likewise.
         """
         from ..scene import read_clicks, write_clicks
 
-        if self._is_writing:
+        if self._replaying.is_writing:
             return False
-        self._require_scene()
+        if self._require_scene():
+            return True
         before, now = self._step.clicks, read_clicks(self.nodes)
         changed = [click for click in now if not any(click.is_same(other) for other in before)]
         if not changed and len(now) == len(before):
@@ -197,9 +230,14 @@ class ResultEditor:
         orders = [click.order for click in before]
         is_move = len(changed) == 1 and orders == [click.order for click in now]
         try:
-            self._change_clicks(now, moved=changed[0].order if is_move else 0)
+            self._require_place()
+            for click in changed if ask else ():
+                is_old = any(click.order == other.order and click.positive == other.positive for other in before)
+                require_no_doubts(self.nodes, click, str(click.order) if is_old else None)
+            about = changed[0] if len(changed) == 1 else None
+            self._change_clicks(now, moved=changed[0].order if is_move else 0, about=about)
         except BadInput:
-            self._write(write_clicks, before)
+            self._replaying.write(write_clicks, before)
             raise
         return True
 
@@ -208,7 +246,7 @@ class ResultEditor:
         from ..scene import require_click_lists
 
         self._require_scene()
-        self._write(require_click_lists)
+        self._replaying.write(require_click_lists)
         return self.nodes.add_clicks, self.nodes.remove_clicks
 
     # --- The network's own second thoughts ---
@@ -232,7 +270,8 @@ class ResultEditor:
             return False
         step = replace(self._step, refinement=refinement)
         self._apply(step)
-        self._steps[self._current] = step
+        self._history.replace(step)
+        self._history.write(self.nodes)
         return True
 
     # --- Strokes ---
@@ -249,7 +288,33 @@ class ResultEditor:
         strokes = new_strokes(self.nodes)
         if strokes is None:
             return False
-        self._append(replace(self._step, strokes=strokes, moved=0))
+        marks = (*self._step.marks, *self._taught_by(strokes))
+        self._append(replace(self._step, strokes=strokes, marks=marks, moved=0))
+        return True
+
+    def restore_missing(self) -> bool:
+        """Bring back what somebody deleted of the corrections' volumes; return whether anything had gone.
+
+        A deleted volume that follows from clicks and strokes is computed anew: deleting it takes no correction back. A
+        deleted click list does, and can be undone. Everything else here calls it first; front ends call it when a node
+        has left the scene, so that what they show is right at once.
+        """
+        if self._is_restoring:
+            return False
+        self._is_restoring = True
+        try:
+            is_restored = self._replaying.restore_volumes(self._step, self.reach_mm)
+            return self._take_over_deleted_lists() or is_restored
+        finally:
+            self._is_restoring = False
+
+    def _take_over_deleted_lists(self) -> bool:
+        lists = {True: self.nodes.add_clicks, False: self.nodes.remove_clicks}
+        left = tuple(click for click in self._step.clicks if lists[click.positive] is not None)
+        if len(left) == len(self._step.clicks):
+            return False
+        self.absorb_strokes()
+        self._append(replace(self._step, clicks=left, moved=0))
         return True
 
     # --- Undo and redo ---
@@ -257,30 +322,30 @@ class ResultEditor:
     @property
     def can_undo(self) -> bool:
         """Whether `undo` would change anything."""
-        return self._current > 0
+        return self._history.at(-1) is not None
 
     @property
     def can_redo(self) -> bool:
         """Whether `redo` would change anything."""
-        return self._current + 1 < len(self._steps)
+        return self._history.at(1) is not None
 
     def undo(self) -> bool:
         """Take the last change of clicks or strokes back; return False where there is none."""
         self._require_scene()
         self.absorb_strokes()
-        return self._go(self._current - 1)
+        return self._go(-1)
 
     def redo(self) -> bool:
         """Do again what `undo` took back last; return False where there is nothing."""
         self._require_scene()
         self.absorb_strokes()
-        return self._go(self._current + 1)
+        return self._go(1)
 
     # --- From the steps to the scene ---
 
     @property
-    def _step(self) -> _Step:
-        return self._steps[self._current]
+    def _step(self) -> Step:
+        return self._history.step
 
     def _click(self, id: str) -> PlacedClick:
         for click in self._step.clicks:
@@ -288,103 +353,53 @@ class ResultEditor:
                 return click
         raise BadInput(f"There is no click {id} to change.", "It may have been deleted or undone.")
 
-    def _require_scene(self) -> None:
+    def _require_scene(self) -> bool:
+        """Raise BadInput where the result has gone; return whether something deleted had to be brought back."""
         nodes = self.nodes
         if not all(node.GetScene() for node in (nodes.volume, nodes.segmentation, nodes.probability)):
             raise BadInput("The result is no longer in the scene, so it cannot be corrected.")
+        movement = self._frame.movement()
+        if movement is not None:  # every click stays on its voxel
+            self._history = self._history.moved_by(movement)
+            self._history.write(nodes)
+        return self.restore_missing()
 
-    def _change_clicks(self, clicks: tuple[PlacedClick, ...], moved: int = 0) -> None:
+    def _require_place(self) -> None:
+        from ..scene import require_together
+
+        require_together(self.nodes)
+
+    def _change_clicks(
+        self, clicks: tuple[PlacedClick, ...], moved: int = 0, about: PlacedClick | None = None
+    ) -> None:
         from ..scene import voxel_of
 
         for click in clicks:
             voxel_of(self.nodes, click)  # refuses what lies outside, before anything is changed
         self.absorb_strokes()
-        step = _Step(clicks, self._step.strokes, moved, self._step.refinement)
+        step = replace(self._step, clicks=clicks, moved=moved)
         if moved and self._step.moved == moved:
-            self._steps[self._current :] = [step]
-            self._apply(step)
+            self._apply(step, about)
+            self._history.replace(step, drop_undone=True)
+            self._history.write(self.nodes)
         else:
-            self._append(step)
+            self._append(step, about)
 
-    def _append(self, step: _Step) -> None:
-        self._apply(step)
-        self._steps[self._current + 1 :] = [step]
-        del self._steps[:-STEPS_KEPT]
-        self._current = len(self._steps) - 1
+    def _append(self, step: Step, about: PlacedClick | None = None) -> None:
+        self._apply(step, about)
+        self._history.append(step)
+        self._history.write(self.nodes)
 
-    def _go(self, index: int) -> bool:
-        if not 0 <= index < len(self._steps):
+    def _go(self, distance: int) -> bool:
+        step = self._history.at(distance)
+        if step is None:
             return False
-        self._apply(self._steps[index])
-        self._current = index
+        self._apply(step)
+        self._history.go(distance)
+        self._history.write(self.nodes)
         return True
 
-    def _apply(self, step: _Step) -> None:
-        """Compute the corrected probability of a step and put it, its clicks and its strokes into the scene."""
-        from ..scene import recompute_segment, write_clicks, write_corrected, write_refinement, write_strokes
-
-        corrected = self._corrected(step)
-        self._write(write_clicks, step.clicks)
-        write_strokes(self.nodes, step.strokes)
-        write_corrected(self.nodes, corrected)
-        write_refinement(self.nodes, fitting(step.refinement, step.clicks, self.reach_mm))
-        recompute_segment(self.nodes, *self.settings)
-
-    def _write(self, write: object, *arguments: object) -> None:
-        self._is_writing = True
-        try:
-            write(self.nodes, *arguments)
-        finally:
-            self._is_writing = False
-
-    def _corrected(self, step: _Step) -> CroppedField:
-        """Replay a step on the network's own probability."""
-        import slicer
-
-        from ..correction import Seed, correct_probability, settle, surroundings
-        from ..scene import CroppedField, joined_box, read_field, tight_box, voxel_of
-
-        network = read_field(self.nodes.probability, self.nodes.volume)
-        ct = slicer.util.arrayFromVolume(self.nodes.volume)
-        spacing = self.nodes.volume.GetSpacing()[::-1]
-        seeds = [Seed(click.order, voxel_of(self.nodes, click), click.positive) for click in step.clicks]
-        self._warnings = settle(seeds)[1]
-        reach = self.reach_mm
-        boxes = [network.box, *(surroundings(seed.voxel, ct.shape, spacing, reach) for seed in seeds)]
-        if step.strokes is not None:
-            boxes.append(step.strokes.box)
-        refinement = fitting(step.refinement, step.clicks, reach)
-        if refinement is not None:
-            boxes.append(refinement.probability.box)
-        box = joined_box(*boxes)
-        origin = tuple(part.start for part in box)
-        corrected = correct_probability(
-            ct[box],
-            network.on(box),
-            seeds,
-            reach,
-            spacing,
-            strokes=None if step.strokes is None else step.strokes.on(box),
-            cache=self._cache_of_ct(),
-            origin=origin,
-        )
-        if refinement is not None:
-            corrected = with_refinement(corrected, network, refinement, box, seeds, step.strokes)
-        tight = tight_box(corrected, origin)
-        whole = CroppedField(origin, corrected)
-        tight = network.box if tight is None else joined_box(network.box, tight)
-        return CroppedField(tuple(part.start for part in tight), whole.on(tight))
-
-    def _cache_of_ct(self) -> InfluenceCache:
-        """Return the cache, emptied where the CT's voxels are no longer those that it was filled for."""
-        image = self.nodes.volume.GetImageData()
-        state = (image.GetAddressAsString(""), image.GetPointData().GetScalars().GetMTime())
-        if state != self._cached_for:
-            self._cache.clear()
-            self._cached_for = state
-        return self._cache
-
-
-def _kept(strokes: CroppedField | None) -> CroppedField | None:
-    """Return a copy: the node's own voxels change when strokes are written."""
-    return None if strokes is None else replace(strokes, values=strokes.values.copy())
+    def _apply(self, step: Step, click: PlacedClick | None = None) -> None:
+        """Put a step into the scene; `click` is the one that it is about."""
+        self._replaying.apply(step, self.reach_mm, self.settings, click)
+        self._on_segment_written(self.nodes)

@@ -28,19 +28,23 @@ def with_refinement(
     box: Box,
     seeds: Iterable[Seed],
     strokes: CroppedField | None,
+    walls: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the corrected probability (uint8, on a box of the CT) with the refinement added.
 
-    Clicked and painted voxels stay as clicks and strokes made them.
+    Clicked and painted voxels stay as clicks and strokes made them, and walls as they are.
 
     Parameters
     ----------
     network : the network's own probability.
-    seeds : the clicks, on the CT's voxels.
+    seeds : the clicks and marks, on the CT's voxels.
+    walls : bool, on the box; where nothing is added.
     """
     from ..correction import add_refinement
 
     certain = np.zeros(corrected.shape, bool) if strokes is None else strokes.on(box) != 0
     for seed in seeds:
-        certain[tuple(n - part.start for n, part in zip(seed.voxel, box, strict=True))] = True
+        certain[tuple((seed.voxels - [part.start for part in box]).T)] = True
+    if walls is not None:
+        certain |= walls
     return add_refinement(corrected, network.on(box), refinement.probability.on(box), certain)

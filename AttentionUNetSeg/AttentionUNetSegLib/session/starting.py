@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
     from ..scene import ResultNodes
+    from .editing import ResultEditor
 
 
 def start_from_file(
@@ -66,6 +67,24 @@ def start_from_volume(
 
     stored = volume_in_frame_of(volume_node, other_node, label)
     return import_start(_scene_of(volume_node), volume_node, stored, other_node.GetName())
+
+
+def wall_from_file(editor: ResultEditor, path: Path) -> str:
+    """Make all that a segmentation file holds a wall for a result's corrections; return the ID of the new segment.
+
+    Raises
+    ------
+    BadInput : the file cannot be used, or has nothing in common with the CT.
+    """
+    from ..imaging import read_segment
+    from ..imaging.segmentation_file import EVERY
+    from ..scene import add_wall, write_walls
+
+    before = editor.walls
+    name = add_wall(editor.nodes, read_segment(path, EVERY))
+    write_walls(editor.nodes, before)
+    editor.walls = (*before, name)  # applies the corrections that there are anew
+    return name
 
 
 def _scene_of(volume_node: vtkMRMLScalarVolumeNode) -> object:

@@ -65,7 +65,7 @@ class Application:
         self.desk = Desk(server, slicer_app, folder)
         self._questions = Questions(self.desk)
         self._keeping = Keeping(self.desk)
-        self._tools = Tools(self.desk, on_change=self._take_change)
+        self._tools = Tools(self.desk, self._questions, on_change=self._take_change)
         self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
         self.desk.session = Session(catalogue, on_event=self._take)
         self._refining = Refining(self.desk)

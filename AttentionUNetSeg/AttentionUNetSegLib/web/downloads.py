@@ -128,8 +128,8 @@ class Downloads:
         if what == "spread" and result.spread is not None:
             return result.spread, "standard deviation of the probability = value / 510"
         level = what.removeprefix("attention_")
-        if level.isdigit() and 1 <= int(level) <= len(result.attention):
-            return result.attention[int(level) - 1], "attention coefficient = value / 255"
+        if level.isdigit() and int(level) in result.gates:
+            return result.gates[int(level)], "attention coefficient = value / 255"
         raise InternalError(f"There is nothing called {what!r} to save.")
 
 

@@ -64,9 +64,10 @@ class Readout:
         result, overlay = self._desk.result, self._desk.server.state.overlay
         if overlay == "spread" and result.spread is not None:
             return [f"spread {(value_at(result.spread, ras) or 0.0) / 510:.2f}"]
-        if result.attention:
-            level = int(overlay) if overlay.isdigit() else 1
-            value = value_at(result.attention[level - 1], ras)
+        gates = result.gates
+        level = int(overlay) if overlay.isdigit() else min(gates, default=0)
+        if level in gates:
+            value = value_at(gates[level], ras)
             return [] if value is None else [f"attention (gate {level}) {value / 255:.2f}"]
         return []
 

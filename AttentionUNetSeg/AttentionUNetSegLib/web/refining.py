@@ -66,8 +66,8 @@ class Refining:
                 "model_threshold": 0.5,
                 "keep_largest": False,
                 "smoothing_mm": 0.0,
-                "overlays": _overlays(0, False),
-                "attention_levels": 0,
+                "overlays": _overlays([], False),
+                "attention_levels": [],
                 "has_spread": False,
                 "overlay_top": "1",
                 "overlay": "off",
@@ -100,8 +100,8 @@ class Refining:
             has_result=False,
             volume_ml=None,
             overlay="off",
-            overlays=_overlays(0, False),
-            attention_levels=0,
+            overlays=_overlays([], False),
+            attention_levels=[],
             has_spread=False,
         )
 
@@ -116,7 +116,7 @@ class Refining:
         arrange_slice_views(nodes)
         nodes.segmentation.CreateClosedSurfaceRepresentation()
         desk.views.look_at_surface()
-        levels, has_spread = len(nodes.attention), nodes.spread is not None
+        levels, has_spread = list(nodes.gates), nodes.spread is not None
         if not has_spread and desk.server.state.overlay == _SPREAD:
             desk.show(overlay="off")
         threshold, keep_largest, smoothing_mm = desk.editor.settings
@@ -255,9 +255,9 @@ class Refining:
         self._desk.show(overlay_ramp=ramp, overlay_top=top, overlay_note=note)
 
 
-def _overlays(levels: int, has_spread: bool) -> list[dict[str, str]]:
-    gates = [{"value": str(level), "title": f"Attention, gate {level}"} for level in range(1, levels + 1)]
-    if gates:
+def _overlays(levels: list[int], has_spread: bool) -> list[dict[str, str]]:
+    gates = [{"value": str(level), "title": f"Attention, gate {level}"} for level in levels]
+    if levels and levels[0] == 1:
         gates[0]["title"] += " (finest)"
     if len(gates) > 1:
         gates[-1]["title"] += " (coarsest)"

@@ -16,9 +16,10 @@ from trame_slicer.segmentation import (
 from trame_slicer.views import SliceView
 
 from ..errors import ErrorCode
-from ..session import Refined, RefinementFailed
+from ..session import DoubtfulClick, Refined, RefinementFailed
 from .desk import Desk, LatestOnly
 from .measuring import AREA, DISTANCE, Measuring
+from .questions import Questions
 from .readout import Readout
 
 BROWSE, ADD, REMOVE, PAINT, ERASE = "browse", "add", "remove", "paint", "erase"
@@ -38,11 +39,13 @@ class Tools:
     Parameters
     ----------
     desk : whose result is corrected.
+    questions : asked before a click acts that a person may not have meant.
     on_change : called when the segment was changed by a tool.
     """
 
-    def __init__(self, desk: Desk, on_change: Callable[[], None]) -> None:
+    def __init__(self, desk: Desk, questions: Questions, on_change: Callable[[], None]) -> None:
         self._desk = desk
+        self._questions = questions
         self._on_change = on_change
         self._pressed: tuple[SliceView, int, int] | None = None
         self._buttons: set[str] = set()
@@ -147,9 +150,9 @@ class Tools:
         elif is_click and (tool == BROWSE or dragged is not None):
             self._desk.views.jump_to(position, but=view)
         elif is_click:
-            self._change(lambda: self._desk.editor.add_click(position, positive=tool == ADD))
+            self._change(lambda: self._desk.editor.add_click(position, positive=tool == ADD, ask=True))
         elif dragged is not None:
-            self._change(lambda: self._desk.editor.move_click(dragged, position))
+            self._change(lambda: self._desk.editor.move_click(dragged, position, ask=True))
         return tool in (ADD, REMOVE) or dragged is not None
 
     def _follow_click(self) -> None:
@@ -173,13 +176,26 @@ class Tools:
         if self._desk.editor is None:
             return
         with self._desk.reporting():
-            do()
+            try:
+                do()
+            except DoubtfulClick as doubt:
+                self._ask(doubt)
         for text in self._desk.editor.warnings:
             self._desk.notice("warning", text)
         self._desk.show(unsaved=bool(self._desk.editor.clicks or self._desk.result.strokes is not None))
         self._show_history()
         self._on_change()
         self._refine()
+
+    def _ask(self, doubt: DoubtfulClick) -> None:
+        editor = self._desk.editor
+        self._questions.ask(
+            "Did you mean this click?",
+            doubt.message,
+            "Let it act",
+            lambda: self._change(lambda: editor.apply_anyway(doubt)),
+            no="Leave it out",
+        )
 
     def take_refinement(self, event: Refined | RefinementFailed) -> None:
         """Show what the network made of the clicks, or why it could not."""

@@ -1,0 +1,156 @@
+"""A step of a result's corrections, replayed on the network's own probability and put into the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from .change import Change, change_between
+from .refined import fitting, with_refinement
+
+if TYPE_CHECKING:
+    from ..correction import InfluenceCache, Seed
+    from ..scene import CroppedField, PlacedClick, ResultNodes
+    from .history import Step
+
+
+class Replaying:
+    """Computes the corrected probability of one result and puts it into the scene.
+
+    What clicks reach is kept as long as the CT's voxels are. `warnings` is what a person should know about the clicks
+    that were applied last: those that contradict each other.
+    """
+
+    def __init__(self, nodes: ResultNodes) -> None:
+        self._nodes = nodes
+        self._cache: InfluenceCache = {}
+        self._cached_for: object = None
+        self.is_writing = False
+        self.warnings: tuple[str, ...] = ()
+        self.last_change: Change | None = None
+
+    def apply(
+        self, step: Step, reach_mm: float, settings: tuple[float, bool, float], click: PlacedClick | None = None
+    ) -> None:
+        """Put a step's clicks, strokes and corrected probability into the scene, and the segment that follows.
+
+        `settings` are threshold, keep_largest and smoothing_mm; `last_change` tells what that changed, and how far from
+        `click`, if the step is about one. Raises BadInput as `corrected`.
+        """
+        from ..scene import (
+            recompute_segment,
+            voxel_of,
+            write_clicks,
+            write_corrected,
+            write_marks,
+            write_refinement,
+            write_strokes,
+        )
+        from ..scene.strokes import segment_on_ct
+
+        before = segment_on_ct(self._nodes)
+        corrected = self.corrected(step, reach_mm)
+        self.write(write_clicks, step.clicks)
+        write_marks(self._nodes, step.marks)
+        write_strokes(self._nodes, step.strokes)
+        write_corrected(self._nodes, corrected)
+        write_refinement(self._nodes, fitting(step.refinement, step.clicks, reach_mm))
+        recompute_segment(self._nodes, *settings)
+        voxel = None if click is None else voxel_of(self._nodes, click)
+        self.last_change = change_between(self._nodes, before, segment_on_ct(self._nodes), voxel)
+
+    def restore_volumes(self, step: Step, reach_mm: float) -> bool:
+        """Bring back what somebody deleted of a step's volumes; return whether anything had gone."""
+        from ..scene import write_corrected, write_refinement, write_strokes
+
+        nodes, refinement = self._nodes, fitting(step.refinement, step.clicks, reach_mm)
+        has_no_field = bool(step.clicks or step.marks or step.strokes is not None) and nodes.corrected is None
+        has_no_strokes = step.strokes is not None and nodes.strokes is None
+        has_no_refinement = refinement is not None and nodes.refined is None
+        if has_no_field:
+            write_corrected(nodes, self.corrected(step, reach_mm))
+        if has_no_strokes:
+            write_strokes(nodes, step.strokes)
+        if has_no_refinement:
+            write_refinement(nodes, refinement)
+        return has_no_field or has_no_strokes or has_no_refinement
+
+    def write(self, write: Callable[..., None], *arguments: object) -> None:
+        """Call `write(nodes, *arguments)`; `is_writing` meanwhile, so that listeners know who changes the markups."""
+        self.is_writing = True
+        try:
+            write(self._nodes, *arguments)
+        finally:
+            self.is_writing = False
+
+    def corrected(self, step: Step, reach_mm: float) -> CroppedField:
+        """Return a step's corrected probability: uint8, on a box of the CT.
+
+        `reach_mm` says how far a click acts in tissue like the clicked one.
+
+        Raises
+        ------
+        BadInput : a click lies outside the CT, or the probability no longer lies on the CT's voxels.
+        """
+        import slicer
+
+        from ..correction import Seed, correct_probability, settle, surroundings
+        from ..scene import CroppedField, joined_box, mask_of_walls, read_field, tight_box, voxel_of, walls_on_ct
+
+        clicks, strokes = step.clicks, step.strokes
+        refinement = fitting(step.refinement, clicks, reach_mm)
+        volume = self._nodes.volume
+        network = read_field(self._nodes.probability, volume)
+        ct = slicer.util.arrayFromVolume(volume)
+        spacing = volume.GetSpacing()[::-1]
+        seeds = [Seed(click.order, voxel_of(self._nodes, click), click.positive) for click in clicks]
+        seeds += [mark.seed(ct, spacing) for mark in step.marks]
+        walls = walls_on_ct(self._nodes)
+        boxes = [network.box, *(surroundings(seed.voxels, ct.shape, spacing, reach_mm) for seed in seeds)]
+        if strokes is not None:
+            boxes.append(strokes.box)
+        if refinement is not None:
+            boxes.append(refinement.probability.box)
+        box = joined_box(*boxes)
+        origin = tuple(part.start for part in box)
+        barred = mask_of_walls(walls, box)
+        corrected = correct_probability(
+            ct[box],
+            network.on(box),
+            seeds,
+            reach_mm,
+            spacing,
+            strokes=None if strokes is None else strokes.on(box),
+            cache=self._cache_for(walls),
+            origin=origin,
+            walls=barred,
+        )
+        if refinement is not None:
+            corrected = with_refinement(corrected, network, refinement, box, seeds, strokes, barred)
+        tight = tight_box(corrected, origin)
+        whole = CroppedField(origin, corrected)
+        tight = network.box if tight is None else joined_box(network.box, tight)
+        self.warnings = (*settle(seeds)[1], *_in_walls(clicks, seeds, walls))
+        return CroppedField(tuple(part.start for part in tight), whole.on(tight))
+
+    def _cache_for(self, walls: list[CroppedField]) -> InfluenceCache:
+        """Return the cache, emptied where the CT's voxels, or the walls, are no longer those it was filled for."""
+        from ..scene import state_of_walls
+
+        image = self._nodes.volume.GetImageData()
+        state = (image.GetAddressAsString(""), image.GetPointData().GetScalars().GetMTime(), state_of_walls(walls))
+        if state != self._cached_for:
+            self._cache.clear()
+            self._cached_for = state
+        return self._cache
+
+
+def _in_walls(clicks: Sequence[PlacedClick], seeds: Sequence[Seed], walls: Sequence[CroppedField]) -> list[str]:
+    """Return a sentence for every click that lies in a wall, where it changes nothing."""
+    told = []
+    for click, seed in zip(clicks, seeds, strict=False):
+        place = tuple(slice(n, n + 1) for n in seed.voxel)
+        if any(wall.on(place).any() for wall in walls):
+            kind = "Add" if click.positive else "Remove"
+            told.append(f"{kind} click {click.order} lies in a segment that is not to be entered: it changes nothing.")
+    return told
