@@ -207,7 +207,7 @@ def _build_files() -> None:
             with vuetify.VMenu():
                 with (
                     vuetify.Template(v_slot_activator="{ props }"),
-                    vuetify.VBtn(v_bind="props", disabled=("!has_result || attention_levels.length === 0",), classes="file"),
+                    vuetify.VBtn(v_bind="props", disabled=("attention_levels.length === 0",), classes="file"),
                 ):
                     html.Span("Attention")
                     html.Span(".nrrd", classes="ending")

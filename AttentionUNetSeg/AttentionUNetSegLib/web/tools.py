@@ -167,7 +167,7 @@ class Tools:
 
     def remove_all_clicks(self) -> None:
         """Take all clicks back at once; strokes stay."""
-        self._change(lambda: self._desk.editor.remove_all_clicks())
+        self._change(lambda: self._desk.editor.remove_click(None))
 
     def _absorb_strokes(self) -> None:
         self._change(lambda: self._desk.editor.absorb_strokes())
