@@ -12,6 +12,7 @@ from vtkmodules.vtkIOGeometry import vtkOBJWriter, vtkSTLWriter
 from ..errors import BadInput, InternalError
 from .results import ResultNodes
 from .segment import segment_id_of
+from .surface import make_surface
 
 
 def write_surface(nodes: ResultNodes, path: Path) -> None:
@@ -24,7 +25,7 @@ def write_surface(nodes: ResultNodes, path: Path) -> None:
     """
     if path.suffix not in (".stl", ".obj"):
         raise BadInput(f"{path.name} cannot be written: its ending is neither .stl nor .obj.")
-    nodes.segmentation.CreateClosedSurfaceRepresentation()
+    make_surface(nodes)
     surface = vtkPolyData()
     nodes.segmentation.GetClosedSurfaceRepresentation(segment_id_of(nodes), surface)
     if surface.GetNumberOfPoints() == 0:

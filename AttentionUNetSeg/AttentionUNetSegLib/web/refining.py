@@ -13,7 +13,7 @@ from scipy import ndimage
 from ..scene import ResultNodes, arrange_slice_views, show_attention
 from ..scene.segment import segment_id_of
 from ..scene.strokes import segment_on_ct
-from ..scene.threshold import CLOSED_SURFACE
+from ..scene.surface import CLOSED_SURFACE, make_surface
 from ..session.editing import ResultEditor
 from .desk import Desk, LatestOnly
 
@@ -114,7 +114,7 @@ class Refining:
         desk.result = nodes
         desk.editor = ResultEditor(nodes)
         arrange_slice_views(nodes)
-        nodes.segmentation.CreateClosedSurfaceRepresentation()
+        make_surface(nodes)
         desk.views.look_at_surface()
         levels, has_spread = list(nodes.gates), nodes.spread is not None
         if not has_spread and desk.server.state.overlay == _SPREAD:
@@ -182,7 +182,7 @@ class Refining:
         nodes = self._desk.result
         if nodes is not None:
             nodes.segmentation.GetSegmentation().RemoveRepresentation(CLOSED_SURFACE)
-            nodes.segmentation.CreateClosedSurfaceRepresentation()
+            make_surface(nodes)
 
     def _show_overlay(self) -> None:
         state, nodes = self._desk.server.state, self._desk.result
