@@ -80,7 +80,9 @@ $(INSTALLED): pyproject.toml
 		{ echo "Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
 	set -f; $(BIN)/pip install --disable-pip-version-check -q $$TORCH
-	$(BIN)/pip install --disable-pip-version-check -q -e '.[standalone,dicom,train,test]'
+	$(BIN)/pip install --disable-pip-version-check -q -e '.[standalone,train,test]'
+	@$(BIN)/pip install --disable-pip-version-check -q -e '.[dicom]' || \
+		echo "Warning: DICOM SEG and SR cannot be written: highdicom could not be installed for this Python (see above)"
 	@if [ "$$(uname)" = Linux ] && ! $(BIN)/python -c '$(CAN_RENDER)' 2>/dev/null; then \
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y $(RENDERING_PACKAGES); } || \
 		echo "Warning: results will have no picture: VTK needs OpenGL (EGL). On Debian and Ubuntu: sudo apt-get install $(RENDERING_PACKAGES)"; \

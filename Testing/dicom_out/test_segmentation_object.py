@@ -140,6 +140,27 @@ def test_a_multi_frame_ct_is_referred_to_frame_by_frame(multiframe, model, tmp_p
     assert errors_by_dciodvfy(path) == []
 
 
+def test_a_multi_frame_ct_in_two_files_is_referred_to_as_a_whole(multiframe, model, tmp_path):
+    whole = pydicom.dcmread(multiframe)
+    frames, pixels = list(whole.PerFrameFunctionalGroupsSequence), whole.pixel_array
+    folder = tmp_path / "two files"
+    folder.mkdir()
+    for name, part in (("a", slice(0, 4)), ("b", slice(4, 10))):
+        whole.SOPInstanceUID = whole.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+        whole.PerFrameFunctionalGroupsSequence, whole.PixelData = frames[part], pixels[part].tobytes()
+        whole.NumberOfFrames = len(frames[part])
+        whole.save_as(folder / name)
+    ct = read_volume(folder)
+    assert sorted(ct.dicom_files) == [folder / "a", folder / "b"]
+    field = probability_on(ct.image)
+    write_dicom_seg(tmp_path / "seg", field, ct.dicom_files, model, fractional=True)
+    assert_equal_by_highdicom(tmp_path / "seg", ct, on_whole_grid(field, ct.image), True)
+    referred = pydicom.dcmread(tmp_path / "seg").ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    uids = {pydicom.dcmread(file).SOPInstanceUID for file in ct.dicom_files}
+    assert {item.ReferencedSOPInstanceUID for item in referred} == uids
+    assert errors_by_dciodvfy(tmp_path / "seg") == []
+
+
 def test_a_ct_whose_headers_lack_what_may_be_empty_is_enough(series, model, tmp_path):
     ct = series(PatientName=None, PatientID=None, FrameOfReferenceUID=None, SeriesNumber=None, SliceThickness=None)
     for name in ("one", "two"):

@@ -59,6 +59,12 @@ def test_a_sound_result_gives_none(ct, package):
     assert trust.reasons == [] and trust.mean_spread == pytest.approx(0.03)
 
 
+def test_doubts_that_were_looked_for_before_are_not_looked_for_again(ct, package):
+    known = replace(found(ct, balls(ct, (MIDDLE, WHOLE))), doubts=lambda: ["The scan shows a leg."])
+    assert judge(known, package, False).reasons == ["The scan shows a leg."]
+    assert judge(replace(known, is_part=True), package, False).reasons == []
+
+
 def test_nothing_found(ct, package):
     trust = judge(found(ct, balls(ct)), package, False)
     assert len(trust.reasons) == 1 and "No pancreas was found" in trust.reasons[0]

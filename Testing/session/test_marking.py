@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slicer
 from AttentionUNetSegLib.errors import BadInput
-from AttentionUNetSegLib.scene import find_results, load_scene, open_standalone_scene, save_scene
+from AttentionUNetSegLib.scene import find_results, load_scene, measurement_table, open_standalone_scene, save_scene
 from AttentionUNetSegLib.session import ResultEditor
 from organ_scene import IN_KNOWN, IN_TAIL, ORGAN, SIZE_KJI, mask, paint, ras_of
 from vtkmodules.util.numpy_support import numpy_to_vtk
@@ -21,6 +21,14 @@ def organ() -> np.ndarray:
     inside = np.zeros(SIZE_KJI, bool)
     inside[ORGAN] = True
     return inside
+
+
+def test_a_click_and_a_move_of_the_result_do_not_stumble_over_its_table_of_measurements(editor, nodes, ct):
+    measurement_table(nodes)
+    assert editor.apart is None
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    editor.move_along()
+    assert mask(nodes)[IN_TAIL]
 
 
 def test_a_stroke_along_the_missed_tail_is_undone_redone_and_taken_back(editor, nodes, ct):

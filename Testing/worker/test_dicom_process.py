@@ -14,6 +14,7 @@ from dicom_slice import dicom_slice
 from known_segment import on_whole_grid, probability_on
 from pydicom.uid import generate_uid
 
+highdicom = pytest.importorskip("highdicom", reason="DICOM objects need the extra dicom")
 MODEL = {"id": "m", "name": "Model", "version": "1.0.0", "sha256": "ab" * 32}
 
 
@@ -38,7 +39,6 @@ def request_for(tmp_path):
 
 
 def test_another_process_writes_the_voxels(request_for, tmp_path):
-    highdicom = pytest.importorskip("highdicom", reason="DICOM objects need the extra dicom")
     path = write_dicom_seg_apart(request_for(semiautomatic=True), tmp_path / "request.json", sys.executable)
     assert path == str(tmp_path / "ü.dcm") and not (tmp_path / "request.json").exists()
     seg = highdicom.seg.segread(path)

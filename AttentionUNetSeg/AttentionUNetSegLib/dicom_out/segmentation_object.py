@@ -94,11 +94,15 @@ def _segmentation(
     source = series.headers[0]
     positions = series.positions[first : first + len(planes)]
     patient = highdicom.CoordinateSystemNames.PATIENT
+    is_multiframe = int(source.get("NumberOfFrames") or 1) > 1
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about values of the source that pydicom would write otherwise
             segmentation = highdicom.seg.Segmentation(
-                source_images=series.headers,
+                source_images=series.headers[:1] if is_multiframe else series.headers,
+                # highdicom takes one multi-frame image. Frames that are of another one lie at their own places all the
+                # same, and the object refers to that image as a whole.
+                further_source_images=series.headers[1:] if is_multiframe else None,
                 pixel_array=planes,
                 segmentation_type="FRACTIONAL" if fractional else "BINARY",
                 fractional_type="PROBABILITY",

@@ -33,7 +33,7 @@ class SourceSeries:
 
     Attributes
     ----------
-    headers : of single slices in the order of their place along the normal, or of the one multi-frame file.
+    headers : of single slices in the order of their place along the normal, or of the multi-frame files.
     positions : Image Position (Patient) of every slice or frame in this order: LPS, mm, as the headers give them.
     grid : what the slices form, K in this order.
     shifts : (slices, 2), how far (mm along a row, along a column) each slice lies off the grid because of a tilt;
@@ -64,14 +64,14 @@ def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
             f"The {len(headers)} DICOM files given are not of one series.", "Give the files of one CT series."
         )
     if int(headers[0].get("NumberOfFrames") or 1) > 1:
-        if len(headers) > 1:
-            raise BadInput("A CT of several multi-frame files cannot be referred to.", "Give one file.")
-        planes = planes_of(Path(files[0]))
+        planes = [plane for file in files for plane in planes_of(Path(file))]
         _share_what_all_frames_say(headers[0])
+        is_multiframe = True
     else:
         planes = [planes_of(Path(file))[0] for file in files]
+        is_multiframe = False
     stack = grid_of_slices(planes)
-    if len(headers) > 1:
+    if not is_multiframe:
         headers = [headers[index] for index in stack.order]
         for header in headers:
             # The reader took orientations for one that differ in the last digits, and highdicom wants one.

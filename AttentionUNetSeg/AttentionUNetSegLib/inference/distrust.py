@@ -6,7 +6,7 @@ QuickNAT" (NeuroImage 195), where such structure-wise measures go with the Dice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,6 +56,7 @@ class Found:
     spread : standard deviation over the passes, likewise; None after a single pass.
     volume_ml : of the segment, measured on the CT's own voxels.
     is_part : the CT is a part that a person chose from a larger one: its borders and its size mean nothing.
+    doubts : gives the `field_of_view_doubts` of `ct` where they were looked for before; None where not.
     """
 
     ct: sitk.Image
@@ -64,6 +65,7 @@ class Found:
     spread: np.ndarray | None
     volume_ml: float
     is_part: bool = False
+    doubts: Callable[[], list[str]] | None = None
 
 
 def judge(found: Found, package: ModelPackage, is_phantom: bool) -> Trust:
@@ -96,7 +98,9 @@ def phantom_only_warning(package: ModelPackage) -> str:
 
 def reasons_to_distrust(found: Found, package: ModelPackage, trust: Trust) -> list[str]:
     """Reasons to distrust what a model for CT found on a CT, the gravest kind first; one sentence each."""
-    reasons = [] if found.is_part else field_of_view_doubts(found.ct)
+    reasons = []
+    if not found.is_part:
+        reasons += found.doubts() if found.doubts else field_of_view_doubts(found.ct)
     reasons += _emptiness(found, package)
     mask = found.probability >= package.threshold
     if mask.any():

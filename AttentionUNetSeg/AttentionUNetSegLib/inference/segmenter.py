@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ from ..imaging import (
     Volume,
     body_box,
     coarser_grid,
+    field_of_view_doubts,
     image_on_grid,
     on_grid_of,
     probability_to_input_grid,
@@ -77,6 +79,8 @@ class Segmenter:
         network = self.network = load_network(package)  # plain, on the CPU: what `refine` adapts
         self.predictor = FieldPredictor(lambda where: _fused(network, where), chosen)
         self.grids = DeviceGrids(chosen) if chosen.kind == "cuda" else None
+        # While a GPU computes, the host is free to look at the CT. A CPU has nothing to spare.
+        self._beside = ThreadPoolExecutor(1, "checks") if chosen.kind == "cuda" else None
         self.refining = Fallback(chosen)  # of its own: what one cannot do on a device, the other may
 
     @property
@@ -113,6 +117,8 @@ class Segmenter:
         with _stage(timings, "resample", observer, 0.02, "Resampling"):
             coarse = to_model_grid(volume.image, package.spacing_mm, self.grids and self.grids.resampled)
             box = body_box(coarse)
+        is_judged = not (volume.is_phantom or package.is_phantom_only or options.is_part)
+        doubts = self._beside.submit(field_of_view_doubts, coarse).result if self._beside and is_judged else None
         with _stage(timings, "network", observer, 0.10, "Network"):
             self.predictor.memory_limit_mb = options.max_memory_mb
             progress = StageProgress(observer, "Network", 0.10, 0.90)
@@ -130,7 +136,7 @@ class Segmenter:
             spread_image = spread if spread is None else on_grid_of(image_on_grid(spread, grid), restored, SPREAD_SCALE)
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
             volumes = self._volumes(restored)
-            found = Found(coarse, box, probability, spread, next(iter(volumes.values())), options.is_part)
+            found = Found(coarse, box, probability, spread, next(iter(volumes.values())), options.is_part, doubts)
             trust = judge(found, package, volume.is_phantom)
         for reason in trust.reasons:
             warnings.warning(reason)

@@ -53,7 +53,7 @@ class Apart:
 def find_apart(nodes: ResultNodes) -> Apart | None:
     """Return what of the result no longer lies on its CT; None where everything does."""
     name = nodes.volume.GetName()
-    everything = nodes_of_segmentation(nodes.segmentation)
+    everything = _placed_nodes(nodes)
     try:
         grid = ct_grid(nodes)
     except BadInput:
@@ -94,7 +94,7 @@ def move_along(nodes: ResultNodes) -> None:
     grid, ct = ct_grid(nodes), ijk_to_ras_of_node(nodes.volume)
     parent = nodes.volume.GetTransformNodeID()
     _move(nodes.segmentation, ct @ np.linalg.inv(_grid_of_segmentation(nodes, grid)))
-    for node in nodes_of_segmentation(nodes.segmentation):
+    for node in _placed_nodes(nodes):
         if isinstance(node, slicer.vtkMRMLScalarVolumeNode):
             between = on_ct(node, nodes.volume)
             if between is not None:
@@ -112,6 +112,12 @@ def require_together(nodes: ResultNodes) -> None:
     if apart is not None:
         hint = "Move the result along with the CT first." if apart.can_follow else "Segment the CT again."
         raise BadInput(apart.text, hint)
+
+
+def _placed_nodes(nodes: ResultNodes) -> list[slicer.vtkMRMLTransformableNode]:
+    """Return the result's nodes that have a place; a table of measurements has none."""
+    own = nodes_of_segmentation(nodes.segmentation)
+    return [node for node in own if isinstance(node, slicer.vtkMRMLTransformableNode)]
 
 
 def _grid_of_segmentation(nodes: ResultNodes, grid: np.ndarray) -> np.ndarray:

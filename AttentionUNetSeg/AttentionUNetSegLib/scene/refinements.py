@@ -118,14 +118,16 @@ def export_for_refinement(nodes: ResultNodes, box: Box, folder: Path) -> list[st
     """
     ct = slicer.util.arrayFromVolume(nodes.volume)[box]
     start = tuple(part.start for part in box)
-    write_image(image_of_field(CroppedField(start, np.ascontiguousarray(ct)), ct_grid(nodes)), folder / "input.nrrd")
-    write_image(image_of_node(nodes.probability), folder / "probability.nrrd")
+    part = image_of_field(CroppedField(start, np.ascontiguousarray(ct)), ct_grid(nodes))
+    # Not compressed: that takes longer than everything else here, and the front end waits for it.
+    write_image(part, folder / "input.nrrd", compress=False)
+    write_image(image_of_node(nodes.probability), folder / "probability.nrrd", compress=False)
     names = []
     own = network_attention(nodes)
     for level in range(1, max(own, default=0) + 1):
         names.append(f"attention_{level}.nrrd")
         # For a gate whose volume was deleted any other stands in; nobody reads what the worker makes of it.
-        write_image(image_of_node(own[level] if level in own else own[max(own)]), folder / names[-1])
+        write_image(image_of_node(own.get(level, own[max(own)])), folder / names[-1], compress=False)
     return names
 
 

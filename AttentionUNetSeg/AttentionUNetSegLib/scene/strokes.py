@@ -9,6 +9,7 @@ from ..correction import BACKGROUND, FOREGROUND
 from . import provenance
 from .corrections import read_strokes
 from .cropped_field import CroppedField, digest, joined_box, tight_box
+from .ct_voxels import offset_on_ct
 from .geometry import voxel_offset
 from .results import ResultNodes
 from .segment import segment_id_of
@@ -25,6 +26,8 @@ def new_strokes(nodes: ResultNodes) -> CroppedField | None:
     ------
     BadInput : the segment or a node of the result is no longer what it was.
     """
+    if offset_on_ct(nodes.field, nodes.volume) is None:
+        return None  # the CT was resampled: nobody can tell what was painted, and the threshold goes on working
     segment = segment_on_ct(nodes)
     if digest(segment) == provenance.read(nodes.segmentation, DIGEST):
         return None

@@ -333,18 +333,18 @@ class Session:
             trust=event.trust,
         )
         threshold = event.threshold if job.request.threshold is None else job.request.threshold
-        if threshold != event.threshold or job.request.keep_largest or job.box is not None:
+        is_own = threshold != event.threshold or job.request.keep_largest or job.box is not None
+        if is_own:
             self.set_threshold(result, threshold, job.request.keep_largest)
-            if not any(result.volume_ml.values()):
-                self._warn(job, f"The segment is empty: nothing in the CT reaches the threshold {threshold:g}.")
+        is_empty = is_own and not any(result.volume_ml.values())
+        if is_empty:
+            self._warn(job, f"The segment is empty: nothing in the CT reaches the threshold {threshold:g}.")
         if job.has_other_voxels:
-            self._warn(
-                job,
-                f"{job.volume_node.GetName()} shows other values than at the start of the run (it was edited, or its "
-                "sequence went on); the result belongs to those of the start.",
-            )
+            name = job.volume_node.GetName()
+            self._warn(job, f"{name} shows other values than at the start of the run, to which the result belongs.")
         for text in event.warnings:
-            self._warn(job, text)
+            if not (is_empty and text in event.trust.reasons):  # unsure of nothing
+                self._warn(job, text)
         result.timings = {"export": job.export_seconds, **event.timings, "import": time.monotonic() - started}
         result.warnings = tuple(job.warnings)
         return result

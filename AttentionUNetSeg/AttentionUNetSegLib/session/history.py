@@ -39,6 +39,8 @@ class History:
 
     def __init__(self, steps: Sequence[Step], current: int = 0) -> None:
         self._steps, self._current = list(steps), current
+        # Strokes as text, with the strokes themselves, whose place in memory is the key: each is packed once.
+        self._packed: dict[int, tuple[CroppedField, dict[str, Any]]] = {}
 
     @property
     def step(self) -> Step:
@@ -109,7 +111,8 @@ class History:
             if step.marks:
                 marks.update((id(mark), mark) for mark in step.marks)
                 steps[-1]["marks"] = [list(marks).index(id(mark)) for mark in step.marks]
-        fields = [_packed(field) for field in strokes.values()]
+        self._packed = {key: self._packed.get(key) or (field, _packed(field)) for key, field in strokes.items()}
+        fields = [packed for _, packed in self._packed.values()]
         kept = {"current": self._current - first, "steps": steps, "strokes": fields}
         if marks:
             kept["marks"] = listed(tuple(marks.values()))
@@ -128,8 +131,8 @@ def read_history(nodes: ResultNodes) -> History:
     try:
         kept = json.loads(read(nodes.segmentation, ATTRIBUTE) or "null")
         history = None if kept is None else _unpacked_history(kept, refinement)
-    except (ValueError, KeyError, TypeError, IndexError, zlib.error):  # written by another version, or by hand
-        history = None
+    except (AttributeError, ValueError, KeyError, TypeError, IndexError, zlib.error):
+        history = None  # written by another version, or by hand
     if history is None or not _is_same(history.step, present):
         return History([present])
     history.replace(replace(history.step, strokes=present.strokes))

@@ -229,15 +229,11 @@ class _Run:
     def _loop(self, log: TrainingLog | None) -> None:
         started = time.monotonic() - self.seconds
         saved = validated = self.seconds
-        dice = float("nan")
         with BatchStream(self.sampler, self.places, self.step, self.configuration.workers) as batches:
             while True:
                 self.seconds = time.monotonic() - started
                 done = max(self.step / self.configuration.steps, self.seconds / (60 * self.configuration.minutes))
-                due = self.seconds - validated > 60 * self.configuration.validation_minutes
-                fraction, stopped, due = self.processes.largest(
-                    done, float(self.stop.came), float(due and bool(self.validation_cases))
-                )
+                fraction, stopped = self.processes.largest(done, float(self.stop.came))
                 if stopped and fraction < 1:
                     self._save()
                     raise Cancelled(
@@ -246,17 +242,20 @@ class _Run:
                     )
                 if fraction >= 1:
                     break
-                if due:
-                    if self.processes.is_first:
-                        dice = self._validate()
-                    self.processes.wait()
-                    validated = time.monotonic() - started
                 loss = self.optimization.step(next(batches), fraction)
                 self.step += 1
                 self.seconds = time.monotonic() - started
+                dice = float("nan")
+                # All decide alike, by the clock that runs fastest: who does not validate has to know that it waits.
+                minutes = (self.seconds - validated) / 60
+                interval = self.configuration.validation_minutes
+                if self.validation_cases and self.processes.largest(minutes)[0] > interval:
+                    dice = self._validate() if self.processes.is_first else dice
+                    self.processes.wait()
+                    validated = time.monotonic() - started
                 if log is None:
                     continue
-                report, dice = self._report(loss, fraction, dice), float("nan")
+                report = self._report(loss, fraction, dice)
                 log.write(report)
                 self.reporter.stepped(report)
                 if self.seconds - saved > 60 * self.configuration.checkpoint_minutes:
