@@ -58,7 +58,7 @@ def _build_pane(name: str) -> None:
                     step=(f"{name}_pane.step",),
                     disabled=("!volume_name",),
                     **attributes(
-                        aria_label=f"{title} slice in mm",
+                        aria_label=f"{title} slice",
                         aria_valuetext=(f"{name}_pane.spoken + ', ' + {name}_pane.position",),
                     ),
                 )
