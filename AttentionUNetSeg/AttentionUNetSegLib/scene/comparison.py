@@ -45,7 +45,7 @@ class Comparison:
         self._node.SetAndObserveTransformNodeID(self._nodes.segmentation.GetTransformNodeID())
         logic = slicer.vtkSlicerSegmentationsModuleLogic
         logic.SetBinaryLabelmapToSegment(labelmap, self._node, self._segment, logic.MODE_REPLACE)
-        return float(np.count_nonzero(mask)) * voxel_volume_ml(probability)
+        return float(np.count_nonzero(mask)) * voxel_volume_ml(ijk_to_ras_of_node(probability))
 
     def set_visible(self, is_visible: bool) -> None:
         """Show or hide it."""

@@ -11,7 +11,7 @@ from .page_dialogs import build_dialogs
 from .page_panel import build_panel
 from .page_panes import build_menu, build_panes
 from .page_start import build_notices, build_start
-from .page_tools import TOOLS, build_tool_bar
+from .page_tools import TOOLS, build_tool_bar, build_tool_option
 
 _THEME = {
     "dark": True,
@@ -101,6 +101,7 @@ def build_page(server: Server, upload_limit_mb: int) -> VAppLayout:
 
 def _build_status_bar() -> None:
     with html.Footer(classes="status-bar"):
+        build_tool_option()
         html.Span("{{ volume_name ? tool_hints[tool] : '' }}", classes="ellipsis")
         html.Span(id="under-mouse", classes="under-mouse")
         html.Span(

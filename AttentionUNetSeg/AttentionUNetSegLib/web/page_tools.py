@@ -56,21 +56,6 @@ def build_tool_bar(server: Server) -> None:
                 ):
                     vuetify.VIcon(icon, size=18)
                     html.Span(label)
-        with html.Div(classes="tool-option"):
-            for key, label, unit, lowest, highest, tools in (
-                ("reach_mm", "Reach", "mm", 5, 40, (ADD, REMOVE)),
-                ("brush_mm", "Brush", "mm", 2, 40, (PAINT, ERASE)),
-            ):
-                with html.Div(
-                    classes="tool-slider",
-                    v_if=(f"{list(tools)}.includes(tool)",),
-                    title=_OPTION_HINTS[key],
-                ):
-                    html.Span(label, classes="label", id=f"{key}-label")
-                    vuetify.VSlider(
-                        v_model=(key,), min=lowest, max=highest, step=1, **attributes(aria_label=f"{label} in {unit}")
-                    )
-                    html.Span(f"{{{{ {key} }}}} {unit}", classes="value")
         with html.Div(classes="tools"):
             for action, icon, label, enabled in (
                 ("undo", "mdi-undo", "Undo", "can_undo"),
@@ -168,6 +153,25 @@ def build_tool_bar(server: Server) -> None:
                     **attributes(aria_label=label, data_tool=tool),
                 ):
                     vuetify.VIcon(icon, size=18)
+
+
+def build_tool_option() -> None:
+    """Build the slider of the tool in hand; it has a place of its own, so that the bar never gets too narrow for it."""
+    with html.Div(classes="tool-option"):
+        for key, label, unit, lowest, highest, tools in (
+            ("reach_mm", "Reach", "mm", 5, 40, (ADD, REMOVE)),
+            ("brush_mm", "Brush", "mm", 2, 40, (PAINT, ERASE)),
+        ):
+            with html.Div(
+                classes="tool-slider",
+                v_if=(f"{list(tools)}.includes(tool)",),
+                title=_OPTION_HINTS[key],
+            ):
+                html.Span(label, classes="label", id=f"{key}-label")
+                vuetify.VSlider(
+                    v_model=(key,), min=lowest, max=highest, step=1, **attributes(aria_label=f"{label} in {unit}")
+                )
+                html.Span(f"{{{{ {key} }}}} {unit}", classes="value")
 
 
 def _disabled(tool: str) -> str:

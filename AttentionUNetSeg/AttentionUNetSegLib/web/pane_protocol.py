@@ -16,6 +16,7 @@ from wslink.websocket import LinkProtocol
 from .streaming import ViewStream, ViewWindow
 
 _PICTURE_TOPIC = "attentionunetseg.picture"
+_LONGEST_TRAIL = 500
 _BUTTONS = ("Left", "Middle", "Right")
 POINTER_EVENTS = frozenset(
     {"MouseMove", "MouseWheel", *(f"{name}Button{what}" for name in _BUTTONS for what in ("Press", "Release"))}
@@ -87,9 +88,19 @@ class PaneProtocol(LinkProtocol):
 
     @export_rpc("attentionunetseg.pointer")
     def take_pointer(self, client: str, name: str, event: dict[str, Any]) -> Any:
-        """Mouse or wheel did something over a picture: `type`, `picture` (its number), `left`, `top` (fractions)."""
+        """Mouse or wheel did something over a picture: `type`, `picture` (its number), `left`, `top` (fractions).
+
+        A move may bring `trail`, the places that the mouse was at since the last one that was sent.
+        """
         if name not in self._panes or not isinstance(event, dict) or event.get("type") not in POINTER_EVENTS:
             return None
+        trail = event.pop("trail", None)
+        for place in trail[-_LONGEST_TRAIL:] if isinstance(trail, list) else ():
+            if isinstance(place, dict):
+                self._take_place(client, name, {**event, **place})
+        return self._take_place(client, name, event)
+
+    def _take_place(self, client: str, name: str, event: dict[str, Any]) -> Any:
         if not (_is_number(event.get("left")) and _is_number(event.get("top"))):
             return None
         window, stream = self._panes[name]

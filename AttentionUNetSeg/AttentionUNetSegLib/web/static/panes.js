@@ -116,6 +116,10 @@
       const last = this.queue[this.queue.length - 1];
       if (last && last.type === type && type === "MouseMove") {
         this.queue.pop();
+        if (event.buttons) {
+          // What is drawn goes through every place that the mouse was at.
+          message.trail = [...(last.trail || []), { left: last.left, top: last.top }];
+        }
       } else if (last && last.type === type && type === "MouseWheel") {
         message.ticks += this.queue.pop().ticks;
       }
