@@ -60,6 +60,7 @@ def running_server(temporary: Path, *arguments: object, model: str = PHANTOM_MOD
         "TMPDIR": str(temporary),
         "PYTHONFAULTHANDLER": "1",
         "ATTENTIONUNETSEG_MODELS": str(temporary / "models"),
+        "ATTENTIONUNETSEG_KEPT": str(temporary / "kept"),
     }
     # Without another one, the page begins with the model that finds something in phantoms, whatever else is installed.
     Catalogue(user=temporary / "models").add(PHANTOM_MODEL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zipfile
 from pathlib import Path
@@ -32,7 +33,7 @@ def first_screen(browser, empty_server):
 
 
 def choose(page: Page, *files: Path | dict) -> None:
-    page.tab.locator("#ct-file").set_input_files(files[0])
+    page.tab.locator("#ct-file").set_input_files(list(files))
 
 
 def alert(page: Page) -> str:
@@ -85,10 +86,36 @@ def test_a_zipped_dicom_folder_with_two_series_asks_which(first_screen, empty_se
             for name, content in dicom_series(small_ct, tmp_path, number, description):
                 opened.writestr(f"../{description}/{name}", content)
     choose(first_screen, tmp_path / "patient.zip")
-    first_screen.tab.get_by_role("dialog").get_by_text("Portal venous").click()
+    choice = first_screen.tab.get_by_role("dialog").get_by_role("button", name="3 Portal venous")
+    assert "2026-01-31" in choice.inner_text()
+    assert "55 slices" in choice.inner_text()
+    assert "4 mm thick" in choice.inner_text()
+    choice.click()
     first_screen.wait("state('volume_name') === 'Portal venous' && state('opening') === ''")
     assert "× 55 voxels" in first_screen.state("volume_details")
-    assert uploads_left(empty_server) == []
+    assert len(uploads_left(empty_server)) == 1  # the DICOM files that a DICOM SEG would refer to
+
+
+def test_a_dicom_folder_is_opened_as_it_is(first_screen, small_ct, tmp_path):
+    folder = tmp_path / "CT folder" / "series"
+    folder.mkdir(parents=True)
+    for name, content in dicom_series(small_ct, tmp_path, 2, "Arterial"):
+        (folder / name).write_bytes(content)
+    first_screen.tab.locator("#ct-folder").set_input_files(folder.parent)
+    first_screen.wait("state('volume_name') === 'Arterial' && state('opening') === ''")
+    drop(first_screen, folder.parent)
+    first_screen.wait("state('opening') !== '' || state('upload_fraction') > 0")
+    first_screen.wait("state('volume_name') === 'Arterial' && state('opening') === ''")
+    assert first_screen.state("notices") == []
+
+
+def test_header_and_data_are_opened_together(first_screen, small_ct, tmp_path):
+    sitk.WriteImage(sitk.ReadImage(str(small_ct)), str(tmp_path / "apart.mhd"))
+    choose(first_screen, tmp_path / "apart.mhd", tmp_path / "apart.raw")
+    first_screen.wait("state('volume_name') === 'apart' && state('opening') === ''")
+    choose(first_screen, tmp_path / "apart.mhd")
+    first_screen.tab.get_by_role("alert").first.wait_for()
+    assert "apart.mhd needs the file apart.raw" in alert(first_screen)
 
 
 def test_an_uploaded_file_is_shown_and_its_copy_deleted(first_screen, empty_server, small_ct):
@@ -104,6 +131,19 @@ def test_the_phantom_button_draws_a_ct(first_screen):
     first_screen.wait("state('volume_name').startsWith('Phantom') && state('opening') === ''")
     first_screen.wait_for_picture("Red", lambda now: now.max() > 200)
     assert first_screen.button("Segment Pancreas").is_enabled()
+
+
+def test_opening_can_be_cancelled_and_a_file_that_hangs_holds_up_nothing(browser, start_server, tmp_path):
+    os.mkfifo(tmp_path / "hangs.nrrd")
+    running = start_server(tmp_path / "hangs.nrrd", "--stay")
+    page = Page(browser, running)
+    page.wait("state('opening') !== ''")
+    page.button("Cancel").click()
+    page.wait("state('opening') === ''")
+    page.button("Choose a file").wait_for()
+    page.context.close()
+    running.process.terminate()
+    assert running.process.wait(30) == 0
 
 
 def test_closing_the_tab_leaves_no_process_and_no_file_behind(browser, start_server, small_ct, tmp_path):
@@ -130,6 +170,14 @@ def test_the_page_says_when_the_server_has_ended(browser, start_server):
     page.context.close()
 
 
+def drop(page: Page, path: Path) -> None:
+    """Drop a file or folder onto the page as a person does."""
+    session = page.context.new_cdp_session(page.tab)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 700, "y": 400, "data": data})
+
+
 def uploads_left(server) -> list[Path]:
     """What lies in the server's private folder once it has had the time to clean up."""
     (folder,) = server.temporary.glob("attention-unet-seg-page-*")
@@ -153,6 +201,7 @@ def dicom_series(ct: Path, folder: Path, number: int, description: str):
             data.SOPClassUID,
             data.SOPInstanceUID,
         )
+        data.SeriesDate = "20260131"
         data.Modality, data.SeriesNumber, data.SeriesDescription = "CT", number, description
         data.SeriesInstanceUID, data.StudyInstanceUID, data.FrameOfReferenceUID = series, frame, frame
         data.Rows, data.Columns = slice_.shape

@@ -209,7 +209,11 @@ def test_segmenting_again_replaces_the_result_and_its_corrections(segmented, tmp
     segmented.tool("Add")
     segmented.view("Red").click(position=_beside_the_segment(segmented.resting_picture("Red")))
     segmented.wait("state('additions') === 1")
-    corrected = _saved_scene(segmented, tmp_path)
+    segmented.button("Segment Pancreas").click()
+    segmented.button("Keep the result").click()
+    segmented.wait("state('question') === null")
+    assert (segmented.state("additions"), segmented.state("run")) == (1, "")
+    corrected = _saved_scene(segmented, tmp_path)  # nothing is lost from now on, so nothing is asked
     segmented.button("Segment Pancreas").click()
     segmented.wait("state('run') !== ''")
     segmented.wait("state('run') === '' && state('additions') === 0")
@@ -249,6 +253,7 @@ def test_cancel_ends_a_run_and_keeps_the_result(segmented):
     segmented.tool("Browse")
     volume = segmented.volume()
     segmented.button("Segment Pancreas").click()
+    segmented.button("Segment again").click()
     segmented.button("Cancel").click()
     segmented.wait("state('run') === ''")
     assert segmented.state("has_result")
@@ -261,6 +266,7 @@ def test_another_ct_after_a_result_starts_anew(segmented):
     segmented.view("Red").click(position=_beside_the_segment(segmented.resting_picture("Red")))
     segmented.wait("state('additions') === 1")
     segmented.button("Phantom").click()
+    segmented.button("Open a phantom").click()
     segmented.wait("state('volume_name') === 'Phantom 1' && state('opening') === ''")
     assert not segmented.state("has_result")
     assert segmented.state("volume_ml") is None

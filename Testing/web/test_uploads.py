@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from AttentionUNetSegLib.errors import BadInput
+from AttentionUNetSegLib.web.received import choices_in
 from AttentionUNetSegLib.web.uploads import display_name, name_of_volume, unpack
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,13 +53,36 @@ def test_files_in_an_archive_stay_in_their_folder(tmp_path, member):
     inner = tmp_path / "inner"
     inner.mkdir()
     unpacked = unpack(archive(inner, {member: b"1", "b/c": b"2"}), "upload.zip", 10)
-    assert sorted(path.name for path in unpacked.iterdir()) == ["000000.dcm", "000001"]
+    assert sorted(path.name for path in unpacked.folder.iterdir()) == ["000000.dcm", "000001"]
     assert [path.name for path in tmp_path.rglob("*outside*")] == []
 
 
-def test_an_archive_of_one_image_is_that_image(tmp_path):
-    unpacked = unpack(archive(tmp_path, {"x/ct.nii.gz": b"1", "__MACOSX/x/._ct.nii.gz": b"2"}), "a.zip", 10)
-    assert unpacked.name == "000000.nii.gz"
+def test_an_archive_of_one_image_and_other_things_is_that_image(tmp_path):
+    files = {"x/ct.nii.gz": b"1", "x/README.txt": b"2", "__MACOSX/x/._ct.nii.gz": b"3"}
+    unpacked = unpack(archive(tmp_path, files), "a.zip", 10)
+    (choice,) = choices_in(unpacked.folder, unpacked.names)
+    assert (choice.path.name, choice.title, choice.series) == ("000000.nii.gz", "x/ct.nii.gz", None)
+
+
+def test_of_several_images_what_is_called_a_label_comes_last(tmp_path):
+    files = {"s/a_liver_label.nii.gz": b"1", "s/ct.nii.gz": b"2"}
+    unpacked = unpack(archive(tmp_path, files), "a.zip", 10)
+    assert [each.title for each in choices_in(unpacked.folder, unpacked.names)] == [
+        "s/ct.nii.gz", "s/a_liver_label.nii.gz"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", ["ct.zraw", "../b/ct.zraw", "/etc/passwd"])
+def test_a_header_is_joined_with_data_of_its_own_folder_only(tmp_path, data):
+    header = f"ObjectType = Image\nElementDataFile = {data}\n".encode()
+    files = {"a/ct.mhd": header, "a/ct.zraw": b"1", "b/ct.zraw": b"2"}
+    unpacked = unpack(archive(tmp_path, files), "a.zip", 10)
+    if data == "ct.zraw":
+        choices_in(unpacked.folder, unpacked.names)
+        assert (unpacked.folder / "000000.mhd").read_bytes().endswith(b"ElementDataFile = 000001.zraw\n")
+    else:
+        with pytest.raises(BadInput, match="was not sent with it"):
+            choices_in(unpacked.folder, unpacked.names)
 
 
 def test_an_archive_that_grows_too_large_is_refused(tmp_path):

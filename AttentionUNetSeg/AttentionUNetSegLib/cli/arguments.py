@@ -257,7 +257,7 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
     ending = command.add_mutually_exclusive_group()
     ending.add_argument("--stay", action="store_true", help="go on when no tab is open")
     ending.add_argument(
-        "--linger", type=float, default=60.0, metavar="S", help="end S seconds after the last tab closed (%(default)g)"
+        "--linger", type=float, default=600.0, metavar="S", help="end S seconds after the last tab closed (%(default)g)"
     )
     _add_output_options(command)
 

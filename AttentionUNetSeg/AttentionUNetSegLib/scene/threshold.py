@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 from scipy import ndimage
 from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.vtkCommonCore import reference
 
 from ..correction import BACKGROUND, FOREGROUND
 from ..errors import BadInput
@@ -60,6 +61,7 @@ def recompute_segment(
     """Do what `set_threshold` does, without asking the scene for an undo step."""
     mask = mask_of_field(nodes, threshold, keep_largest, smoothing_mm)
     _write_segment(nodes, mask)
+    _note_hand(nodes)
     provenance.write(nodes.segmentation, DIGEST, digest(mask))
     provenance.write(nodes.segmentation, "threshold", repr(float(threshold)))
     provenance.write(nodes.segmentation, "keep_largest", str(bool(keep_largest)).lower())
@@ -159,6 +161,14 @@ def _write_segment(nodes: ResultNodes, mask: CroppedField) -> None:
     )
     if is_surface_wanted and not has_surface(nodes):
         make_surface(nodes)
+
+
+def _note_hand(nodes: ResultNodes) -> None:
+    """Say in the segment's DICOM tag that a person had a hand in it, once there are clicks or strokes."""
+    segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
+    key, kind = "DICOM.SegmentAlgorithmType", reference("")
+    if segment.GetTag(key, kind) and str(kind) == "AUTOMATIC" and (nodes.strokes is not None or read_clicks(nodes)):
+        segment.SetTag(key, "SEMIAUTOMATIC")
 
 
 def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImageData:

@@ -187,11 +187,11 @@ class ResultEditor(Marking):
         else:
             self.move_click(doubt.id, doubt.position_ras_world)
 
-    def remove_click(self, id: str) -> None:
-        """Take one click back, whichever it is; raises BadInput where there is no such click."""
+    def remove_click(self, id: str | None) -> None:
+        """Take one click back, whichever it is, or all with None; raises BadInput where there is no such click."""
         self._require_scene()
-        removed = self._click(id)
-        self._change_clicks(tuple(click for click in self._step.clicks if click.order != removed.order))
+        removed = None if id is None else self._click(id).order
+        self._change_clicks(tuple(click for click in self._step.clicks if id is not None and click.order != removed))
 
     def clear(self) -> None:
         """Take all clicks, marks and strokes back: the segment is the network's own again. Can be undone."""

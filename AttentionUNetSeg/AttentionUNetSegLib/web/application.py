@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import trame_slicer.module
 from trame_server import Server
 
+from ..errors import BadModel
 from ..models import Catalogue
 from ..scene import open_standalone_scene
+from ..scene.provenance import read
 from ..session import Event, Refined, RefinementFailed, ResultReady, Session
+from .comparing import Comparing
 from .desk import Desk
 from .downloads import Downloads
+from .keeping import Keeping
 from .opening import Opening
 from .page import build_page
+from .questions import Questions
 from .refining import Refining
 from .segmenting import Segmenting
 from .tools import Tools
 from .uploads import Uploads
 from .views import FourViews
+from .window_level import WindowLevel
 
 _STATIC = Path(__file__).with_name("static")
-_ASSETS = {"serve": {"page": str(_STATIC)}, "scripts": ["page/page.js"], "styles": ["page/page.css"]}
+_ASSETS = {
+    "serve": {"page": str(_STATIC)},
+    "scripts": [f"page/{name}.js" for name in ("panes", "page", "keys", "lines")],
+    "styles": ["page/page.css"],
+}
 
 
 class Application:
@@ -47,30 +58,38 @@ class Application:
         catalogue: Catalogue | None = None,
         model: str | None = None,
     ) -> None:
-        catalogue = catalogue or Catalogue()
+        self._catalogue = catalogue = catalogue or Catalogue()
         server.enable_module(trame_slicer.module)
         server.enable_module(_ASSETS)
         slicer_app, _scene = open_standalone_scene()
         self.desk = Desk(server, slicer_app, folder)
-        self._tools = Tools(self.desk, on_change=lambda: self._refining.show_volume())
+        self._questions = Questions(self.desk)
+        self._keeping = Keeping(self.desk)
+        self._tools = Tools(self.desk, self._questions, on_change=self._take_change)
         self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
         self.desk.session = Session(catalogue, on_event=self._take)
         self._refining = Refining(self.desk)
-        self._segmenting = Segmenting(self.desk, catalogue, self._take_result, model)
+        self._comparing = Comparing(self.desk)
+        self._window = WindowLevel(self.desk)
+        self._segmenting = Segmenting(self.desk, catalogue, self._questions, self._take_result, model)
         self._opening = Opening(
             self.desk,
+            self._questions,
             upload_limit_mb,
             on_opened=self._start_anew,
             may_open=lambda: not self._segmenting.is_at_work,
         )
-        self.uploads = Uploads(folder, upload_limit_mb, self._opening.open_upload)
-        self.downloads = Downloads(self.desk)
+        server.controller.add("open_kept")(lambda: self.desk.start(self._open_kept()))
+        server.controller.add("discard_kept")(self._keeping.discard)
+        self.uploads = Uploads(folder, upload_limit_mb, self._opening.open_upload, self._opening.open_files)
+        self.downloads = Downloads(self.desk, self._refining.saving)
         build_page(server, upload_limit_mb)
         self._pump = asyncio.get_running_loop().create_task(self._segmenting.pump())
 
     def start(self, path: Path | None, series: str | None) -> None:
         """Start the worker, so that it loads torch while the person still looks, and open what was named."""
         self.desk.session.start_worker()
+        self._keeping.offer()
         if path is not None:
             self._opening.open_path(path, series)
 
@@ -78,6 +97,7 @@ class Application:
         """End the worker and everything that runs in the background."""
         self._pump.cancel()
         await asyncio.gather(self._pump, return_exceptions=True)
+        self._keeping.close()
         self.desk.session.close()
         await self.desk.close()
 
@@ -88,9 +108,49 @@ class Application:
             self._segmenting.take(event)
 
     def _take_result(self, event: ResultReady) -> None:
-        self._refining.take(event)
+        self._keeping.begin_anew()
+        self._refining.take(event.result.nodes, event.result.threshold)
         self._tools.take_result()
+        self._comparing.begin()
+        self.desk.show(unsaved=False)
+        self._keeping.note_change()
+
+    def _take_change(self) -> None:
+        self._refining.show_volume()
+        self._keeping.note_change()
 
     def _start_anew(self) -> None:
+        self._keeping.begin_anew()
+        self._window.begin()
         self._refining.forget()
+        self._comparing.forget()
         self._tools.forget()
+        self.desk.show(unsaved=False)
+
+    async def _open_kept(self) -> None:
+        """Go on with what an earlier server left."""
+        if self.desk.volume is not None or self.desk.server.state.opening:
+            return
+        self.desk.show(opening="Opening the kept session")
+        await self.desk.breathe()
+        try:
+            volume = self._keeping.open()
+            if volume is None:
+                self.desk.notice("warning", "", "The kept session cannot be read any more.")
+                return
+            self._opening.show_volume(volume)
+            self._window.begin()
+            self._refining.take(self.desk.result, self._model_threshold())
+            self._tools.take_result()
+            self._comparing.begin()
+            self.desk.show(unsaved=bool(self.desk.editor.clicks or self.desk.result.strokes))
+        finally:
+            self.desk.show(opening="")
+
+    def _model_threshold(self) -> float:
+        """The threshold of the model that made the desk's result; where it is no longer installed, the present one."""
+        with suppress(BadModel):
+            model = read(self.desk.result.segmentation, "model.id")
+            if model is not None:
+                return self._catalogue.get(model).threshold
+        return float(read(self.desk.result.segmentation, "threshold") or 0.5)

@@ -21,17 +21,19 @@ from ..session.editing import ResultEditor
 from .views import FourViews
 
 _log = logging.getLogger(__name__)
-_MOST_NOTICES = 6
+_MOST_NOTICES = 3
 
 
 class Desk:
     """One scene on one page.
 
-    State: `notices`, a list of dicts (id, kind "error" | "warning" | "success", title, text), newest last.
+    State: `notices`, a list of dicts (id, kind "error" | "warning" | "success", title, text), newest last; `unsaved`,
+    whether the result was corrected and not saved since.
 
     Attributes
     ----------
     volume : the CT that is open.
+    dicom_files : those that it was read from, in the order of its slices; empty where it was no DICOM.
     result : its result, once there is one; `editor` changes it.
     folder : private and temporary: nobody else can read it, and it is removed when the server ends.
     """
@@ -43,12 +45,14 @@ class Desk:
         self.volume: slicer.vtkMRMLScalarVolumeNode | None = None
         self.result: ResultNodes | None = None
         self.editor: ResultEditor | None = None
+        self.dicom_files: tuple[Path, ...] = ()
         # Made by the application, which knows who listens to them.
         self.views: FourViews
         self.session: Session
         self._notice_ids = count(1)
         self._tasks: set[asyncio.Task] = set()
         server.state.notices = []
+        server.state.unsaved = False
         server.controller.add("dismiss_notice")(self.dismiss)
 
     @property

@@ -5,44 +5,69 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import slicer
+
 from ..errors import BadInput
-from ..imaging import DicomSeries, Volume, list_dicom_series, read_volume
+from ..imaging import Volume, read_volume
 from ..imaging.plain_name import printable_name
 from ..scene import add_volume
 from ..training.phantom import make_phantom
+from .background import in_background
 from .desk import Desk
-from .uploads import name_of_volume, unpack
+from .questions import Questions
+from .received import Choice, Received, as_table, choices_in
+from .uploads import display_name, name_of_volume, unpack
 
 # Coarser than the command line's: it is there in seconds, and the network works at 3 mm anyway.
 PHANTOM_SPACING_MM = (1.2, 1.2, 2.5)
-_FEWEST_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class _Offered:
+    """What a person may choose from. `received` is deleted when they have; None where the files are their own."""
+
+    choices: list[Choice]
+    name: str
+    received: Received | None
 
 
 class Opening:
     """Opens one CT at a time; the one before, and its result, leave the scene.
 
     State: `opening` (a sentence while something is being opened, else ""), `volume_name`, `volume_details`,
-    `volume_is_phantom`, `series` (choices of a DICOM folder that holds several CTs: value, title).
+    `volume_is_phantom`, `series` (choices where several CTs came: value, title, details).
 
     Parameters
     ----------
     desk : where the CT goes.
+    questions : asked before corrections are lost.
     limit_mb : of what an archive holds.
     on_opened : called when another CT is in the views.
     may_open : whether this is a moment to open another one.
     """
 
-    def __init__(self, desk: Desk, limit_mb: int, on_opened: Callable[[], None], may_open: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        questions: Questions,
+        limit_mb: int,
+        on_opened: Callable[[], None],
+        may_open: Callable[[], bool],
+    ) -> None:
         self._desk = desk
+        self._questions = questions
         self._limit_mb = limit_mb
         self._on_opened = on_opened
         self._may_open = may_open
         self._seed = 0
-        self._to_choose_from: tuple[Path, str, bool] | None = None
+        self._offered: _Offered | None = None
+        self._task: asyncio.Task | None = None
+        self._source: Path | None = None
         desk.server.state.update(
             {
                 "opening": "",
@@ -56,36 +81,41 @@ class Opening:
         controller.add("open_phantom")(self.open_phantom)
         controller.add("open_series")(self.open_series)
         controller.add("forget_series")(self.forget_series)
+        desk.server.trigger("cancel_opening")(self.cancel)
 
     async def open_upload(self, path: Path, sent_name: str) -> None:
-        """Open a file that the page sent; it is deleted afterwards."""
-        if self._is_idle():
-            self._desk.start(self._open_upload(path, sent_name))
-        else:
-            path.unlink(missing_ok=True)
+        """Open a file that the page sent; it is deleted afterwards. Asks first where corrections would be lost."""
+        if not self._is_idle():
+            _delete(path)
+            return
+        self._questions.ask_before_losing(
+            "Open another CT",
+            lambda: self._open_in_background(self._open_upload(path, sent_name)),
+            on_no=lambda: _delete(path),
+        )
 
     def open_path(self, path: Path, series: str | None = None) -> None:
         """Open a file or folder of the person's own, named at the start."""
-        self._desk.start(self._read(path, printable_name(path), series, is_ours=False))
+        self._open_in_background(self._read(path, printable_name(path), series, is_ours=False))
 
     def open_phantom(self) -> None:
         """Draw a synthetic CT and open it; every call draws another one."""
         if self._is_idle():
-            self._desk.start(self._draw_phantom())
+            self._questions.ask_before_losing("Open a phantom", lambda: self._open_in_background(self._draw_phantom()))
 
-    def open_series(self, uid: str) -> None:
-        """Open one series of the folder whose series are offered."""
-        if self._to_choose_from and self._is_idle():
-            folder, name, is_ours = self._to_choose_from
-            self._to_choose_from = None
-            self._desk.show(series=[])
-            self._desk.start(self._read(folder, name, uid, is_ours))
+    def open_series(self, value: int) -> None:
+        """Open one of the offered series and files."""
+        if self._offered is None or not self._is_idle() or not 0 <= value < len(self._offered.choices):
+            return
+        offered, self._offered = self._offered, None
+        self._desk.show(series=[])
+        self._open_in_background(self._read_choice(offered.choices[value], offered.name, offered.received))
 
     def forget_series(self) -> None:
-        """Open none of the offered series."""
-        if self._to_choose_from and self._to_choose_from[2]:
-            shutil.rmtree(self._to_choose_from[0], ignore_errors=True)
-        self._to_choose_from = None
+        """Open none of what is offered."""
+        offered, self._offered = self._offered, None
+        if offered is not None and offered.received is not None:
+            offered.received.delete()
         self._desk.show(series=[])
 
     def _is_idle(self) -> bool:
@@ -96,43 +126,95 @@ class Opening:
             return False
         return True
 
+    async def open_files(self, received: Received, sent_name: str) -> None:
+        """Open what is a CT among the files of a folder that the page sent."""
+        if not self._is_idle():
+            received.delete()
+            return
+        self._questions.ask_before_losing(
+            "Open another CT",
+            lambda: self._open_in_background(self._choose_and_read(received, display_name(sent_name))),
+            on_no=received.delete,
+        )
+
+    def cancel(self) -> None:
+        """Give up what is being opened. What reads a file that hangs goes on alone, until the process ends."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _open_in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = self._desk.start(work)
+
     async def _open_upload(self, path: Path, sent_name: str) -> None:
         name = name_of_volume(sent_name)
-        if path.suffix == ".zip":
-            self._begin(f"Unpacking {name}")
-            try:
-                path = await asyncio.to_thread(unpack, path, sent_name, self._limit_mb)
-            except BaseException:
-                self._end()
-                raise
-        await self._read(path, name, None, is_ours=True)
+        if path.suffix != ".zip":
+            await self._read(path, name, None, is_ours=True)
+            return
+        self._begin(f"Unpacking {name}")
+        try:
+            received = await in_background(unpack, path, sent_name, self._limit_mb)
+        except BaseException:
+            self._end()
+            raise
+        await self._choose_and_read(received, name)
 
-    async def _read(self, path: Path, name: str, series: str | None, is_ours: bool) -> None:
-        """Read and show; what is ours is deleted unless a series of it is still to be chosen."""
+    async def _choose_and_read(self, received: Received, name: str) -> None:
+        """Read the one CT among received files, or ask which of several."""
+        self._begin(f"Looking through {name}")
+        try:
+            choices = await in_background(choices_in, received.folder, received.names)
+        except BaseException as error:
+            received.delete()
+            self._end()
+            if isinstance(error, BadInput):
+                raise _without_our_names(error, received.folder, name) from error
+            raise
+        if len(choices) == 1:
+            await self._read_choice(choices[0], name, received)
+            return
+        self._end()
+        self._offer(_Offered(choices, name, received))
+
+    async def _read_choice(self, choice: Choice, name: str, received: Received | None) -> None:
+        if received is not None and choice.path.is_file():
+            name = name_of_volume(received.names.get(choice.path.name, name))
+        await self._read(choice.path, name, choice.series, is_ours=received is not None, received=received)
+
+    def _offer(self, offered: _Offered) -> None:
+        self._offered = offered
+        self._desk.show(series=as_table(offered.choices))
+
+    async def _read(
+        self, path: Path, name: str, series: str | None, is_ours: bool, received: Received | None = None
+    ) -> None:
+        """Read and show; what is ours is deleted afterwards, but for the DICOM files that a result refers to."""
         self._begin(f"Reading {name}")
         keep = False
         try:
             if path.is_dir() and series is None:
-                choices = [each for each in await asyncio.to_thread(list_dicom_series, path) if _is_volume(each)]
+                choices = await in_background(choices_in, path)
                 if len(choices) > 1:
-                    keep = True
-                    self._to_choose_from = (path, name, is_ours)
-                    self._desk.show(series=_choices(choices))
+                    self._offer(_Offered(choices, name, None))
                     return
-            volume = await asyncio.to_thread(read_volume, path, series, self_contained=is_ours)
+            volume = await in_background(lambda: read_volume(path, series, self_contained=is_ours))
+            keep = is_ours and bool(volume.dicom_files)
             await self._show(dataclasses.replace(volume, name=name) if is_ours and path.is_file() else volume)
+            if keep:
+                self._source = path
         except BadInput as error:
             raise _without_our_names(error, path, name) if is_ours else error from error
         finally:
             self._end()
-            if is_ours and not keep:
-                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+            if is_ours and not (keep and self._source == path):
+                _delete(path)
+                if received is not None:
+                    received.delete()
 
     async def _draw_phantom(self) -> None:
         self._seed += 1
         self._begin("Drawing a phantom")
         try:
-            phantom = await asyncio.to_thread(make_phantom, self._seed, PHANTOM_SPACING_MM)
+            phantom = await in_background(make_phantom, self._seed, PHANTOM_SPACING_MM)
             await self._show(Volume(phantom.ct, f"Phantom {self._seed}", is_phantom=True))
         finally:
             self._end()
@@ -144,18 +226,28 @@ class Opening:
         self.forget_series()
         desk.clear_notices()
         desk.result, desk.editor = None, None
+        desk.dicom_files = volume.dicom_files
+        if self._source is not None:
+            _delete(self._source)
+            self._source = None
         desk.scene.Clear(False)
-        desk.volume = add_volume(desk.scene, volume)
-        desk.views.show_volume(desk.volume)
-        size, spacing = volume.image.GetSize(), volume.image.GetSpacing()
-        desk.show(
-            volume_name=volume.name,
-            volume_is_phantom=volume.is_phantom,
-            volume_details=f"{' × '.join(map(str, size))} voxels of {' × '.join(f'{each:.3g}' for each in spacing)} mm",
-        )
+        self.show_volume(add_volume(desk.scene, volume), volume.is_phantom)
         for text in volume.warnings:
             desk.notice("warning", text, "About this CT")
         self._on_opened()
+
+    def show_volume(self, node: slicer.vtkMRMLScalarVolumeNode, is_phantom: bool = False) -> None:
+        """Make a volume of the scene the CT that is open."""
+        desk = self._desk
+        desk.volume = node
+        desk.views.show_volume(node)
+        size, spacing = node.GetImageData().GetDimensions(), node.GetSpacing()
+        desk.show(
+            volume_name=node.GetName(),
+            can_save_seg=bool(desk.dicom_files),
+            volume_is_phantom=is_phantom,
+            volume_details=f"{' × '.join(map(str, size))} voxels of {' × '.join(f'{each:.3g}' for each in spacing)} mm",
+        )
 
     def _begin(self, sentence: str) -> None:
         self._desk.show(opening=sentence)
@@ -164,17 +256,11 @@ class Opening:
         self._desk.show(opening="")
 
 
-def _is_volume(series: DicomSeries) -> bool:
-    return series.modality == "CT" and series.image_count >= _FEWEST_IMAGES
-
-
-def _choices(series: list[DicomSeries]) -> list[dict[str, str]]:
-    """What the page offers: titles as people know them, told apart by their UIDs where they are the same."""
-    titles = [str(each) for each in series]
-    return [
-        {"value": each.uid, "title": title if titles.count(title) == 1 else f"{title}, UID {each.uid}"}
-        for each, title in zip(series, titles, strict=True)
-    ]
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _without_our_names(error: BadInput, path: Path, name: str) -> BadInput:

@@ -19,46 +19,9 @@ def build_panel(server: Server) -> None:
         _build_run(server)
         _build_result()
         _build_overlay()
+        _build_look()
+        _build_measurements(server)
         _build_files()
-
-
-def build_dialogs(server: Server) -> None:
-    """Build what opens over the page: the model's card, and the choice between the series of a DICOM folder."""
-    with (
-        vuetify.VDialog(
-            v_model=("show_card", False), max_width=640, scrollable=True, **attributes(aria_label="About the model")
-        ),
-        vuetify.VCard(classes="dialog"),
-    ):
-        vuetify.VCardTitle("{{ (models.find((each) => each.value === model) || {}).title }}")
-        with vuetify.VCardText(), html.Div(v_for="section in model_card", key="section.title"):
-            html.H3("{{ section.title }}", v_if=("section.title",))
-            html.P("{{ line }}", v_for="line in section.lines", key="line")
-        with vuetify.VCardActions():
-            vuetify.VSpacer()
-            vuetify.VBtn("Close", click="show_card = false")
-    with (
-        vuetify.VDialog(
-            model_value=("series.length > 0",),
-            max_width=640,
-            persistent=True,
-            **attributes(aria_label="Choose a series"),
-        ),
-        vuetify.VCard(classes="dialog"),
-    ):
-        vuetify.VCardTitle("Which series is the CT to segment?")
-        with vuetify.VCardText():
-            vuetify.VBtn(
-                "{{ each.title }}",
-                v_for="each in series",
-                key="each.value",
-                block=True,
-                classes="series",
-                click=(server.controller.open_series, "[each.value]"),
-            )
-        with vuetify.VCardActions():
-            vuetify.VSpacer()
-            vuetify.VBtn("None of them", click=server.controller.forget_series)
 
 
 def _build_ct(server: Server) -> None:
@@ -164,6 +127,14 @@ def _build_result() -> None:
                 click="threshold = model_threshold; smoothing_mm = 0; keep_largest = false",
                 title="The model's own threshold, no smoothing",
             )
+        html.Div("{{ parts_note }}", classes="small", v_if=("parts_note",), **attributes(role="status"))
+        with html.Div(classes="with-button compare"):
+            vuetify.VSelect(
+                v_model=("compare",), items=("compare_choices",), label="Compare with", disabled=("!has_result",)
+            )
+            html.Span("{{ compare_ml === null ? '' : compare_ml.toFixed(1) + ' mL' }}", classes="compare-volume")
+        with html.Div(v_if=("compare === 'other'",)):
+            _slider("compare_threshold", "Its threshold", 0.05, 0.95, 0.01, "Number(compare_threshold).toFixed(2)")
 
 
 def _build_overlay() -> None:
@@ -179,9 +150,39 @@ def _build_overlay() -> None:
                 with html.Div(classes="ramp-ends"):
                     html.Span("0")
                     html.Span("{{ overlay_top }}")
+        html.Div("{{ overlay_note }}", classes="small", v_if=("overlay_note",))
         _slider(
             "overlay_opacity", "Opacity", 0, 1, 0.05, "Math.round(100 * overlay_opacity) + ' %'", "overlay === 'off'"
         )
+
+
+def _build_look() -> None:
+    with html.Section(
+        classes=("['section', has_result ? '' : 'idle']",), **attributes(aria_label="Contour and surface")
+    ):
+        html.H2("Contour and surface")
+        vuetify.VSelect(v_model=("contour",), items=("contours",), label="Colour", disabled=("!has_result",))
+        _slider("contour_width", "Width", 1, 6, 1, "contour_width + ' px'")
+        _slider("contour_fill", "Fill", 0, 1, 0.05, "Math.round(100 * contour_fill) + ' %'")
+        _slider("surface_opacity", "3D opacity", 0.1, 1, 0.05, "Math.round(100 * surface_opacity) + ' %'")
+
+
+def _build_measurements(server: Server) -> None:
+    with html.Section(classes="section", v_if=("measurements.length > 0",), **attributes(aria_label="Measurements")):
+        with html.Div(classes="headline"):
+            html.H2("Measurements")
+            html.Button(
+                "Remove all", type="button", classes="quiet-button", click=server.controller.remove_measurements
+            )
+        with html.Div(v_for="each in measurements", key="each.id", classes="row"):
+            html.Span("{{ each.text }}")
+            with html.Button(
+                type="button",
+                classes="notice-close",
+                click=(server.controller.remove_measurement, "[each.id]"),
+                **attributes(aria_label=("'Remove ' + each.text",)),
+            ):
+                vuetify.VIcon("mdi-close", size=16)
 
 
 def _build_files() -> None:
@@ -192,15 +193,21 @@ def _build_files() -> None:
         with html.Div(classes="files"):
             for what, label, ending, there in (
                 ("segment", "Segment", ".seg.nrrd", "has_result"),
-                ("probability", "Probability", ".nrrd", "has_result"),
                 ("scene", "Scene", ".mrb", "has_result"),
+                ("nifti", "Segment", ".nii.gz", "has_result"),
+                ("seg", "DICOM SEG", ".dcm", "has_result && can_save_seg"),
+                ("stl", "Surface", ".stl", "has_result"),
+                ("obj", "Surface", ".obj", "has_result"),
+                ("json", "Report", ".json", "has_result"),
+                ("csv", "Report", ".csv", "has_result"),
+                ("probability", "Probability", ".nrrd", "has_result"),
                 ("spread", "Spread", ".nrrd", "has_spread"),
             ):
                 _file_button(f"'download/{what}'", label, ending, there)
             with vuetify.VMenu():
                 with (
                     vuetify.Template(v_slot_activator="{ props }"),
-                    vuetify.VBtn(v_bind="props", disabled=("!has_result || attention_levels === 0",), classes="file"),
+                    vuetify.VBtn(v_bind="props", disabled=("attention_levels.length === 0",), classes="file"),
                 ):
                     html.Span("Attention")
                     html.Span(".nrrd", classes="ending")

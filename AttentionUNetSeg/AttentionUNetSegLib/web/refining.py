@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import slicer
+from scipy import ndimage
 
 from ..scene import ResultNodes, arrange_slice_views, show_attention
-from ..session import ResultReady
+from ..scene.segment import segment_id_of
+from ..scene.strokes import segment_on_ct
+from ..scene.surface import CLOSED_SURFACE, make_surface
 from ..session.editing import ResultEditor
 from .desk import Desk, LatestOnly
 
@@ -22,6 +28,21 @@ _COLORS = {
 }
 _FILL_OPACITY = 0.15
 _SPREAD = "spread"
+_SURFACE_REST_SECONDS = 0.3
+# What an overlay says, in one sentence.
+_NOTES = {
+    "off": "",
+    "probability": "How sure the network is that a voxel is pancreas, from 0 to 1, with your corrections.",
+    _SPREAD: "How far eight passes over slightly changed copies differ (standard deviation): high is doubtful.",
+    "attention": "How much the gate lets through to the decoder, from 0 to 1. It is no probability of pancreas.",
+}
+CONTOURS = {
+    "Orange": (0.976, 0.706, 0.435),
+    "Cyan": (0.25, 0.9, 1.0),
+    "Green": (0.35, 1.0, 0.4),
+    "Magenta": (1.0, 0.45, 1.0),
+    "White": (1.0, 1.0, 1.0),
+}
 
 
 class Refining:
@@ -45,8 +66,8 @@ class Refining:
                 "model_threshold": 0.5,
                 "keep_largest": False,
                 "smoothing_mm": 0.0,
-                "overlays": _overlays(0, False),
-                "attention_levels": 0,
+                "overlays": _overlays([], False),
+                "attention_levels": [],
                 "has_spread": False,
                 "overlay_top": "1",
                 "overlay": "off",
@@ -54,12 +75,22 @@ class Refining:
                 "overlay_color": "Inferno",
                 "overlay_colors": list(_COLORS),
                 "overlay_ramp": "",
+                "overlay_note": "",
                 "show_segment": True,
+                "parts_note": "",
+                "contours": list(CONTOURS),
+                "contour": next(iter(CONTOURS)),
+                "contour_width": 2,
+                "contour_fill": _FILL_OPACITY,
+                "surface_opacity": 1.0,
             }
         )
+        self._surface_timer: asyncio.TimerHandle | None = None
+        self._apply_look = LatestOnly(desk, self._show_look)
         state = desk.server.state
         state.change("threshold", "keep_largest", "smoothing_mm")(self._apply_settings)
         state.change("overlay", "overlay_opacity", "overlay_color")(self._apply_overlay)
+        state.change("contour", "contour_width", "contour_fill", "surface_opacity")(self._apply_look)
         state.change("show_segment")(lambda **values: self._show_segment())
         self._show_ramp()
 
@@ -69,52 +100,89 @@ class Refining:
             has_result=False,
             volume_ml=None,
             overlay="off",
-            overlays=_overlays(0, False),
-            attention_levels=0,
+            overlays=_overlays([], False),
+            attention_levels=[],
             has_spread=False,
         )
 
-    def take(self, event: ResultReady) -> None:
-        """Show a new result in place of the one before."""
+    def take(self, nodes: ResultNodes, model_threshold: float) -> None:
+        """Show a new result, or one that was loaded, in place of the one before; its model's own threshold is known."""
         desk = self._desk
         earlier, desk.result, desk.editor = desk.result, None, None
-        if earlier is not None:
+        if earlier is not None and earlier.segmentation is not nodes.segmentation:
             _remove(earlier)
-        nodes = event.result.nodes
-        _style(nodes)
         desk.result = nodes
         desk.editor = ResultEditor(nodes)
         arrange_slice_views(nodes)
-        nodes.segmentation.CreateClosedSurfaceRepresentation()
+        make_surface(nodes)
         desk.views.look_at_surface()
-        levels, has_spread = len(nodes.attention), nodes.spread is not None
+        levels, has_spread = list(nodes.gates), nodes.spread is not None
         if not has_spread and desk.server.state.overlay == _SPREAD:
             desk.show(overlay="off")
+        threshold, keep_largest, smoothing_mm = desk.editor.settings
         desk.show(
             has_result=True,
-            threshold=round(event.result.threshold, 2),
-            model_threshold=round(event.result.threshold, 2),
-            keep_largest=event.result.keep_largest,
-            smoothing_mm=0.0,
+            threshold=round(threshold, 2),
+            model_threshold=round(model_threshold, 2),
+            keep_largest=keep_largest,
+            smoothing_mm=smoothing_mm,
             overlays=_overlays(levels, has_spread),
             attention_levels=levels,
             has_spread=has_spread,
             show_segment=True,
         )
         self.show_volume()
+        self._show_look()
         self._show_overlay()
 
     def show_volume(self) -> None:
-        """Show the segment's volume as it is now."""
-        self._desk.show(volume_ml=round(self._desk.editor.volume_ml, 2))
+        """Show the segment's volume as it is now, and why it has more parts than was asked for."""
+        editor, note = self._desk.editor, ""
+        if editor.settings[1] and (editor.clicks or self._desk.result.strokes is not None):
+            parts = count_parts(self._desk.result)
+            if parts > 1:
+                note = f"{parts} parts: the largest, and those with your clicks or strokes in them."
+        self._desk.show(volume_ml=round(editor.volume_ml, 2), parts_note=note)
 
     def _set_threshold(self) -> None:
         state, editor = self._desk.server.state, self._desk.editor
         wanted = (float(state.threshold), bool(state.keep_largest), float(state.smoothing_mm))
         if editor is None or wanted == tuple(editor.settings):
             return
-        editor.set_threshold(*wanted)
+        with self._surface_later():
+            editor.set_threshold(*wanted)
         self.show_volume()
+
+    @contextmanager
+    def _surface_later(self) -> Iterator[None]:
+        """Leave the surface as it is while the segment changes, and make it anew when that has come to rest.
+
+        It is most of what a step of the threshold costs, and the slices do not need it.
+        """
+        nodes = self._desk.result
+        segmentation = nodes.segmentation.GetSegmentation()
+        segment = segmentation.GetSegment(segment_id_of(nodes))
+        surface = segment.GetRepresentation(CLOSED_SURFACE)
+        segmentation.RemoveRepresentation(CLOSED_SURFACE)
+        try:
+            yield
+        finally:
+            if surface is not None:
+                segment.AddRepresentation(CLOSED_SURFACE, surface)
+            if self._surface_timer is not None:
+                self._surface_timer.cancel()
+            self._surface_timer = asyncio.get_running_loop().call_later(_SURFACE_REST_SECONDS, self._make_surface)
+
+    def _make_surface(self) -> None:
+        """Make the surface that belongs to the segment now, where it is not there yet."""
+        if self._surface_timer is None:
+            return
+        self._surface_timer.cancel()
+        self._surface_timer = None
+        nodes = self._desk.result
+        if nodes is not None:
+            nodes.segmentation.GetSegmentation().RemoveRepresentation(CLOSED_SURFACE)
+            make_surface(nodes)
 
     def _show_overlay(self) -> None:
         state, nodes = self._desk.server.state, self._desk.result
@@ -124,8 +192,43 @@ class Refining:
         level: Any = None if state.overlay == "off" else state.overlay
         if level not in (None, "probability", _SPREAD):
             level = int(level)
-        show_attention(nodes, level, float(state.overlay_opacity), self._color_node())
+        # Attention covers the whole CT: where it is low it darkens, and leaves no holes that white bone shows through.
+        lowest = 0.0 if isinstance(level, int) else None
+        colors = self._color_node()
+        show_attention(nodes, level, float(state.overlay_opacity), colors, lowest)
+        self._desk.views.show_scale(None if level is None else colors, 0.5 if level == _SPREAD else 1.0)
+        self._show_look()
         self._desk.views.draw_slices()
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Give the segment its own colour and its newest surface while the scene is written, whatever is on show."""
+        self._paint_segment(self._desk.server.state.contour)
+        self._make_surface()
+        try:
+            yield
+        finally:
+            self._show_look()
+
+    def _paint_segment(self, contour: str) -> None:
+        nodes = self._desk.result
+        segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
+        if tuple(round(c, 3) for c in segment.GetColor()) != CONTOURS[contour]:
+            segment.SetColor(*CONTOURS[contour])
+
+    def _show_look(self) -> None:
+        """Show the segment as a clear outline with a faint fill, so that the CT below stays readable."""
+        nodes, state = self._desk.result, self._desk.server.state
+        if nodes is None:
+            return
+        display = nodes.segmentation.GetDisplayNode()
+        display.SetOpacity2DFill(float(state.contour_fill))
+        display.SetOpacity2DOutline(1.0)
+        display.SetSliceIntersectionThickness(int(state.contour_width))
+        display.SetOpacity3D(float(state.surface_opacity))
+        # Orange on Inferno's orange would not be seen.
+        is_hidden = state.overlay != "off" and state.contour == "Orange"
+        self._paint_segment("Cyan" if is_hidden else state.contour)
 
     def _show_segment(self) -> None:
         if self._desk.result is not None:
@@ -146,12 +249,15 @@ class Refining:
             stops.append("rgb({:.0f},{:.0f},{:.0f})".format(*(255 * channel for channel in color[:3])))
         # The spread's scale ends at 0.5: a standard deviation of values in 0..1 is never more.
         top = "0.5" if self._desk.server.state.overlay == _SPREAD else "1"
-        self._desk.show(overlay_ramp=f"linear-gradient(to right, {', '.join(stops)})", overlay_top=top)
+        overlay = self._desk.server.state.overlay
+        note = _NOTES.get(overlay, _NOTES["attention"])
+        ramp = f"linear-gradient(to right, {', '.join(stops)})"
+        self._desk.show(overlay_ramp=ramp, overlay_top=top, overlay_note=note)
 
 
-def _overlays(levels: int, has_spread: bool) -> list[dict[str, str]]:
-    gates = [{"value": str(level), "title": f"Attention, gate {level}"} for level in range(1, levels + 1)]
-    if gates:
+def _overlays(levels: list[int], has_spread: bool) -> list[dict[str, str]]:
+    gates = [{"value": str(level), "title": f"Attention, gate {level}"} for level in levels]
+    if levels and levels[0] == 1:
         gates[0]["title"] += " (finest)"
     if len(gates) > 1:
         gates[-1]["title"] += " (coarsest)"
@@ -159,12 +265,9 @@ def _overlays(levels: int, has_spread: bool) -> list[dict[str, str]]:
     return [{"value": "off", "title": "None"}, {"value": "probability", "title": "Probability"}, *spread, *gates]
 
 
-def _style(nodes: ResultNodes) -> None:
-    """Show the segment as a clear outline with a faint fill, so that the CT below stays readable."""
-    display = nodes.segmentation.GetDisplayNode()
-    display.SetOpacity2DFill(_FILL_OPACITY)
-    display.SetOpacity2DOutline(1.0)
-    display.SetSliceIntersectionThickness(2)
+def count_parts(nodes: ResultNodes) -> int:
+    """Return how many parts the segment has; voxels that share a face, an edge or a corner belong together."""
+    return int(ndimage.label(segment_on_ct(nodes).values, ndimage.generate_binary_structure(3, 3))[1])
 
 
 def _remove(nodes: ResultNodes) -> None:

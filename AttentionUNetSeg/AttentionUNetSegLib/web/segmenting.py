@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ..models import Catalogue, ModelPackage, model_card, package_summary
+from ..models import Catalogue, ModelPackage, measured_line, measured_table, model_card
 from ..session import (
     Event,
     Failed,
@@ -19,6 +19,7 @@ from ..session import (
     WorkerReady,
 )
 from .desk import Desk
+from .questions import Questions
 
 _PUMP_SECONDS = 0.03
 _AT_WORK = {State.QUEUED, State.PREPARING, State.RUNNING, State.CANCELLING}
@@ -28,20 +29,28 @@ class Segmenting:
     """One run at a time, on the desk's session.
 
     State: `models` (choices: value, title), `model`, `model_note` (one line about it), `model_card` (all about it),
+    `model_table` (what was measured),
     `tta`, `device_name`, `run` ("", "starting", "running", "cancelling"), `progress` (0..100), `stage`.
 
     Parameters
     ----------
     desk : whose volume is segmented.
     catalogue : where the models are.
+    questions : asked before corrections are lost.
     on_result : called with each result.
     model : id of the model to begin with; None: the default.
     """
 
     def __init__(
-        self, desk: Desk, catalogue: Catalogue, on_result: Callable[[ResultReady], None], model: str | None = None
+        self,
+        desk: Desk,
+        catalogue: Catalogue,
+        questions: Questions,
+        on_result: Callable[[ResultReady], None],
+        model: str | None = None,
     ) -> None:
         self._desk = desk
+        self._questions = questions
         self._catalogue = catalogue
         self._on_result = on_result
         self._job: str | None = None
@@ -50,6 +59,7 @@ class Segmenting:
                 "model": None,
                 "model_note": "",
                 "model_card": [],
+                "model_table": [],
                 "device_name": "",
                 "tta": False,
                 "run": "",
@@ -68,13 +78,19 @@ class Segmenting:
         return self._desk.server.state.run != ""
 
     def segment(self) -> None:
-        """Start a run, unless one is going on or there is nothing to segment."""
+        """Start a run, unless one is going on or there is nothing to segment; ask first where corrections would go."""
+        if self._may_start():
+            self._questions.ask_before_losing("Segment again", self._start)
+
+    def _may_start(self) -> bool:
         state = self._desk.server.state
-        if self.is_at_work or state.opening or self._desk.volume is None or state.model is None:
-            return
-        self._desk.clear_notices()
-        self._desk.show(run="starting", progress=0, stage="Preparing")
-        self._desk.start(self._segment(state.model))
+        return not (self.is_at_work or state.opening or self._desk.volume is None or state.model is None)
+
+    def _start(self) -> None:
+        if self._may_start():
+            self._desk.clear_notices()
+            self._desk.show(run="starting", progress=0, stage="Preparing")
+            self._desk.start(self._segment(self._desk.server.state.model))
 
     def cancel(self) -> None:
         """Stop the run."""
@@ -139,17 +155,15 @@ class Segmenting:
         model: str | None = self._desk.server.state.model
         if model is None:
             note = "No model is installed. Add one: attention-unet-seg models add FILE"
-            self._desk.show(model_note=note, model_card=[])
+            self._desk.show(model_note=note, model_card=[], model_table=[])
             return
         with self._desk.reporting():
             package = self._catalogue.get(model)
-            self._desk.show(model_note=_note(package), model_card=_card(package))
-
-
-def _note(package: ModelPackage) -> str:
-    measured = package_summary(package)["performance"]
-    first = measured[0] if measured else "Nothing was measured."
-    return f"For synthetic phantoms only. {first}" if package.is_phantom_only else first
+            self._desk.show(
+                model_note=measured_line(package),
+                model_card=_card(package),
+                model_table=measured_table(package),
+            )
 
 
 def _card(package: ModelPackage) -> list[dict[str, Any]]:
@@ -161,4 +175,4 @@ def _card(package: ModelPackage) -> list[dict[str, Any]]:
             sections.append({"title": text[3:], "lines": []})
         elif text and not line.startswith("# "):
             sections[-1]["lines"].append(text.removeprefix("- "))
-    return sections
+    return [section for section in sections if section["title"] != "Measured"]  # that is a table of its own

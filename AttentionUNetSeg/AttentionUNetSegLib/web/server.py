@@ -48,7 +48,7 @@ class ServeOptions:
     port: int = 0
     token: str | None = None
     upload_limit_mb: int = DEFAULT_LIMIT_MB
-    linger_seconds: float | None = 60.0
+    linger_seconds: float | None = 600.0
 
 
 def serve(options: ServeOptions, on_ready: Callable[[str], None], catalogue: Catalogue | None = None) -> None:
@@ -93,7 +93,8 @@ async def _serve(
     application = Application(server, folder, options.upload_limit_mb, catalogue, options.model)
     ending = asyncio.Event()
     presence = _Presence(options.linger_seconds, ending.set)
-    server.add_protocol_to_configure(lambda protocol: protocol.registerLinkProtocol(presence))
+    for each in (presence, application.desk.views.protocol):
+        server.add_protocol_to_configure(lambda protocol, each=each: protocol.registerLinkProtocol(each))
 
     websocket_secret = new_token()
 

@@ -1,6 +1,8 @@
 """Slicer views as pictures in a page: rough (JPEG) while they change, exact (PNG) as soon as they rest.
 
-One picture of a view is under way at a time: a slow browser or machine sees fewer pictures, never old ones.
+One picture of a view is under way at a time: a slow browser or machine sees fewer pictures, never old ones. Every
+picture has a number and keeps its geometry for a while: what a person clicks on is the picture that they saw, whatever
+the view shows by then.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ import asyncio
 import io
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
+import slicer
 from PIL import Image
-from slicer import vtkMRMLLayerDisplayableManager
-from trame_rca.rca.vtk_rca import VtkRemoteControlledArea
 from trame_slicer.views import AbstractView, ScheduledRenderStrategy
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkCommand
@@ -22,76 +26,117 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 
 PICTURES_PER_SECOND = 25.0
 STILL_AFTER_SECONDS = 0.2
-MOVING_QUALITY = 70
+# A page that does not say that it shows a picture (it is in the background) holds nobody up for longer.
+LONGEST_WAIT_SECONDS = 0.3
+MOVING_QUALITY = 75
+_PICTURES_REMEMBERED = 64
+SMALLEST_SIDE, LARGEST_SIDE = 10, 8192
 
 
-class ViewWindow(VtkRemoteControlledArea):
-    """A view's render window as trame-rca drives it.
+@dataclass(frozen=True)
+class Geometry:
+    """Where the pixels of a picture lay.
+
+    xy_to_ras : of a slice view, 4 by 4, from pixels (x to the right, y up from the lowest row) to world RAS in mm.
+    """
+
+    width: int
+    height: int
+    xy_to_ras: np.ndarray | None = None
+
+    def position(self, from_left: float, from_top: float) -> tuple[float, float, float] | None:
+        """Return the world RAS position (mm) of a place in a slice's picture, in fractions of its width and height."""
+        if self.xy_to_ras is None:
+            return None
+        # Slicer samples at whole XY, which is in the middle of a pixel on the screen.
+        xy = np.array([from_left * self.width - 0.5, (1.0 - from_top) * self.height - 0.5, 0.0, 1.0])
+        return tuple(float(value) for value in (self.xy_to_ras @ xy)[:3])
+
+
+class ViewWindow:
+    """A view's render window: it is drawn, resized, and hears of mouse and keys.
 
     Parameters
     ----------
     view : the Slicer view.
-    on_event : called with every event of mouse and keyboard first; returns True to keep it from the view.
-    on_resize : called after the window got another size.
+    resizing : makes a context that the window gets another size in.
     """
 
-    def __init__(
-        self, view: AbstractView, on_event: Callable[[dict[str, Any]], bool], on_resize: Callable[[], None]
-    ) -> None:
-        super().__init__(view.render_window())
+    def __init__(self, view: AbstractView, resizing: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         self._view = view
-        self._on_event = on_event
-        self._on_resize = on_resize
+        self._resizing = resizing
         self._image = vtkImageData()
+        view.interactor().EnableRenderOff()
+        view.render_window().ShowWindowOff()
 
     @property
-    def img_cols_rows(self) -> tuple[np.ndarray, int, int]:
-        """The view drawn now: RGB uint8 (rows from the top, columns, 3), its width and height."""
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._view.render_window().GetSize()
+
+    def draw(self) -> tuple[np.ndarray, Geometry]:
+        """Draw the view now; return RGB uint8 (rows from the top, columns, 3), and where it lies."""
+        node = self._view.get_view_node()
+        matrix = slicer.util.arrayFromVTKMatrix(node.GetXYToRAS()) if node.IsA("vtkMRMLSliceNode") else None
         self._view.render_window().Render()
         # Unlike vtkWindowToImageFilter this touches neither renderers nor cameras.
-        vtkMRMLLayerDisplayableManager.RenderWindowBufferToImage(self._view.render_window(), self._image)
+        slicer.vtkMRMLLayerDisplayableManager.RenderWindowBufferToImage(self._view.render_window(), self._image)
         width, height, _ = self._image.GetDimensions()
-        picture = vtk_to_numpy(self._image.GetPointData().GetScalars()).reshape(height, width, -1)
-        return picture[::-1, :, :3].copy(), width, height
+        pixels = vtk_to_numpy(self._image.GetPointData().GetScalars()).reshape(height, width, -1)
+        return pixels[::-1, :, :3].copy(), Geometry(width, height, matrix)
 
-    def process_resize_event(self, width: int, height: int) -> None:
-        """Follow the size of the pane in the page, in pixels."""
-        super().process_resize_event(width, height)
-        self._view.interactor().InvokeEvent(vtkCommand.WindowResizeEvent)
-        self._on_resize()
+    def resize(self, width: int, height: int) -> None:
+        """Follow the size of the pane in a page, in pixels."""
+        size = tuple(min(max(int(side), SMALLEST_SIDE), LARGEST_SIDE) for side in (width, height))
+        if size != tuple(self.size):
+            with self._resizing():
+                self._view.interactor().UpdateSize(*size)
+                self._view.interactor().InvokeEvent(vtkCommand.WindowResizeEvent)
+            self._view.schedule_render()
 
-    def process_interaction_event(self, event: dict[str, Any]) -> None:
-        """Pass on what mouse and keyboard did in the pane."""
-        if not self._on_event(event):
-            super().process_interaction_event(event)
+    def interact(self, event: dict[str, Any]) -> None:
+        """Pass on what the mouse did: `type`, `x` and `y` (pixels from the lower left), `shiftKey`, `controlKey`."""
+        interactor = self._view.interactor()
+        interactor.SetEventInformation(event["x"], event["y"], event["controlKey"], event["shiftKey"])
+        interactor.SetAltKey(event["altKey"])
+        interactor.InvokeEvent(f"{event['type']}Event")
 
 
 class ViewStream(ScheduledRenderStrategy):
-    """Draws a view when it asks for it and sends the pictures; trame-rca's scheduler and trame-slicer's strategy.
+    """Draws a view when it asks for it and sends the pictures.
 
     Needs a running asyncio loop.
+
+    Parameters
+    ----------
+    window : what is drawn.
+    send : takes each encoded picture, and what is to be known of it (type, number, width, height, matrix).
     """
 
-    target_fps = PICTURES_PER_SECOND
-
-    def __init__(self, window: ViewWindow) -> None:
+    def __init__(self, window: ViewWindow, send: Callable[[bytes, dict[str, Any]], None]) -> None:
         super().__init__()
-        self.rca = window
-        self._push: Callable[[bytes, dict[str, Any]], None] = lambda content, meta: None
+        self._window = window
+        self._send = send
+        self._numbers = count(1)
+        self._geometries: dict[int, Geometry] = {}
+        self._shown = asyncio.Event()
+        self._shown.set()
+        self._latest = 0
         self._wanted = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
-
-    def set_push_callback(self, callback: Callable[[bytes, dict[str, Any]], None]) -> None:
-        """Set what takes the encoded pictures."""
-        self._push = callback
 
     def schedule_render(self) -> None:
         """Ask for a picture; any number of requests until it is drawn cost one."""
         self._wanted.set()
 
-    def reset(self) -> None:
-        """Send a picture to a page that has just come."""
-        self.schedule_render()
+    def geometry(self, number: int) -> Geometry | None:
+        """Return where the picture of this number lay; None where that is too long ago."""
+        return self._geometries.get(number)
+
+    def acknowledge(self, number: int) -> None:
+        """Take a page's word that it shows the picture."""
+        if number >= self._latest:
+            self._shown.set()
 
     async def close(self) -> None:
         """Stop drawing."""
@@ -101,40 +146,47 @@ class ViewStream(ScheduledRenderStrategy):
     async def _run(self) -> None:
         while True:
             await self._wanted.wait()
+            self._wanted.clear()
             started = time.monotonic()
-            await self._send(is_still=False)
+            pixels, geometry = self._window.draw()
+            await self._push(pixels, geometry, is_still=False)
             await asyncio.sleep(max(0.0, 1.0 / PICTURES_PER_SECOND - (time.monotonic() - started)))
-            if not await self._changes_within(STILL_AFTER_SECONDS):
-                await self._send(is_still=True)
+            if not await self._happens_within(STILL_AFTER_SECONDS, self._wanted):
+                await self._push(pixels, geometry, is_still=True)
 
-    async def _changes_within(self, seconds: float) -> bool:
+    async def _push(self, pixels: np.ndarray, geometry: Geometry, is_still: bool) -> None:
+        content = await asyncio.get_running_loop().run_in_executor(None, _encode, pixels, is_still)
+        await self._happens_within(LONGEST_WAIT_SECONDS, self._shown)
+        self._shown.clear()
+        self._latest = number = next(self._numbers)
+        self._geometries[number] = geometry
+        self._geometries.pop(number - _PICTURES_REMEMBERED, None)
+        matrix = geometry.xy_to_ras
+        self._send(
+            content,
+            {
+                "type": "image/png" if is_still else "image/jpeg",
+                "number": number,
+                "width": geometry.width,
+                "height": geometry.height,
+                "matrix": None if matrix is None else matrix.ravel().tolist(),
+            },
+        )
+
+    async def _happens_within(self, seconds: float, event: asyncio.Event) -> bool:
         # Before Python 3.12 asyncio.wait_for loses a cancellation that comes with the change: close() would never end.
-        change = asyncio.ensure_future(self._wanted.wait())
-        try:
-            await asyncio.wait({change}, timeout=seconds)
-        finally:
-            change.cancel()
-        return self._wanted.is_set()
-
-    async def _send(self, is_still: bool) -> None:
-        self._wanted.clear()
-        picture, width, height = self.rca.img_cols_rows
-        content = await asyncio.get_running_loop().run_in_executor(None, _encode, picture, is_still)
-        meta = {
-            "type": "image/png" if is_still else "image/jpeg",
-            "codec": "",
-            "w": width,
-            "h": height,
-            "st": int(time.time() * 1000),
-            "key": "key",
-            "quality": 100 if is_still else MOVING_QUALITY,
-        }
-        self._push(content, meta)
+        if not event.is_set():
+            change = asyncio.ensure_future(event.wait())
+            try:
+                await asyncio.wait({change}, timeout=seconds)
+            finally:
+                change.cancel()
+        return event.is_set()
 
 
-def _encode(picture: np.ndarray, is_still: bool) -> bytes:
+def _encode(pixels: np.ndarray, is_still: bool) -> bytes:
     file = io.BytesIO()
-    image = Image.fromarray(picture)
+    image = Image.fromarray(pixels)
     if is_still:
         image.save(file, "png", compress_level=1)
     else:

@@ -16,46 +16,49 @@ from trame_slicer.segmentation import (
 from trame_slicer.views import SliceView
 
 from ..errors import ErrorCode
-from ..session import Refined, RefinementFailed
+from ..session import DoubtfulClick, Refined, RefinementFailed
 from .desk import Desk, LatestOnly
+from .measuring import AREA, DISTANCE, Measuring
+from .questions import Questions
+from .readout import Readout
 
 BROWSE, ADD, REMOVE, PAINT, ERASE = "browse", "add", "remove", "paint", "erase"
 _EFFECTS = {PAINT: SegmentationEffectPaint, ERASE: SegmentationEffectErase}
 # A press and release further apart than this is a drag.
 _CLICK_PIXELS = 4
-_WINDOWS = {
-    "Abdomen 400 / 40": (400.0, 40.0),
-    "Pancreas 250 / 70": (250.0, 70.0),
-    "Liver 150 / 60": (150.0, 60.0),
-    "Bone 1800 / 400": (1800.0, 400.0),
-}
+_MEASURES = (DISTANCE, AREA)
 
 
 class Tools:
     """The tool in hand, and the history of corrections.
 
     State: `tool`, `reach_mm` (of a click), `brush_mm` (diameter), `can_undo`, `can_redo`, `additions`, `removals`
-    (numbers of clicks), `window` and `windows` (choices of window / level); `refine_clicks` (whether the network hears
+    (numbers of clicks); `refine_clicks` (whether the network hears
     of every change of clicks) and `refining` (whether it is at work).
 
     Parameters
     ----------
     desk : whose result is corrected.
+    questions : asked before a click acts that a person may not have meant.
     on_change : called when the segment was changed by a tool.
     """
 
-    def __init__(self, desk: Desk, on_change: Callable[[], None]) -> None:
+    def __init__(self, desk: Desk, questions: Questions, on_change: Callable[[], None]) -> None:
         self._desk = desk
+        self._questions = questions
         self._on_change = on_change
         self._pressed: tuple[SliceView, int, int] | None = None
         self._buttons: set[str] = set()
+        self._readout = Readout(desk)
+        self._measuring = Measuring(desk)
+        self._dragged: str | None = None
+        self._destination = (0.0, 0.0, 0.0)
+        self._move_click = LatestOnly(desk, self._follow_click)
         desk.server.state.update(
             {
                 "tool": BROWSE,
                 "reach_mm": 15.0,
                 "brush_mm": 10.0,
-                "window": next(iter(_WINDOWS)),
-                "windows": list(_WINDOWS),
                 "can_undo": False,
                 "can_redo": False,
                 "additions": 0,
@@ -67,19 +70,20 @@ class Tools:
         controller, state = desk.server.controller, desk.server.state
         controller.add("undo")(lambda: self._change(lambda: desk.editor.undo()))
         controller.add("redo")(lambda: self._change(lambda: desk.editor.redo()))
-        controller.add("clear_clicks")(lambda: self._change(lambda: desk.editor.clear()))
+        controller.add("remove_click")(self.remove_click)
+        desk.server.trigger("remove_click")(self.remove_click)
+        controller.add("clear_clicks")(self.remove_all_clicks)
         controller.add("reset_views")(lambda: desk.views.reset())
         state.change("tool", "has_result")(lambda **values: self._take_in_hand())
         state.change("brush_mm")(lambda **values: self._set_brush())
         state.change("reach_mm")(LatestOnly(desk, self._set_reach))
         state.change("refine_clicks")(lambda **values: self._refine())
-        state.change("window")(lambda **values: self._set_window())
 
     def forget(self) -> None:
         """Put the tools away: there is no result any more."""
         self._desk.show(tool=BROWSE)
+        self._measuring.publish()
         self._show_history()
-        self._set_window()
 
     def take_result(self) -> None:
         """Make the tools work on the desk's new result."""
@@ -91,8 +95,16 @@ class Tools:
         self._show_history()
         self._take_in_hand()
 
-    def on_pointer(self, view: SliceView, event: dict[str, Any]) -> bool:
-        """Follow the mouse in a slice view; True keeps the event from the view."""
+    def on_pointer(self, view: SliceView, event: dict[str, Any]) -> tuple[bool, dict[str, Any] | None]:
+        """Follow the mouse in a slice view; return whether to keep the event from the view, and what lies there."""
+        is_kept = False
+        with self._desk.reporting():
+            is_kept = self._follow(view, event)
+        if event["type"] == "MouseMove" and not self._buttons:
+            return is_kept, self._readout.at(view, event["ras"], event["mm_per_pixel"])
+        return is_kept, None
+
+    def _follow(self, view: SliceView, event: dict[str, Any]) -> bool:
         kind, tool = event["type"], self._desk.server.state.tool
         if kind.endswith("Press"):
             self._buttons.add(kind[: -len("Press")])
@@ -100,9 +112,25 @@ class Tools:
             self._buttons.discard(kind[: -len("Release")])
         if kind == "LeftButtonPress":
             self._pressed = (view, event["x"], event["y"])
-            return tool in (ADD, REMOVE)
+            if tool in _MEASURES:
+                self._measuring.begin(tool, view, event)
+                return True
+            if tool not in _EFFECTS:
+                self._dragged = self._readout.click_at(view, event["ras"], event["mm_per_pixel"])
+            return tool in (ADD, REMOVE) or self._dragged is not None
         if kind == "LeftButtonRelease":
             return self._release(view, event, tool)
+        if kind == "MouseMove" and tool in _MEASURES and "LeftButton" in self._buttons:
+            if self._pressed is not None and self._pressed[0] is view:
+                self._measuring.follow(event)
+            return True
+        if kind == "MouseMove" and self._dragged is not None:
+            if self._pressed is not None and _distance(self._pressed, event) > _CLICK_PIXELS:
+                self._pressed = None
+            if self._pressed is None:
+                self._destination = event["ras"]
+                self._move_click()
+            return True
         if kind == "MouseMove" and not self._buttons:
             # Only the brush and Shift (the other views follow) need to know where an idle mouse is.
             return tool not in _EFFECTS and not event.get("shiftKey")
@@ -110,17 +138,36 @@ class Tools:
 
     def _release(self, view: SliceView, event: dict[str, Any], tool: str) -> bool:
         pressed, self._pressed = self._pressed, None
+        dragged, self._dragged = self._dragged, None
         is_click = pressed is not None and pressed[0] is view and _distance(pressed, event) <= _CLICK_PIXELS
+        position = event["ras"]
+        if tool in _MEASURES:
+            self._measuring.end()
+            return True
         if tool in _EFFECTS:
             # The effect writes its stroke while it gets this very event.
             asyncio.get_running_loop().call_soon(self._absorb_strokes)
+        elif is_click and (tool == BROWSE or dragged is not None):
+            self._desk.views.jump_to(position, but=view)
         elif is_click:
-            position = self._desk.views.position_at(view, event)
-            if tool == BROWSE:
-                self._desk.views.jump_to(position, but=view)
-            else:
-                self._change(lambda: self._desk.editor.add_click(position, positive=tool == ADD))
-        return tool in (ADD, REMOVE)
+            self._change(lambda: self._desk.editor.add_click(position, positive=tool == ADD, ask=True))
+        elif dragged is not None:
+            self._change(lambda: self._desk.editor.move_click(dragged, position, ask=True))
+        return tool in (ADD, REMOVE) or dragged is not None
+
+    def _follow_click(self) -> None:
+        """Move the click that is being dragged to where the mouse is by now."""
+        if self._dragged is not None:
+            dragged, destination = self._dragged, self._destination
+            self._change(lambda: self._desk.editor.move_click(dragged, destination))
+
+    def remove_click(self, click: str) -> None:
+        """Take one click back."""
+        self._change(lambda: self._desk.editor.remove_click(click))
+
+    def remove_all_clicks(self) -> None:
+        """Take all clicks back at once; strokes stay."""
+        self._change(lambda: self._desk.editor.remove_click(None))
 
     def _absorb_strokes(self) -> None:
         self._change(lambda: self._desk.editor.absorb_strokes())
@@ -129,12 +176,26 @@ class Tools:
         if self._desk.editor is None:
             return
         with self._desk.reporting():
-            do()
+            try:
+                do()
+            except DoubtfulClick as doubt:
+                self._ask(doubt)
         for text in self._desk.editor.warnings:
             self._desk.notice("warning", text)
+        self._desk.show(unsaved=bool(self._desk.editor.clicks or self._desk.result.strokes is not None))
         self._show_history()
         self._on_change()
         self._refine()
+
+    def _ask(self, doubt: DoubtfulClick) -> None:
+        editor = self._desk.editor
+        self._questions.ask(
+            "Did you mean this click?",
+            doubt.message,
+            "Let it act",
+            lambda: self._change(lambda: editor.apply_anyway(doubt)),
+            no="Leave it out",
+        )
 
     def take_refinement(self, event: Refined | RefinementFailed) -> None:
         """Show what the network made of the clicks, or why it could not."""
@@ -170,6 +231,7 @@ class Tools:
     def _take_in_hand(self) -> None:
         desk = self._desk
         tool = desk.server.state.tool if desk.editor is not None else BROWSE
+        self._measuring.cancel()
         interaction = desk.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         mode = slicer.vtkMRMLInteractionNode
         interaction.SetCurrentInteractionMode(mode.AdjustWindowLevel if tool == BROWSE else mode.ViewTransform)
@@ -188,11 +250,6 @@ class Tools:
             self._desk.editor.reach_mm = float(self._desk.server.state.reach_mm)
             self._on_change()
             self._refine()
-
-    def _set_window(self) -> None:
-        window = _WINDOWS.get(self._desk.server.state.window)
-        if window is not None and self._desk.volume is not None:
-            self._desk.volume.GetDisplayNode().SetWindowLevel(*window)
 
 
 def _distance(pressed: tuple[SliceView, int, int], event: dict[str, Any]) -> float:

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 import zipfile
 import zlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from aiohttp import web
 
 from ..errors import BadInput, InternalError
+from .received import Received
 
 DEFAULT_LIMIT_MB = 2048
-_MOST_FILES_IN_ARCHIVE = 20_000
+_MOST_FILES = 20_000
 # What may follow the name that we make up; everything else of a sent name is for display only.
-_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip", ".dcm")
+_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".zraw", ".raw", ".zip", ".dcm")
+# Of these one file alone is a CT.
+_WHOLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
 _LONGEST_NAME = 80
 _CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that the page sent, or the folder that its archive was unpacked to.
-
-    path : below the private folder; the name holds nothing that the sender chose but a known ending.
-    name : what the sender calls it, without folders, control characters and ending.
-    """
-
-    path: Path
-    name: str
+_ONE_SERIES = "Send one CT series only."
 
 
 class Uploads:
@@ -41,18 +31,29 @@ class Uploads:
     ----------
     folder : where they go.
     limit_mb : the largest file, and the largest content of an archive.
-    on_upload : called with each file that has come in completely.
+    on_upload : called with each file that has come in completely, and the sender's name of it.
+    on_files : called with each folder's files likewise.
     """
 
-    def __init__(self, folder: Path, limit_mb: int, on_upload: Callable[[Path, str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limit_mb: int,
+        on_upload: Callable[[Path, str], Awaitable[None]],
+        on_files: Callable[[Received, str], Awaitable[None]],
+    ) -> None:
         self._folder = folder
         self._limit = limit_mb * 1024 * 1024
         self._on_upload = on_upload
+        self._on_files = on_files
 
     async def receive(self, request: web.Request) -> web.Response:
-        """POST upload?name=...: the body is the file. Answers with a sentence where it cannot be taken."""
+        """POST upload?name=...: the body is the file, or several as a form. Answers with a sentence where it cannot."""
         sent_name = request.query.get("name", "")
         try:
+            if request.content_type == "multipart/form-data":
+                await self._on_files(await self._store_several(request, sent_name), sent_name)
+                return web.json_response({})
             ending = _ending(sent_name)
             if (request.content_length or 0) > self._limit:
                 raise self._too_large(sent_name)
@@ -81,6 +82,35 @@ class Uploads:
         if size == 0:
             raise BadInput(f"{display_name(sent_name)} is empty.", "Choose another file.")
 
+    async def _store_several(self, request: web.Request, sent_name: str) -> Received:
+        """Store the parts of a form as numbered files of one folder."""
+        received = Received(self._folder / uuid.uuid4().hex)
+        received.folder.mkdir()
+        left = self._limit
+        try:
+            async for part in await request.multipart():
+                name = part.filename or ""
+                if not name or _is_litter(name):
+                    continue
+                if len(received.names) >= _MOST_FILES:
+                    raise BadInput(f"{display_name(sent_name)} holds more than {_MOST_FILES} files.", _ONE_SERIES)
+                path = received.folder / f"{len(received.names):06d}{_known_ending(name)}"
+                received.names[path.name] = name
+                with open(path, "xb") as file:
+                    while chunk := await part.read_chunk(_CHUNK):
+                        left -= len(chunk)
+                        if left < 0:
+                            raise self._too_large(sent_name)
+                        file.write(chunk)
+            if not received.names:
+                raise BadInput(f"{display_name(sent_name)} is empty.", "Choose another folder.")
+        except BaseException as error:
+            received.delete()
+            if isinstance(error, (ValueError, AssertionError)):  # aiohttp's words for a form that is none
+                raise BadInput("What was sent is not what this page sends.", "Reload the page.") from error
+            raise
+        return received
+
     def _too_large(self, sent_name: str) -> BadInput:
         return BadInput(
             f"{display_name(sent_name)} is larger than {self._limit >> 20} MB.",
@@ -88,28 +118,23 @@ class Uploads:
         )
 
 
-def unpack(archive: Path, sent_name: str, limit_mb: int) -> Path:
-    """Unpack an uploaded .zip into a new folder beside it, the files numbered, and return what is to be read.
-
-    That is the folder, or the file where the archive holds just one image file.
+def unpack(archive: Path, sent_name: str, limit_mb: int) -> Received:
+    """Unpack an uploaded .zip into a new folder beside it, the files numbered.
 
     Raises
     ------
     BadInput : not a .zip, encrypted, damaged, too many files or too large when unpacked.
     """
-    folder = archive.with_suffix("")
-    folder.mkdir()
-    name = display_name(sent_name)
+    received = Received(archive.with_suffix(""))
+    received.folder.mkdir()
     try:
-        _unpack_into(folder, archive, name, limit_mb * 1024 * 1024)
+        _unpack_into(received, archive, display_name(sent_name), limit_mb * 1024 * 1024)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        received.delete()
         raise
     finally:
         archive.unlink(missing_ok=True)
-    files = list(folder.iterdir())
-    is_image = len(files) == 1 and files[0].suffix not in ("", ".dcm")
-    return files[0] if is_image else folder
+    return received
 
 
 def display_name(sent_name: str) -> str:
@@ -126,14 +151,16 @@ def name_of_volume(sent_name: str) -> str:
     return name[: len(name) - len(ending)] if len(name) > len(ending) else name
 
 
-def _unpack_into(folder: Path, archive: Path, name: str, left: int) -> None:
+def _unpack_into(received: Received, archive: Path, name: str, left: int) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [each for each in opened.infolist() if not each.is_dir() and not _is_litter(each.filename)]
-            if len(members) > _MOST_FILES_IN_ARCHIVE:
-                raise BadInput(f"{name} holds more than {_MOST_FILES_IN_ARCHIVE} files.", "Zip one CT series only.")
+            if len(members) > _MOST_FILES:
+                raise BadInput(f"{name} holds more than {_MOST_FILES} files.", _ONE_SERIES)
             for number, member in enumerate(members):
-                left -= _copy(opened, member, folder / f"{number:06d}{_known_ending(member.filename)}", left, name)
+                path = received.folder / f"{number:06d}{_known_ending(member.filename)}"
+                received.names[path.name] = member.filename.replace("\\", "/")
+                left -= _copy(opened, member, path, left, name)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
         raise BadInput(f"{name} is not a usable .zip file ({error}).", "Zip the DICOM folder again.") from error
     except RuntimeError as error:  # zipfile's word for "encrypted"
@@ -142,10 +169,10 @@ def _unpack_into(folder: Path, archive: Path, name: str, left: int) -> None:
 
 def _ending(sent_name: str) -> str:
     ending = _known_ending(sent_name)
-    if not ending or ending == ".dcm":
+    if ending not in _WHOLE:
         raise BadInput(
             f"{display_name(sent_name)} is no file that can be opened here.",
-            "Use NIfTI (.nii, .nii.gz), NRRD, MHA, or a DICOM folder as one .zip file.",
+            "Use NIfTI (.nii, .nii.gz), NRRD, MHA, a DICOM folder, or a .zip of one.",
         )
     return ending
 
@@ -165,6 +192,6 @@ def _copy(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: in
         while chunk := source.read(_CHUNK):
             size += len(chunk)
             if size > left:
-                raise BadInput(f"{name} is too large when unpacked.", "Zip one CT series only.")
+                raise BadInput(f"{name} is too large when unpacked.", _ONE_SERIES)
             file.write(chunk)
     return size

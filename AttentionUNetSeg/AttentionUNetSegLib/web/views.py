@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import slicer
-from trame_client.widgets.html import Div
-from trame_rca.utils import RcaViewAdapter
-from trame_rca.widgets.rca import RemoteControlledArea
 from trame_server import Server
 from trame_slicer.core import SlicerApp
 from trame_slicer.views import (
@@ -18,11 +15,12 @@ from trame_slicer.views import (
     IViewFactory,
     SliceView,
     ThreeDView,
-    ViewLayout,
     ViewLayoutDefinition,
     ViewType,
 )
 
+from .pane_protocol import PaneProtocol
+from .scale_bar import ScaleBar
 from .streaming import ViewStream, ViewWindow
 
 # The names that Slicer itself gives these views: a scene saved here opens there with the same pictures.
@@ -33,14 +31,14 @@ TITLES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal", "ThreeD": "3
 _LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _BACKGROUND = "#000000"
 
-PointerListener = Callable[[SliceView, dict[str, Any]], bool]
+# What came of an event of the mouse: whether the view shall not hear of it, and what its page is told.
+PointerListener = Callable[[SliceView, dict[str, Any]], tuple[bool, dict[str, Any] | None]]
 
 
 @dataclass
 class _Pane:
     view: AbstractView
-    template: ViewLayout
-    adapter: RcaViewAdapter
+    window: ViewWindow
     stream: ViewStream
 
 
@@ -54,12 +52,16 @@ class FourViews:
     ----------
     server : the trame server.
     slicer_app : the scene's application.
-    on_pointer : called with a slice view and every event of the mouse in it; returns True to keep it from the view.
+    on_pointer : called with a slice view and every event of the mouse in it (see `PaneProtocol`) but those of the
+        wheel; returns whether to keep it from the view, and what to tell the page under whose mouse it happened.
     """
 
     def __init__(self, server: Server, slicer_app: SlicerApp, on_pointer: PointerListener) -> None:
         self._server = server
-        factory = _Factory(server, on_pointer, self._fit)
+        self._on_pointer = on_pointer
+        self._fitted: dict[str, tuple[float, float]] = {}
+        self.protocol = PaneProtocol(self._take_pointer, self.step, self.go_to_end)
+        factory = _Factory(self.protocol, self._resizing)
         slicer_app.view_manager.register_factory(factory)
         definitions = (
             ViewLayoutDefinition.axial_view(),
@@ -75,10 +77,10 @@ class FourViews:
         self.three_d: ThreeDView = views[-1]
         for name, view in self.slices.items():
             self._connect_slider(name, view)
-        self.three_d.set_orientation_marker(
-            slicer.vtkMRMLAbstractViewNode.OrientationMarkerTypeCube,
-            slicer.vtkMRMLAbstractViewNode.OrientationMarkerSizeMedium,
-        )
+        self._bars = {name: ScaleBar(view) for name, view in self.slices.items()}
+        self._show_cube()
+        server.state.slices_in_3d = False
+        server.state.change("slices_in_3d")(lambda **state: self._show_slices_in_3d())
 
     def show_volume(self, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Show a CT in all slice views, whole and centred."""
@@ -88,8 +90,11 @@ class FourViews:
             view.set_foreground_volume_id(None)
             view.set_ruler(slicer.vtkMRMLAbstractViewNode.RulerTypeThin)
             view.reset_view()
+            self._fitted[name] = self._field_of_view(view)
             self._publish(name, view)
         self.three_d.reset_view()
+        self._show_cube()
+        self._show_slices_in_3d()
 
     def reset(self) -> None:
         """Show everything again, whole, without moving to other slices."""
@@ -109,9 +114,23 @@ class FourViews:
             if view is not but:
                 view.get_view_node().JumpSliceByOffsetting(*position)
 
-    def position_at(self, view: SliceView, event: dict[str, Any]) -> tuple[float, float, float]:
-        """Return where a mouse event in a slice view lies in the world (RAS, mm)."""
-        return view.get_view_node().GetXYToRAS().MultiplyPoint((event["x"], event["y"], 0.0, 1.0))[:3]
+    def show_scale(self, colors: slicer.vtkMRMLColorNode | None, top: float = 1.0) -> None:
+        """Show in every slice view what the colours of the overlay stand for, from 0 to `top`; None: no overlay."""
+        for bar in self._bars.values():
+            bar.show(colors, top)
+
+    def _show_cube(self) -> None:
+        # A scene that is opened or cleared brings the view's node back as it was made.
+        self.three_d.set_orientation_marker(
+            slicer.vtkMRMLAbstractViewNode.OrientationMarkerTypeCube,
+            slicer.vtkMRMLAbstractViewNode.OrientationMarkerSizeMedium,
+        )
+
+    def _show_slices_in_3d(self) -> None:
+        is_shown = bool(self._server.state.slices_in_3d) and self._volume is not None
+        for view in self.slices.values():
+            view.set_visible_in_3d(is_shown)
+        self.three_d.schedule_render()
 
     def draw_slices(self) -> None:
         """Draw the slices again: Slicer's views do not notice when the opacity of a layer alone changes."""
@@ -123,6 +142,65 @@ class FourViews:
         for pane in self._factory.panes():
             await pane.stream.close()
 
+    # --- Mouse and size ---
+
+    def _take_pointer(self, name: str, event: dict[str, Any]) -> dict[str, Any] | None:
+        if name == THREE_D_VIEW:
+            if event["type"] == "MouseWheel":
+                self.three_d.zoom(0.1 * event["ticks"])
+                self.three_d.schedule_render()
+            else:
+                self._factory.window(name).interact(event)
+            return None
+        view = self.slices[name]
+        if event["type"] == "MouseWheel":
+            self.step(name, event["ticks"])
+            return None
+        is_kept, values = self._on_pointer(view, event)
+        if not is_kept:
+            self._factory.window(name).interact(event)
+        return values
+
+    def step(self, name: str, slices: int) -> None:
+        """Move a view by a number of slices, within the CT; the 3D view has none."""
+        view = self.slices.get(name)
+        if view is None:
+            return
+        lowest, highest = view.get_slice_range()
+        step = view.get_slice_step()
+        self._move(view, min(max(view.get_slice_value() + slices * step, lowest), highest))
+
+    def go_to_end(self, name: str, last: bool) -> None:
+        """Show a view's first or last slice."""
+        if name in self.slices:
+            self._move(self.slices[name], self.slices[name].get_slice_range()[int(last)])
+
+    def _move(self, view: SliceView, offset: float) -> None:
+        with self._drawing_only(view):
+            view.set_slice_value(offset)
+
+    @contextmanager
+    def _drawing_only(self, view: SliceView) -> Iterator[None]:
+        """Keep the other slices from being drawn again: where this one lies is drawn into them by the page."""
+        others = [other for other in self.slices.values() if other is not view]
+        before = [other.is_render_blocked for other in others]
+        try:
+            for other in others:
+                other._is_render_blocked = True  # set_render_blocked would draw it at the end
+            yield
+        finally:
+            for other, was_blocked in zip(others, before, strict=True):
+                other._is_render_blocked = was_blocked
+
+    @contextmanager
+    def _resizing(self, name: str) -> Iterator[None]:
+        """Show the same as before in a window of another size: all of the CT, or what a person zoomed to."""
+        view = self.slices.get(name) if self._volume is not None else None
+        was_fitted = view is not None and self._fitted.get(name) == self._field_of_view(view)
+        yield
+        if was_fitted:
+            self._fit(name)
+
     def _fit(self, name: str) -> None:
         """Fit the CT into a view, at the slice that it shows."""
         view = self.slices.get(name) if self._volume is not None else None
@@ -130,6 +208,12 @@ class FourViews:
             offset = view.get_slice_value()
             view.fit_view_to_content()
             view.set_slice_value(offset)
+            self._fitted[name] = self._field_of_view(view)
+
+    def _field_of_view(self, view: SliceView) -> tuple[float, float]:
+        return tuple(round(side, 3) for side in view.get_view_node().GetFieldOfView()[:2])
+
+    # --- State ---
 
     def _connect_slider(self, name: str, view: SliceView) -> None:
         self._publish(name, view)
@@ -139,7 +223,7 @@ class FourViews:
         def move(**state: Any) -> None:
             offset = float(state[f"{name}_offset"])
             if abs(offset - view.get_slice_value()) > 1e-3:
-                view.set_slice_value(offset)
+                self._move(view, offset)
 
     def _publish(self, name: str, view: SliceView) -> None:
         """Write the view's slice, letters and range into the page's state."""
@@ -148,6 +232,9 @@ class FourViews:
         normal = max(range(3), key=lambda axis: abs(matrix[axis, 2]))
         along = matrix[normal, 3]
         lowest, highest = view.get_slice_range()
+        step = view.get_slice_step()
+        count = max(1, round((highest - lowest) / step) + 1)
+        number = min(max(round((view.get_slice_value() - lowest) / step) + 1, 1), count)
         with self._server.state as state:
             state[f"{name}_offset"] = round(view.get_slice_value(), 3)
             state[f"{name}_pane"] = {
@@ -155,10 +242,13 @@ class FourViews:
                 "left": _letter(-matrix[:3, 0]),
                 "top": _letter(matrix[:3, 1]),
                 "bottom": _letter(-matrix[:3, 1]),
+                "spoken": f"slice {number} of {count}",
+                "number": number,
+                "count": count,
                 "position": f"{_LETTERS[normal][int(along >= 0)]} {abs(along):.1f} mm",
                 "min": round(lowest, 3),
                 "max": round(highest, 3),
-                "step": round(view.get_slice_step(), 3),
+                "step": round(step, 3),
             }
 
 
@@ -168,16 +258,18 @@ def _letter(direction: Any) -> str:
 
 
 class _Factory(IViewFactory):
-    """Makes a Slicer view, its stream of pictures and the template that shows them in the page."""
+    """Makes a Slicer view and its stream of pictures."""
 
-    def __init__(self, server: Server, on_pointer: PointerListener, on_resize: Callable[[str], None]) -> None:
+    def __init__(self, protocol: PaneProtocol, resizing: Callable[[str], AbstractContextManager[None]]) -> None:
         super().__init__()
-        self._server = server
-        self._on_pointer = on_pointer
-        self._on_resize = on_resize
+        self._protocol = protocol
+        self._resizing = resizing
 
     def panes(self) -> list[_Pane]:
         return list(self._views.values())
+
+    def window(self, name: str) -> ViewWindow:
+        return self._protocol.window(name)
 
     def can_create_view(self, view: ViewLayoutDefinition) -> bool:
         return isinstance(view.view_type, ViewType)
@@ -195,21 +287,8 @@ class _Factory(IViewFactory):
         if is_slice:
             view.set_background_color_from_string(_BACKGROUND)
         view.set_view_properties(definition.properties)
-        window = ViewWindow(
-            view,
-            on_event=(lambda event: self._on_pointer(view, event)) if is_slice else (lambda event: False),
-            on_resize=lambda: self._on_resize(name),
-        )
-        stream = ViewStream(window)
-        with ViewLayout(self._server, template_name=name) as template, Div(classes="pane-picture"):
-            RemoteControlledArea(
-                name=name, display="image", send_mouse_move=True, event_throttle_ms=15, classes="pane-picture"
-            )
-        adapter = RcaViewAdapter(window, name, scheduler=stream, do_schedule_render_on_interaction=False)
+        window = ViewWindow(view, resizing=lambda: self._resizing(name))
+        stream = ViewStream(window, lambda content, meta: self._protocol.send(name, content, meta))
         view.set_scheduled_render(stream)
-        asyncio.get_running_loop().create_task(self._register(adapter))
-        return _Pane(view, template, adapter, stream)
-
-    async def _register(self, adapter: RcaViewAdapter) -> None:
-        await self._server.ready  # the protocol that takes it exists from then on
-        self._server.root_server.controller.rc_area_register(adapter)
+        self._protocol.add(name, window, stream)
+        return _Pane(view, window, stream)

@@ -1,6 +1,8 @@
-// What the page does by itself: choosing, dropping and sending a file, and the undo keys.
+// What the page does by itself: choosing, dropping and sending files.
 (function () {
   "use strict";
+
+  let sending = null;
 
   function set(name, value) {
     window.trame.state.set(name, value);
@@ -12,15 +14,22 @@
   }
 
   function complain(title, text) {
-    set("notices", [...window.trame.state.get("notices"), { id: -Date.now(), kind: "error", title, text }]);
+    set("notices", [...window.trame.state.get("notices"), { id: -Date.now(), kind: "error", title, text }].slice(-3));
   }
 
-  function send(file) {
+  // files: [{ file, path }]; one file goes as it is, several as the parts of a form.
+  function send(files, name) {
     if (isBusy()) {
       return;
     }
+    if (files.length === 0) {
+      complain("The folder is empty.", "Choose one with the images of a CT.");
+      return;
+    }
+    const isOne = files.length === 1 && files[0].path === files[0].file.name && !/\.(dcm|mhd)$/i.test(files[0].path);
     const request = new XMLHttpRequest();
-    request.open("POST", "upload?name=" + encodeURIComponent(file.name));
+    sending = request;
+    request.open("POST", "upload?name=" + encodeURIComponent(isOne ? files[0].file.name : name));
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) {
         set("upload_fraction", Math.max(0.001, event.loaded / event.total));
@@ -39,24 +48,58 @@
       }
       complain(answer.message, answer.hint);
     };
+    request.onabort = () => set("upload_fraction", 0);
     request.onerror = () => {
       set("upload_fraction", 0);
       complain("The file could not be sent.", "Is the server still running? Is the file too large?");
     };
     set("upload_fraction", 0.001);
-    request.send(file);
+    if (isOne) {
+      request.send(files[0].file);
+      return;
+    }
+    const form = new FormData();
+    for (const { file, path } of files) {
+      form.append("file", file, path);
+    }
+    request.send(form);
+  }
+
+  // All files below a dropped file or folder.
+  async function filesBelow(entry) {
+    if (entry.isFile) {
+      const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+      return [{ file, path: entry.fullPath.replace(/^\//, "") }];
+    }
+    const reader = entry.createReader();
+    const found = [];
+    for (;;) {
+      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (some.length === 0) {
+        return found;
+      }
+      for (const each of some) {
+        found.push(...(await filesBelow(each)));
+      }
+    }
   }
 
   const actions = {
     choose() {
       document.getElementById("ct-file").click();
     },
+    chooseFolder() {
+      document.getElementById("ct-folder").click();
+    },
     chosen(event) {
-      const file = event.target.files[0];
+      const files = [...event.target.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
       event.target.value = "";
-      if (file) {
-        send(file);
+      if (files.length > 0) {
+        send(files, files[0].path.split("/")[0]);
       }
+    },
+    stopSending() {
+      sending?.abort();
     },
   };
 
@@ -69,26 +112,15 @@
       document.body.classList.remove("dropping");
     }
   });
-  window.addEventListener("drop", (event) => {
+  window.addEventListener("drop", async (event) => {
     event.preventDefault();
     document.body.classList.remove("dropping");
-    if (event.dataTransfer.files.length === 1) {
-      send(event.dataTransfer.files[0]);
-    } else {
-      complain("One file at a time, please.", "A DICOM folder goes in as one .zip file.");
-    }
-  });
-  window.addEventListener("contextmenu", (event) => {
-    if (event.target.closest(".pane-content")) {
-      event.preventDefault();
-    }
-  });
-  window.addEventListener("keydown", (event) => {
-    const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !isTyping) {
-      event.preventDefault();
-      const name = event.shiftKey ? "redo" : "undo";
-      document.querySelector(`[data-tool="${name}"]:not([disabled])`)?.click();
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    try {
+      const files = (await Promise.all(entries.map(filesBelow))).flat();
+      send(files, entries[0]?.name || "The files");
+    } catch (error) {
+      complain("What was dropped cannot be read.", String(error.message || error));
     }
   });
 

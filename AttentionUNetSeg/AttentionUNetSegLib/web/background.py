@@ -1,0 +1,37 @@
+"""Slow work beside the event loop, in threads that can be left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+async def in_background(work: Callable[..., _T], *arguments: Any) -> _T:
+    """Run a function in a thread of its own and return its result.
+
+    When the waiting is cancelled the thread is left alone: a file that hangs holds up neither the page nor the end of
+    the process, which asyncio's own threads would.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            result, error = work(*arguments), None
+        except BaseException as raised:
+            result, error = None, raised
+
+        def tell() -> None:
+            if not done.done():
+                done.set_result(result) if error is None else done.set_exception(error)
+
+        with suppress(RuntimeError):  # the loop may be closed by now
+            loop.call_soon_threadsafe(tell)
+
+    threading.Thread(target=run, daemon=True, name=f"page: {work.__name__}").start()
+    return await done

@@ -1,0 +1,180 @@
+// Keys, the menu of the right mouse button, and what the page says of the place under the mouse.
+(function () {
+  "use strict";
+
+  // The page's scripts come in no certain order.
+  const panes = () => window.attentionUNetSegPanes.panes;
+  const call = (...values) => window.attentionUNetSegPanes.call(...values);
+  const TOOLS = {
+    b: "browse", a: "add", r: "remove", p: "paint", e: "erase", d: "distance", m: "area",
+    s: "segment", f: "reset", l: "lines", w: "window",
+  };
+  const CLICK_PIXELS = 4;
+  let under = null; // { pane, values } of the place under the mouse
+  let pressed = null;
+  let isHolding = false;
+
+  const state = (name) => window.trame.state.get(name);
+  const set = (name, value) => window.trame.state.set(name, value);
+  const press = (tool) => document.querySelector(`[data-tool="${tool}"]:not([disabled])`)?.click();
+
+  // The view that keys are for: the one under the mouse, or the one with the focus, or the axial one.
+  function activePane() {
+    const focused = document.activeElement?.dataset?.stream;
+    return under?.pane || panes()[focused] || panes().Red;
+  }
+
+  function step(slices) {
+    call("step", activePane().name, slices);
+  }
+
+  function closeMenu() {
+    if (state("menu") !== null) {
+      set("menu", null);
+    }
+  }
+
+  const SLICE_KEYS = {
+    ArrowUp: () => step(1),
+    ArrowRight: () => step(1),
+    ArrowDown: () => step(-1),
+    ArrowLeft: () => step(-1),
+    PageUp: () => step(10),
+    PageDown: () => step(-10),
+    Home: () => call("end", activePane().name, false),
+    End: () => call("end", activePane().name, true),
+  };
+
+  document.addEventListener("undermouse", ({ detail }) => {
+    if (detail.message && detail.message.type !== "MouseMove") {
+      return;
+    }
+    under = detail.values || !detail.message ? detail : { pane: detail.pane, values: null };
+    if (!detail.message) {
+      under = null;
+    }
+    const line = document.getElementById("under-mouse");
+    if (line) {
+      line.textContent = detail.values ? detail.values.text : "";
+    }
+    detail.pane.root.classList.toggle("over-click", Boolean(detail.values && detail.values.click));
+  });
+
+  document.addEventListener("pointerdown", (event) => {
+    if (!event.target.closest("#slice-menu")) {
+      closeMenu();
+    }
+    pressed = { x: event.clientX, y: event.clientY };
+  });
+
+  document.addEventListener("pointerup", (event) => {
+    const root = event.target.closest("[data-stream]");
+    const isClick =
+      pressed && Math.max(Math.abs(event.clientX - pressed.x), Math.abs(event.clientY - pressed.y)) <= CLICK_PIXELS;
+    if (event.button === 2 && isClick && root && root.dataset.stream !== "ThreeD") {
+      const click = under?.values ? under.values.click : null;
+      set("menu", {
+        x: Math.min(event.clientX, window.innerWidth - 220),
+        y: Math.min(event.clientY, window.innerHeight - 140),
+        click,
+      });
+      window.setTimeout(() => document.querySelector("#slice-menu button")?.focus(), 60);
+    }
+  });
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#slice-menu button")) {
+      closeMenu();
+    }
+  });
+
+  window.addEventListener("contextmenu", (event) => {
+    if (event.target.closest(".pane-content")) {
+      event.preventDefault();
+    }
+  });
+
+  window.addEventListener("keydown", (event) => {
+    if (!(event.target instanceof Element) || !window.trame) {
+      return;
+    }
+    const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+    const isOpen = document.querySelector(".v-overlay--active.v-dialog");
+    const key = event.key;
+    if ((event.ctrlKey || event.metaKey) && !isTyping) {
+      const name = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[key.toLowerCase()];
+      if (name) {
+        event.preventDefault();
+        press(name);
+      }
+      return;
+    }
+    if (key === "Escape" && state("menu") !== null) {
+      closeMenu();
+      return;
+    }
+    if (isTyping || isOpen || event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    if (state("menu") !== null && (key === "ArrowDown" || key === "ArrowUp")) {
+      const items = [...document.querySelectorAll("#slice-menu button")];
+      const next = items.indexOf(document.activeElement) + (key === "ArrowDown" ? 1 : -1);
+      items[(next + items.length) % items.length]?.focus();
+      event.preventDefault();
+      return;
+    }
+    const radio = event.target.closest("[role=radio]");
+    if (radio && key.startsWith("Arrow")) {
+      const radios = [...radio.parentElement.querySelectorAll("[role=radio]:not([disabled])")];
+      const move = key === "ArrowRight" || key === "ArrowDown" ? 1 : -1;
+      const next = radios[(radios.indexOf(radio) + move + radios.length) % radios.length];
+      event.preventDefault();
+      next.click();
+      next.focus();
+      return;
+    }
+    // Sliders, menus and radio buttons have a use of their own for these keys.
+    const others = key.startsWith("Arrow") ? ", [role=radio]" : "";
+    const isElsewhere = event.target.closest("[role=slider], [role=listbox], [role=combobox], .v-overlay" + others);
+    if (SLICE_KEYS[key] && !isElsewhere && state("volume_name")) {
+      event.preventDefault();
+      SLICE_KEYS[key]();
+    } else if ((key === "Delete" || key === "Backspace") && under?.values?.click) {
+      event.preventDefault();
+      window.trame.trigger("remove_click", [under.values.click]);
+    } else if (key === "Escape" && state("tool") !== "browse") {
+      press("browse");
+    } else if (key === "?") {
+      set("show_help", true);
+    } else if (key === "c") {
+      if (!event.repeat) {
+        isHolding = true;
+        window.trame.trigger("hold_comparison", [true]);
+      }
+    } else if (TOOLS[key]) {
+      press(TOOLS[key]);
+    }
+  });
+
+  function letGo() {
+    if (isHolding) {
+      isHolding = false;
+      window.trame.trigger("hold_comparison", [false]);
+    }
+  }
+
+  window.addEventListener("keyup", (event) => event.key === "c" && letGo());
+  window.addEventListener("blur", letGo);
+
+  window.attentionUNetSegKeys = {
+    help: () => set("show_help", true),
+    screenshot: () => window.attentionUNetSegLines.screenshot(),
+  };
+
+  window.addEventListener("beforeunload", (event) => {
+    if (window.trame && state("unsaved")) {
+      event.preventDefault();
+      event.returnValue = "";
+    }
+  });
+})();

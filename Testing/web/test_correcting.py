@@ -1,0 +1,103 @@
+"""A click's marker in the page: dragged, deleted, undone; the segment follows it, and the scene that is kept too."""
+
+from __future__ import annotations
+
+import pytest
+from AttentionUNetSegLib.scene import find_results, load_scene, open_standalone_scene, read_clicks
+
+from .conftest import Page, running_server
+from .test_page import _beside_the_segment
+
+
+@pytest.fixture(scope="module")
+def clicked(page):
+    """The page with a result and one click, and the place of the click in the axial view."""
+    page.button("Segment Pancreas").click()
+    page.wait("state('has_result') && state('run') === ''")
+    page.plain_volume = page.volume()
+    page.tool("Add")
+    page.spot = _beside_the_segment(page.resting_picture("Red"))
+    page.view("Red").click(position=page.spot)
+    page.wait("state('additions') === 1")
+    page.volume()
+    return page
+
+
+def at_marker(page: Page, x: float = 0, y: float = 0) -> tuple[float, float]:
+    """Bring the mouse over the click's marker, or off it, and wait until the page knows."""
+    box = page.view("Red").bounding_box()
+    place = box["x"] + page.spot["x"] + x, box["y"] + page.spot["y"] + y
+    page.resting_picture("Red")
+    page.tab.mouse.move(place[0] + 1, place[1])
+    page.tab.mouse.move(*place)
+    page.tab.wait_for_function("document.querySelector('[data-stream=Red].over-click')")
+    return place
+
+
+def test_the_place_under_the_mouse_is_read_out(clicked):
+    at_marker(clicked)
+    text = clicked.tab.locator("#under-mouse").inner_text()
+    assert " HU" in text
+    assert "probability 1.00" in text  # that is what an Add click says
+    assert "attention" in text
+
+
+def test_a_marker_that_is_dragged_takes_the_segment_with_it_and_back(clicked):
+    before = clicked.volume()
+    x, y = at_marker(clicked)
+    clicked.tab.mouse.down()
+    clicked.tab.mouse.move(x + 14, y - 10, steps=4)
+    clicked.tab.mouse.up()
+    clicked.wait(f"state('volume_ml') !== {before}")
+    moved = clicked.volume()
+    assert clicked.state("additions") == 1
+    clicked.button("Undo").click()
+    clicked.wait(f"Math.abs(state('volume_ml') - {before}) < 0.01")
+    clicked.tab.keyboard.press("Control+Y")
+    clicked.wait(f"Math.abs(state('volume_ml') - {moved}) < 0.01")
+    clicked.button("Undo").click()
+    clicked.wait(f"Math.abs(state('volume_ml') - {before}) < 0.01")
+
+
+def test_the_delete_key_and_the_menu_remove_a_click_and_undo_brings_it_back(clicked):
+    at_marker(clicked)
+    clicked.tab.keyboard.press("Delete")
+    clicked.wait("state('additions') === 0")
+    assert clicked.volume() == clicked.plain_volume
+    clicked.button("Undo").click()
+    clicked.wait("state('additions') === 1")
+    for item in ("Remove this click", "Remove all clicks"):
+        x, y = at_marker(clicked)
+        clicked.tab.mouse.click(x, y, button="right")
+        clicked.tab.get_by_role("menuitem", name=item).click()
+        clicked.wait("state('additions') === 0")
+        clicked.button("Undo").click()
+        clicked.wait("state('additions') === 1")
+
+
+def test_what_was_corrected_outlives_the_server(clicked, browser, server):
+    """Its last words write the newest corrections; the next server offers them, and goes on where they ended."""
+    volume = clicked.volume()
+    assert clicked.state("unsaved")
+    clicked.tab.goto("about:blank")
+    server.process.terminate()
+    server.process.wait(60)
+    with running_server(server.temporary) as running:
+        page = Page(browser, running)
+        page.button("Go on with it").click()
+        page.wait("state('has_result') && state('opening') === ''")
+        assert (page.state("volume_name"), page.state("additions")) == ("abdomen", 1)
+        assert page.volume() == pytest.approx(volume, abs=0.01)
+        with page.tab.expect_download() as download:
+            page.tab.get_by_role("link", name="Scene .mrb", exact=True).click()
+        download.value.save_as(server.temporary / "scene.mrb")
+        page.context.close()
+    _app, scene = open_standalone_scene()
+    load_scene(scene, server.temporary / "scene.mrb")
+    assert len(read_clicks(find_results(scene)[0])) == 1
+    with running_server(server.temporary) as running:
+        page = Page(browser, running)
+        page.button("Discard it").click()
+        page.wait("state('kept') === null")
+        page.context.close()
+    assert list((server.temporary / "kept").iterdir()) == []
