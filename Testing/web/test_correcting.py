@@ -49,6 +49,7 @@ def test_a_marker_that_is_dragged_takes_the_segment_with_it_and_back(clicked):
     clicked.tab.mouse.move(x + 14, y - 10, steps=4)
     clicked.tab.mouse.up()
     clicked.wait(f"state('volume_ml') !== {before}")
+    at_marker(clicked, 14, -10)  # it has arrived
     moved = clicked.volume()
     assert clicked.state("additions") == 1
     clicked.button("Undo").click()
