@@ -64,7 +64,7 @@ test: $(INSTALLED)
 	fi
 	$(BIN)/ruff check AttentionUNetSeg Testing
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	@echo "All checks passed: style, import rules, tests."
 
 clean:
