@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import shutil
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -196,7 +197,9 @@ class Opening:
                 if len(choices) > 1:
                     self._offer(_Offered(choices, name, None))
                     return
-            volume = await in_background(lambda: read_volume(path, series, self_contained=is_ours))
+            # A header may name what was sent beside it, by a plain name; with nothing beside it, all is inside.
+            alone = is_ours and path.is_file() and len(os.listdir(path.parent)) == 1
+            volume = await in_background(lambda: read_volume(path, series, self_contained=alone))
             keep = is_ours and bool(volume.dicom_files)
             await self._show(dataclasses.replace(volume, name=name) if is_ours and path.is_file() else volume)
             if keep:

@@ -74,7 +74,7 @@ def test_a_part_map_that_is_none_is_named(tmp_path):
     (tmp_path / "parts_000001.npz").write_bytes(b"nothing")
     with pytest.raises(BadInput, match="parts_000001"):
         PartMap.read(tmp_path / "parts_000001.npz")
-    with pytest.raises(BadInput, match="holds no part maps"):
+    with pytest.raises(BadInput, match="there is no part_maps.json"):
         open_part_maps(tmp_path)
 
 

@@ -99,7 +99,10 @@ def open_part_maps(
     try:
         entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{folder} holds no part maps.", "Make them with `write_part_maps`.") from error
+        raise BadInput(
+            f"{folder} is not a data set in the layout `painted`: there is no {INDEX}.",
+            "Make part maps with `write_part_maps`.",
+        ) from error
     return [
         LabelledScan(
             name=f"{prefix}/{entry['name']}",
