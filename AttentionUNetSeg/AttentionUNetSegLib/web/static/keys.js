@@ -49,6 +49,10 @@
     if (detail.message && detail.message.type !== "MouseMove") {
       return;
     }
+    // Whoever goes from a list to a view means the view with the next key.
+    if (detail.message && document.activeElement?.closest(".v-select")) {
+      document.activeElement.blur();
+    }
     under = detail.values || !detail.message ? detail : { pane: detail.pane, values: null };
     if (!detail.message) {
       under = null;
