@@ -111,6 +111,9 @@ def summary(held: Sequence[Held], threshold: float | Mapping[int, float]) -> dic
     for name in ("dice", "nsd", "recall", "precision", "hd95_mm"):
         pairs = [(getattr(m, name), patient) for m, patient in zip(metrics, patients, strict=True)]
         values = [value for value, _ in pairs if value is not None]
+        if not values:
+            result[name] = {"mean": None, "minimum": None, "maximum": None, "interval_95": [], "n": 0}
+            continue
         interval = bootstrap_interval(values, [patient for value, patient in pairs if value is not None])
         result[name] = {"mean": _rounded(np.mean(values)), "minimum": _rounded(min(values)),
                         "maximum": _rounded(max(values)), "interval_95": [_rounded(end) for end in interval or ()],
