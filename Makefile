@@ -64,7 +64,7 @@ test: $(INSTALLED)
 	fi
 	$(BIN)/ruff check AttentionUNetSeg Testing
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	@echo "All checks passed: style, import rules, tests."
 
 clean:
@@ -80,7 +80,7 @@ $(INSTALLED): pyproject.toml
 		{ echo "Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
 	set -f; $(BIN)/pip install --disable-pip-version-check -q $$TORCH
-	$(BIN)/pip install --disable-pip-version-check -q -e '.[standalone,train,test]'
+	$(BIN)/pip install --disable-pip-version-check -q -e '.[standalone,train,cohort,test]'
 	@$(BIN)/pip install --disable-pip-version-check -q -e '.[dicom]' || \
 		echo "Warning: DICOM SEG and SR cannot be written: highdicom could not be installed for this Python (see above)"
 	@if [ "$$(uname)" = Linux ] && ! $(BIN)/python -c '$(CAN_RENDER)' 2>/dev/null; then \

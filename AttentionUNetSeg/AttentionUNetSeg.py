@@ -297,6 +297,12 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         """Do again what `undo` took back; False where there is nothing."""
         return self._results.editor(segmentationNode).redo()
 
+    def deleteResult(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        """Take a result out of the scene with everything that was made for it; its CT stays."""
+        from AttentionUNetSegLib.scene import delete_result
+
+        delete_result(self._results.editor(segmentationNode).nodes)
+
     def forgetResults(self) -> None:
         """Drop what is kept about results, because their scene closes."""
         self._results.forget()
@@ -322,13 +328,13 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
 
     def showSurface(self, segmentationNode: slicer.vtkMRMLSegmentationNode, visible: bool = True) -> None:
         """Show the segment's surface in the 3D views, or remove it."""
-        from AttentionUNetSegLib.desktop.views import show_surface
+        from AttentionUNetSegLib.scene.surface import show_surface
 
         show_surface(self._results.editor(segmentationNode).nodes, visible)
 
     def hasSurface(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Whether the segment's surface exists now."""
-        from AttentionUNetSegLib.desktop.views import has_surface
+        from AttentionUNetSegLib.scene.surface import has_surface
 
         return has_surface(self._results.editor(segmentationNode).nodes)
 

@@ -151,6 +151,24 @@ class PanelTestCase(unittest.TestCase):
         self.truth = sitk.GetArrayFromImage(phantom.pancreas).astype(bool)
         return add_volume(slicer.mrmlScene, Volume(phantom.ct, name, is_phantom=True))
 
+    def add_result(self, volume: object) -> object:
+        """Bring a result into the scene and choose it, without the network: the truth, and two gates' attention."""
+        import SimpleITK as sitk
+        from AttentionUNetSegLib.scene import import_result
+        from AttentionUNetSegLib.scene.volumes import image_of_node
+
+        truth = sitk.GetImageFromArray(self.truth.astype(np.float32))
+        truth.CopyInformation(image_of_node(volume))
+        smooth = sitk.Cast(240.0 * sitk.DiscreteGaussian(truth, 9.0), sitk.sitkUInt8)
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        sitk.WriteImage(smooth, str(folder / "probability.nrrd"))
+        for level in (1, 2):
+            sitk.WriteImage(sitk.BinShrink(smooth, [2**level] * 3), str(folder / f"attention_{level}.nrrd"))
+        segmentation = import_result(slicer.mrmlScene, volume, {"threshold": 0.5}, folder).segmentation
+        self.ui.resultSelector.setCurrentNode(segmentation)
+        process_for(0.1)
+        return segmentation
+
     def select(self, volume: object) -> None:
         """Choose the input volume."""
         self.ui.inputVolumeSelector.setCurrentNode(volume)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
-from panel_case import PanelTestCase, process_until
+from panel_case import PanelTestCase, process_for, process_until
 
 
 class CorrectingTest(PanelTestCase):
@@ -96,6 +96,88 @@ class CorrectingTest(PanelTestCase):
         self.assertFalse(self.has(self.missing))
         node.RemoveNthControlPoint(0)
         process_until(lambda: not self.has(other), "the deletion", 20.0)
+        np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
+
+    def test_a_click_says_what_it_changed(self) -> None:
+        before = self.shown_volume()
+        self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        text = self.ui.changeLabel.text
+        self.assertIn("mL", text)
+        self.assertIn("mm from the click", text)
+        added = float(text.partition("+")[2].split()[0])
+        self.assertAlmostEqual(self.shown_volume() - before, added, delta=0.15)
+        self.click(self.ui.undoButton)
+        self.assertIn("−", self.ui.changeLabel.text)
+
+    def test_a_click_into_air_is_asked_about(self) -> None:
+        node = self.place(self.ui.addClickButton, (1, 1, 1))
+        process_until(lambda: "not applied" in self.ui.messageLabel.text, "the question", 20.0)
+        process_for(0.5)
+        self.assert_message("air", "not applied")  # and not only for a moment
+        self.assertEqual(node.GetNumberOfControlPoints(), 0)
+        np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
+        self.assertFalse(self.ui.undoButton.enabled)
+        self.click(self.ui.actionButton)
+        self.assertTrue(self.has((1, 1, 1)))
+        self.assertEqual(node.GetNumberOfControlPoints(), 1)
+        self.click(self.ui.undoButton)
+        np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
+
+    def test_the_probability_follows_the_first_click(self) -> None:
+        self.ui.overlayComboBox.setCurrentIndex(1)
+        slicer.app.processEvents()
+        self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        corrected = self.panel.editor.nodes.corrected
+        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            self.assertEqual(composite.GetForegroundVolumeID(), corrected.GetID())
+
+    def test_a_deleted_corrected_volume_takes_no_click_back(self) -> None:
+        self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        mask = self.segment_mask(self.segmentation)
+        slicer.mrmlScene.RemoveNode(self.panel.editor.nodes.corrected)
+        process_until(lambda: self.panel.editor.nodes.corrected is not None, "the corrected volume", 20.0)
+        self.ui.thresholdSlider.value = 0.96
+        self.ui.thresholdSlider.value = 0.97
+        slicer.app.processEvents()
+        np.testing.assert_array_equal(self.segment_mask(self.segmentation), mask)
+
+    def test_a_deleted_click_list_is_a_removal_that_can_be_undone(self) -> None:
+        node = self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        slicer.mrmlScene.RemoveNode(node)
+        self.wait_until_it_has(self.missing, False)
+        self.click(self.ui.undoButton)
+        self.assertTrue(self.has(self.missing))
+
+    def test_a_click_that_comes_back_keeps_its_name(self) -> None:
+        node = self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        name = node.GetNthControlPointLabel(0)
+        node.RemoveNthControlPoint(0)
+        self.wait_until_it_has(self.missing, False)
+        self.click(self.ui.undoButton)
+        self.assertEqual(node.GetNthControlPointLabel(0), name)
+
+    def test_segment_editors_undo_brings_no_earlier_threshold_back(self) -> None:
+        if slicer.util.mainWindow() is None:
+            self.skipTest("Slicer runs without a main window, so no module can be selected.")
+        self.click(self.ui.segmentEditorButton)
+        editor = slicer.util.getModuleWidget("SegmentEditor").editor
+        editor.saveStateForUndo()  # what every stroke does first
+        slicer.util.selectModule("AttentionUNetSeg")
+        self.ui.thresholdSlider.value = 0.3
+        slicer.app.processEvents()
+        mask = self.segment_mask(self.segmentation)
+        slicer.util.selectModule("SegmentEditor")
+        editor.undo()
+        slicer.util.selectModule("AttentionUNetSeg")
+        slicer.app.processEvents()
+        np.testing.assert_array_equal(self.segment_mask(self.segmentation), mask)
+        self.ui.thresholdSlider.value = 0.97
+        slicer.app.processEvents()
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
 
     def test_the_reach_of_clicks(self) -> None:

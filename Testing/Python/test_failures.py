@@ -96,9 +96,43 @@ class FailuresTest(PanelTestCase):
         self.assert_message("ended unexpectedly", "SIGKILL")
         self.assertFalse(self.ui.retryButton.isHidden())
         self.use_phantom_model()
+        other = self.add_phantom(seed=4, name="other")
+        failed = self.panel.input.volume
+        self.select(other)
+        self.click(self.ui.retryButton)
+        (run,) = self.logic.unfinishedRuns()
+        self.assertIs(run.volume_node, failed, "Retry runs what failed, not what is chosen now")
+        self.assertEqual(run.request.model.id, "slow-phantom")
+        self.logic.cancel(run.job)
+        self.wait_for_runs()
+
+    def test_a_kept_folder_stays_within_reach(self) -> None:
+        import os.path
+
+        worker = self.folder / "worker_with_a_fault.py"
+        worker.write_text(
+            "import runpy\n"
+            "import AttentionUNetSegLib.inference as inference\n"
+            "def fail(*arguments, **options):\n"
+            "    raise ZeroDivisionError('nobody foresaw this')\n"
+            "inference.Segmenter.segment = fail\n"
+            "runpy.run_module('AttentionUNetSegLib.worker', run_name='__main__')\n"
+        )
+        self.use_interpreter(f'exec "{real_python()}" "{worker}"')
+        self.click(self.ui.segmentButton)
+        self.wait_for_runs()
+        (notice,) = [each for each in self.panel.message.notices if each.folder is not None]
+        self.assertTrue(os.path.isdir(notice.folder))
+        self.set_environment(INTERPRETER_VARIABLE, self._environment[INTERPRETER_VARIABLE])
         self.click(self.ui.retryButton)
         self.wait_for_runs()
         self.assertEqual(len(self.logic.results()), 1, self.ui.messageLabel.text)
+        self.assertIn(notice, self.panel.message.notices, "nobody has dealt with the folder yet")
+        while self.ui.folderButton.isHidden():
+            self.click(self.ui.nextMessageButton)
+        self.click(self.ui.deleteFolderButton)
+        self.assertFalse(os.path.isdir(notice.folder))
+        self.assertNotIn(notice, self.panel.message.notices)
 
     def test_there_is_no_place_for_temporary_files(self) -> None:
         tempfile.tempdir = str(self.folder / "missing")

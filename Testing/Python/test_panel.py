@@ -8,6 +8,15 @@ from panel_case import PanelTestCase, process_for, process_until
 CONTROLS = [
     "inputVolumeSelector",
     "modelComboBox",
+    "modelCardButton",
+    "folderButton",
+    "deleteFolderButton",
+    "nextMessageButton",
+    "dismissButton",
+    "moveAlongButton",
+    "deleteResultButton",
+    "showOnlyThisCheckBox",
+    "windowComboBox",
     "addModelFileButton",
     "addModelFolderButton",
     "roiSelector",
@@ -54,12 +63,20 @@ class PanelTest(PanelTestCase):
         self.assertTrue(self.ui.progressWidget.isHidden())
 
     def test_models_say_what_they_are_for(self) -> None:
-        information = self.ui.modelInformationLabel.text
-        self.assertIn("phantom", information)
-        self.assertIn("Dice", information)
-        self.assertIn("n = ", information)
-        for line in ("Intended use", "Measured", "Trained on", "Limitations", "Licence"):
-            self.assertIn(f"{line}: ", information)
+        for index in range(self.ui.modelComboBox.count):
+            self.ui.modelComboBox.setCurrentIndex(index)
+            slicer.app.processEvents()
+            line = self.ui.modelInformationLabel.text
+            self.assertEqual(len(line.splitlines()), 1, line)
+            self.assertLess(len(line), 90, line)
+            for part in ("Dice", "against", "n = "):
+                self.assertIn(part, line)
+            self.click(self.ui.modelCardButton)
+            card = self.panel.input.card
+            self.assertFalse(card.modal, "Slicer goes on beside it")
+            for heading in ("Intended use", "Limitations", "Measured", "Trained on", "Licence"):
+                self.assertIn(heading, card.detailedText)
+            card.hide()
 
     def test_models_are_added_and_removed(self) -> None:
         count = self.ui.modelComboBox.count
@@ -121,6 +138,50 @@ class PanelTest(PanelTestCase):
         self.assertIn("Load", self.ui.loadPhantomButton.text)
         process_for(1.0)
         self.assertIsNone(self.ui.inputVolumeSelector.currentNode())
+
+    def test_no_alt_key_is_one_of_slicers_menus(self) -> None:
+        texts = {}
+        for name, widget in vars(self.ui).items():
+            text = getattr(widget, "text", "") if "Label" in name or "Button" in name or "CheckBox" in name else ""
+            letter = text.replace("&&", "").partition("&")[2][:1].upper() if isinstance(text, str) else ""
+            if letter:
+                self.assertNotIn(letter, "FEVH", f"{name}: Slicer's menus File, Edit, View and Help")
+                self.assertNotIn(letter, texts, f"{name} and {texts.get(letter)}")
+                texts[letter] = name
+
+    def test_the_keys_do_what_hands_do_most(self) -> None:
+        if slicer.util.mainWindow() is None:
+            self.skipTest("Slicer runs without a main window.")
+        keys = {shortcut.key.toString(): shortcut for shortcut in self.panel.keys.shortcuts}
+        self.assertEqual(len(keys), 7)
+        for shortcut in keys.values():
+            self.assertTrue(shortcut.enabled)
+        self.ui.resultCollapsibleButton.collapsed = True
+        keys["Shift+T"].activated.emit()
+        self.assertFalse(self.ui.resultCollapsibleButton.collapsed)
+        self.widget.exit()
+        self.assertFalse(any(shortcut.enabled for shortcut in keys.values()), "other modules have keys of their own")
+        self.widget.enter()
+
+    def test_what_matters_fits_without_scrolling(self) -> None:
+        if slicer.util.mainWindow() is None:
+            self.skipTest("Slicer runs without a main window.")
+        if "desktop double" in slicer.app.applicationVersion:
+            self.skipTest("The double has no layout.")
+        top = self.ui.AttentionUNetSeg
+        for index in range(self.ui.modelComboBox.count):
+            self.ui.modelComboBox.setCurrentIndex(index)
+            self.ui.progressWidget.visible = True
+            process_for(0.2)
+            used = sum(
+                widget.sizeHint.height() + top.layout().spacing
+                for widget in (
+                    self.ui.firstWidget, self.ui.segmentButton, self.ui.progressWidget, self.ui.resultWidget
+                )
+            )  # fmt: skip
+            self.assertLessEqual(used, 330, self.ui.modelComboBox.currentText)
+            self.assertLessEqual(top.minimumSizeHint.width(), 400)
+        self.ui.progressWidget.visible = False
 
     def test_the_panel_fits_a_narrow_window(self) -> None:
         if slicer.util.mainWindow() is None:

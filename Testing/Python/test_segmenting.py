@@ -56,18 +56,18 @@ class SegmentingTest(PanelTestCase):
         self.assertGreater(self.dice(segmentation), 0.7)
         expected = np.count_nonzero(self.segment_mask(segmentation)) * 4 * 4 * 5 / 1000
         self.assertAlmostEqual(self.shown_volume(), expected, delta=0.2)
-        self.assert_message("Done", "mL")
+        self.assert_message("phantom", "done in")
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(volume), voxels)
         self.assertIn("Done", self.ui.logText.plainText)
         self.assertIn("PyTorch", self.ui.versionsLabel.text)
 
-    def test_the_views_jump_but_keep_what_they_show(self) -> None:
+    def test_the_views_turn_to_the_ct_of_a_new_result(self) -> None:
         volume = self.add_phantom()
         other = self.add_phantom(seed=4, name="other")
         slicer.util.setSliceViewerLayers(background=other)
         segmentation = self.segment(volume)
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-            self.assertEqual(composite.GetBackgroundVolumeID(), other.GetID())
+            self.assertEqual(composite.GetBackgroundVolumeID(), volume.GetID())
         bounds = [0.0] * 6
         segmentation.GetRASBounds(bounds)
         for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
@@ -186,6 +186,38 @@ class SegmentingTest(PanelTestCase):
         self.assertLessEqual(limited_bounds[1], middle + voxel)
         self.assertGreaterEqual(limited_bounds[0], middle - 30.0 - voxel)
         self.assertGreater(np.count_nonzero(self.segment_mask(limited)), 0)
+
+    def test_an_empty_result_of_a_small_region_is_said_once(self) -> None:
+        volume = self.add_phantom()
+        roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "region")
+        bounds = [0.0] * 6
+        volume.GetRASBounds(bounds)
+        roi.SetCenter(bounds[0] + 30.0, bounds[2] + 30.0, bounds[4] + 30.0)
+        roi.SetSize(3.0, 3.0, 3.0)
+        self.ui.roiSelector.setCurrentNode(roi)
+        slicer.app.processEvents()
+        self.segment(volume)
+        self.assert_message("empty")
+        self.assertNotIn("sure", self.ui.messageLabel.text)
+        self.ui.roiSelector.setCurrentNode(None)
+
+    def test_each_run_has_one_line_and_none_erases_another(self) -> None:
+        first, second = self.add_phantom(name="first"), self.add_phantom(seed=4, name="second")
+        self.select(first)
+        self.click(self.ui.segmentButton)
+        self.select(second)
+        self.click(self.ui.segmentButton)
+        self.wait_for_runs()
+        texts = [notice.text for notice in self.panel.message.notices]
+        for name in ("first", "second"):
+            self.assertEqual(sum(text.startswith(f"{name}: done in") for text in texts), 1, texts)
+        self.assertIs(self.panel.input.volume, second, "a run that ends takes nobody away from another CT")
+        while "first" not in self.ui.messageLabel.text:
+            self.click(self.ui.nextMessageButton)
+        self.click(self.ui.actionButton)  # Show it
+        self.assertIs(self.panel.input.volume, first)
+        self.click(self.ui.dismissButton)
+        self.assertNotIn("first", self.ui.messageLabel.text)
 
     def test_doubtful_volumes_are_told_and_may_be_tried(self) -> None:
         volume = self.add_phantom()

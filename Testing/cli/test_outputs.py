@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
+from AttentionUNetSegLib.cli.nifti_outputs import write_as_nifti
 from AttentionUNetSegLib.cli.outputs import OutputFolder, stem_of
 from AttentionUNetSegLib.errors import BadInput
+from AttentionUNetSegLib.imaging.image_file import read_image_file
 
 SOURCE = {"path": "/data/ct.nii.gz", "series": None}
 
@@ -91,3 +95,41 @@ def test_a_folder_that_cannot_be_made(tmp_path):
             OutputFolder(folder, "ct").check(SOURCE)
         with pytest.raises(BadInput), OutputFolder(folder, "ct").staging():
             pytest.fail("there is no such folder")
+
+
+@pytest.mark.parametrize("stem", ["x" * 236, "胰" * 80])
+def test_a_name_that_no_result_could_have_is_refused_before_the_run(tmp_path, stem):
+    with pytest.raises(BadInput, match="too long for files named after it"):
+        OutputFolder(tmp_path, stem).check(SOURCE)
+    OutputFolder(tmp_path, stem[:60]).check(SOURCE)
+
+
+def test_results_as_nifti_hold_the_same_on_the_voxels_of_the_ct(tmp_path):
+    """Read back by ITK, which applies the slope; the box of the probability lies inside the CT."""
+    ct = sitk.Image(20, 18, 16, sitk.sitkInt16)
+    ct.SetSpacing((1.5, 2.0, 3.0))
+    ct.SetOrigin((-20.0, -30.0, -100.0))
+    ct.SetDirection((0, -1, 0, 1, 0, 0, 0, 0, 1))
+    values = np.random.default_rng(0).integers(0, 256, (10, 9, 8), dtype=np.uint8)
+    box = sitk.GetImageFromArray(values)
+    box.SetSpacing(ct.GetSpacing())
+    box.SetDirection(ct.GetDirection())
+    box.SetOrigin(ct.TransformIndexToPhysicalPoint((3, 4, 2)))
+    outputs = OutputFolder(tmp_path, "ct")
+    sitk.WriteImage(sitk.Cast(ct + 1, sitk.sitkUInt8), str(outputs.file("pancreas.seg.nrrd")))
+    for name in ("probability", "spread", "attention_1", "attention_2"):
+        sitk.WriteImage(box, str(outputs.file(f"{name}.nrrd")))
+    write_as_nifti(outputs, ct)
+    expected = np.zeros((16, 18, 20), np.float32)
+    expected[2:12, 4:13, 3:11] = values
+    for name, array, slope in (
+        ("pancreas", np.ones(expected.shape), 1), ("probability", expected, 1 / 255), ("spread", expected, 1 / 510),
+        ("attention_1", values, 1 / 255), ("attention_2", values, 1 / 255),
+    ):  # fmt: skip
+        path = outputs.file(f"{name}.nii.gz")
+        for read in (sitk.ReadImage(str(path)), read_image_file(path)[0]):
+            np.testing.assert_allclose(sitk.GetArrayFromImage(read), array * slope, rtol=1e-6)
+            grid = box if "attention" in name else ct
+            np.testing.assert_allclose(read.GetOrigin(), grid.GetOrigin(), atol=1e-4)
+            np.testing.assert_allclose(read.GetDirection(), grid.GetDirection(), atol=1e-6)
+    assert sorted(each.name for each in tmp_path.iterdir() if not each.name.endswith(".nii.gz")) == []

@@ -13,14 +13,13 @@ SLICER = """
 import runpy, sys
 sys.path.insert(0, {testing!r})
 from desktop_double.installed import installed
-from desktop_double.scripted_module import load_module, unload_module
-from pathlib import Path
+from desktop_double.scripted_module import unload_module
+import slicer
 with installed() as app:
     app._d.has_window = {window}
-    module = load_module(Path({testing!r}).parent / "AttentionUNetSeg" / "AttentionUNetSeg.py")
     sys.argv = ["Slicer", "--testing", "--python-script", {testing!r} + "/Python/run_all.py", *{names!r}]
     runpy.run_path({testing!r} + "/Python/run_all.py", run_name="__main__")
-    unload_module(module)
+    unload_module(slicer.modules.attentionunetseg)
     sys.exit(app._d.exit_code)
 """
 

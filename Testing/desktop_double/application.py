@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -178,6 +180,26 @@ class InputOutput(QObject, listed_as="slicer.qSlicerIOManager"):
         return bool(scene.Connect() if properties.get("clear", False) else scene.Import())
 
 
+class FactoryManager:
+    """qSlicerModuleFactoryManager, as far as a script loads a scripted module with it. Not in the list of names."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Path] = {}
+
+    def registerModule(self, file: Any) -> None:
+        """Note a module's file; as in Slicer, Python runs in `__main__` that takes these two names away at its end."""
+        path = Path(file.absoluteFilePath())
+        self._files[path.stem] = path
+        exec(f"import sys, os\nsys.path.append({str(path.parent)!r})\ndel sys, os", vars(sys.modules["__main__"]))
+
+    def loadModules(self, names: list[str]) -> None:
+        """Load modules by their names."""
+        from .scripted_module import load_module
+
+        for name in names:
+            load_module(self._files[name])
+
+
 class ModuleManager(QObject, listed_as="slicer.app.moduleManager()"):
     """The modules of `slicer.modules`."""
 
@@ -187,8 +209,14 @@ class ModuleManager(QObject, listed_as="slicer.app.moduleManager()"):
     def module(self, name: str) -> Any:
         return getattr(slicer.modules, name.lower(), None)
 
+    def factoryManager(self) -> FactoryManager:
+        return _factory_manager
+
     def modulesNames(self) -> list[str]:
         return [module.name for module in vars(slicer.modules).values() if hasattr(module, "widgetRepresentation")]
+
+
+_factory_manager = FactoryManager()
 
 
 class LayoutManager(QObject, listed_as="slicer.qSlicerLayoutManager"):

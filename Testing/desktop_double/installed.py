@@ -34,7 +34,8 @@ _ROOMS = [
     *(ctk_widgets, mrml_widgets),
     *(qt_actions, qt_dialogs, qt_inputs, qt_layouts, qt_objects, qt_process, qt_values, qt_widgets),
 ]
-_BESIDE_THE_LIST = {"qt": {"Qt": qt_values.Qt, "QFile": ui_file.QFile, "QUiLoader": ui_file.QUiLoader}}
+_LOADING = {"QFile": ui_file.QFile, "QFileInfo": ui_file.QFileInfo, "QUiLoader": ui_file.QUiLoader}
+_BESIDE_THE_LIST = {"qt": {"Qt": qt_values.Qt, **_LOADING}}
 
 
 class _Namespace(types.ModuleType):

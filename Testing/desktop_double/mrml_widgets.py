@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import slicer
@@ -30,6 +31,24 @@ class qMRMLWidget(QWidget, listed_as="slicer.qMRMLWidget"):
         if scene is not self._d.scene:
             self._d.scene = scene
             self.mrmlSceneChanged.emit(scene)
+
+
+class NodeFilter:
+    """qMRMLSortFilterProxyModel, as far as a selector's own list of nodes goes. It is not in the list of names."""
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._hidden: tuple[str, ...] = ()
+        self._on_change = on_change
+
+    @property
+    def hiddenNodeIDs(self) -> tuple[str, ...]:
+        """The nodes that are left out whatever else the selector says."""
+        return self._hidden
+
+    @hiddenNodeIDs.setter
+    def hiddenNodeIDs(self, ids: list[str]) -> None:
+        self._hidden = tuple(ids)
+        self._on_change()
 
 
 class NodeChoice(QWidget):
@@ -61,6 +80,10 @@ class NodeChoice(QWidget):
         self._d.node_id = ""
         self._d.attributes = []
         self._d.tags = []
+        self._d.filter = NodeFilter(self._refresh)
+
+    def sortFilterProxyModel(self) -> NodeFilter:
+        return self._d.filter
 
     def mrmlScene(self) -> Any:
         return self._d.scene
@@ -148,6 +171,8 @@ class NodeChoice(QWidget):
         )
         if not kinds or (node.GetHideFromEditors() and not self.showHidden):
             return False
+        if node.GetID() in self._d.filter.hiddenNodeIDs:
+            return False
         return all(
             node.GetAttribute(name) is not None and value in (None, node.GetAttribute(name))
             for kind, name, value in self._d.attributes
@@ -161,7 +186,8 @@ class NodeChoice(QWidget):
         nodes = self._nodes()
         if any(node.GetID() == self._d.node_id for node in nodes):
             return
-        self._put(nodes[0].GetID() if nodes and not self.noneEnabled else "")
+        # Where the current node goes, Slicer takes the next in the list; with "None" allowed, too.
+        self._put(nodes[0].GetID() if nodes and (self._d.node_id or not self.noneEnabled) else "")
 
     def _put(self, node_id: str) -> None:
         if node_id == self._d.node_id:
@@ -242,12 +268,16 @@ class qMRMLSegmentEditorWidget(QWidget, listed_as="slicer.qMRMLSegmentEditorWidg
     """Segment Editor's own widget: which segment of which segmentation it edits, on which volume.
 
     Without a parameter node it takes nothing. Closing a scene takes that away, and entering the module gives a new one.
+    Its undo brings back whole masks (vtkSegmentationHistory), as many as it is told to keep.
     """
+
+    maximumNumberOfUndoStates = Property(10)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._d.nodes = {"segmentation": "", "volume": ""}
         self._d.segment_id = ""
+        self._d.states = []
         self._d.has_parameters = False
 
     def _select_parameter_node(self) -> None:
@@ -277,4 +307,15 @@ class qMRMLSegmentEditorWidget(QWidget, listed_as="slicer.qMRMLSegmentEditorWidg
         self._d.segment_id = segment_id
 
     def saveStateForUndo(self) -> None:
-        pass
+        segmentation = slicer.vtkSegmentation()
+        segmentation.DeepCopy(self.segmentationNode().GetSegmentation())
+        self._d.states.append(segmentation)
+        del self._d.states[: -self.maximumNumberOfUndoStates or None]
+
+    def undo(self) -> None:
+        if self._d.states:
+            self.segmentationNode().GetSegmentation().DeepCopy(self._d.states.pop())
+
+    def setMaximumNumberOfUndoStates(self, count: int) -> None:
+        self.maximumNumberOfUndoStates = count
+        self._d.states = self._d.states[-count:] if count else []

@@ -68,6 +68,7 @@ class QShortcut(QObject, listed_as="qt.QShortcut"):
     enabled = Property(True)
     context = Property(None)
     activated = Signal("activated()")
+    activatedAmbiguously = Signal("activatedAmbiguously()")
     setEnabled = setter("enabled")
     setContext = setter("context")
 

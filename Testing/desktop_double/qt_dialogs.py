@@ -77,6 +77,14 @@ class QMessageBox(QWidget, listed_as="qt.QMessageBox"):
         super().__init__(parent)
         self._d.clicked = None
         self._d.buttons = []
+        self._d.is_modal = False
+
+    def setModal(self, is_modal: bool) -> None:
+        self._d.is_modal = bool(is_modal)
+
+    @property
+    def modal(self) -> bool:
+        return self._d.is_modal
 
     def addButton(self, text: Any, role: int | None = None) -> Any:
         from .qt_widgets import QPushButton

@@ -204,6 +204,7 @@ class SegmentEditorModule:
         self._widget.python = SimpleNamespace(
             editor=editor, selectParameterNode=editor._select_parameter_node, enter=editor._select_parameter_node
         )
+        slicer.modules.SegmentEditorWidget = self._widget.python
 
     def widgetRepresentation(self) -> ModuleWidget:
         """Return the module's panel."""

@@ -31,6 +31,17 @@ class QFile:
         return True
 
 
+class QFileInfo:
+    """What `registerModule` takes. It is not in the list, so the product must not use it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def absoluteFilePath(self) -> str:
+        """Return the whole path."""
+        return str(self._path.absolute())
+
+
 class QUiLoader:
     """What `slicer.util.loadUI` needs of QUiLoader."""
 

@@ -164,7 +164,14 @@ def test_deflated_and_big_endian_files(tmp_path) -> None:
     def deflate(data: Dataset, _: int) -> None:
         data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
 
-    assert_true(edit(series(tmp_path / "deflated"), deflate))
+    folder = edit(series(tmp_path / "deflated"), deflate)
+    assert_true(folder)
+
+    def promise(data: Dataset, number: int) -> None:
+        if number == 9:
+            data.Rows = data.Columns = 30_000
+
+    assert any("IM0009" in each for each in assert_true(edit(folder, promise), truth()[:9]))
 
     def swap(data: Dataset, _: int) -> None:
         data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.2"
@@ -309,6 +316,23 @@ def test_a_tilted_gantry_is_resampled_to_where_everything_lies(tmp_path, degrees
     points = Geometry.of(image).physical(np.moveaxis(np.indices(values.shape)[::-1], 0, -1))
     assert np.abs(values - where(points))[inside].max() <= 1.0
     assert np.count_nonzero(inside) >= N * (ROWS - 3) * COLUMNS
+
+
+def test_slices_that_drift_a_little_are_all_kept(tmp_path) -> None:
+    """1.2 mm over the stack, as of a couch that is not quite straight: a shear, and no slice is an outlier."""
+    folder = tmp_path / "ct"
+    folder.mkdir()
+    for k in range(40):
+        dicom_slice(folder / f"IM{k:02d}", (-20.0 + 0.03 * k, -30.0, 3.0 * k), "1.2.3", pixels=truth()[k % N] + 1024)
+    volume = read_volume(folder)
+    assert volume.image.GetSize()[2] == 40
+    assert not any("left out" in each for each in volume.warnings)
+
+
+def test_one_slice_beside_the_stack_is_left_out_by_name(tmp_path) -> None:
+    folder = series(tmp_path / "ct")
+    dicom_slice(folder / "astray", (55.0, 0.0, -85.0), "1.2.3", pixels=truth()[0] + 1024)
+    assert any("astray (its slice does not lie in one line" in each for each in assert_true(folder))
 
 
 # --- Files ---

@@ -22,7 +22,8 @@ BUNDLED_MODELS = MODULE_FOLDER / "Resources" / "Models"
 
 TOP_LEVEL = {
     "AttentionUNetSeg", "Resources", "Testing", "CMakeLists.txt", "README.md", "LICENSE.txt", "pyproject.toml",
-    "Makefile", "AttentionUNetSeg.json", ".ci", ".gitignore",
+    "Makefile", "AttentionUNetSeg.json", ".ci", ".gitignore", "Documentation", "CONTRIBUTING.md", "CHANGELOG.md",
+    "CITATION.cff", ".github", ".pre-commit-config.yaml",
 }  # fmt: skip
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 LONGEST_FILE = 400

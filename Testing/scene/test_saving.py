@@ -29,6 +29,7 @@ from AttentionUNetSegLib.scene import (
     show_attention,
     write_refinement,
 )
+from AttentionUNetSegLib.scene.bundle import file_names_for_bundle, require_same_bundle
 
 
 def nrrd_header(content: bytes) -> dict[str, str]:
@@ -238,3 +239,45 @@ def test_a_damaged_bundle_is_refused_and_the_current_folder_stays(scene, tmp_pat
     with pytest.raises(BadInput, match=r"damaged\.mrb cannot be read"):
         load_scene(scene, tmp_path / "damaged.mrb")
     assert os.getcwd() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["ABD & PELVIS", "胰" * 80, "x" * 240, "a<b>\"c\"'d';%20#?*|:\\/", "../../outside", "é&ü", "&"]
+)
+def test_no_name_can_break_a_scene(nodes, tmp_path, name):
+    scene = nodes.volume.GetScene()
+    nodes.volume.SetName(name)
+    nodes.segmentation.SetName(f"{name} pancreas")
+    storages = [node.GetStorageNode() for node in (nodes.volume, nodes.segmentation)]
+    save_scene(scene, tmp_path / "named.mrb")
+    assert [node.GetStorageNode() for node in (nodes.volume, nodes.segmentation)] == storages
+    _app, reopened = open_standalone_scene()
+    load_scene(reopened, tmp_path / "named.mrb")
+    volume = reopened.GetFirstNodeByName(name)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(volume), slicer.util.arrayFromVolume(nodes.volume))
+    assert reopened.GetFirstNodeByName(f"{name} pancreas").GetSegmentation().GetNumberOfSegments() == 1
+
+
+def test_a_bundle_that_is_not_the_scene_is_found_out(nodes, tmp_path):
+    scene = nodes.volume.GetScene()
+    with file_names_for_bundle(scene) as stored:
+        assert scene.WriteToMRB(str(tmp_path / "a.mrb"))
+        require_same_bundle(tmp_path / "a.mrb", stored)
+        slicer.util.arrayFromVolume(nodes.volume)[1, 2, 3] += 1
+        with pytest.raises(InternalError, match="holds other voxels"):
+            require_same_bundle(tmp_path / "a.mrb", stored)
+        damaged = (tmp_path / "a.mrb").read_bytes()
+        (tmp_path / "a.mrb").write_bytes(damaged[:-100])
+        with pytest.raises(InternalError, match="not the same"):
+            require_same_bundle(tmp_path / "a.mrb", stored)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_scene_in_a_folder_whose_name_is_no_unicode(nodes, tmp_path):
+    folder = tmp_path / os.fsdecode(b"out\xfc")
+    folder.mkdir()
+    save_scene(nodes.volume.GetScene(), folder / os.fsdecode(b"M\xfcller_scene.mrb"))
+    save_segmentation(nodes, folder / "a.seg.nrrd")
+    assert len(list(folder.iterdir())) == 2
+    _app, reopened = open_standalone_scene()
+    load_scene(reopened, folder / os.fsdecode(b"M\xfcller_scene.mrb"))

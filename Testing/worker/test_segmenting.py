@@ -38,7 +38,7 @@ def test_a_run_writes_its_files_and_says_all_about_them(warm_client, new_job, li
     assert result.model.id == "lively-random"
     assert result.model.sha256 == lively_model_package.weights_sha256
     voxels = int((sitk.GetArrayViewFromImage(probability) >= 128).sum())
-    assert 1000 < voxels < 60000
+    assert 100 < voxels < 60000
     assert result.volume_ml == {"Pancreas": pytest.approx(voxels * 1.5**3 / 1000, abs=0.001)}
     assert result.timings["total"] >= result.timings["network"] > 0
 

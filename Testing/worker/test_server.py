@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from AttentionUNetSegLib.errors import ErrorCode
+from AttentionUNetSegLib.temporary_folder import keep, make_folder
 from AttentionUNetSegLib.worker.launch import worker_command
 from AttentionUNetSegLib.worker.protocol import (
     MAXIMUM_LINE_BYTES,
@@ -169,6 +173,23 @@ def test_the_end_of_stdin_ends_the_worker_while_it_loads_its_libraries():
         assert worker.process.wait(60) == 0
         # Torch's import holds the interpreter for some tenths of a second.
         print(f"ended after {time.monotonic() - started:.2f} s")
+
+
+def test_the_jobs_of_a_front_end_that_is_gone_are_deleted_and_no_other_folder():
+    ours, kept, foreign = make_folder("job"), make_folder("job"), Path(tempfile.mkdtemp(prefix="attention-test-"))
+    keep(kept)
+    try:
+        with raw_worker() as worker:
+            worker.say(encode(Hello()))
+            for folder in (ours, kept, foreign):
+                (folder / "input.nrrd").write_bytes(b"a CT")
+                worker.say(encode(Segment(folder.name, str(folder), "/model")))
+            worker.process.stdin.close()
+            assert worker.process.wait(60) == 0
+        assert (ours.exists(), kept.exists(), foreign.exists()) == (False, True, True)
+    finally:
+        for folder in (ours, kept, foreign):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 PARENT = """

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import BadInput
+from .cohort_arguments import add_cohort
 from .dicom_objects import add_dicom_options
 from .evaluate_arguments import add_evaluate
 from .given_input import path_or_address
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_models(commands)
     _add_serve(commands)
+    _add_output_options(add_cohort(commands))
     _add_output_options(add_synthesize(commands))
     _add_output_options(add_train(commands))
     _add_output_options(add_evaluate(commands))
@@ -83,6 +85,10 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--tta", action="store_true", help="mean over 8 slightly changed copies, and their spread")
     command.add_argument("--keep-largest", action="store_true", help="keep only the largest connected part")
     command.add_argument("--max-memory", type=int, metavar="MB", help="bound for the memory of the network")
+    command.add_argument(
+        "--format", choices=("nrrd", "nifti"), default="nrrd",
+        help="of segmentation, probability and attention: nrrd for 3D Slicer, nifti (.nii.gz) (default: %(default)s)",
+    )  # fmt: skip
     add_dicom_options(command)
     command.add_argument("--csv", action="store_true", help="write the measurements as a table too (.csv)")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")

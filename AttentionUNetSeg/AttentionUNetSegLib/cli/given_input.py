@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from ..temporary_folder import prefix_of
 from .outputs import stem_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class GivenInput:
             return
         from ..dicom_out import fetch_series
 
-        with tempfile.TemporaryDirectory(prefix="attention-unet-seg-") as folder:
+        with tempfile.TemporaryDirectory(prefix=prefix_of("fetched")) as folder:
             fetch_series(
                 self.source, Path(folder),
                 lambda done, of: show(done / of if of else 0.0, f"Fetching the CT ({done} of {of or 'unknown'})"),

@@ -17,11 +17,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import BadInput
+from ..temporary_folder import prefix_of, sweep
 
 _FILE = (
-    r"((pancreas(\.seg|_own_grid)|probability|spread|attention_\d+)\.nrrd|scene\.mrb|overview\.png|"
+    r"((pancreas(\.seg|_own_grid)|probability|spread|attention_\d+)\.nrrd"
+    r"|(pancreas|probability|spread|attention_\d+)\.nii\.gz|scene\.mrb|overview\.png|"
     r"measurements\.csv|(pancreas|probability|measurements)\.dcm|report\.json)"
 )
+_LONGEST_ENDING = "pancreas_own_grid.nrrd"
+_LONGEST_NAME = 255  # bytes, where the file system does not say
 
 
 class OutputFolder:
@@ -63,6 +67,7 @@ class OutputFolder:
             raise BadInput(f"The output folder {self.folder} cannot be made because {nearest} is a file.")
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise BadInput(f"The output folder {self.folder} cannot be written because {nearest} is read-only.")
+        self._check_names(nearest)
         if force:
             return
         present = self._present()
@@ -80,6 +85,20 @@ class OutputFolder:
                 "choose another output folder, or replace it with --force.",
             )
 
+    def _check_names(self, folder: Path) -> None:
+        """Raise BadInput where the file system cannot hold the names of the results: better now than after the run."""
+        try:
+            most = os.pathconf(folder, "PC_NAME_MAX")
+        except (AttributeError, OSError, ValueError):
+            most = _LONGEST_NAME
+        longest = len(os.fsencode(f".partial.{os.getpid()}.{self.name(_LONGEST_ENDING)}"))
+        if longest > most:
+            raise BadInput(
+                f"The name {self.stem[:40]}... is too long for files named after it: they would have {longest} bytes, "
+                f"and {folder} takes {most}.",
+                "Give the input a shorter name (or a link to it).",
+            )
+
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """Yield an empty folder; its files are moved into place if the block succeeds and deleted if it does not.
@@ -92,8 +111,9 @@ class OutputFolder:
         BadInput : the folder cannot be made or written.
         """
         made = self._make()
+        sweep(self.folder)
         try:
-            staging = Path(tempfile.mkdtemp(prefix=".attention-unet-seg-", dir=self.folder))
+            staging = Path(tempfile.mkdtemp(prefix="." + prefix_of("results"), dir=self.folder))
         except OSError as error:
             _remove_empty(made)
             raise BadInput(f"The output folder {self.folder} cannot be written ({error.strerror}).") from None

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import BadInput
+from ..temporary_folder import prefix_of
 from ..worker import protocol
 from ..worker.client import WorkerClient
 from ..worker.job_folder import read_job, replay_job
@@ -47,7 +48,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
 def _outcome_folder(output: Path | None) -> Iterator[Path]:
     """Yield the folder to work in: a temporary one, or the output folder, which only a success leaves behind."""
     if output is None:
-        with tempfile.TemporaryDirectory(prefix="attention-unet-seg-replay-") as temporary:
+        with tempfile.TemporaryDirectory(prefix=prefix_of("replay")) as temporary:
             yield Path(temporary)
         return
     try:

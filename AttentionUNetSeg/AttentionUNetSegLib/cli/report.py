@@ -166,9 +166,14 @@ def _described_measurements(measurements: dict[str, object]) -> list[str]:
 
 
 def _files(outputs: OutputFolder, staging: Path) -> dict[str, object]:
-    names = {kind: outputs.name(ending) for kind, ending in _ENDINGS.items()}
-    files: dict[str, object] = {kind: name for kind, name in names.items() if (staging / name).is_file()}
-    attention = [outputs.name(f"attention_{n}.nrrd") for n in range(1, len(list(staging.iterdir())))]
+    files: dict[str, object] = {}
+    for kind, ending in _ENDINGS.items():
+        as_nifti = ending.removesuffix(".nrrd").removesuffix(".seg") + ".nii.gz"
+        found = [outputs.name(each) for each in (ending, as_nifti) if (staging / outputs.name(each)).is_file()]
+        if found:
+            files[kind] = found[0]
+    numbers = range(1, len(list(staging.iterdir())))
+    attention = [outputs.name(f"attention_{n}.{ending}") for n in numbers for ending in ("nrrd", "nii.gz")]
     files["attention"] = [name for name in attention if (staging / name).is_file()]
     files["report"] = outputs.name("report.json")
     return files

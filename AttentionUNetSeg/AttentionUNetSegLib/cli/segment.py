@@ -24,6 +24,7 @@ from .chosen_model import chosen_model
 from .clock import Clock
 from .dicom_objects import check_dicom, require_dicom_files, store_objects, wants_dicom, write_objects
 from .given_input import GivenInput
+from .nifti_outputs import write_as_nifti
 from .outputs import OutputFolder
 from .report import describe, make_report, write_report
 from .scene_files import draw, measure, open_scene, save
@@ -100,6 +101,8 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 with clock.measure("dicom"), terminal.interrupts.deferred():
                     made = result.model, result.threshold, measurements
                     write_objects(options, listener.destination, volume.dicom_files, *made)
+            if options.format == "nifti":  # the last, because it takes the place of what the others read
+                write_as_nifti(listener.destination, volume.image)
             report = make_report(
                 outputs, source, request, result, listener.warnings, clock.seconds, staging, measurements
             )
@@ -185,6 +188,8 @@ def _segment(
 
     for text in volume.warnings:
         listener.warn(text)
+    for text in volume.left_out:
+        terminal.note(text)
     result = None
     with terminal.interrupts.deferred():
         job = session.segment(add_volume(scene, volume), request)

@@ -6,13 +6,13 @@ import html
 import os
 import shutil
 import sys
-import tempfile
 import threading
 import webbrowser
 from argparse import Namespace
 from pathlib import Path
 
 from ..errors import InternalError
+from ..temporary_folder import make_folder
 from .terminal import Terminal
 
 
@@ -32,7 +32,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
             "Install it with: pip install 'attention-unet-seg[standalone]'.",
         ) from error
 
-    folder = Path(tempfile.mkdtemp(prefix="attention-unet-seg-open-"))  # mkdtemp makes it 0700
+    folder = make_folder("open")
 
     def on_ready(address: str) -> None:
         ending = "Ctrl-C ends it." if options.stay else "It ends when the last tab is closed, or with Ctrl-C."

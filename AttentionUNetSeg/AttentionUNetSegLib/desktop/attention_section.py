@@ -33,9 +33,9 @@ class AttentionSection:
         if self._panel.result is not self._shown and self._panel.logic.editor(self._shown) is not None:
             self._panel.logic.showAttention(self._shown, None)
         self._shown = self._panel.result if editor is not None else None
-        gates = len(editor.nodes.attention) if editor is not None else 0
+        gates = editor.nodes.gates if editor is not None else {}
         spread = [SPREAD] if editor is not None and editor.nodes.spread is not None else []
-        self._choices = [NO_OVERLAY, PROBABILITY, *spread, *(str(level + 1) for level in range(gates))]
+        self._choices = [NO_OVERLAY, PROBABILITY, *spread, *(str(level) for level in gates)]
         self._is_filling = True
         self._ui.overlayComboBox.clear()
         for choice in self._choices:
@@ -43,6 +43,8 @@ class AttentionSection:
         self._is_filling = False
         for widget in (self._ui.overlayComboBox, self._ui.overlayOpacitySlider):
             widget.enabled = editor is not None
+        if editor is not None and self._panel.parameters is not None and self._panel.parameters.overlay:
+            self._ui.attentionCollapsibleButton.collapsed = False
         self.follow_parameters()
         self.apply()
 
@@ -63,7 +65,9 @@ class AttentionSection:
         """Show the chosen overlay as it is set."""
         if self._panel.editor is None or self._panel.parameters is None:
             return
-        with self._panel.errors():
+        self._ui.overlayMeaningLabel.text = _meaning(self._chosen())
+        self._ui.overlayMeaningLabel.visible = bool(self._chosen())
+        with self._panel.errors(is_action=False):
             self._panel.logic.showAttention(
                 self._panel.result,
                 _level(self._chosen()),
@@ -71,6 +75,16 @@ class AttentionSection:
                 colorNode=self._panel.parameters.overlayColor,
                 lowerThreshold=self._ui.overlayThresholdSlider.value,
             )
+
+    def follow_field(self) -> None:
+        """Show the corrected probability where the probability is shown: the first click makes it."""
+        if self._chosen() == PROBABILITY:
+            self.apply()
+
+    def next_overlay(self) -> None:
+        """Show the next overlay of the list, or none after the last."""
+        if self._panel.editor is not None and self._choices:
+            self._ui.overlayComboBox.setCurrentIndex((self._ui.overlayComboBox.currentIndex + 1) % len(self._choices))
 
     # --- What the person does ---
 
@@ -107,6 +121,17 @@ def _level(choice: str) -> int | str | None:
     if choice == NO_OVERLAY:
         return None
     return choice if choice in (PROBABILITY, SPREAD) else int(choice)
+
+
+def _meaning(choice: str) -> str:
+    """Return in one sentence what is shown."""
+    if choice == PROBABILITY:
+        return _("How sure the network is, corrected by your clicks: 1 is certain pancreas; the threshold cuts here.")
+    if choice == SPREAD:
+        return _("How much the network's answers to changed copies of the CT differ: where it is high, look twice.")
+    if choice:
+        return _("How much of the fine detail this gate lets through: where the network looked, not what it found.")
+    return ""
 
 
 def _label(choice: str) -> str:

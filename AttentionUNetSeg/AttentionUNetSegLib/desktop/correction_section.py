@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import slicer
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from ..errors import ErrorCode
-from ..session import Refined, RefinementFailed
+from ..session import DoubtfulClick, Refined, RefinementFailed
 from .delayed_call import DelayedCall
 from .place_mode import PlaceMode
 from .segment_editor import open_in_segment_editor
@@ -52,6 +53,9 @@ class CorrectionSection(VTKObservationMixin):
             getattr(self._ui, name).enabled = editor is not None
         if editor is not None:
             self._observe(editor)
+        self._ui.changeLabel.text = ""
+        if editor is not None and editor.clicks:
+            self._ui.correctionCollapsibleButton.collapsed = False
         self.update()
 
     def update(self) -> None:
@@ -137,23 +141,47 @@ class CorrectionSection(VTKObservationMixin):
 
     def _take_clicks(self) -> None:
         editor = self._panel.editor
-        if editor is not None:
-            self._change(editor.sync_from_markups)
+        if editor is None:
+            return
+        try:
+            self._change(lambda: editor.sync_from_markups(ask=True))
+        except DoubtfulClick as doubt:
+            self._ask(editor, doubt)
+
+    def _ask(self, editor: ResultEditor, doubt: DoubtfulClick) -> None:
+        """Let the person say whether a click was meant; the view stays free meanwhile."""
+
+        def apply() -> None:
+            if editor is self._panel.editor:
+                self._change(lambda: editor.apply_anyway(doubt))
+
+        label = _("Add it anyway") if doubt.positive else _("Remove there anyway")
+        self._panel.message.show(doubt.message, is_error=True, action=(label, apply))
+        self.update()
 
     # --- helpers ---
 
     def _change(self, change: object) -> None:
         if self._panel.editor is None:
             return
-        with self._panel.errors():
-            change()
-            for warning in self._panel.editor.warnings:
-                self._panel.message.show(warning)
-            # Undo may have made the lists anew.
-            self._observe(self._panel.editor)
+        with self._panel.errors(is_action=False, but=DoubtfulClick):
+            # A refused click is taken out of its list, which comes back here as a change that is none: only a change
+            # may speak, or the question about the click would go as soon as it was asked.
+            if change() is not False:
+                self._panel.message.drop_errors()
+                for warning in self._panel.editor.warnings:
+                    self._panel.message.show(warning)
+                # Undo may have made the lists anew.
+                self._observe(self._panel.editor)
+                self._show_change()
         self._panel.result_section.update()
+        self._panel.attention.follow_field()
         self.update()
         self._refinement.request()
+
+    def _show_change(self) -> None:
+        change = self._panel.editor.last_change
+        self._ui.changeLabel.text = "" if change is None else _("Last correction: {what}").format(what=change.text)
 
     def _observe(self, editor: ResultEditor) -> None:
         events = (

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..models import BrokenPackage, ModelPackage, model_note
+from ..models import BrokenPackage, ModelPackage
 from ..session import SegmentRequest
+from .model_line import model_line, show_card
+from .own_nodes import hide_own_volumes, is_own
 from .sample_phantom import PhantomMaking
 
 if TYPE_CHECKING:
@@ -25,9 +27,11 @@ class InputSection:
         self._is_filling = False
         self._doubts: tuple[str, ...] = ()
         self._phantom: PhantomMaking | None = None  # being made
+        self.card: Any = None  # the window about a model that was opened last; Python would delete it
         ui = self._ui
         ui.inputVolumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
+        ui.modelCardButton.clicked.connect(self._on_card)
         ui.addModelFileButton.clicked.connect(self._on_add_file)
         ui.addModelFolderButton.clicked.connect(self._on_add_folder)
         ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self._on_new_region)
@@ -56,6 +60,15 @@ class InputSection:
         if self._doubts and not self._ui.segmentAnywayCheckBox.checked:
             return _("Read the warning above, then tick “Segment it anyway”.")
         return ""
+
+    @property
+    def is_ct(self) -> bool:
+        """Whether nothing speaks against the selected volume being a CT."""
+        return self.volume is not None and not self._panel.logic.volumeDoubts(self.volume)
+
+    def hide_own_volumes(self) -> None:
+        """Offer no probability, attention map or strokes of a result as a CT."""
+        hide_own_volumes(self._ui.inputVolumeSelector)
 
     def request(self) -> SegmentRequest:
         """Return what the person asks for."""
@@ -96,6 +109,8 @@ class InputSection:
     def update(self) -> None:
         """Look at volume and model again, and say what is doubtful about them."""
         self._ui.modelInformationLabel.text = _information(self.package, self._panel.logic.brokenModels())
+        self._ui.modelInformationLabel.toolTip = self._ui.modelInformationLabel.text
+        self._ui.modelCardButton.enabled = self.package is not None
         doubts = self._panel.logic.volumeDoubts(self.volume, self.package) if self.volume is not None else ()
         if doubts != self._doubts:
             self._doubts = doubts
@@ -106,9 +121,17 @@ class InputSection:
 
     # --- What the person does ---
 
-    def _on_volume(self, _node: object) -> None:
+    def _on_volume(self, node: object) -> None:
+        if is_own(node):  # as Slicer's list does where the selected CT is deleted
+            self._ui.inputVolumeSelector.setCurrentNode(None)
+            return
         self._ui.segmentAnywayCheckBox.checked = False
         self.update()
+        self._panel.follow_volume()
+
+    def _on_card(self) -> None:
+        if self.package is not None:
+            self.card = show_card(self.package)
 
     def _on_model(self, _index: int) -> None:
         if self._is_filling:
@@ -168,7 +191,6 @@ class InputSection:
             return
         self._panel.message.clear()
         self._ui.inputVolumeSelector.setCurrentNode(outcome)
-        slicer.util.setSliceViewerLayers(background=outcome, fit=True)
 
     def cancel_phantom(self) -> None:
         """Stop making a phantom; its scene closes, or nobody wants it any more."""
@@ -183,8 +205,8 @@ class InputSection:
 
 
 def _information(package: ModelPackage | None, broken: tuple[BrokenPackage, ...]) -> str:
-    """Return what the selected model's card says in short, and which models cannot be used."""
+    """Return the selected model in one line, and which models cannot be used."""
     none = [_("No model is installed. Add a model package to segment.")]
-    lines = none if package is None else model_note(package)
+    lines = none if package is None else [model_line(package)]
     lines += [_("Cannot be used: {reason}").format(reason=each.reason) for each in broken]
     return "\n".join(lines)

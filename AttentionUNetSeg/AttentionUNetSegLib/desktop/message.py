@@ -1,44 +1,165 @@
-"""What happened and what to do, below the button that it concerns."""
+"""What happened and what to do, below the button that it concerns: one line a run, none erases another's."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qt
+from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
     from .panel import Panel
 
 
+@dataclass
+class Notice:
+    """One message.
+
+    Attributes
+    ----------
+    subject : what it is about; a newer notice of the same subject takes its place. None: the person's last action.
+    is_error : whether it goes away as soon as an action of the person succeeds.
+    retry : what Retry does; None without Retry.
+    has_details : whether the log is offered.
+    folder : a job folder that was kept. The notice stays until somebody has opened or deleted it.
+    action : a label and what the button of this label does; None without.
+    node : the notice is gone when this node has left its scene.
+    """
+
+    text: str
+    subject: object = None
+    is_error: bool = False
+    retry: Callable[[], None] | None = None
+    has_details: bool = False
+    folder: Path | None = None
+    action: tuple[str, Callable[[], None]] | None = None
+    node: Any = None
+
+
 class Message:
-    """One message at a time, with Retry where trying again makes sense. Nothing pops up and nothing blocks."""
+    """Shows notices, the newest first. Nothing pops up and nothing blocks."""
 
     def __init__(self, panel: Panel) -> None:
         self._panel, self._ui = panel, panel.ui
-        self._retry: Callable[[], None] | None = None
-        self._ui.retryButton.clicked.connect(self._on_retry)
-        self._ui.detailsButton.clicked.connect(self._on_details)
-        self.clear()
+        self._notices: list[Notice] = []  # newest first
+        self._shown = 0
+        ui = self._ui
+        ui.retryButton.clicked.connect(self._on_retry)
+        ui.detailsButton.clicked.connect(self._on_details)
+        ui.folderButton.clicked.connect(self._on_folder)
+        ui.deleteFolderButton.clicked.connect(self._on_delete_folder)
+        ui.actionButton.clicked.connect(self._on_action)
+        ui.nextMessageButton.clicked.connect(self._on_next)
+        ui.dismissButton.clicked.connect(self._on_dismiss)
+        self._update()
 
-    def show(self, text: str, retry: Callable[[], None] | None = None, has_details: bool = False) -> None:
-        """Show a text; Retry calls `retry`, and `has_details` offers the log."""
-        self._retry = retry
-        self._ui.messageLabel.text = text
-        self._ui.retryButton.visible = retry is not None
-        self._ui.detailsButton.visible = has_details
-        self._ui.messageWidget.visible = True
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """Everything that is not dealt with yet, the newest first."""
+        return tuple(self._notices)
 
-    def clear(self) -> None:
-        """Show nothing."""
-        self._retry = None
-        self._ui.messageLabel.text = ""
-        self._ui.messageWidget.visible = False
+    def show(self, text: str, **options: Any) -> None:
+        """Show a text; the options are the fields of `Notice`."""
+        notice = Notice(text, **options)
+        self._notices = [notice, *(each for each in self._notices if not _is_replaced(each, notice))]
+        self._shown = 0
+        self._update()
+
+    def clear(self, subject: object = None) -> None:
+        """Drop what is said about a subject (default: the last action), unless a folder was kept."""
+        self._keep(lambda notice: notice.subject != subject or notice.folder is not None)
+
+    def clear_all(self) -> None:
+        """Drop everything but what was kept on the disk."""
+        self._keep(lambda notice: notice.folder is not None)
+
+    def drop_errors(self) -> None:
+        """An action of the person has succeeded: what went wrong with an earlier one is over."""
+        self._keep(lambda notice: notice.subject is not None or not notice.is_error)
+
+    def drop_gone(self) -> None:
+        """Drop what is about nodes that have left their scene."""
+        self._keep(lambda notice: notice.node is None or notice.node.GetScene() is not None)
+
+    # --- What the person does ---
 
     def _on_retry(self) -> None:
-        retry = self._retry
-        self.clear()
-        if retry is not None:
-            retry()
+        notice = self._take_shown()
+        if notice is not None and notice.retry is not None:
+            notice.retry()
+
+    def _on_action(self) -> None:
+        notice = self._take_shown()
+        if notice is not None and notice.action is not None:
+            with self._panel.errors(is_action=False):
+                notice.action[1]()
 
     def _on_details(self) -> None:
         self._ui.advancedCollapsibleButton.collapsed = False
         self._ui.logText.setFocus()
+
+    def _on_folder(self) -> None:
+        notice = self._notices[self._shown]
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(notice.folder)))
+        self._ui.dismissButton.visible = True  # it was dealt with
+
+    def _on_delete_folder(self) -> None:
+        notice = self._notices[self._shown]
+        shutil.rmtree(notice.folder, ignore_errors=True)
+        if notice.folder.exists():
+            self.show(_("The folder {path} could not be deleted.").format(path=notice.folder), is_error=True)
+            return
+        self._notices.remove(notice)
+        self._shown = 0
+        self._update()
+
+    def _on_next(self) -> None:
+        self._shown = (self._shown + 1) % len(self._notices)
+        self._update()
+
+    def _on_dismiss(self) -> None:
+        self._take_shown(even_with_folder=True)
+
+    # --- helpers ---
+
+    def _take_shown(self, even_with_folder: bool = False) -> Notice | None:
+        """Return the shown notice, which goes away unless a folder was kept."""
+        if not self._notices:
+            return None
+        notice = self._notices[self._shown]
+        if notice.folder is None or even_with_folder:
+            self._notices.remove(notice)
+            self._shown = 0
+            self._update()
+        return notice
+
+    def _keep(self, is_kept: Callable[[Notice], bool]) -> None:
+        kept = [notice for notice in self._notices if is_kept(notice)]
+        if len(kept) != len(self._notices):
+            self._notices, self._shown = kept, 0
+            self._update()
+
+    def _update(self) -> None:
+        ui = self._ui
+        ui.messageWidget.visible = bool(self._notices)
+        if not self._notices:
+            ui.messageLabel.text = ""
+            return
+        notice = self._notices[self._shown]
+        ui.messageLabel.text = notice.text
+        ui.retryButton.visible = notice.retry is not None
+        ui.detailsButton.visible = notice.has_details
+        ui.folderButton.visible = ui.deleteFolderButton.visible = notice.folder is not None
+        ui.actionButton.visible = notice.action is not None
+        ui.actionButton.text = notice.action[0] if notice.action is not None else ""
+        ui.nextMessageButton.visible = len(self._notices) > 1
+        ui.nextMessageButton.text = _("{number} of {count}").format(number=self._shown + 1, count=len(self._notices))
+        ui.dismissButton.visible = notice.folder is None
+
+
+def _is_replaced(old: Notice, new: Notice) -> bool:
+    return old.subject == new.subject and old.folder is None

@@ -17,12 +17,17 @@ from .advanced_section import AdvancedSection
 from .attention_section import AttentionSection
 from .correction_section import CorrectionSection
 from .input_section import InputSection
+from .keys import Keys
 from .message import Message
+from .own_nodes import is_own
 from .parameter_binding import ParameterBinding
 from .parameters import PanelParameters
+from .place_section import PlaceSection
 from .result_section import ResultSection
 from .run_section import RunSection
 from .runs import LogLine, Tick
+from .scene_follower import SceneFollower
+from .shown_result import ShownResult
 
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
@@ -51,16 +56,20 @@ class Panel(VTKObservationMixin):
         self.message = Message(self)
         self.input = InputSection(self)
         self.run = RunSection(self)
+        self.shown = ShownResult(self)
+        self.place = PlaceSection(self)
         self.result_section = ResultSection(self)
         self.attention = AttentionSection(self)
         self.correction = CorrectionSection(self)
         self.advanced = AdvancedSection(self)
+        self.keys = Keys(self)
         self._is_ready = True
         logic.addRunListener(self._take)
         scene = slicer.mrmlScene
         self.addObserver(scene, slicer.vtkMRMLScene.StartCloseEvent, self._on_scene_start_close)
         self.addObserver(scene, slicer.vtkMRMLScene.EndCloseEvent, self._on_scene_end_close)
         self.addObserver(scene, slicer.vtkMRMLScene.EndImportEvent, self._on_scene_end_import)
+        self._follower = SceneFollower(self._on_new_views, self._on_nodes)
         self.connect()
 
     @property
@@ -73,14 +82,18 @@ class Panel(VTKObservationMixin):
     def enter(self) -> None:
         """Turn to the scene as it is now: the person comes to the module."""
         self.connect()
+        self.input.hide_own_volumes()
         if self.editor is not None:
-            with self.errors():
+            with self.errors(is_action=False):
                 self.editor.absorb_strokes()
         self.result_section.update()
         self.correction.update()
+        self.place.update()
+        self.keys.enable(True)
 
     def exit(self) -> None:
-        """Give the mouse back: the person goes to another module. Runs go on."""
+        """Give the mouse and the keys back: the person goes to another module. Runs go on."""
+        self.keys.enable(False)
         self.correction.leave()
 
     def close(self) -> None:
@@ -90,8 +103,11 @@ class Panel(VTKObservationMixin):
         """
         self._is_ready = False
         self.logic.removeRunListener(self._take)
+        self.keys.close()
         self.input.cancel_phantom()
         self.correction.close()
+        self.place.close()
+        self._follower.close()
         self.disconnect()
         self.removeObservers()
 
@@ -102,6 +118,7 @@ class Panel(VTKObservationMixin):
         self.parameters = PanelParameters(self.logic.getParameterNode())
         self._binding = ParameterBinding(self.parameters, self.ui)
         self.addObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
+        self.input.hide_own_volumes()
         self._choose_first_nodes()
         self._on_parameters()
         self.follow_result()
@@ -121,41 +138,83 @@ class Panel(VTKObservationMixin):
         if self._is_ready:
             self.run.update()
 
-    def follow_result(self) -> None:
-        """Show the selected result everywhere."""
+    def follow_result(self, is_new: bool = False) -> None:
+        """Show the selected result everywhere, views included."""
         if not self._is_ready:
             return
         self.editor = self.logic.editor(self.result)
-        for section in (self.result_section, self.attention, self.correction):
+        if self.parameters is not None and self.editor is not None:
+            # The result first: any change of the node brings the widgets back to what the node says.
+            if self.parameters.result is not self.result:
+                self.parameters.result = self.result
+            if self.input.volume is not self.editor.nodes.volume:
+                self.parameters.inputVolume = self.editor.nodes.volume
+        for section in (self.result_section, self.attention, self.correction, self.place):
             section.show(self.editor)
+        self.shown.show(self.editor, is_new)
 
-    def select_new_result(self, segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
-        """Turn to a result that has just come, unless the person is placing clicks in another one."""
-        if self.parameters is None or self.correction.is_placing:
+    def follow_volume(self) -> None:
+        """Show the selected CT: with its newest result where it has one, or else without any."""
+        if not self._is_ready or self.parameters is None:
             return
-        self.ui.resultSelector.setCurrentNode(segmentation_node)
-        if self.editor is None or self.editor.nodes.segmentation is not segmentation_node:
+        volume = self.input.volume
+        if volume is None or (self.editor is not None and self.editor.nodes.volume is volume):
+            return
+        own = [node for node in self.logic.results() if self.logic.editor(node).nodes.volume is volume]
+        newest = own[-1] if own else None
+        if self.parameters.inputVolume is not volume:
+            self.parameters.inputVolume = volume
+        if newest is not self.result:
+            self.parameters.result = newest
+        else:
             self.follow_result()
-        self.result_section.show_surface()
-        with self.errors():
-            self.logic.jumpToResult(segmentation_node)
 
-    def report(self, error: Exception, retry: Callable[[], None] | None = None, has_details: bool = False) -> None:
-        """Show an error to the person."""
+    def select_new_result(self, segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
+        """Turn to a result that has just come, unless the person has turned to something else; return whether."""
+        if self.parameters is None or self.correction.is_placing:
+            return False
+        editor = self.logic.editor(segmentation_node)
+        if editor is None or self.input.volume not in (None, editor.nodes.volume):
+            return False
+        self.select_result(segmentation_node, is_new=True)
+        return True
+
+    def select_result(self, segmentation_node: slicer.vtkMRMLSegmentationNode | None, is_new: bool = False) -> None:
+        """Select a result, or none, and show it."""
+        was_selected = self.result is segmentation_node
+        self.shown.is_next_new = is_new
+        self.ui.resultSelector.setCurrentNode(segmentation_node)
+        if was_selected or self.editor is None or self.editor.nodes.segmentation is not segmentation_node:
+            self.follow_result(is_new)
+        self.shown.is_next_new = False
+        if is_new:
+            self.result_section.show_surface()
+            self.shown.look()
+
+    def report(self, error: Exception, retry: Callable[[], None] | None = None, **options: Any) -> None:
+        """Show an error to the person; the options are those of a notice."""
         if not isinstance(error, AttentionUNetSegError):
             _LOG.error("Unexpected error", exc_info=error)
-            has_details = True
+            options["has_details"] = True
             self.advanced.add_to_log(f"{type(error).__name__}: {error}")
         text = str(error) or type(error).__name__
-        self.message.show(text, retry=retry, has_details=has_details)
+        self.message.show(text, retry=retry, is_error=True, **options)
 
     @contextmanager
-    def errors(self, retry: Callable[[], None] | None = None) -> Iterator[None]:
-        """Show what goes wrong inside, instead of letting it vanish in Qt's event loop."""
+    def errors(self, is_action: bool = True, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+        """Show what goes wrong inside, instead of letting it vanish in Qt's event loop; `but` these pass through.
+
+        Where nothing does and it `is_action`, something that a person did, an earlier error is over.
+        """
         try:
             yield
+        except but:
+            raise
         except Exception as error:
-            self.report(error, retry=retry)
+            self.report(error)
+        else:
+            if is_action:
+                self.message.drop_errors()
 
     # --- What the scene and the runs do ---
 
@@ -164,16 +223,43 @@ class Panel(VTKObservationMixin):
         self.attention.follow_parameters()
         self.advanced.update()
 
+    def _on_new_views(self) -> None:
+        if self.parameters is not None:
+            self.shown.show(self.editor, is_new=False)
+            self.attention.apply()
+
+    def _on_nodes(self) -> None:
+        """Look at the scene again after nodes have come or gone."""
+        if self.parameters is None:
+            return
+        self.input.hide_own_volumes()
+        self.message.drop_gone()
+        editor = self.logic.editor(self.result)
+        if editor is not self.editor:
+            self.follow_result()
+            return
+        if editor is None:
+            return
+        is_changed = False
+        with self.errors(is_action=False):
+            is_changed = editor.restore_missing()
+        self.attention.show(editor)
+        self.place.show(editor)
+        if is_changed:
+            self.result_section.update()
+            self.correction.show(editor)
+
     def _on_scene_start_close(self, _scene: object, _event: object) -> None:
         self.correction.leave()
         self.input.cancel_phantom()
+        self._follower.drop()
         self.disconnect()
         self.logic.forgetResults()
         for run in reversed(self.logic.unfinishedRuns()):
             self.logic.cancel(run.job)
 
     def _on_scene_end_close(self, _scene: object, _event: object) -> None:
-        self.message.clear()
+        self.message.clear_all()
         self.connect()
         self.run.update()
 
@@ -183,15 +269,19 @@ class Panel(VTKObservationMixin):
         self.connect()
 
     def _choose_first_nodes(self) -> None:
-        """Where nothing is selected, select the newest result and the first volume that is no part of a result."""
+        """Where nothing is selected, select the newest result and its CT, or the first volume of the scene."""
         results = self.logic.results()
-        if self.parameters.result is None and results:
+        if self.parameters.result is None and results and self.parameters.inputVolume is None:
             self.parameters.result = results[-1]
         if self.parameters.inputVolume is not None:
             return
+        editor = self.logic.editor(self.parameters.result)
+        if editor is not None:
+            self.parameters.inputVolume = editor.nodes.volume
+            return
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
             is_plain = node.GetClassName() == "vtkMRMLScalarVolumeNode"  # no label map, no vector volume
-            if is_plain and not node.GetAttribute("AttentionUNetSeg.role"):
+            if is_plain and not is_own(node):
                 self.parameters.inputVolume = node
                 return
 

@@ -15,7 +15,7 @@ class PanelParameters:
     How a result is made (threshold, smoothing, clicks, ...) is kept on the result itself: a scene may hold several.
 
     inputVolume, roi, result : nodes; model : id of the model package, "" for the default one.
-    show3D : whether new results show their surface.
+    show3D : whether new results show their surface; showOnlyThis : whether all other results are hidden.
     overlay : "", "probability", "spread", or the number of a gate; overlayOpacity, overlayThreshold : fractions.
     device, testTimeAugmentation : as in `SegmentRequest`.
     refine : whether the network hears of every change of clicks.
@@ -27,6 +27,7 @@ class PanelParameters:
     overlayColor: slicer.vtkMRMLColorNode
     model: str = ""
     show3D: bool = True
+    showOnlyThis: bool = True
     overlay: str = ""
     overlayOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
     overlayThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.2

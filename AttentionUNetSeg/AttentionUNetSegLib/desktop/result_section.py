@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import slicer
 from slicer.i18n import tr as _
 
+from ..errors import AttentionUNetSegError
 from .delayed_call import DelayedCall
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ class ResultSection:
         self._panel, self._ui = panel, panel.ui
         self._is_showing = False
         self._had_surface: bool | None = None  # before a drag that has not ended yet
+        self._opened_for: ResultEditor | None = None
         self._live = DelayedCall(_LIVE_MILLISECONDS, self._apply_live)
         self._rest = DelayedCall(_REST_MILLISECONDS, self._restore_surface)
         ui = self._ui
@@ -34,14 +37,18 @@ class ResultSection:
             slider.valueChanged.connect(lambda value, name=name: self._on_changed(name, value))
         ui.keepLargestCheckBox.toggled.connect(self._on_keep_largest)
         ui.show3DCheckBox.toggled.connect(self._on_show_3d)
+        ui.deleteResultButton.clicked.connect(self._on_delete)
 
     def show(self, editor: ResultEditor | None) -> None:
         """Show another result, or none."""
         self._live.drop()
         self._rest.drop()
         self._had_surface = None
-        for widget in (self._ui.thresholdSlider, self._ui.smoothingSlider):
+        for widget in (self._ui.thresholdSlider, self._ui.smoothingSlider, self._ui.deleteResultButton):
             widget.enabled = editor is not None
+        if editor is not None and editor is not self._opened_for:
+            self._opened_for = editor
+            self._ui.resultCollapsibleButton.collapsed = False
         self.update()
 
     def update(self) -> None:
@@ -57,13 +64,23 @@ class ResultSection:
         self._ui.smoothingSlider.value = smoothing
         self._ui.keepLargestCheckBox.checked = keep_largest
         self._is_showing = False
-        self._show_volume(editor.volume_ml)
+        try:
+            self._show_volume(editor.volume_ml)
+        except AttentionUNetSegError:  # somebody removed the segment; any change says so
+            self._ui.volumeValueLabel.text = "-"
 
     def show_surface(self) -> None:
         """Show or remove the 3D surface of the selected result, as the check box says."""
         if self._panel.editor is not None:
-            with self._panel.errors():
+            with self._panel.errors(is_action=False):
                 self._panel.logic.showSurface(self._panel.result, self._ui.show3DCheckBox.checked)
+
+    def toggle_visibility(self) -> None:
+        """Hide the segment, or show it again."""
+        editor = self._panel.editor
+        display = editor.nodes.segmentation.GetDisplayNode() if editor is not None else None
+        if display is not None:
+            display.SetVisibility(not display.GetVisibility())
 
     # --- What the person does ---
 
@@ -87,6 +104,17 @@ class ResultSection:
 
     def _on_show_3d(self, _checked: bool) -> None:
         self.show_surface()
+
+    def _on_delete(self) -> None:
+        result = self._panel.result
+        if self._panel.editor is None:
+            return
+        question = _("Delete {name} with its probability, attention and clicks? The CT stays.")
+        if not slicer.util.confirmOkCancelDisplay(question.format(name=result.GetName()), _("Delete the result?")):
+            return
+        with self._panel.errors():
+            self._panel.logic.deleteResult(result)
+        self._panel.follow_result()
 
     # --- helpers ---
 
@@ -114,10 +142,14 @@ class ResultSection:
         if settings[name] == value:
             return
         settings[name] = value
+        volume = None
         with self._panel.errors():
             volume = self._panel.logic.setThreshold(
                 self._panel.result, settings["threshold"], settings["keep_largest"], settings["smoothing"]
             )
+        if volume is None:
+            self.update()  # a slider that was refused goes back
+        else:
             self._show_volume(volume)
         self._panel.correction.update()
 

@@ -7,6 +7,7 @@ import slicer
 from ..errors import BadInput
 from ..scene import ResultNodes, find_results
 from ..session.editing import ResultEditor
+from .segment_editor import drop_undo_states
 
 
 class Results:
@@ -36,9 +37,11 @@ class Results:
                 f"{name} is no result of AttentionUNetSeg that can still be changed.",
                 "Its CT and its probability volume must be in the scene; segment the CT again.",
             )
-        editor = self._editors.get(nodes.result_id)
+        # By the node: its result's identity is that of another node where a scene was loaded twice.
+        key = segmentation_node.GetID()
+        editor = self._editors.get(key)
         if editor is None or editor.nodes.segmentation is not segmentation_node:
-            editor = self._editors[nodes.result_id] = ResultEditor(nodes)
+            editor = self._editors[key] = ResultEditor(nodes, on_segment_written=drop_undo_states)
         return editor
 
     def forget(self) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import slicer
 from slicer.i18n import tr as _
 
 from ..errors import Cancelled
-from ..session import Event, Failed, Progressed, ResultReady, State, StateChanged, Warned
+from ..scene import give_own_color
+from ..session import Event, Failed, Progressed, ResultReady, SegmentRequest, State, StateChanged, Warned
 from .torch_installation import ensure_torch
 
 if TYPE_CHECKING:
@@ -23,33 +25,50 @@ class RunSection:
 
     def __init__(self, panel: Panel) -> None:
         self._panel, self._ui = panel, panel.ui
+        self._runs: dict[str, Run] = {}  # until they have ended: the logic forgets them a moment earlier
         self._ui.segmentButton.clicked.connect(self.start)
         self._ui.cancelButton.clicked.connect(self._on_cancel)
         self.update()
 
     def start(self) -> None:
-        """Segment the selected volume; first ask for PyTorch where it is missing."""
-        panel = self._panel
-        panel.message.clear()
+        """Segment the selected volume."""
         obstacle = self._obstacle()
+        self._panel.message.clear()
         if obstacle:
-            panel.message.show(obstacle)
+            self._panel.message.show(obstacle, is_error=True)
             return
-        with panel.errors(retry=self.start):
+        self._start(self._panel.input.volume, self._panel.input.request())
+
+    def _start(self, volume: slicer.vtkMRMLScalarVolumeNode, request: SegmentRequest) -> None:
+        """Segment a volume as it was asked for; first ask for PyTorch where it is missing."""
+        panel, subject = self._panel, _subject(volume)
+        panel.message.clear(subject)
+        if volume.GetScene() is None:
+            panel.message.show(_("The volume is no longer in the scene."), is_error=True)
+            return
+        try:
             ensure_torch()
-            panel.logic.startRun(panel.input.volume, panel.input.request())
+            panel.logic.startRun(volume, request)
+        except Exception as error:
+            panel.report(error, retry=lambda: self._start(volume, request), subject=subject, node=volume)
         self.update()
 
     def take(self, event: Event) -> None:
-        """Show what the session tells."""
+        """Show what the session tells: one line a run, which no other run's words erase."""
+        if isinstance(event, StateChanged) and event.state is State.QUEUED:
+            self._runs.update({run.job: run for run in self._panel.logic.unfinishedRuns()})
+        run = self._runs.get(getattr(event, "job", None) or "")
         if isinstance(event, ResultReady):
             self._on_result(event)
         elif isinstance(event, Failed):
-            self._panel.report(event.error, retry=self.start, has_details=True)
+            self._on_failure(event, run)
         elif isinstance(event, Warned) and event.job is None:
-            self._panel.message.show(event.text, has_details=True)
-        elif isinstance(event, StateChanged) and event.state is State.CANCELLED:
-            self._panel.message.show(Cancelled().message)
+            self._panel.message.show(event.text, subject="worker", has_details=True)
+        elif isinstance(event, StateChanged) and event.state is State.CANCELLED and run is not None:
+            text = f"{run.volume_node.GetName()}: {Cancelled().message}"
+            self._panel.message.show(text, subject=_subject(run.volume_node), node=run.volume_node)
+        if isinstance(event, (ResultReady, Failed)) or getattr(event, "state", None) is State.CANCELLED:
+            self._runs.pop(event.job, None)
         if isinstance(event, (StateChanged, Progressed)):
             self.update()
 
@@ -98,13 +117,35 @@ class RunSection:
             self._panel.logic.cancel(runs[0].job)
         self.update()
 
+    def _on_failure(self, event: Failed, run: Run | None) -> None:
+        if run is None:  # its volume is unknown: a run of a panel that was reloaded meanwhile
+            self._panel.report(event.error, has_details=True, folder=event.folder)
+            return
+        volume, request = run.volume_node, run.request
+        error = event.error
+        text = f"{volume.GetName()}: {error}"
+        self._panel.message.show(
+            text, subject=_subject(volume), is_error=True, retry=lambda: self._start(volume, request), has_details=True,
+            folder=event.folder,
+        )  # fmt: skip
+
     def _on_result(self, event: ResultReady) -> None:
         result = event.result
-        self._panel.select_new_result(result.nodes.segmentation)
-        volume = ", ".join(f"{name} {value:.1f} mL" for name, value in result.volume_ml.items())
-        seconds = result.timings.get("total")
+        segmentation, volume = result.nodes.segmentation, result.nodes.volume
+        give_own_color(result.nodes)
+        is_shown = self._panel.select_new_result(segmentation)
         where = result.device_name or result.device
-        done = _("Done: {volume}, {seconds:.1f} s on {device}.").format(
-            volume=volume, seconds=seconds or 0.0, device=where
+        done = _("{volume}: done in {seconds:.1f} s on {device}, as {result}.").format(
+            volume=volume.GetName(), seconds=result.timings.get("total") or 0.0, device=where,
+            result=segmentation.GetName(),
+        )  # fmt: skip
+        action = None if is_shown else (_("Show it"), lambda: self._panel.select_result(segmentation, is_new=True))
+        warnings = [text for text in result.warnings if text not in done]
+        self._panel.message.show(
+            "\n".join([done, *warnings]), subject=_subject(volume), node=segmentation, action=action
         )
-        self._panel.message.show("\n".join([done, *result.warnings]))
+
+
+def _subject(volume: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, str]:
+    """Return what messages about runs on a volume are about: one line for each CT."""
+    return "run", volume.GetID() or volume.GetName()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import slicer
 from ..errors import AttentionUNetSegError, InternalError
 from ..imaging import Volume, read_volume
 from ..scene import add_volume
+from ..temporary_folder import make_folder
 from ..worker.launch import worker_command
 from ..worker.transport import ProcessExit
 from .interpreter import slicer_python
@@ -67,7 +67,7 @@ class PhantomMaking:
         InternalError : there is no place for temporary files.
         """
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="attention-unet-seg-phantom-"))
+            self._folder = make_folder("phantom")
         except OSError as error:
             raise InternalError(f"The phantom's folder cannot be made ({error}).") from error
         worker = worker_command(slicer_python())

@@ -1,4 +1,4 @@
-"""The way from a result to Slicer's Segment Editor."""
+"""The way from a result to Slicer's Segment Editor, and what that may not bring back."""
 
 from __future__ import annotations
 
@@ -23,3 +23,18 @@ def open_in_segment_editor(nodes: ResultNodes) -> None:
     editor.setSegmentationNode(nodes.segmentation)
     editor.setSourceVolumeNode(nodes.volume)
     editor.setCurrentSegmentID(segment_id_of(nodes))
+
+
+def drop_undo_states(nodes: ResultNodes) -> None:
+    """Let Segment Editor forget earlier masks of a segmentation that was computed anew.
+
+    Its undo would bring one back, and the difference would be taken for what the person erased and painted.
+    """
+    # Not getModuleWidget, which makes the whole module where nobody has opened it yet.
+    widget = getattr(slicer.modules, "SegmentEditorWidget", None)
+    editor = getattr(widget, "editor", None)
+    if editor is None or editor.segmentationNode() is not nodes.segmentation:
+        return
+    kept = editor.maximumNumberOfUndoStates
+    editor.setMaximumNumberOfUndoStates(0)
+    editor.setMaximumNumberOfUndoStates(kept)

@@ -15,6 +15,7 @@ PLAUSIBLE_HU = (-1100.0, 3100.0)
 # Largest deviation of direction^T direction from the identity: 0.06 degrees, 0.5 mm over a trunk.
 LARGEST_SHEAR = 1e-3
 THICK_SLICE_MM = 6.0
+SPACING_MM = (0.05, 20.0)
 SHORT_FIELD_MM = 80.0
 SLAB_VOXELS = 2**23
 # Shares of an image for `_rescaling_doubt`, and how many voxels it looks at.
@@ -110,6 +111,13 @@ def check_geometry(grid: Geometry) -> None:
         spacing = " x ".join(f"{s:g}" for s in grid.spacing)
         raise BadInput(
             f"The image's geometry is broken: spacing {spacing} mm, origin {grid.origin}.", "Export it again."
+        )
+    if min(grid.spacing) < SPACING_MM[0] or max(grid.spacing) > SPACING_MM[1]:
+        spacing = " x ".join(f"{s:.4g}" for s in grid.spacing)
+        raise BadInput(
+            f"The image's voxels measure {spacing} mm, and those of a CT {SPACING_MM[0]:g} to {SPACING_MM[1]:g} mm: "
+            "its geometry seems to be in another unit.",
+            "Export it again with its spacing in mm.",
         )
     shear = np.abs(grid.axes.T @ grid.axes - np.eye(3)).max()
     if shear > LARGEST_SHEAR:

@@ -21,6 +21,8 @@ import pydicom
 import SimpleITK as sitk
 from pydicom import encaps
 
+from ..temporary_folder import prefix_of
+
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -28,6 +30,8 @@ NATIVE = ("1.2.840.10008.1.2", EXPLICIT, BIG_ENDIAN, DEFLATED)
 _PLAIN_CLASS = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture: a picture and nothing else
 _HEADER_BYTES = 2**24
 _MOST_PIXELS = 2**26
+# Deflated files that unpack to more, and to so many times their length, hold next to nothing but one value.
+_HARMLESS_BYTES, _LARGEST_RATIO = 2**28, 400
 
 
 def is_dicom_file(path: Path) -> bool:
@@ -121,7 +125,10 @@ def _frames(path: Path, wanted: Sequence[int]) -> Iterator[np.ndarray]:
 def _promised_bytes(path: Path) -> int:
     header = open_header(path, ["Rows", "Columns", "NumberOfFrames", "BitsAllocated"])
     size = int(header.Rows) * int(header.Columns) * int(header.get("NumberOfFrames") or 1)
-    return size * -(-int(header.BitsAllocated) // 8)
+    promised = size * -(-int(header.BitsAllocated) // 8)
+    if promised > max(_HARMLESS_BYTES, _LARGEST_RATIO * path.stat().st_size):
+        raise ValueError(f"it would unpack to {promised / 1e9:.1f} GB, which is no CT")
+    return promised
 
 
 def _native(
@@ -159,7 +166,7 @@ def _compressed(
 ) -> Iterator[np.ndarray]:
     count = int(dataset.get("NumberOfFrames") or 1)
     held = 0
-    with tempfile.TemporaryDirectory(prefix="attention-unet-seg-frame-") as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix_of("frame")) as folder:
         for number, encoded in enumerate(_encoded_frames(dataset.PixelData, count)):
             held += 1
             if number in wanted:

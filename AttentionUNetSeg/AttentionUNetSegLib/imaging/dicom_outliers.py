@@ -53,13 +53,20 @@ def _are_few(others: int, of: int) -> bool:
 
 
 def _aside(frames: Sequence[DicomFrame]) -> set[int]:
-    """Which images lie beside the line on which the (untilted) others have their first pixels."""
-    if not frames:
+    """Which images lie beside the line (slanted for a tilted gantry) on which the others have their first pixels."""
+    if len(frames) < FEWEST_SLICES:
         return set()
     orientation = np.median([frame.plane.orientation for frame in frames], axis=0)
     positions = np.array([frame.plane.position for frame in frames])
     in_plane = np.column_stack([positions @ orientation[:3], positions @ orientation[3:]])
-    off = np.abs(in_plane - np.median(in_plane, axis=0)).max(axis=1) > POSITION_TOLERANCE_MM
+    heights = positions @ np.cross(orientation[:3], orientation[3:])
+    # Medians of the lower and the upper third: a few wrong positions do not bend the line.
+    order, third = np.argsort(heights), len(frames) // 3
+    low, high = order[:third], order[-third:]
+    rise = np.median(heights[high]) - np.median(heights[low])
+    run = np.median(in_plane[high], axis=0) - np.median(in_plane[low], axis=0)
+    straightened = in_plane - np.outer(heights, run / rise if rise > 0 else run * 0)
+    off = np.abs(straightened - np.median(straightened, axis=0)).max(axis=1) > 2 * POSITION_TOLERANCE_MM
     return set(np.flatnonzero(off).tolist())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from .dicom_header import DicomFrame
 from .dicom_slices import SliceStack, grid_of_slices
 from .geometry import Geometry, image_on_grid
 from .plain_name import printable_name
+from .voxel_data import MOST_VOXELS
 
 AIR_HU = -1024
 # The rows and columns at the border of an image that hold air in any CT.
@@ -69,6 +71,9 @@ def left_out_sentence(reasons: Sequence[tuple[Path, str]]) -> str:
 
 def _values(frames: Sequence[DicomFrame], stack: SliceStack, failures: dict[Path, str]) -> np.ndarray:
     """Return the voxels (slices, rows, columns) in HU; what cannot be read stays empty and goes into `failures`."""
+    if math.prod(stack.grid.size) > MOST_VOXELS:
+        size = " x ".join(map(str, stack.grid.size))
+        raise BadInput(f"The series is larger than any CT: its headers say {size} voxels.", "Export it again.")
     whole = all(float(number).is_integer() for frame in frames for number in (frame.slope, frame.intercept))
     volume = np.zeros(stack.grid.size[::-1], dtype=np.int16 if whole else np.float32)
     by_file: dict[Path, list[tuple[DicomFrame, int]]] = defaultdict(list)

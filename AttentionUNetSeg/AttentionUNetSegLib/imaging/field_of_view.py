@@ -17,6 +17,8 @@ from .components import BODY_HU, body_box
 
 SEARCH_MM = 5.0
 AIR_INSIDE_HU, BONE_HU = -500.0, 250.0
+# CTs that went through 8-bit pictures end at 255 HU; unclipped, bone and contrast medium reach far beyond.
+CLIPPED_AT_HU = 320.0
 FAT_HU = (-150.0, -30.0)
 # Wide enough for a fatty liver without contrast and for one in the portal venous phase.
 SOFT_TISSUE_HU = (-10.0, 220.0)
@@ -72,10 +74,11 @@ def field_of_view_doubts(image: sitk.Image) -> list[str]:
 
 @dataclass(frozen=True)
 class _Coarse:
-    """Voxels (K, J, I) in HU around the body, and their spacing along K, J, I in mm."""
+    """Voxels (K, J, I) in HU around the body, their spacing along K, J, I in mm, and from where on they are bone."""
 
     hu: np.ndarray
     spacing: tuple[float, float, float]
+    bone_hu: float = BONE_HU
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,10 @@ def _coarse(image: sitk.Image) -> _Coarse:
     factors = [max(1, min(round(SEARCH_MM / mm), n)) for mm, n in zip(image.GetSpacing(), image.GetSize(), strict=True)]
     shrunk = sitk.BinShrink(image, factors) if max(factors) > 1 else image
     hu = sitk.GetArrayFromImage(shrunk)[body_box(shrunk)].astype(np.float32)
-    return _Coarse(hu, shrunk.GetSpacing()[::-1])
+    highest = float(sitk.GetArrayViewFromImage(image).max())
+    # Merged with what lies about it, clipped bone hardly reaches the value that it was clipped to.
+    bone_hu = BONE_HU if highest > CLIPPED_AT_HU else 0.6 * highest
+    return _Coarse(hu, shrunk.GetSpacing()[::-1], bone_hu)
 
 
 def _body(coarse: _Coarse) -> np.ndarray:
@@ -118,7 +124,7 @@ def _is_tissue(coarse: _Coarse, body: np.ndarray) -> bool:
     return (
         inside.size > 0
         and np.mean((inside > low) & (inside < high)) >= LEAST_FAT
-        and np.mean(inside > BONE_HU) >= LEAST_BONE
+        and np.mean(inside > coarse.bone_hu) >= LEAST_BONE
     )
 
 
@@ -132,7 +138,7 @@ def _slices(coarse: _Coarse, body: np.ndarray) -> _Slices:
     return _Slices(
         np.count_nonzero(body, axis=(1, 2)) * square_cm,
         np.count_nonzero(body & (coarse.hu < AIR_INSIDE_HU), axis=(1, 2)) / voxels,
-        np.count_nonzero(body & (coarse.hu > BONE_HU), axis=(1, 2)) / voxels,
+        np.count_nonzero(body & (coarse.hu > coarse.bone_hu), axis=(1, 2)) / voxels,
         np.array(thick) * square_cm,
     )
 

@@ -8,7 +8,11 @@ from itertools import permutations
 import numpy as np
 import SimpleITK as sitk
 
+from ..errors import BadInput
+
 Triple = tuple[float, float, float]
+# What numbers of six digits or 32 bits leave; up to the second a shear is mended.
+UNNOTICED_SHEAR_DEGREES, LARGEST_MENDED_SHEAR_DEGREES = 0.005, 0.5
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,63 @@ class Geometry:
             tuple((self.centre() + first).tolist()),
             self.direction,
         )
+
+
+def grid_of_steps(
+    steps: np.ndarray, origin: np.ndarray, size: tuple[int, ...], name: str
+) -> tuple[Geometry, list[str]]:
+    """Return the grid of an image whose header gives the steps along its axes, and warnings.
+
+    Axes that are not quite perpendicular (direction cosines rounded to three digits) become the nearest perpendicular
+    ones, with the middle of the image where it was.
+
+    Parameters
+    ----------
+    steps : 3x3, column a is the step (LPS, mm) from a voxel to the next along axis a.
+    origin : LPS position in mm of the centre of the first voxel.
+    name : the image's, for sentences.
+
+    Raises
+    ------
+    BadInput : numbers that are none, an axis without length, or axes that are more than 0.5 degrees off or would move a
+        voxel by more than half a voxel.
+    """
+    spacing = np.linalg.norm(steps, axis=0)
+    if not (np.all(np.isfinite(steps)) and np.all(np.isfinite(origin)) and spacing.min() > 0):
+        raise BadInput(f"{name} has a broken geometry: a spacing is zero or not a number.", "Export it again.")
+    left, _, right = np.linalg.svd(steps / spacing)
+    axes = left @ right
+    middle = (np.asarray(size[:3]) - 1) / 2
+    grid = Geometry(
+        tuple(int(n) for n in size[:3]),
+        tuple(spacing.tolist()),
+        tuple((origin + (steps - axes * spacing) @ middle).tolist()),
+        tuple(axes.ravel().tolist()),
+    )
+    degrees = shear_degrees(steps)
+    if degrees <= UNNOTICED_SHEAR_DEGREES:
+        return replace(grid, origin=tuple(float(x) for x in origin)), []
+    shear = np.linalg.inv(axes * spacing) @ steps - np.eye(3)
+    moved = float((np.abs(shear) @ (middle + 0.5)).max())
+    if degrees > LARGEST_MENDED_SHEAR_DEGREES or moved > 0.5:
+        raise BadInput(
+            f"{name} has a sheared orientation: its axes are not perpendicular to each other ({degrees:.2g} degrees "
+            f"off, {moved:.1f} voxels at the border; often a gantry tilt).",
+            "Resample it to a grid with perpendicular axes first, for example in 3D Slicer.",
+        )
+    return grid, [
+        f"The axes of {name} are {degrees:.2g} degrees off perpendicular, as after rounding; the nearest perpendicular "
+        f"ones were taken, which moves no voxel by more than {moved:.2g} of a voxel."
+    ]
+
+
+def shear_degrees(steps: np.ndarray) -> float:
+    """Return how far (degrees) the columns of a 3x3 matrix are from perpendicular; 90 where one has no length."""
+    lengths = np.linalg.norm(steps, axis=0)
+    if not np.all(np.isfinite(lengths)) or lengths.min() == 0:
+        return 90.0
+    axes = steps / lengths
+    return float(np.degrees(np.arcsin(min(1.0, np.abs(axes.T @ axes - np.eye(3)).max()))))
 
 
 def coarser_grid(grid: sitk.Image | Geometry, level: int) -> Geometry:

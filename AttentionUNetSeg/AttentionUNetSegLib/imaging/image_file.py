@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,13 @@ import SimpleITK as sitk
 from ..errors import BadInput
 from ..whole_file import whole_file
 from .check import check_geometry, check_shape
-from .geometry import Geometry
-from .nifti import check_nifti
+from .geometry import Geometry, image_on_grid
+from .image_header import ImageHeader
+from .metaimage import is_metaimage, metaimage
+from .nifti import nifti_image
+from .nrrd import MAGIC, nrrd_image
+from .plain_name import plainly_named, plainly_written, printable, printable_name
+from .voxel_data import MOST_VOXELS, read_voxels, require_regular_file, rescaled
 
 PHANTOM_KEY = "AttentionUNetSeg_phantom"
 PHANTOM_DESCRIPTION = "AttentionUNetSeg phantom"
@@ -23,32 +30,69 @@ ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".h
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
-def read_image_file(path: Path) -> tuple[sitk.Image, list[str]]:
+def read_image_file(path: Path, self_contained: bool = False) -> tuple[sitk.Image, list[str]]:
     """Read a 3D image file; return it with warnings about its geometry.
 
-    A 4D file with one time point counts as 3D.
+    NIfTI, NRRD and MetaImage are read as their headers say, whatever the file is called; anything else by ITK. A 4D
+    file with one time point counts as 3D.
+
+    Parameters
+    ----------
+    self_contained : take only a NIfTI, NRRD or MetaImage file that holds its own voxels: who sent it is not known.
 
     Raises
     ------
     BadInput : not readable, not one 3D volume, or a geometry that cannot be trusted.
     """
+    require_regular_file(path)
+    header = _header(path, self_contained)
+    if header is None:
+        if self_contained:
+            raise BadInput(
+                f"{printable_name(path)} is no NIfTI, NRRD or MHA file, or it is damaged.",
+                "Give one of these, or a DICOM folder.",
+            )
+        return _read_by_itk(path)
+    voxels, warnings = read_voxels(header.data, printable_name(path))
+    image = image_on_grid(rescaled(voxels, *header.scale), header.grid)
+    check_geometry(header.grid)
+    for key, value in header.fields.items():
+        image.SetMetaData(printable(key), printable(value))
+    return image, [*header.warnings, *warnings]
+
+
+def _header(path: Path, self_contained: bool) -> ImageHeader | None:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4096)
+        if start.startswith(MAGIC):
+            return nrrd_image(path, self_contained)
+        header = nifti_image(path, self_contained)
+        if header is None and is_metaimage(path, start):
+            return metaimage(path, self_contained)
+        return header
+    except OSError as error:
+        raise BadInput(f"{printable_name(path)} cannot be read ({error.strerror}).", "Check its permissions.") from None
+
+
+def _read_by_itk(path: Path) -> tuple[sitk.Image, list[str]]:
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with quiet_itk(), _sentences(path):
+    with plainly_named(path, ENDINGS) as plain, quiet_itk(), _sentences(path):
+        reader.SetFileName(str(plain))
         reader.ReadImageInformation()
         check_shape(reader.GetSize(), reader.GetNumberOfComponents())
-        header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+        if math.prod(reader.GetSize()) > MOST_VOXELS:
+            raise BadInput(f"{printable_name(path)} is larger than any CT.", "Crop or downsample it.")
         image = reader.Execute()
     while image.GetDimension() > 3:
         image = image[..., 0]
     grid = Geometry.of(image)
     check_geometry(grid)
     image.SetDirection(grid.direction)
-    if "qform_code" in header:
-        return image, check_nifti(path, grid)
-    unplaced = grid.origin == (0, 0, 0) and grid.spacing == (1, 1, 1) and grid.direction == (1, 0, 0, 0, 1, 0, 0, 0, 1)
-    if unplaced or (header.get("ITK_InputFilterName") == "NrrdImageIO" and "NRRD_space" not in header):
-        return image, [f"{path.name} holds no orientation: its axes were taken as left, posterior, superior."]
+    if grid.origin == (0, 0, 0) and grid.direction == (1, 0, 0, 0, 1, 0, 0, 0, 1):
+        return image, [
+            f"{printable_name(path)} holds no orientation: its axes were taken as left, posterior, superior."
+        ]
     return image, []
 
 
@@ -71,12 +115,12 @@ def write_image(image: sitk.Image, path: str | os.PathLike, compress: bool = Tru
     if ending.startswith(".nii") and is_phantom(image):
         image = sitk.Image(image)
         image.SetMetaData("ITK_FileNotes", PHANTOM_DESCRIPTION)
-    with whole_file(path) as beside, quiet_itk():
+    with whole_file(path) as beside, plainly_written(beside) as plain, quiet_itk():
         try:
-            sitk.WriteImage(image, str(beside), compress)
+            sitk.WriteImage(image, str(plain), compress)
         except RuntimeError as error:
-            raise OSError(_last_line(error)) from error
-        _require_complete(beside, image)
+            raise OSError(_reason(error)) from error
+        _require_complete(plain, image)
 
 
 def _require_complete(path: Path, image: sitk.Image) -> None:
@@ -104,9 +148,9 @@ def is_phantom(image: sitk.Image) -> bool:
 
 
 def name_without_ending(path: Path) -> str:
-    """Return the file's name without .nii.gz, .nrrd and the like."""
+    """Return the file's name without .nii.gz, .nrrd and the like; what is no Unicode in it becomes a question mark."""
     ending = next((e for e in ENDINGS if path.name.lower().endswith(e)), "")
-    return path.name[: len(path.name) - len(ending)] or path.name
+    return printable(path.name[: len(path.name) - len(ending)] or path.name)
 
 
 @contextlib.contextmanager
@@ -126,25 +170,19 @@ def _sentences(path: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error)
-        if "orthonormal" in text:
-            raise BadInput(
-                f"{path.name} has a sheared or empty orientation (its NIfTI sform is not a rotation with spacing).",
-                "Resample it to a grid with perpendicular axes, or export it again.",
-            ) from error
+        text, name = str(error), printable_name(path)
         if "Unable to determine ImageIO" in text:
             raise BadInput(
-                f"{path.name} is no image that can be read, or it is damaged.",
+                f"{name} is no image that can be read, or it is damaged.",
                 "Give a NIfTI, NRRD or MHA file or a DICOM folder.",
             ) from error
         if "memory" in text.lower() or "bad_alloc" in text:
-            raise BadInput(f"{path.name} does not fit into memory.", "Crop or downsample it first.") from error
-        raise BadInput(
-            f"{path.name} cannot be read: it is incomplete or damaged ({_last_line(error)}).",
-            "Copy or export it again.",
-        ) from error
+            raise BadInput(f"{name} does not fit into memory.", "Crop or downsample it first.") from error
+        raise BadInput(f"{name} cannot be read: it is incomplete or damaged.", "Copy or export it again.") from error
 
 
-def _last_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """What ITK gives as the reason, without its classes and addresses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else type(error).__name__
+    last = lines[-1].rstrip(".") if lines else type(error).__name__
+    return re.sub(r"^\S+ ?\(0x[0-9a-f]+\): ?", "", last)

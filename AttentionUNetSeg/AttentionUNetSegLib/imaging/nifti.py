@@ -1,159 +1,228 @@
-"""What ITK passes over in silence in a NIfTI file: missing voxels, missing geometry, two orientations that disagree.
+"""NIfTI-1, NIfTI-2 and Analyze headers: where the voxels are, what they mean, where they lie.
 
 Source: the NIfTI-1 and NIfTI-2 headers, nifti1.h and nifti2.h (https://nifti.nimh.nih.gov), orientation methods 1 to 3.
 """
 
 from __future__ import annotations
 
-import gzip
+import math
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import BadInput
-from .check import LARGEST_SHEAR
-from .geometry import Geometry
+from .geometry import (
+    LARGEST_MENDED_SHEAR_DEGREES,
+    UNNOTICED_SHEAR_DEGREES,
+    Geometry,
+    grid_of_steps,
+    shear_degrees,
+)
+from .image_header import ImageHeader
+from .plain_name import printable_name
+from .voxel_data import VoxelData, beside
 
 LARGEST_DISAGREEMENT_MM = 0.5
 GZIP_MAGIC = b"\x1f\x8b"
+RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
+_KINDS = {
+    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
+}  # fmt: skip
+_COMPONENTS = {128: 3, 2304: 4, 32: 2, 1792: 2}  # RGB, RGBA, complex
+_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # xyzt_units: unknown, metre, millimetre, micron
+_SCANNER = 1
 
 
 @dataclass(frozen=True)
 class NiftiHeader:
     """The part of a NIfTI header that says how many bytes follow and where the voxels lie (RAS, mm)."""
 
+    order: str
     dim: tuple[int, ...]
-    bitpix: int
+    datatype: int
     pixdim: tuple[float, ...]
     vox_offset: int
+    slope: float
+    intercept: float
     qform_code: int
     sform_code: int
     quaternion: tuple[float, ...]
     srow: tuple[float, ...]
-
-    @property
-    def bytes_needed(self) -> int:
-        """Length of the uncompressed file (or of the .img file) that holds all voxels."""
-        used = self.dim[1 : 1 + self.dim[0]]
-        return self.vox_offset + int(np.prod([max(1, n) for n in used], dtype=np.int64)) * self.bitpix // 8
+    units: int
+    description: str
+    is_analyze: bool = False
 
 
-def check_nifti(path: Path, grid: Geometry) -> list[str]:
-    """Return warnings about a NIfTI file.
-
-    Parameters
-    ----------
-    path : the file.
-    grid : the geometry that ITK made of it.
+def nifti_image(path: Path, self_contained: bool) -> ImageHeader | None:
+    """Return what a NIfTI or Analyze file holds; None for another kind of file.
 
     Raises
     ------
-    BadInput : voxels are missing, a voxel size is zero, or an orientation is sheared that ITK passed over.
+    BadInput : a type, unit or geometry that is none, or voxels in a file that is missing or not allowed.
     """
-    header = read_nifti_header(path)
+    header_file = _of_pair(path, ".img", ".hdr")
+    header = read_nifti_header(header_file)
     if header is None:
-        return [f"{path.name} holds no orientation (it is an Analyze file): left and right may be swapped."]
-    _refuse_missing_voxels(path, header)
-    return _orientation_warnings(header, grid)
+        return None
+    name = printable_name(path)
+    voxel_file = _of_pair(header_file, ".hdr", ".img")
+    if voxel_file != header_file:
+        voxel_file = beside(header_file, voxel_file.name, self_contained)
+    rank = header.dim[0]
+    if not 1 <= rank <= 7 or any(n < 0 for n in header.dim[1 : rank + 1]):
+        raise BadInput(f"{name} is damaged: its header says {rank} dimensions.", "Export it again.")
+    size = tuple(max(1, n) for n in header.dim[1 : min(rank, 4) + 1])
+    vectors = math.prod(max(1, n) for n in header.dim[5 : rank + 1])
+    if header.datatype not in _KINDS and header.datatype not in _COMPONENTS:
+        raise BadInput(f"{name} holds values of a type that is no number (NIfTI data type {header.datatype}).")
+    components = vectors * _COMPONENTS.get(header.datatype, 1)
+    if header.datatype in (32, 1792):
+        raise BadInput(f"{name} holds complex numbers, not Hounsfield units.", "Give a CT volume.")
+    data = VoxelData(
+        files=(voxel_file,),
+        kind=np.dtype(header.order + _KINDS.get(header.datatype, "u1")),
+        size=size,
+        skip=max(0, header.vox_offset),
+        packing="gzip" if _is_compressed(voxel_file) else "",
+        components=components,
+    )
+    if len(size) < 3 or components > 1:
+        return ImageHeader(data, Geometry((1, 1, 1), (1, 1, 1), (0, 0, 0), tuple(np.eye(3).ravel())))
+    grid, warnings = _grid(header, size[:3], name)
+    # By the standard a slope of 0 means that nothing is to be scaled; some write NaN for it.
+    is_scaled = math.isfinite(header.slope) and header.slope != 0 and math.isfinite(header.intercept)
+    scale = (header.slope, header.intercept) if is_scaled else (1.0, 0.0)
+    return ImageHeader(data, grid, scale, {"descrip": header.description}, tuple(warnings))
+
+
+def check_nifti(path: Path, grid: Geometry) -> list[str]:
+    """Return warnings about the orientation of a NIfTI file that ITK placed on `grid`.
+
+    Raises
+    ------
+    BadInput : there is none that can be trusted, or ITK's is another one.
+    """
+    header = read_nifti_header(_of_pair(path, ".img", ".hdr"))
+    if header is None:
+        return [f"{printable_name(path)} holds no orientation: left and right may be swapped."]
+    own, warnings = _grid(header, grid.size, printable_name(path))
+    distance = float(np.linalg.norm(own.corners() - grid.corners(), axis=1).max())
+    if distance > LARGEST_DISAGREEMENT_MM:
+        raise BadInput(f"The orientation of {printable_name(path)} was not understood.", "Export it again.")
+    return warnings
 
 
 def read_nifti_header(path: Path) -> NiftiHeader | None:
-    """Return the header of a NIfTI-1 or NIfTI-2 file, compressed or not; None for another kind of file."""
-    start = _first_bytes(_header_file(path), 540)
+    """Return the header of a NIfTI-1, NIfTI-2 or Analyze file, compressed or not; None for another kind of file."""
+    start = _first_bytes(path, 540)
+    if len(start) < 348:
+        return None
     for order in "<>":
-        size = struct.unpack_from(order + "i", start)[0] if len(start) >= 348 else 0
-        if size == 348 and start[344:347] in (b"n+1", b"ni1"):
-            return NiftiHeader(
-                dim=struct.unpack_from(order + "8h", start, 40),
-                bitpix=struct.unpack_from(order + "h", start, 72)[0],
-                pixdim=struct.unpack_from(order + "8f", start, 76),
-                vox_offset=int(struct.unpack_from(order + "f", start, 108)[0]),
-                qform_code=struct.unpack_from(order + "h", start, 252)[0],
-                sform_code=struct.unpack_from(order + "h", start, 254)[0],
-                quaternion=struct.unpack_from(order + "6f", start, 256),
-                srow=struct.unpack_from(order + "12f", start, 280),
-            )
-        if size == 540 and start[4:7] in (b"n+2", b"ni2"):
-            return NiftiHeader(
-                dim=struct.unpack_from(order + "8q", start, 16),
-                bitpix=struct.unpack_from(order + "h", start, 14)[0],
-                pixdim=struct.unpack_from(order + "8d", start, 104),
-                vox_offset=struct.unpack_from(order + "q", start, 168)[0],
-                qform_code=struct.unpack_from(order + "i", start, 344)[0],
-                sform_code=struct.unpack_from(order + "i", start, 348)[0],
-                quaternion=struct.unpack_from(order + "6d", start, 352),
-                srow=struct.unpack_from(order + "12d", start, 400),
-            )
+        size = struct.unpack_from(order + "i", start)[0]
+        if size == 348:
+            return _nifti_1(start, order)
+        if size == 540 and len(start) == 540 and start[4:7] in (b"n+2", b"ni2"):
+            return _nifti_2(start, order)
     return None
 
 
-def _refuse_missing_voxels(path: Path, header: NiftiHeader) -> None:
-    """Refuse an incomplete file: ITK fills what is missing with zeros or chance."""
-    voxels = _voxel_file(path)
-    held = voxels.stat().st_size
-    if _is_compressed(voxels):
-        # gzip ends with the uncompressed length; only where that does not fit is the file read through.
-        with open(voxels, "rb") as file:
-            file.seek(-4, 2)
-            (length,) = struct.unpack("<I", file.read(4))
-        if length == header.bytes_needed % 2**32:
-            return
-        held = _uncompressed_length(voxels)
-    if held < header.bytes_needed:
-        raise BadInput(
-            f"{path.name} is incomplete: it ends after {held} of {header.bytes_needed} bytes.",
-            "Copy or export it again.",
-        )
+def _nifti_1(start: bytes, order: str) -> NiftiHeader | None:
+    def read(form: str, at: int) -> tuple:
+        return struct.unpack_from(order + form, start, at)
+
+    header = NiftiHeader(
+        order=order,
+        dim=read("8h", 40),
+        datatype=read("h", 70)[0],
+        pixdim=read("8f", 76),
+        vox_offset=_whole(read("f", 108)[0]),
+        slope=read("f", 112)[0],
+        intercept=read("f", 116)[0],
+        qform_code=read("h", 252)[0],
+        sform_code=read("h", 254)[0],
+        quaternion=read("6f", 256),
+        srow=read("12f", 280),
+        units=start[123] & 7,
+        description=_text(start[148:228]),
+    )
+    if start[344:347] in (b"n+1", b"ni1"):
+        return header
+    if not 0 < header.dim[0] <= 7:
+        return None
+    # Analyze 7.5 has the same sizes and types in the same places, and no orientation.
+    return replace(header, slope=1.0, intercept=0.0, qform_code=0, sform_code=0, units=0, is_analyze=True)
 
 
-def _uncompressed_length(path: Path) -> int:
-    length = 0
-    try:
-        with gzip.open(path) as file:
-            while part := file.read(2**22):
-                length += len(part)
-    except (EOFError, OSError, zlib.error):
-        pass
-    return length
+def _nifti_2(start: bytes, order: str) -> NiftiHeader:
+    def read(form: str, at: int) -> tuple:
+        return struct.unpack_from(order + form, start, at)
+
+    return NiftiHeader(
+        order=order,
+        dim=read("8q", 16),
+        datatype=read("h", 12)[0],
+        pixdim=read("8d", 104),
+        vox_offset=read("q", 168)[0],
+        slope=read("d", 176)[0],
+        intercept=read("d", 184)[0],
+        qform_code=read("i", 344)[0],
+        sform_code=read("i", 348)[0],
+        quaternion=read("6d", 352),
+        srow=read("12d", 400),
+        units=read("i", 500)[0] & 7,
+        description=_text(start[240:320]),
+    )
 
 
-def _orientation_warnings(header: NiftiHeader, grid: Geometry) -> list[str]:
-    spacing = np.abs(header.pixdim[1:4])
+def _grid(header: NiftiHeader, size: tuple[int, ...], name: str) -> tuple[Geometry, list[str]]:
+    """Return the grid in LPS and mm, by the one of the two orientations that ITK and 3D Slicer take."""
+    spacing = np.abs(header.pixdim[1:4]).astype(float)
     if not np.all(np.isfinite(spacing)) or np.any(spacing == 0):
         raise BadInput("The NIfTI file holds no voxel size (pixdim is zero or not a number).", "Export it again.")
+    if header.units not in _MM:
+        raise BadInput(f"{name} gives its voxel size in a unit that is none (code {header.units}).", "Export it again.")
+    to_mm = _MM[header.units]
     if header.qform_code <= 0 and header.sform_code <= 0:
-        return ["The NIfTI file holds no orientation (qform and sform codes are 0): left and right may be swapped."]
+        kind = " (it is an Analyze file)" if header.is_analyze else " (qform and sform codes are 0)"
+        grid, _ = grid_of_steps(np.diag(spacing * to_mm), np.zeros(3), size, name)
+        return grid, [f"The NIfTI file holds no orientation{kind}: left and right may be swapped."]
+    forms = {
+        "sform": (header.sform_code, np.reshape(header.srow, (3, 4)).astype(float)),
+        "qform": (header.qform_code, _qform(header, spacing)),
+    }
+    used = "sform" if header.sform_code == _SCANNER or header.qform_code <= 0 else "qform"
     warnings = []
-    for name, other, code, affine in (
-        ("sform", "qform", header.sform_code, np.reshape(header.srow, (3, 4))),
-        ("qform", "sform", header.qform_code, _qform(header, spacing)),
-    ):
-        distance = _largest_distance(affine, grid) if code > 0 else 0.0
+    if min(header.qform_code, header.sform_code) > 0:
+        distance = _largest_distance(forms["sform"][1], forms["qform"][1], size) * to_mm
+        shear = shear_degrees(forms["sform"][1][:, :3])
         if distance <= LARGEST_DISAGREEMENT_MM:
-            continue
-        if _is_sheared(affine):
+            used = "qform" if shear > UNNOTICED_SHEAR_DEGREES else used
+        elif shear > LARGEST_MENDED_SHEAR_DEGREES:
             raise BadInput(
-                f"The NIfTI file's {name} is sheared (a gantry tilt?) and {distance:.1f} mm away from the {other}.",
+                f"The NIfTI file's sform is sheared (a gantry tilt?) and {distance:.1f} mm away from the qform.",
                 "Resample it to a grid with perpendicular axes first.",
             )
-        warnings.append(
-            f"The NIfTI file's qform and sform place it up to {distance:.1f} mm apart; the {other} was used, "
-            "as ITK and 3D Slicer do."
-        )
-    if len(warnings) > 1 or (warnings and min(header.qform_code, header.sform_code) <= 0):
-        raise BadInput(
-            "The NIfTI file's orientation was not understood: qform and sform contradict.", "Export it again."
-        )
-    return warnings
+        else:
+            warnings.append(
+                f"The NIfTI file's qform and sform place it up to {distance:.1f} mm apart; the {used} was used, "
+                "as ITK and 3D Slicer do."
+            )
+    affine = forms[used][1] * to_mm * RAS_TO_LPS[:, None]
+    grid, doubts = grid_of_steps(affine[:, :3], affine[:, 3], size, f"{name} (its NIfTI {used})")
+    return grid, warnings + doubts
 
 
 def _qform(header: NiftiHeader, spacing: np.ndarray) -> np.ndarray:
     """Return the 3x4 affine (IJK to RAS) of method 2: unit quaternion, voxel sizes, and the third axis' sign (qfac)."""
     b, c, d = header.quaternion[:3]
-    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    square = 1.0 - (b * b + c * c + d * d)
+    if square < 1e-7:  # a half turn, with rounded numbers
+        b, c, d = np.array([b, c, d]) / math.sqrt(max(1e-30, b * b + c * c + d * d))
+        square = 0.0
+    a = math.sqrt(square)
     rotation = np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
@@ -165,27 +234,12 @@ def _qform(header: NiftiHeader, spacing: np.ndarray) -> np.ndarray:
     return np.column_stack([rotation * spacing * [1, 1, handedness], header.quaternion[3:]])
 
 
-def _largest_distance(affine: np.ndarray, grid: Geometry) -> float:
-    """Return how far (mm) a RAS affine places a corner of the grid from where the grid itself has it."""
-    corners = grid.corners()
-    lps = (grid.index(corners) @ affine[:, :3].T + affine[:, 3]) * [-1, -1, 1]
-    return float(np.linalg.norm(lps - corners, axis=1).max())
-
-
-def _is_sheared(affine: np.ndarray) -> bool:
-    lengths = np.linalg.norm(affine[:, :3], axis=0)
-    if np.any(lengths == 0):
-        return True
-    axes = affine[:, :3] / lengths
-    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_SHEAR)
-
-
-def _header_file(path: Path) -> Path:
-    return _of_pair(path, ".img", ".hdr")
-
-
-def _voxel_file(path: Path) -> Path:
-    return _of_pair(path, ".hdr", ".img")
+def _largest_distance(one: np.ndarray, other: np.ndarray, size: tuple[int, ...]) -> float:
+    """Return how far apart two affines place a corner of the image."""
+    unit = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
+    corners = unit * np.asarray(size) - 0.5
+    apart = corners @ (one - other)[:, :3].T + (one - other)[:, 3]
+    return float(np.linalg.norm(apart, axis=1).max())
 
 
 def _of_pair(path: Path, ending: str, wanted: str) -> Path:
@@ -204,5 +258,20 @@ def _is_compressed(path: Path) -> bool:
 
 
 def _first_bytes(path: Path, count: int) -> bytes:
-    with gzip.open(path) if _is_compressed(path) else open(path, "rb") as file:
-        return file.read(count)
+    """Return the first bytes of a file, or of what is packed in it."""
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    if start[:2] == GZIP_MAGIC:
+        try:
+            start = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, count)
+        except zlib.error:
+            return b""
+    return start[:count]
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0")[0].decode("utf-8", "replace")
+
+
+def _whole(value: float) -> int:
+    return int(value) if math.isfinite(value) else 0

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..temporary_folder import prefix_of
+
 
 def printable_name(path: Path) -> str:
     """Return a file's name for people: what is no Unicode becomes a question mark."""
@@ -20,6 +22,29 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\ufffd", "?")
 
 
+def is_plain(path: Path) -> bool:
+    """Tell whether ITK and VTK, which take every name as UTF-8, find the same file under it as Python does."""
+    try:
+        return str(path).encode() == os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
+@contextmanager
+def plainly_written(path: Path) -> Iterator[Path]:
+    """Yield a path that any library can write to: `path` itself, or another one whose file then goes to `path`."""
+    path = Path(os.path.abspath(path))
+    if is_plain(path):
+        yield path
+        return
+    ending = "".join(path.suffixes[-2:]) if is_plain(Path("".join(path.suffixes[-2:]))) else ""
+    with tempfile.TemporaryDirectory(prefix=prefix_of("name")) as folder:
+        plain = Path(folder) / f"image{ending}"
+        yield plain
+        if plain.exists():
+            shutil.move(plain, path)
+
+
 @contextmanager
 def plainly_named(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
     """Yield a path to the same file that any library can open: itself where its name is ASCII, else a link or copy.
@@ -29,11 +54,11 @@ def plainly_named(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
     endings : those that the link keeps, longest first.
     """
     path = Path(os.path.abspath(path))
-    if str(path).isascii():
+    if is_plain(path):
         yield path
         return
     ending = next((each for each in endings if path.name.lower().endswith(each)), "")
-    with tempfile.TemporaryDirectory(prefix="attention-unet-seg-name-") as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix_of("name")) as folder:
         plain = Path(folder) / f"image{ending}"
         try:
             os.symlink(path, plain)

@@ -13,6 +13,7 @@ from .check import check_ct
 from .dicom import DicomVolume, read_dicom_file, read_dicom_series
 from .dicom_file import is_dicom_file
 from .image_file import is_phantom, name_without_ending, read_image_file
+from .missing_numbers import without_missing_numbers
 from .plain_name import printable, printable_name
 
 
@@ -39,7 +40,9 @@ class Volume:
     left_out: tuple[str, ...] = ()
 
 
-def read_volume(path: str | os.PathLike, series: str | None = None, any_intensity: bool = False) -> Volume:
+def read_volume(
+    path: str | os.PathLike, series: str | None = None, any_intensity: bool = False, self_contained: bool = False
+) -> Volume:
     """Read a CT from an image file (NIfTI, NRRD, MHA, ...) or a DICOM folder and check it.
 
     Parameters
@@ -47,6 +50,7 @@ def read_volume(path: str | os.PathLike, series: str | None = None, any_intensit
     path : file or folder.
     series : number or UID of the series, for a DICOM folder with several CT series.
     any_intensity : as in `check_ct`.
+    self_contained : refuse an image file whose voxels are in another one, as for files that somebody sent.
 
     Raises
     ------
@@ -61,7 +65,9 @@ def read_volume(path: str | os.PathLike, series: str | None = None, any_intensit
         return _of_dicom(read_dicom_file(path), any_intensity)
     if series is not None:
         raise BadInput(f"A series can be chosen in a DICOM folder only, and {printable_name(path)} is a file.")
-    image, warnings = read_image_file(path)
+    image, warnings = read_image_file(path, self_contained)
+    image, doubts = without_missing_numbers(image, printable_name(path))
+    warnings += doubts
     name = name_without_ending(path)
     return Volume(image, name, is_phantom(image), (*warnings, *check_ct(image, any_intensity)))
 

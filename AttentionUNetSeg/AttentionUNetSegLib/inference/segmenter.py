@@ -32,10 +32,12 @@ from ..network import AttentionUNet, build_network
 from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
 from .device_grids import DeviceGrids
-from .distrust import Found, judge, phantom_only_warning
+from .distrust import PANCREAS_CODE, Found, judge, phantom_only_warning
 from .fallback import Fallback
 from .field import FieldPredictor
 from .fusion import FusedNetwork
+from .islands import FAR_MM, without_far_islands
+from .mirrored_surroundings import Mirrored
 from .observer import Observer, SilentObserver, StageProgress
 from .result import Segmentation
 
@@ -123,8 +125,14 @@ class Segmenter:
             self.predictor.memory_limit_mb = options.max_memory_mb
             progress = StageProgress(observer, "Network", 0.10, 0.90)
             hu = sitk.GetArrayViewFromImage(coarse)[box]
+            surroundings = Mirrored.about(box, coarse.GetSize()[::-1], package.spacing_mm, self.network.stride)
             passes = PASSES if options.tta else PASSES[:1]
-            probability, spread, (attention, tile_count) = self._predict(hu, passes, warnings, progress)
+            probability, spread, (attention, tile_count) = self._predict(
+                surroundings.padded(hu), passes, warnings, progress
+            )
+            probability = self._one_organ(surroundings.cropped(probability), warnings)
+            spread = None if spread is None else surroundings.cropped(spread)
+            attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in attention]
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
             restored = probability_to_input_grid(
@@ -154,6 +162,19 @@ class Segmenter:
             tile_count=tile_count,
             trust=trust,
         )
+
+    def _one_organ(self, probability: np.ndarray, warnings: _Warnings) -> np.ndarray:
+        """Without what lies far from the pancreas and cannot be a part of it; other labels are left alone."""
+        code = self.package.labels[0]["code"]
+        if (code["scheme"], code["value"]) != PANCREAS_CODE:
+            return probability
+        kept, left_out_ml = without_far_islands(probability, self.package.threshold, self.package.spacing_mm[::-1])
+        if left_out_ml:
+            warnings.warning(
+                f"{left_out_ml:.1f} mL more than {FAR_MM:g} mm from the segment looked like pancreas to the network; "
+                "they were left out, because the pancreas is one organ."
+            )
+        return kept
 
     def _predict(
         self, hu: np.ndarray, passes: tuple[Pass, ...], observer: Observer, progress: StageProgress

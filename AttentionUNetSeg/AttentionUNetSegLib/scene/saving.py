@@ -11,26 +11,33 @@ from pathlib import Path
 import slicer
 
 from ..errors import BadInput, InternalError
+from ..imaging.plain_name import is_plain, plainly_named, plainly_written, printable
+from .bundle import file_names_for_bundle, require_same_bundle
 from .results import ResultNodes
 
 
 def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
     """Write the whole scene as a .mrb bundle, with every volume compressed.
 
+    The bundle is read again and compared with the scene before it takes its place.
+
     Raises
     ------
     BadInput : the name does not end with .mrb, or the folder does not exist.
-    InternalError : the bundle could not be written.
+    InternalError : the bundle could not be written, or does not hold what the scene does.
     """
     path = Path(path)
     with _beside(path, ".mrb") as partial:
         url, root = scene.GetURL(), scene.GetRootDirectory()
-        try:
-            with _same_current_folder():
-                written = scene.WriteToMRB(str(partial))
-        finally:
-            scene.SetURL(url)
-            scene.SetRootDirectory(root)
+        with file_names_for_bundle(scene) as stored:
+            try:
+                with _same_current_folder():
+                    written = scene.WriteToMRB(str(partial)) and partial.is_file()
+            finally:
+                scene.SetURL(url)
+                scene.SetRootDirectory(root)
+            if written:
+                require_same_bundle(partial, stored)
         if not written:
             raise InternalError(
                 f"The scene could not be written to {path}.", "Check free space and permissions."
@@ -44,10 +51,10 @@ def load_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
     ------
     BadInput : there is no such file, or it is no bundle or a damaged one.
     """
-    with _same_current_folder():
-        is_read = scene.ReadFromMRB(str(Path(path).absolute()))
+    with _same_current_folder(), plainly_named(Path(path), (".mrb",)) as plain:
+        is_read = plain.is_file() and scene.ReadFromMRB(str(plain))
     if not is_read:
-        raise BadInput(f"The scene {path} cannot be read.")
+        raise BadInput(f"The scene {printable(str(path))} cannot be read.")
 
 
 def save_segmentation(nodes: ResultNodes, path: Path | str) -> None:
@@ -95,5 +102,9 @@ def _beside(path: Path, ending: str) -> Iterator[Path]:
         raise BadInput(f"{path.name} cannot be written: there is no folder {path.parent}.")
     with tempfile.TemporaryDirectory(prefix=".attentionunetseg-", dir=path.parent) as folder:
         partial = Path(folder).resolve() / path.name
-        yield partial
+        if not is_plain(partial):
+            with plainly_written(partial) as plain:
+                yield plain
+        else:
+            yield partial
         os.replace(partial, path)

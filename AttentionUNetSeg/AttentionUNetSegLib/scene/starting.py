@@ -24,6 +24,7 @@ from ..correction import (
 )
 from ..errors import BadInput
 from ..imaging import Geometry, StoredSegment, image_on_grid, write_image
+from ..temporary_folder import prefix_of
 from . import provenance
 from .cropped_field import CroppedField, image_of_field, joined_box, read_field, tight_box
 from .ct_voxels import ct_grid
@@ -69,7 +70,7 @@ def import_start(
     label = {"name": stored.name}
     if stored.color is not None:
         label["color"] = [round(255 * channel) for channel in stored.color]
-    with tempfile.TemporaryDirectory(prefix="attention-unet-seg-") as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix_of("scene")) as folder:
         field = image_of_field(on_ct, ijk_to_ras_of_node(volume_node))
         write_image(field, Path(folder) / "probability.nrrd", compress=False)
         result = {

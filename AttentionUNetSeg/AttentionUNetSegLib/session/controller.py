@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AttentionUNetSegError, BadInput, Cancelled, ErrorCode, InternalError
 from ..models import Catalogue, ModelPackage, check_threshold
+from ..temporary_folder import keep
 from ..worker import protocol
 from ..worker.client import WorkerClient
 from ..worker.transport import SubprocessTransport, Transport
@@ -361,6 +362,7 @@ class Session:
         kept = None
         if state is State.FAILED and outcome.code not in _NOTHING_TO_REPLAY and job.is_replayable:
             kept = job.folder
+            keep(kept)
             outcome.hint = f"{outcome.hint} The job is kept in {kept}.".strip()
         if self._active is job:
             self._active = None

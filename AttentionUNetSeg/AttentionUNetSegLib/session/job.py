@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 import zlib
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..models import ModelPackage
+from ..temporary_folder import make_folder
 from ..worker import job_folder, protocol
 from .events import SegmentRequest, State
 
@@ -55,7 +55,7 @@ class Job:
 
         self.require_volume()
         self.labels = package.labels
-        self.folder = Path(tempfile.mkdtemp(prefix="attention-unet-seg-"))  # mkdtemp makes it 0700
+        self.folder = make_folder("job")
         started = time.monotonic()
         exported = None
         if self.request.region is not None:

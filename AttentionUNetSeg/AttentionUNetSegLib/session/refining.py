@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AttentionUNetSegError, BadInput, BadModel, Cancelled, InternalError
 from ..models import Catalogue, ModelPackage
+from ..temporary_folder import make_folder
 from ..worker import job_folder, protocol
 from ..worker.client import WorkerClient
 from .events import Event, Progressed, Refined, RefinementFailed
@@ -32,7 +32,7 @@ class _Job:
     editor: ResultEditor
     clicks: tuple[PlacedClick, ...]
     reach_mm: float
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="attention-unet-seg-")))
+    folder: Path = field(default_factory=lambda: make_folder("job"))
 
 
 class Refining:

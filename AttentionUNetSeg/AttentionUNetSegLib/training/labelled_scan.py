@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import SimpleITK as sitk
 
@@ -51,6 +52,7 @@ class LabelledScan:
     labels_by : "manual", "synthetic", or the name of the model that made the labels.
     weight : how much the case counts in the loss, above 0.
     licence, attribution : of the data, for the model card.
+    part_map : file of a `synthesis.part_map.PartMap`, where the scan is painted anew each time a patch is drawn.
     """
 
     name: str
@@ -60,6 +62,7 @@ class LabelledScan:
     weight: float = 1.0
     licence: str = "unknown"
     attribution: str = "unknown"
+    part_map: Path | None = None
 
     @property
     def is_labelled_by_a_model(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import shutil
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import slicer
 
 from ..errors import BadInput
 from ..imaging import Volume, read_volume
+from ..imaging.plain_name import printable_name
 from ..scene import add_volume
 from ..training.phantom import make_phantom
 from .background import in_background
@@ -95,7 +97,7 @@ class Opening:
 
     def open_path(self, path: Path, series: str | None = None) -> None:
         """Open a file or folder of the person's own, named at the start."""
-        self._open_in_background(self._read(path, path.name, series, is_ours=False))
+        self._open_in_background(self._read(path, printable_name(path), series, is_ours=False))
 
     def open_phantom(self) -> None:
         """Draw a synthetic CT and open it; every call draws another one."""
@@ -195,7 +197,9 @@ class Opening:
                 if len(choices) > 1:
                     self._offer(_Offered(choices, name, None))
                     return
-            volume = await in_background(read_volume, path, series)
+            # A header may name what was sent beside it, by a plain name; with nothing beside it, all is inside.
+            alone = is_ours and path.is_file() and len(os.listdir(path.parent)) == 1
+            volume = await in_background(lambda: read_volume(path, series, self_contained=alone))
             keep = is_ours and bool(volume.dicom_files)
             await self._show(dataclasses.replace(volume, name=name) if is_ours and path.is_file() else volume)
             if keep:

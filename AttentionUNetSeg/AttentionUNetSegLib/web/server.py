@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from wslink.websocket import LinkProtocol
 
 from ..errors import BadInput
 from ..models import Catalogue
+from ..temporary_folder import make_folder
 from .access import Access, check_host_and_token, is_loopback, new_token
 from .application import Application
 from .uploads import DEFAULT_LIMIT_MB
@@ -72,7 +72,7 @@ def serve(options: ServeOptions, on_ready: Callable[[str], None], catalogue: Cat
         raise BadInput(f"The upload limit must be above 0 MB, not {options.upload_limit_mb}.")
     if options.model is not None:
         (catalogue or Catalogue()).get(options.model)
-    folder = Path(tempfile.mkdtemp(prefix="attention-unet-seg-page-"))  # mkdtemp makes it 0700
+    folder = make_folder("page")
     try:
         asyncio.run(_serve(options, on_ready, catalogue, folder))
     except OSError as error:

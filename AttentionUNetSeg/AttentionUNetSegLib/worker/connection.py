@@ -151,11 +151,14 @@ class WorkerConnection:
         if self.ready is None:
             message = f"The worker process could not start: {exit.describe()}."
             hint = "Check the Python interpreter it is started with and that PyTorch can be imported there."
+            if exit.code is not None and exit.code < 0:  # then it is not the interpreter's fault
+                message = f"The worker process was ended while it started: {exit.describe()}."
+                hint = "Try again."
         else:
             message = f"The worker process ended unexpectedly: {exit.describe()}."
             hint = "The next run starts a fresh one."
-            if exit.code is not None and exit.code in (-9, 137):
-                hint = "The system does this when memory runs out: close other programs or use less memory."
+        if exit.code is not None and exit.code in (-9, 137):
+            hint = "The system does this when memory runs out: close other programs or use less memory."
         return Error(None, ErrorCode.INTERNAL, message, hint)
 
     def _lose(self, reason: Error, how_it_ended: str) -> None:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shutil
 import sys
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, ErrorCode, ProtocolError
+from ..temporary_folder import is_ours_to_delete, sweep
 from .failures import error_of
 from .framing import LineSplitter
 from .observing import JobObserver
@@ -79,6 +82,7 @@ class Server:
         """Serve until `shutdown` and return the exit code; at the end of stdin the process just ends."""
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
         threading.Thread(target=self._read_requests, name="requests", daemon=True).start()
+        threading.Thread(target=sweep, name="sweep", daemon=True).start()
         try:
             runner = self._load_libraries()
         except Exception as error:  # a broken library may raise anything while it is imported
@@ -145,12 +149,20 @@ class Server:
             except OSError:
                 chunk = b""
             if not chunk:
+                self._discard_jobs()
                 os._exit(self._exit_code)
             for line in splitter.feed(chunk):
                 try:
                     self._handle(_decode_request(line))
                 except ProtocolError as error:
                     self._send(Error(None, error.code, error.message, error.hint))
+
+    def _discard_jobs(self) -> None:
+        """Delete the jobs of a front end that is gone: it was killed, and nobody else will."""
+        for job in self._unfinished():
+            folder = Path(job.request.folder)
+            if is_ours_to_delete(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _handle(self, request: Request) -> None:
         if isinstance(request, Hello):

@@ -8,7 +8,7 @@ from AttentionUNetSegLib.training.datasets import LAYOUTS, open_datasets
 
 
 def test_layouts_are_described_in_one_line():
-    assert list(LAYOUTS) == ["table", "msd", "nih", "totalsegmentator", "btcv", "amos", "flare", "phantom"]
+    assert list(LAYOUTS) == ["table", "msd", "nih", "totalsegmentator", "btcv", "amos", "flare", "painted", "phantom"]
     assert all(line and "\n" not in line for line in LAYOUTS.values())
 
 

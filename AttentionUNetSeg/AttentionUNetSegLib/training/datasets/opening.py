@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from ...errors import BadInput
 from ..labelled_scan import LabelledScan
+from ..synthesis.part_map import open_part_maps
 from .msd import open_msd
 from .multi_organ import open_amos, open_btcv, open_flare
 from .nih import open_nih
@@ -35,6 +36,7 @@ _LAYOUTS = {
     "btcv": _Layout("Abdomen/RawData of Beyond the Cranial Vault: img/img0001.nii.gz, label", open_btcv),
     "amos": _Layout("AMOS22: dataset.json, imagesTr/amos_0001.nii.gz, labelsTr; CT only", open_amos),
     "flare": _Layout("the labelled part of FLARE22: images/FLARE22_Tr_0001_0000.nii.gz, labels", open_flare),
+    "painted": _Layout("part maps that `synthesize --part-maps` wrote, painted anew for every patch", open_part_maps),
     "phantom": _Layout("computer-made scans by their seeds, as in phantom:200000-200009", open_phantoms, is_path=False),
 }
 # FLARE22's labelled CTs are MSD Task07's under other numbers.

@@ -44,12 +44,14 @@ class MeasuredCase:
     ----------
     result : the numbers.
     calibration : counts for the reliability diagram.
+    segmentation : what the model said.
     scan : the images that were read.
     case : label and segment in their box.
     """
 
     result: CaseResult
     calibration: CalibrationCounts
+    segmentation: Segmentation = field(repr=False)
     scan: LoadedScan = field(repr=False)
     case: CroppedCase = field(repr=False)
 
@@ -130,14 +132,14 @@ def _measured(
         seconds=seconds,
         mean_spread=result.trust.mean_spread,
         mean_probability=result.trust.mean_probability,
-        gates=_gates(result, loaded.ct, label),
+        gates=_gates(result, loaded, label),
         warnings=tuple(result.warnings),
     )
-    return MeasuredCase(numbers, count_case(case), loaded, case)
+    return MeasuredCase(numbers, count_case(case), result, loaded, case)
 
 
-def _gates(result: Segmentation, ct: sitk.Image, label: sitk.Image) -> tuple:
-    return tuple(gate_selectivity(attention, ct, label) for attention in result.attention)
+def _gates(result: Segmentation, loaded: LoadedScan, label: sitk.Image) -> tuple:
+    return tuple(gate_selectivity(each, loaded.ct, label, loaded.ignore) for each in result.attention)
 
 
 class _CaseObserver:

@@ -141,7 +141,7 @@ def _gates(cases: Sequence[CaseResult]) -> list[dict[str, float | None]]:
     means = []
     for gates in zip(*(case.gates for case in cases), strict=False):
         row = {}
-        for name in ("inside", "outside", "low", "high"):
+        for name in ("inside", "outside", "low", "high", "auc"):
             values = [getattr(gate, name) for gate in gates if getattr(gate, name) is not None]
             row[name] = _rounded(np.mean(values)) if values else None
         means.append(row)

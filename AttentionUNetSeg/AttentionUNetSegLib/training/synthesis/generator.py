@@ -28,6 +28,7 @@ assert set(PHASE_SHARES) == {*PHASES, "implausible"}
 # The others keep what the label map shows of it.
 SPLENIC_VEIN_SHARE = 0.85
 
+WHOLE_TRUNK_MM = 800.0
 WIDTH_MM = (440.0, 340.0)  # along L and P, before air around the body is cut away
 # The part that each of `STRUCTURES` is, and its value in the label maps.
 _PARTS = {
@@ -80,11 +81,57 @@ class Variety:
 
 def synthesize(seed: int, anatomies: Sequence[Anatomy], variety: Variety | None = None) -> SyntheticCT:
     """Make the synthetic CT of `seed`; the same seed, anatomies and variety give the same voxels."""
+    body = draw_body(seed, anatomies, variety)
+    rng, parts, grid = body.rng, body.parts, body.grid
+    attenuation = draw_attenuation(rng, body.phase)
+    if body.infiltrating.random() < (variety or Variety()).fatty_gland:
+        share = body.infiltrating.uniform(0.05, 0.45)
+        attenuation[Part.PANCREAS] += share * (attenuation[Part.FAT] - attenuation[Part.PANCREAS])
+    spacing = (GRID_MM,) * 3
+    hu = Painter(rng, parts, spacing, attenuation).paint(body.wall < -12.0)
+    if rng.random() < 0.7:
+        lay_on_couch(rng, hu, parts != Part.AIR, spacing)
+    slice_mm = float(rng.choice((2.0, 2.5, 3.0, 4.0, 5.0), p=(0.35, 0.15, 0.2, 0.1, 0.2)))
+    ct = acquire(rng, hu, grid, slice_mm)
+    return SyntheticCT(ct, _labels_on(parts, grid, ct), body.phase, body.anatomy)
+
+
+@dataclass(frozen=True)
+class Body:
+    """One deformed anatomy, not painted yet.
+
+    Attributes
+    ----------
+    parts : uint8 (K, J, I) of `Part`.
+    wall : float32 (K, J, I), distance to the cavity's outline in mm, negative inside.
+    grid : where these voxels lie, along L, P, S.
+    phase, anatomy : as in `SyntheticCT`.
+    rng, infiltrating : what is drawn after this goes on with them.
+    """
+
+    parts: np.ndarray
+    wall: np.ndarray
+    grid: Geometry
+    phase: str
+    anatomy: str
+    rng: np.random.Generator
+    infiltrating: np.random.Generator
+
+
+def draw_body(
+    seed: int, anatomies: Sequence[Anatomy], variety: Variety | None = None, whole_trunk: bool = False
+) -> Body:
+    """Draw the anatomy of `seed`: deformed, with body wall, vessels and what lies against the gland.
+
+    Parameters
+    ----------
+    whole_trunk : the field of view takes in all that the anatomy has from pelvis to chest, not just the upper abdomen.
+    """
     variety = variety or Variety()
     rng = np.random.default_rng([seed, 20261123])
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     phase = str(rng.choice(list(PHASE_SHARES), p=_phase_probabilities(variety.non_contrast)))
-    grid = _field_of_view(rng)
+    grid = _field_of_view(rng, whole_trunk)
     source_centre = centre_of(anatomy.parts, (Part.PANCREAS,))
     transform = random_deformation(rng, grid, np.zeros(3), source_centre)
 
@@ -107,17 +154,8 @@ def synthesize(seed: int, anatomies: Sequence[Anatomy], variety: Variety | None 
     add_neighbours(beside, parts, spacing)
     if widening.random() < variety.wide_veins:
         widen_veins(widening, parts, spacing)
-    attenuation = draw_attenuation(rng, phase)
-    if infiltrating.random() < variety.fatty_gland:
-        share = infiltrating.uniform(0.05, 0.45)
-        attenuation[Part.PANCREAS] += share * (attenuation[Part.FAT] - attenuation[Part.PANCREAS])
-    hu = Painter(rng, parts, spacing, attenuation).paint(wall < -12.0)
-    if rng.random() < 0.7:
-        lay_on_couch(rng, hu, parts != Part.AIR, spacing)
     own = Geometry.of(grid).cropped([part.start for part in reversed(box)], parts.shape[::-1])
-    slice_mm = float(rng.choice((2.0, 2.5, 3.0, 4.0, 5.0), p=(0.35, 0.15, 0.2, 0.1, 0.2)))
-    ct = acquire(rng, hu, own, slice_mm)
-    return SyntheticCT(ct, _labels_on(parts, own, ct), phase, anatomy.name)
+    return Body(parts, wall, own, phase, anatomy.name, rng, infiltrating)
 
 
 def shrink_pancreas(rng: np.random.Generator, parts: np.ndarray, spacing: tuple) -> None:
@@ -135,10 +173,12 @@ def _phase_probabilities(non_contrast: float) -> list[float]:
     return [non_contrast if phase == "non_contrast" else rest * share for phase, share in PHASE_SHARES.items()]
 
 
-def _field_of_view(rng: np.random.Generator) -> sitk.Image:
+def _field_of_view(rng: np.random.Generator, whole_trunk: bool) -> sitk.Image:
     """An empty grid about the place of the pancreas, which is (0, 0, 0); it lies high or low in the stack of slices."""
     length = rng.uniform(170, 340)
     share_below = np.clip(rng.normal(0.5, 0.15), 0.15, 0.85)
+    if whole_trunk:
+        length, share_below = WHOLE_TRUNK_MM, 0.5
     size = [round(WIDTH_MM[0] / GRID_MM), round(WIDTH_MM[1] / GRID_MM), round(length / GRID_MM)]
     grid = sitk.Image(size, sitk.sitkUInt8)
     grid.SetSpacing((GRID_MM,) * 3)

@@ -30,6 +30,11 @@ class Augmentation:
     low_resolution, blur, noise, gamma : probabilities of each.
     noise_hu : largest standard deviation.
     window_hu : standard deviation of the window's ends.
+    cut : probability that the field of view is cut, from any side, about as far as the gland; what lies beyond is
+        mirrored, as inference does at the field's borders, and counts for nothing.
+    far_shift, far_shift_hu : probability of an offset of soft tissue beyond what scanners differ by, and its limit.
+    clip : probability that everything below 0 HU looks alike and everything above 255 HU too, as in CTs that went
+        through 8-bit pictures.
     """
 
     spatial: float = 0.85
@@ -50,6 +55,10 @@ class Augmentation:
     noise_hu: float = 20.0
     gamma: float = 0.3
     window_hu: float = 10.0
+    cut: float = 0.0
+    far_shift: float = 0.0
+    far_shift_hu: float = 60.0
+    clip: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,10 @@ class SpatialDraw:
     def is_identity(self) -> bool:
         """Whether the patch is a plain part of the field: then nothing needs to be interpolated."""
         return self.shifts is None and np.array_equal(np.abs(self.matrix), np.eye(3))
+
+    def scaled(self, factor: float) -> SpatialDraw:
+        """The same deformation for a field whose voxels are `factor` times smaller than the patch's."""
+        return SpatialDraw(self.patch, self.matrix * factor, None if self.shifts is None else self.shifts * factor)
 
     def grid(self, centre: np.ndarray, device: torch.device) -> Tensor:
         """Voxel coordinates (K, J, I, 3; KJI) in the field from which the patch about `centre` is taken."""
@@ -110,6 +123,27 @@ def draw_spatial(rng: np.random.Generator, augmentation: Augmentation, patch: tu
     if augmentation.flip_left_right and rng.random() < 0.5:
         matrix = matrix @ np.diag([1.0, 1.0, -1.0])
     return SpatialDraw(tuple(patch), matrix, shifts)
+
+
+def mirrored(grid: Tensor, low: Tensor, high: Tensor, reach: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Voxel coordinates folded back into a box, where they lay inside of it, and where too far from it.
+
+    Parameters
+    ----------
+    grid : (..., 3), KJI.
+    low, high : first and last voxel (KJI) of the box; the mirror stands in their centres.
+    reach : how many voxels beyond the box a mirror image may be.
+
+    Returns
+    -------
+    The folded coordinates, a mask (...) of those that lay inside the box, and one of those that lay
+    more than `reach` voxels beyond it.
+    """
+    length = (high - low).clamp_min(1e-3)
+    inside = ((grid > low - 1e-3) & (grid < high + 1e-3)).all(dim=-1)
+    far = ((grid < low - reach) | (grid > high + reach)).any(dim=-1)
+    offset = torch.remainder(grid - low, 2 * length)
+    return low + torch.minimum(offset, 2 * length - offset), inside, far
 
 
 def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:

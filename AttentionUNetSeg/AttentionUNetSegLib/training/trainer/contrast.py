@@ -17,6 +17,8 @@ from ...imaging import HUWindow
 from .augmentation import Augmentation
 
 SOFT_TISSUE_HU = 40.0
+# What redistributed 8-bit slices of NIH Pancreas-CT hold where fat, gas or air was.
+CLIPPED_HU = -100.0
 
 
 def vary_intensities(
@@ -42,12 +44,17 @@ def vary_intensities(
     float32 (K, J, I), 0..1.
     """
     hu = _other_phase(hu, structures, augmentation, rng)
+    if augmentation.far_shift and rng.random() < augmentation.far_shift:
+        shift = float(rng.uniform(-augmentation.far_shift_hu, augmentation.far_shift_hu))
+        hu = hu + torch.sigmoid((hu + 40) / 15) * shift
     if rng.random() < augmentation.low_resolution:
         hu = _low_resolution(hu, rng)
     if rng.random() < augmentation.blur:
         hu = blurred(hu, rng.uniform(0.3, 0.9))
     if rng.random() < augmentation.noise:
         hu = hu + _noise(hu, rng.uniform(0, augmentation.noise_hu), rng, generator)
+    if augmentation.clip and rng.random() < augmentation.clip:
+        hu = torch.where(hu <= 8, CLIPPED_HU, hu).clamp(max=255)
     low = window.low + np.clip(rng.normal(), -2, 2) * augmentation.window_hu
     high = window.high + np.clip(rng.normal(), -2, 2) * augmentation.window_hu
     image = ((hu - low) / (high - low)).clamp(0, 1)

@@ -25,7 +25,8 @@ class PatchBatch:
     ----------
     image : float32 (N, 1, K, J, I), window applied, 0..1.
     target : float32 (N, C, K, J, I), the part of each voxel that is the structure, 0..1.
-    certain : float32 (N, 1, K, J, I), 1 where the pancreas label counts and 0 where it says nothing.
+    certain : float32 (N, 1 or C, K, J, I), 1 where the label counts and 0 where it says nothing: of the pancreas alone
+        (one channel), or of each structure (all channels).
     known : float32 (N, C), 1 where the case's structure was annotated.
     weight : float32 (N,), how much the case counts.
     smoothing : float32 (N,), label smoothing of the case.
@@ -100,7 +101,7 @@ def _sums(level: int, logits: Tensor, batch: PatchBatch) -> Tensor:
 
 
 def _counting(batch: PatchBatch) -> Tensor:
-    """1 where a channel's label counts (N, C, K, J, I): `certain` for the pancreas, everywhere for the others."""
+    """1 where a channel's label counts (N, C, K, J, I): what `certain` says, everywhere for channels it lacks."""
     counts = torch.ones_like(batch.target)
-    counts[:, :1] = batch.certain
+    counts[:, : batch.certain.shape[1]] = batch.certain
     return counts

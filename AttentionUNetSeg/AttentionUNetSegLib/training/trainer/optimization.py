@@ -13,11 +13,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ...errors import InternalError
 from ...inference.device import ComputeDevice
 from ...network import AttentionUNet
+from .attention_loss import attention_loss
 from .configuration import TrainingConfiguration
 from .loss import PartialAnnotationLoss, PatchBatch
 from .processes import Processes
 
 LARGEST_GRADIENT = 5.0
+# Not a gradient but an error of arithmetic: the step is skipped. NaN compares as larger, too.
+ABSURD_GRADIENT = 1e3
 MOST_SKIPPED_IN_A_ROW = 20
 # Of the run: the rate rises from a tenth to its full value, because Adam's first estimates are poor.
 WARM_UP = 0.02
@@ -53,9 +56,11 @@ class Optimization:
             self.optimizer = torch.optim.AdamW(parameters, configuration.rate, weight_decay=configuration.weight_decay)
         channel_weights = [configuration.pancreas_weight] + [1.0] * (len(configuration.structures) - 1)
         self.loss = PartialAnnotationLoss(channel_weights, processes.summed).to(device.device)
-        # Half precision on CUDA only: the CPU's bfloat16 gradients are sometimes broken (torch 2.13 returned 1e30 for
-        # convolutions over the few places of the coarsest level), and MPS has no 3D convolution in it.
-        self.reduced = device.dtype if device.kind == "cuda" else None
+        # On a CPU only where asked for: its bfloat16 gradients are sometimes broken (torch 2.13 returned 1e30 for
+        # convolutions over the few places of the coarsest level), and such steps are skipped. MPS has no 3D convolution
+        # in it.
+        on_cpu = torch.bfloat16 if device.kind == "cpu" and configuration.precision == "bfloat16" else None
+        self.reduced = device.dtype if device.kind == "cuda" else on_cpu
         self.scaler = _scaler(device, self.reduced is torch.float16)
         self.forward = network
         if processes.count > 1:
@@ -74,16 +79,19 @@ class Optimization:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         image = batch.image.contiguous(memory_format=self.device.memory_format)
+        weight = self.configuration.attention_weight
         precision = torch.autocast(self.device.kind, self.reduced) if self.reduced else nullcontext()
         with precision:
-            logits = self.forward(image)
+            logits, coefficients = self.forward(image, return_attention=True) if weight else (self.forward(image), ())
         loss = self.loss(logits, batch)
         value = float(loss.detach())
+        if weight:
+            loss = loss + weight * attention_loss(coefficients, batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT))
-        is_finite = math.isfinite(value) and math.isfinite(norm)
+        is_finite = math.isfinite(value) and norm < ABSURD_GRADIENT
         if is_finite:
             self.scaler.step(self.optimizer)
             self.averaged.update_parameters(self.network)

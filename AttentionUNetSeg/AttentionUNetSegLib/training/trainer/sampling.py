@@ -17,8 +17,12 @@ import torch
 from torch import Tensor
 
 from ...imaging import HUWindow
+from ...inference.mirrored_surroundings import MIRRORED_MM
 from ..labelled_scan import LabelledScan
-from .augmentation import Augmentation, SpatialDraw, draw_spatial, sample_volume
+from ..synthesis.generator import LABELS
+from ..synthesis.part_map import GRID_MM, PartMap
+from ..synthesis.patch_painting import paint_patch
+from .augmentation import Augmentation, SpatialDraw, draw_spatial, mirrored, sample_volume
 from .contrast import vary_intensities
 from .loss import PatchBatch
 from .preparation import PreparedCase
@@ -29,6 +33,8 @@ ABOUT_ANY_STRUCTURE = 0.2
 # How far the place it is centred about may be from the patch's centre, as a part of the patch.
 OFF_CENTRE = 0.25
 AIR_HU = -1024
+# The pancreas label of a voxel counts where less of it than this is ignored.
+MOST_IGNORED = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,19 +43,19 @@ class TrainingCase:
 
     Attributes
     ----------
-    case : images on the model's grid.
+    case : images on the model's grid, or a part map on its own, which is painted anew for every patch.
     data_set : name of the data set, for its share of the patches.
     weight : how much the case counts in the loss.
     smoothing : label smoothing, 0 for manual and synthetic labels.
     """
 
-    case: PreparedCase
+    case: PreparedCase | PartMap
     data_set: str
     weight: float = 1.0
     smoothing: float = 0.0
 
     @classmethod
-    def of(cls, scan: LabelledScan, case: PreparedCase, label_smoothing: float) -> TrainingCase:
+    def of(cls, scan: LabelledScan, case: PreparedCase | PartMap, label_smoothing: float) -> TrainingCase:
         """Join a scan and its images; `label_smoothing` applies where another model made the labels."""
         return cls(case, data_set_of(scan), scan.weight, label_smoothing if scan.is_labelled_by_a_model else 0.0)
 
@@ -72,6 +78,7 @@ class PatchSampler:
     augmentation : what is varied, and how much.
     seed : of everything that is drawn.
     device : where patches are made and stay.
+    spacing_mm : of the patches; part maps have a grid of their own.
     """
 
     def __init__(
@@ -84,7 +91,9 @@ class PatchSampler:
         augmentation: Augmentation,
         seed: int,
         device: torch.device,
+        spacing_mm: float = 2.5,
     ) -> None:
+        self.spacing_mm = spacing_mm
         self.cases, self.structures, self.patch = list(cases), tuple(structures), tuple(patch)
         self.window = HUWindow(*window_hu)
         self.augmentation, self.seed, self.device = augmentation, seed, device
@@ -102,54 +111,120 @@ class PatchSampler:
         chosen = self.cases[int(rng.choice(len(self.cases), p=self.probabilities))]
         case = chosen.case
         spatial = draw_spatial(rng, self.augmentation, self.patch)
-        hu, target, certain = self._sampled(case, self._centre(rng, case), spatial)
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
+        if isinstance(case, PartMap):
+            hu, target, certain = self._painted(case, spatial, rng, generator)
+            known = torch.ones((1, len(self.structures)), device=self.device)
+        else:
+            hu, target, certain = self._sampled(case, spatial, rng)
+            known = torch.tensor([[float(name in case.masks) for name in self.structures]], device=self.device)
         image = vary_intensities(hu, target, self.window, self.augmentation, rng, generator)
-        known = torch.tensor([[float(name in case.masks) for name in self.structures]], device=self.device)
         return PatchBatch(
-            image[None, None], target[None], certain[None, None], known,
+            image[None, None], target[None], certain[None], known,
             torch.tensor([chosen.weight], device=self.device), torch.tensor([chosen.smoothing], device=self.device),
         )  # fmt: skip
 
-    def _centre(self, rng: np.random.Generator, case: PreparedCase) -> np.ndarray:
+    def _painted(
+        self, case: PartMap, spatial: SpatialDraw, rng: np.random.Generator, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A patch of a part map, painted; the map's voxels are smaller or larger than the patch's."""
+        factor = self.spacing_mm / GRID_MM
+        spatial = spatial.scaled(factor)
+        shape = case.parts.shape
+        centre = self._centre(rng, case.places, shape, np.array(self.patch) * factor)
+        grid, certain, far = self._field_of_view(
+            spatial.grid(centre, self.device), case.places, shape, rng, factor
+        )
+        lowest, highest = grid.reshape(-1, 3).amin(0), grid.reshape(-1, 3).amax(0)
+        low = lowest.floor().clamp_min(0).long().cpu().numpy()
+        high = np.minimum(highest.ceil().long().cpu().numpy() + 1, shape)
+        window = tuple(slice(a, max(a + 1, b)) for a, b in zip(low, high, strict=True))
+        parts = torch.from_numpy(np.ascontiguousarray(case.parts[window])).to(self.device)
+        places = (grid - torch.tensor(low, device=self.device)).round().long()
+        k, j, i = (places[..., axis].clamp(0, parts.shape[axis] - 1) for axis in range(3))
+        parts, hu = paint_patch(parts[k, j, i].long(), self.spacing_mm, rng, generator)
+        hu = torch.where(far > 0, float(AIR_HU), hu)
+        target = torch.stack([parts == int(LABELS[name][1]) for name in self.structures]).float()
+        return hu, target, certain[None].expand(target.shape) if self.augmentation.cut else certain[None]
+
+    def _centre(
+        self, rng: np.random.Generator, places: Mapping[str, np.ndarray], shape: Sequence[int], patch: np.ndarray
+    ) -> np.ndarray:
         """Voxel (KJI, not whole) at the patch's centre, so that the patch lies in the field where it fits."""
-        shape, patch = np.array(case.hu.shape), np.array(self.patch)
+        shape = np.array(shape)
         low, high = np.minimum(patch / 2, shape / 2), np.maximum(shape - patch / 2, shape / 2)
-        places = self._places(rng, case)
-        if not len(places):
+        chosen = self._places(rng, places)
+        if not len(chosen):
             return rng.uniform(low, high) - 0.5
-        about = places[int(rng.integers(len(places)))] + rng.uniform(-OFF_CENTRE, OFF_CENTRE, 3) * patch
+        about = chosen[int(rng.integers(len(chosen)))] + rng.uniform(-OFF_CENTRE, OFF_CENTRE, 3) * patch
         return np.clip(about, low - 0.5, high - 0.5)
 
-    def _places(self, rng: np.random.Generator, case: PreparedCase) -> np.ndarray:
+    def _places(self, rng: np.random.Generator, places: Mapping[str, np.ndarray]) -> np.ndarray:
         """The voxels about one of which the patch is centred; none where it lies anywhere."""
         kind = rng.random()
-        pancreas = case.places.get("pancreas", ())
+        pancreas = places.get("pancreas", ())
         if kind < ABOUT_THE_PANCREAS and len(pancreas):
             return pancreas
         if kind < ABOUT_THE_PANCREAS + ABOUT_ANY_STRUCTURE:
-            annotated = [case.places[name] for name in self.structures if len(case.places.get(name, ()))]
+            annotated = [places[name] for name in self.structures if len(places.get(name, ()))]
             # One structure after the other, not all voxels together, which would be the liver most of the time.
             return annotated[int(rng.integers(len(annotated)))] if annotated else np.zeros((0, 3))
         return np.zeros((0, 3))
 
-    def _sampled(self, case: PreparedCase, centre: np.ndarray, spatial: SpatialDraw) -> tuple[Tensor, Tensor, Tensor]:
-        """HU (K, J, I), targets (C, K, J, I) and where the pancreas label counts (K, J, I)."""
+    def _field_of_view(
+        self, grid: Tensor, places: Mapping[str, np.ndarray], shape: Sequence[int], rng: np.random.Generator,
+        scale: float = 1.0,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`grid`, mirrored at the borders of the field, which may be cut first; where it lay inside, and where too far.
+
+        Both float32, 0 or 1. Too far is what inference does not mirror: the network sees nothing there.
+        """
+        low, high = np.zeros(3), np.array(shape) - 1.0
+        pancreas = places.get("pancreas", ())
+        if self.augmentation.cut and len(pancreas) and rng.random() < self.augmentation.cut:
+            margin = rng.uniform(-2, 16, (2, 3))
+            is_cut = rng.random((2, 3)) < rng.choice((0.2, 0.5, 1.0))
+            low = np.where(is_cut[0], np.clip(pancreas.min(axis=0) - margin[0], 0, high), low)
+            high = np.where(is_cut[1], np.clip(pancreas.max(axis=0) + margin[1], low, high), high)
+            low, high = np.minimum(low, high - 7).clip(0), np.maximum(high, low + 7)
+        if not self.augmentation.cut:
+            everywhere = torch.ones(grid.shape[:-1], device=self.device)
+            return grid, everywhere, 1 - everywhere
+        ends = [torch.tensor(end, device=self.device, dtype=torch.float32) for end in (low, high)]
+        folded, inside, far = mirrored(grid, *ends, MIRRORED_MM / self.spacing_mm * scale)
+        return folded, inside.float(), far.float()
+
+    def _sampled(
+        self, case: PreparedCase, spatial: SpatialDraw, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """HU (K, J, I), targets (C, K, J, I) and where the labels count (1 or C, K, J, I)."""
+        shape = np.array(case.hu.shape)
+        centre = self._centre(rng, case.places, shape, np.array(self.patch))
         if spatial.is_identity:
             centre = np.rint(centre - 0.5 * (np.array(self.patch) % 2 == 0)) + 0.5 * (np.array(self.patch) % 2 == 0)
-        grid = spatial.grid(centre, self.device)
-        lowest, highest = spatial.extent(centre)
-        low = np.clip(np.floor(lowest).astype(int) - 1, 0, np.array(case.hu.shape) - 1)
-        high = np.clip(np.ceil(highest).astype(int) + 2, low + 1, case.hu.shape)
+        grid, inside, far = self._field_of_view(spatial.grid(centre, self.device), case.places, shape, rng)
+        if self.augmentation.cut:  # mirrored: where the patch reaches cannot be told without its grid
+            lowest, highest = (end.cpu().numpy() for end in (grid.amin((0, 1, 2)), grid.amax((0, 1, 2))))
+        else:
+            lowest, highest = spatial.extent(centre)
+        low = np.clip(np.floor(lowest).astype(int) - 1, 0, shape - 1)
+        high = np.clip(np.ceil(highest).astype(int) + 2, low + 1, shape)
         window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        empty = np.zeros(high - low, np.uint8)
-        masks = [case.masks[name].window(low, high) if name in case.masks else empty for name in self.structures]
-        ignored = case.ignore.window(low, high) if case.ignore else empty
-        labels = torch.from_numpy(np.stack([*masks, ignored])).to(self.device).float() / 255
+        names = [name for name in self.structures if name in case.masks]
+        labels = [case.masks[name].window(low, high) for name in names]
+        if case.ignore:
+            labels.append(case.ignore.window(low, high))
+        labels = torch.from_numpy(np.stack(labels)).to(self.device).float() / 255
         hu = torch.from_numpy(case.hu[window]).to(self.device).float() - AIR_HU
         volume = sample_volume(torch.cat((hu[None], labels)), grid - torch.tensor(low, device=self.device))
-        certain = (volume[-1] < 0.05).float()
-        return volume[0] + AIR_HU, volume[1:-1].clamp(0, 1), certain
+        target = torch.zeros((len(self.structures), *self.patch), device=self.device)
+        for number, name in enumerate(names, start=1):
+            target[self.structures.index(name)] = volume[number].clamp(0, 1)
+        certain = inside[None].expand(target.shape).clone() if self.augmentation.cut else inside[None]
+        if case.ignore:
+            certain = certain.clone()
+            certain[:1] *= volume[-1] < MOST_IGNORED
+        return volume[0] * (1 - far) + AIR_HU, target, certain
 
 
 class BatchStream:

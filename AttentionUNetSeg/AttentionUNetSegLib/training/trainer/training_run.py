@@ -22,7 +22,7 @@ from ...inference import ComputeDevice, choose_device
 from ...models import ModelPackage, load_package
 from ...network import build_network
 from ..labelled_scan import LabelledScan
-from .augmentation import Augmentation
+from ..synthesis.part_map import PartMap
 from .checkpoint import (
     Checkpoint,
     check_same_run,
@@ -31,7 +31,7 @@ from .checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from .configuration import TrainingConfiguration
+from .configuration import AUGMENTATIONS, TrainingConfiguration
 from .export import check_model_card, check_package_size, export_package
 from .optimization import Optimization
 from .preparation import available_processes, prepare_cases
@@ -153,11 +153,15 @@ class _Run:
         """Everything, from the checkpoint on if there is one; the package, in the first process only."""
         network, checkpoint = self._network(), self._checkpoint()
         cases = self._cases(self.training)
-        self.validation_cases = [case.case for case in self._cases(self.validation) if "pancreas" in case.case.masks]
+        self.validation_cases = [
+            case.case for case in self._cases([scan for scan in self.validation if scan.part_map is None])
+            if "pancreas" in case.case.masks
+        ]  # fmt: skip
         self.sampler = PatchSampler(
             cases, self.configuration.structures, self.configuration.patch, self.configuration.window_hu,
-            self.configuration.shares, Augmentation(flip_left_right=self.configuration.flip_left_right),
-            self.configuration.seed, self.device.device,
+            self.configuration.shares,
+            replace(AUGMENTATIONS[self.configuration.augmentation], flip_left_right=self.configuration.flip_left_right),
+            self.configuration.seed, self.device.device, self.configuration.spacing_mm,
         )  # fmt: skip
         with connected(self.processes, self.device.kind == "cuda") as self.processes:
             self.optimization = self._optimization(network)
@@ -212,13 +216,17 @@ class _Run:
         self.reporter.note(f"Going on from step {self.step} ({self.seconds / 60:.1f} minutes) of {self.work}.")
 
     def _cases(self, scans: Sequence[LabelledScan]) -> list[TrainingCase]:
+        images = [scan for scan in scans if scan.part_map is None]
         prepared = prepare_cases(
-            scans, self.configuration.spacing_mm, self.configuration.cache_folder, available_processes(),
+            images, self.configuration.spacing_mm, self.configuration.cache_folder, available_processes(),
             self._prepared, (self.processes.rank, self.processes.count),
         )  # fmt: skip
+        cases = iter(prepared)
         return [
-            TrainingCase.of(scan, case, self.configuration.label_smoothing)
-            for scan, case in zip(scans, prepared, strict=True)
+            TrainingCase.of(
+                scan, PartMap.read(scan.part_map) if scan.part_map else next(cases), self.configuration.label_smoothing
+            )
+            for scan in scans
         ]
 
     def _prepared(self, done: int, total: int, name: str) -> None:

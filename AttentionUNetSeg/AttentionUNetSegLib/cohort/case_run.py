@@ -1,0 +1,308 @@
+"""One case from its CT to its folder, in a worker process that keeps its model warm."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK as sitk
+
+from .. import __version__
+from ..errors import AttentionUNetSegError, BadModel, InternalError, OutOfMemory, UnavailableDevice
+from .case import Case
+from .case_folder import REPORT, STEM, CaseFolder, write_report
+
+if TYPE_CHECKING:
+    from ..imaging import Volume
+    from ..inference import Segmentation, Segmenter
+
+# The rooms imaging, inference and measure are imported where a case runs: whoever gives the orders needs no torch.
+
+DONE, FAILED, SUSPECT = "done", "failed", "suspect"
+DEATHS = 2  # in one run, before a case is given up
+_one_at_a_time = Lock()  # a worker with several threads has one model all the same
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is told to do; small, because thousands of them wait.
+
+    Attributes
+    ----------
+    case : the CT.
+    output : the cohort's folder, the same place for every worker.
+    model, sha256 : package folder, and the hash that its weights must have: a worker elsewhere may hold another one.
+    device : as for `Segmenter`; with "auto" and several `gpus`, each worker of a local cluster takes its own.
+    threshold : lowest probability of the segment; None for the model's.
+    threads : for the processor, per worker; None leaves it to torch.
+    run : token of this run of the command.
+    alone : nothing else is under way: a case that may have killed its worker is tried again.
+    again : a failure that the folder holds does not count as finished.
+    """
+
+    case: Case
+    output: str
+    model: str
+    sha256: str
+    run: str
+    device: str = "auto"
+    gpus: int = 0
+    threshold: float | None = None
+    tta: bool = False
+    keep_largest: bool = False
+    picture: bool = True
+    max_memory_mb: float | None = None
+    threads: int | None = None
+    alone: bool = False
+    again: bool = False
+
+    @property
+    def folder(self) -> CaseFolder:
+        """Where the case's results go."""
+        return CaseFolder(Path(self.output), self.case.folder_name)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the result depends on; a folder whose report says the same need not be made again."""
+        keys = "sha256", "threshold", "tta", "keep_largest"
+        return {
+            **{key: getattr(self, key) for key in keys},
+            "path": self.case.path,
+            "series": self.case.series,
+            "changed": _changed(Path(self.case.path)),
+        }
+
+    def finished(self, again: bool = False) -> bool:
+        """Whether the case's folder holds the outcome of this order; with `again`, failures do not count."""
+        report = self.folder.report()
+        if report is None or report.get("settings") != self.settings:
+            return False
+        return not (again and "error" in report)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an order ended.
+
+    state : "done", "failed" (the report says why), or "suspect": the case was begun before and its process died.
+    report : only where the folder does not hold it, because it could not be written.
+    """
+
+    id: str
+    state: str
+    report: dict[str, object] | None = field(default=None, repr=False)
+
+
+def run_case(order: Order) -> Outcome:
+    """Segment and measure one case, and leave its folder; whatever is wrong with the case is a failed outcome.
+
+    Raises
+    ------
+    BadModel, UnavailableDevice : no case can run on this worker.
+    """
+    with _one_at_a_time:
+        return _run_case(order)
+
+
+def _run_case(order: Order) -> Outcome:
+    folder = order.folder
+    if order.finished(order.again):
+        return Outcome(order.case.id, FAILED if "error" in (folder.report() or {}) else DONE)
+    begun = folder.begun()
+    if begun and not order.alone:
+        return Outcome(order.case.id, SUSPECT)
+    if begun.count(order.run) >= DEATHS:
+        died = InternalError(
+            f"The process that segmented it died {DEATHS} times, the last time with nothing else under way.",
+            "Look for too little memory, or a file that makes a library crash.",
+        )
+        with folder.under_way(order.run):
+            return _failed(order, died, {})
+    with folder.under_way(order.run):
+        return _run(order)
+
+
+def _run(order: Order) -> Outcome:
+    timings: dict[str, float] = {}
+    try:
+        with order.folder.written() as place:
+            _fill(order, place, timings)
+        return Outcome(order.case.id, DONE)
+    except (BadModel, UnavailableDevice):
+        raise
+    except AttentionUNetSegError as error:
+        return _failed(order, error, timings)
+    except MemoryError:
+        return _failed(order, OutOfMemory("There is not enough memory for this CT."), timings)
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".") or "no reason given"
+        return _failed(order, InternalError(f"Unexpected {type(error).__name__}: {reason}."), timings, error)
+
+
+def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
+    with _stage(timings, "read"):
+        from ..imaging import read_volume
+
+        volume = read_volume(order.case.path, order.case.series)
+    with _stage(timings, "load"):
+        from ..inference import SegmentOptions
+
+        segmenter = _segmenter(order.model, order.sha256, _device(order), order.threads)
+    with _stage(timings, "segment"):
+        found = segmenter.segment(volume, SegmentOptions(tta=order.tta, max_memory_mb=order.max_memory_mb))
+    threshold = found.threshold if order.threshold is None else order.threshold
+    with _stage(timings, "measure"):
+        from ..measure import measure
+
+        measurements = measure(found.probability, volume.image, threshold, order.keep_largest)
+    with _stage(timings, "write"):
+        files = _write(order, segmenter, volume, found, threshold, place)
+    report = {
+        **_heading(order),
+        "input": {
+            "path": order.case.path,
+            "series": order.case.series,
+            "size": list(volume.image.GetSize()),
+            "spacing_mm": list(volume.image.GetSpacing()),
+            "is_phantom": volume.is_phantom,
+        },
+        "model": _model(segmenter),
+        "device": found.device,
+        "device_name": found.device_name,
+        "tta": order.tta,
+        "threshold": threshold,
+        "keep_largest": order.keep_largest,
+        "volume_ml": {segmenter.package.labels[0]["name"]: measurements["volume"].value},
+        "measurements": measurements.as_json(),
+        "warnings": found.warnings,
+        "trust": {"distrust": bool(found.trust.reasons), **asdict(found.trust)},
+        "predicted_dice": predicted_dice(found.probability, threshold),
+        "timings": {**timings, "total": round(sum(timings.values()), 3)},
+        "files": files,
+    }
+    write_report(report, place)
+
+
+def predicted_dice(probability: sitk.Image, threshold: float) -> float | None:
+    """The Dice that the network expects of its own segment: 2 sum(p inside) / (voxels inside + sum(p everywhere)).
+
+    What the segment's Dice would be on average if p were the true chance of every voxel (the expectation of both sums,
+    taken apart). It is as good as the network's calibration, and worth nothing on a CT unlike those it knows. None
+    where nothing reaches the threshold.
+    """
+    p = sitk.GetArrayViewFromImage(probability) / np.float32(255)
+    inside = p >= np.float32(threshold)
+    count = np.count_nonzero(inside)
+    return round(float(2 * p[inside].sum() / (count + p.sum())), 4) if count else None
+
+
+def _write(
+    order: Order, segmenter: Segmenter, volume: Volume, found: Segmentation, threshold: float, place: Path
+) -> dict[str, object]:
+    from ..imaging import keep_largest_component, write_image
+    from .picture import draw
+    from .segmentation_nrrd import write_segmentation_nrrd
+
+    inside = sitk.GetArrayFromImage(found.probability) >= threshold * 255
+    mask = sitk.GetImageFromArray((keep_largest_component(inside) if order.keep_largest else inside).astype(np.uint8))
+    mask.CopyInformation(found.probability)
+    names = {"segmentation": f"{STEM}_pancreas.seg.nrrd", "probability": f"{STEM}_probability.nrrd"}
+    write_segmentation_nrrd(mask, segmenter.package.labels[0], place / names["segmentation"])
+    write_image(found.probability, place / names["probability"], compress=True)
+    if found.spread is not None:
+        names["spread"] = f"{STEM}_spread.nrrd"
+        write_image(found.spread, place / names["spread"], compress=True)
+    attention = [f"{STEM}_attention_{n}.nrrd" for n in range(1, len(found.attention) + 1)]
+    for name, image in zip(attention, found.attention, strict=True):
+        write_image(image, place / name, compress=True)
+    if order.picture:
+        names["overview"] = f"{STEM}_overview.png"
+        draw(volume.image, mask, place / names["overview"])
+    return {**names, "attention": attention, "report": REPORT}
+
+
+def _failed(
+    order: Order, error: AttentionUNetSegError, timings: dict[str, float], cause: Exception | None = None
+) -> Outcome:
+    """Leave a folder with the reason alone."""
+    report = {
+        **_heading(order),
+        "input": {"path": order.case.path, "series": order.case.series},
+        "error": {"code": error.code.value, "message": error.message, "hint": error.hint},
+        "timings": {**timings, "total": round(sum(timings.values()), 3)},
+        "files": {"report": REPORT},
+    }
+    if cause is not None:
+        report["error"]["traceback"] = "".join(traceback.format_exception(cause))
+    try:
+        with order.folder.written() as place:
+            write_report(report, place)
+    except InternalError:
+        return Outcome(order.case.id, FAILED, report)
+    return Outcome(order.case.id, FAILED)
+
+
+def _heading(order: Order) -> dict[str, object]:
+    return {
+        "program": f"attention-unet-seg {__version__}",
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "case": {"id": order.case.id, "columns": dict(order.case.columns)},
+        "settings": order.settings,
+    }
+
+
+def _model(segmenter: Segmenter) -> dict[str, str]:
+    package = segmenter.package
+    return {"id": package.id, "name": package.name, "version": package.version, "sha256": package.weights_sha256}
+
+
+@lru_cache(maxsize=1)
+def _segmenter(model: str, sha256: str, device: str, threads: int | None) -> Segmenter:
+    """The warm model of this process."""
+    import torch
+
+    from ..inference import Segmenter
+    from ..models import load_package
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    package = load_package(Path(model))
+    if package.weights_sha256 != sha256:
+        raise BadModel(f"The model in {model} is another one on this worker than where the cohort was started.")
+    return Segmenter(package, device)
+
+
+def _device(order: Order) -> str:
+    if order.device != "auto" or order.gpus < 2:
+        return order.device
+    from distributed import get_worker
+
+    return f"cuda:{int(get_worker().name) % order.gpus}"  # a local cluster numbers its workers
+
+
+def _changed(path: Path) -> list[float] | None:
+    """Size and time of change of an image file, so that a file that was replaced is segmented again."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return None if path.is_dir() else [stat.st_size, stat.st_mtime]
+
+
+@contextmanager
+def _stage(timings: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings[name] = round(time.perf_counter() - started, 3)

@@ -1,0 +1,81 @@
+"""A small picture of one case, drawn without Slicer: three planes through the segment with its contour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..errors import InternalError
+from ..imaging import Geometry, bounding_box
+from ..imaging.geometry import closest_patient_axes
+
+SIDE = 240  # pixels
+SHOWN_MM = 210.0
+WINDOW_HU = (-160.0, 240.0)
+CONTOUR = (255, 150, 40)
+# The axis of an array (S, P, L) that is looked along, and whether rows have to be turned for front or head to be up.
+_PLANES = ((0, False), (1, True), (2, True))
+
+
+def draw(ct: sitk.Image, mask: sitk.Image, path: Path) -> None:
+    """Write a PNG, three panels of 240 pixels: axial, coronal, sagittal, 210 mm wide about the segment.
+
+    Each plane is the one that cuts the largest area of the segment; without a segment, the middle one.
+
+    Parameters
+    ----------
+    ct : HU.
+    mask : 0 or 1, on a box of the CT's voxels.
+
+    Raises
+    ------
+    InternalError : the picture cannot be written.
+    """
+    hu, inside, spacing = _along_the_patient(ct, mask)
+    box = bounding_box(inside)
+    centre = [n // 2 for n in hu.shape] if box is None else [(side.start + side.stop - 1) // 2 for side in box]
+    panels = []
+    for axis, up_is_high in _PLANES:
+        others = tuple(other for other in range(3) if other != axis)
+        area = np.count_nonzero(inside, axis=others)
+        index = int(area.argmax()) if box is not None else centre[axis]
+        planes = [np.take(each, index, axis) for each in (hu, inside)]
+        panels.append(_panel(*planes, [centre[o] for o in others], [spacing[o] for o in others], up_is_high))
+    picture = sitk.GetImageFromArray(np.concatenate(panels, axis=1), isVector=True)
+    try:
+        sitk.WriteImage(picture, str(path))
+    except RuntimeError as error:
+        raise InternalError(f"The picture {path} cannot be written.") from error
+
+
+def _along_the_patient(ct: sitk.Image, mask: sitk.Image) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """CT and mask as arrays (S, P, L), and their spacing."""
+    grid, own = Geometry.of(ct), Geometry.of(mask)
+    hu = sitk.GetArrayViewFromImage(ct)
+    inside = np.zeros(hu.shape, bool)
+    first = np.rint(grid.index(np.asarray(own.origin))).astype(int)[::-1]
+    place = tuple(slice(a, a + n) for a, n in zip(first, own.size[::-1], strict=True))
+    inside[place] = sitk.GetArrayViewFromImage(mask) != 0
+    order, flipped = closest_patient_axes(grid.axes)
+    axes = [2 - order[patient] for patient in (2, 1, 0)]
+    flips = tuple(slice(None, None, -1) if flipped[patient] else slice(None) for patient in (2, 1, 0))
+    return hu.transpose(axes)[flips], inside.transpose(axes)[flips], [grid.spacing[order[p]] for p in (2, 1, 0)]
+
+
+def _panel(
+    hu: np.ndarray, inside: np.ndarray, centre: list[int], spacing: list[float], up_is_high: bool
+) -> np.ndarray:
+    """An RGB panel (SIDE, SIDE, 3) of one plane."""
+    offsets = (np.arange(SIDE) - (SIDE - 1) / 2) * SHOWN_MM / SIDE
+    rows = centre[0] + (offsets[::-1] if up_is_high else offsets) / spacing[0]
+    columns = centre[1] + offsets / spacing[1]
+    at = np.meshgrid(rows, columns, indexing="ij")
+    low, high = WINDOW_HU
+    grey = ndimage.map_coordinates(hu.astype(np.float32), at, order=1, mode="constant", cval=-1024.0)
+    panel = np.repeat(np.uint8(np.clip((grey - low) / (high - low), 0, 1) * 255)[..., None], 3, axis=2)
+    shown = ndimage.map_coordinates(inside.astype(np.float32), at, order=1, mode="constant") >= 0.5
+    panel[shown & ~ndimage.binary_erosion(shown)] = CONTOUR
+    return panel
