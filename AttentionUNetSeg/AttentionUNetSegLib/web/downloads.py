@@ -98,13 +98,17 @@ class Downloads:
             (write_json if what == "json" else write_csv)(report, path)
         else:
             node, values = self._volume(what)
-            if node is result.corrected:
+            if node is result.corrected and self._is_corrected():
                 path = folder / f"{stem}_probability_corrected.nrrd"
             # A copy of the voxels: compressing them needs neither the scene nor this thread.
             image = image_of_node(node)
             image.SetMetaData("AttentionUNetSeg_values", values)
             await asyncio.to_thread(write_image, image, path)
         return path
+
+    def _is_corrected(self) -> bool:
+        """Whether there are corrections now; the volume of some that were undone stays in the scene."""
+        return bool(self._desk.editor.clicks) or self._desk.result.strokes is not None
 
     def _seg_writer(self) -> Callable[[Path], None]:
         """Read everything of the scene that a DICOM SEG needs, and return what writes it without the scene."""
@@ -117,7 +121,7 @@ class Downloads:
         keys = ("id", "name", "version", "sha256")
         model = ModelIdentity.of({key: read(segmentation, f"model.{key}") for key in keys})
         image, files, threshold = segment_image(desk.result), desk.dicom_files, desk.editor.settings[0]
-        hand = bool(desk.editor.clicks) or desk.result.strokes is not None
+        hand = self._is_corrected()
         return lambda path: write_dicom_seg(path, image, files, model, semiautomatic=hand, threshold=threshold)
 
     def _volume(self, what: str) -> tuple[slicer.vtkMRMLScalarVolumeNode, str]:
