@@ -38,8 +38,9 @@ def test_a_gland_near_the_end_of_the_scan_is_found_as_in_the_whole_scan(phantom_
         return sitk.GetArrayFromImage(whole) >= 128
 
     reference = found(phantom.ct)
-    slices = np.flatnonzero(reference.any(axis=(1, 2)))
-    cut = phantom.ct[:, :, int(slices[0]) - 3 : int(slices[-1]) + 4]
+    places = np.argwhere(reference)
+    low, high = (end.tolist()[::-1] for end in (places.min(axis=0), places.max(axis=0) + 1))
+    cut = phantom.ct[tuple(slice(start, stop) for start, stop in zip(low, high, strict=True))]  # nothing but the gland
 
     def agreement() -> float:
         got = found(cut)
@@ -47,4 +48,4 @@ def test_a_gland_near_the_end_of_the_scan_is_found_as_in_the_whole_scan(phantom_
 
     with_mirror = agreement()
     monkeypatch.setattr(mirrored_surroundings, "MIRRORED_MM", 0.0)
-    assert with_mirror > 0.9 and with_mirror > agreement() + 0.01
+    assert with_mirror > 0.95 and with_mirror > agreement() + 0.01

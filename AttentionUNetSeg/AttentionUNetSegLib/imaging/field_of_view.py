@@ -18,7 +18,7 @@ from .components import BODY_HU, body_box
 SEARCH_MM = 5.0
 AIR_INSIDE_HU, BONE_HU = -500.0, 250.0
 # CTs that went through 8-bit pictures end at 255 HU; unclipped, bone and contrast medium reach far beyond.
-CLIPPED_AT_HU = 320.0
+CLIPPED_AT_HU = (240.0, 320.0)
 FAT_HU = (-150.0, -30.0)
 # Wide enough for a fatty liver without contrast and for one in the portal venous phase.
 SOFT_TISSUE_HU = (-10.0, 220.0)
@@ -100,7 +100,8 @@ def _coarse(image: sitk.Image) -> _Coarse:
     hu = sitk.GetArrayFromImage(shrunk)[body_box(shrunk)].astype(np.float32)
     highest = float(sitk.GetArrayViewFromImage(image).max())
     # Merged with what lies about it, clipped bone hardly reaches the value that it was clipped to.
-    bone_hu = BONE_HU if highest > CLIPPED_AT_HU else 0.6 * highest
+    lowest_of_clip, highest_of_clip = CLIPPED_AT_HU
+    bone_hu = 0.6 * highest if lowest_of_clip <= highest <= highest_of_clip else BONE_HU
     return _Coarse(hu, shrunk.GetSpacing()[::-1], bone_hu)
 
 
