@@ -97,15 +97,15 @@ def test_a_zipped_dicom_folder_with_two_series_asks_which(first_screen, empty_se
 
 
 def test_a_dicom_folder_is_opened_as_it_is(first_screen, small_ct, tmp_path):
-    folder = tmp_path / "CT folder" / "series"
-    folder.mkdir(parents=True)
-    for name, content in dicom_series(small_ct, tmp_path, 2, "Arterial"):
-        (folder / name).write_bytes(content)
-    first_screen.tab.locator("#ct-folder").set_input_files(folder.parent)
+    for number, description in ((2, "Arterial"), (3, "Late")):
+        folder = tmp_path / description / "series"
+        folder.mkdir(parents=True)
+        for name, content in dicom_series(small_ct, tmp_path, number, description):
+            (folder / name).write_bytes(content)
+    first_screen.tab.locator("#ct-folder").set_input_files(tmp_path / "Arterial")
     first_screen.wait("state('volume_name') === 'Arterial' && state('opening') === ''")
-    drop(first_screen, folder.parent)
-    first_screen.wait("state('opening') !== '' || state('upload_fraction') > 0")
-    first_screen.wait("state('volume_name') === 'Arterial' && state('opening') === ''")
+    drop(first_screen, tmp_path / "Late")
+    first_screen.wait("state('volume_name') === 'Late' && state('opening') === ''")
     assert first_screen.state("notices") == []
 
 
