@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..models import SegmentLabel
+
 
 @dataclass(frozen=True)
 class ModelIdentity:
@@ -26,29 +28,6 @@ class ModelIdentity:
     def of(cls, model: Mapping[str, Any]) -> ModelIdentity:
         """Take it from "model" of a report, or from `SegmentResult.model`: "id", "name", "version", "sha256"."""
         return cls(**{key: str(model.get(key) or "unknown") for key in ("id", "name", "version", "sha256")})
-
-
-@dataclass(frozen=True)
-class SegmentLabel:
-    """What a segment shows: its name, its code (scheme, value, meaning) and its colour (0..255 per channel)."""
-
-    name: str = "Pancreas"
-    scheme: str = "SCT"
-    code: str = "15776009"
-    meaning: str = "Pancreas"
-    color: tuple[int, int, int] = (249, 180, 111)
-
-    @classmethod
-    def of_manifest(cls, label: Mapping[str, Any]) -> SegmentLabel:
-        """Read one entry of a model manifest's "labels"; what it leaves out is the pancreas."""
-        code = label.get("code", {})
-        return cls(
-            name=label.get("name", cls.name),
-            scheme=code.get("scheme", cls.scheme),
-            code=code.get("value", cls.code),
-            meaning=code.get("meaning", cls.meaning),
-            color=tuple(label.get("color", cls.color)),
-        )
 
 
 PANCREAS = SegmentLabel()

@@ -3,11 +3,13 @@
 from .card import measured_line, measured_table, model_card, model_note, package_summary
 from .catalogue import Addition, BrokenPackage, Catalogue, bundled_models_folder, user_models_folder
 from .package import ModelPackage, TrustLimits, load_package, verify_weights, write_package
+from .segment_label import SegmentLabel
 from .threshold import check_threshold
 
 __all__ = [
     "ModelPackage",
     "TrustLimits",
+    "SegmentLabel",
     "load_package",
     "verify_weights",
     "check_threshold",

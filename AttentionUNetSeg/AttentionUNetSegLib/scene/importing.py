@@ -12,12 +12,12 @@ import SimpleITK as sitk
 import slicer
 
 from ..errors import InternalError
-from ..models import check_threshold
+from ..models import SegmentLabel, check_threshold
 from . import provenance
 from .fields import LOWEST_SPREAD_SHOWN, add_field
 from .filing import file_in_folder
 from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, voxel_offset
-from .label import Label, add_segment
+from .label import add_segment
 from .region import note_limits
 from .results import SPREAD_REFERENCE, ResultNodes, find_results, link
 from .threshold import recompute_segment
@@ -134,7 +134,7 @@ def _add_segmentation(
     result: Mapping[str, Any],
     fields: Mapping[str, str],
 ) -> slicer.vtkMRMLSegmentationNode:
-    label = Label.of_manifest((result.get("labels") or [{}])[0])
+    label = SegmentLabel.of_manifest((result.get("labels") or [{}])[0])
     model = result.get("model", {})
     algorithm = (
         " ".join(str(model[key]) for key in ("name", "version") if model.get(key)) or "AttentionUNetSeg"

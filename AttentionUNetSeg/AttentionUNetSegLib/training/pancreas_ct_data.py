@@ -11,7 +11,8 @@ from .datasets.table import TABLE_NAME
 from .development_scans import development_data, write_development_tables
 from .labelled_scan import LabelledScan
 from .reduced_scans import write_reduced_scans
-from .synthesis import SyntheticSet, Variety, collect_anatomies, write_synthetic_set
+from .synthesis import AnatomyCollection, SyntheticSet, Variety, collect_anatomies, write_synthetic_set
+from .synthesis.anatomy_collection import INDEX as ANATOMY_INDEX
 
 ANATOMIES = "anatomies"
 TRUNKS = ("totalsegmentator_s0327", "totalsegmentator_s0328")
@@ -43,7 +44,7 @@ def synthetic_scans(work: Path, *names: str) -> list[LabelledScan]:
     for name in names:
         wanted = synthetic_sets(work)[name]
         if not (wanted.folder / TABLE_NAME).is_file():
-            _collect(work / ANATOMIES)
+            collected_anatomies(work)
             write_synthetic_set(wanted, os.cpu_count() or 1)
         scans += open_datasets([f"table:{wanted.folder / TABLE_NAME}"])
     return scans
@@ -70,11 +71,19 @@ def reduced_real_scans(work: Path) -> list[LabelledScan]:
     return open_datasets([f"table:{table}"])
 
 
-def _collect(anatomies: Path) -> None:
-    if not (anatomies / "anatomies.json").is_file():
-        maps = _data() / "labelmaps"
-        organs = sorted((maps / "multiorgan_18").glob("*.nii.gz"))
-        collect_anatomies([maps / name for name in TRUNKS], organs, anatomies, HOSTS_PER_MAP)
+def collected_anatomies(work: Path) -> AnatomyCollection:
+    """The anatomies that the development data's label maps give, listed where they are not yet.
+
+    Raises
+    ------
+    BadInput : they have to be listed, and there are no label maps.
+    """
+    folder = work / ANATOMIES
+    if (folder / ANATOMY_INDEX).is_file():
+        return AnatomyCollection(folder)
+    maps = _data() / "labelmaps"
+    organs = sorted((maps / "multiorgan_18").glob("*.nii.gz"))
+    return collect_anatomies([maps / name for name in TRUNKS], organs, folder, HOSTS_PER_MAP)
 
 
 def _data() -> Path:

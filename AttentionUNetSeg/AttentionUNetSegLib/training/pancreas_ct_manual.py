@@ -30,11 +30,11 @@ import torch
 from ..models import ModelPackage, load_package
 from .datasets import open_datasets
 from .datasets.table import TABLE_NAME
-from .development_scans import development_data, write_development_tables
+from .development_scans import development_data
 from .labelled_scan import LabelledScan
+from .pancreas_ct_data import collected_anatomies, reduced_real_scans
 from .pancreas_ct_negatives import write_negative_parts
-from .reduced_scans import write_reduced_scans
-from .synthesis import Variety, collect_anatomies
+from .synthesis import Variety
 from .synthesis.part_map import INDEX, open_part_maps, write_part_maps
 from .trainer import TrainingConfiguration, train
 from .trainer.checkpoint import CHECKPOINT_FILE, initial_weights
@@ -44,7 +44,6 @@ FOLDS_FILE = Path(__file__).with_name("pancreas_ct_folds.json")
 SPACING_MM = 2.5
 FEATURES = (16, 32, 64, 128, 224)
 PATCH = (32, 96, 112)
-TRUNKS = ("totalsegmentator_s0327", "totalsegmentator_s0328")
 # What the label maps of these patients of NIH Pancreas-CT are called among the shapes.
 SAME_PATIENTS = {
     "multiorgan_07": "nih_0008", "multiorgan_11": "nih_0012", "multiorgan_13": "nih_0014", "multiorgan_15": "nih_0017",
@@ -109,18 +108,13 @@ def manual_step_scans(work: Path) -> list[LabelledScan]:
     BadInput : the development data is not there.
     """
     data = development_data().resolve()
-    negative, real, reduced = (work / name for name in ("negative", "real", "reduced"))
+    negative, reduced = work / "negative", work / "reduced"
     # What was made on another machine is taken as it is: the other CTs need not be there.
     if not (negative / TABLE_NAME).is_file():
         write_negative_parts(data, negative)
-    if not (reduced / TABLE_NAME).is_file():
-        write_development_tables(data, real)
-        write_reduced_scans(open_datasets([f"table:{real / TABLE_NAME}"]), reduced)
+    reduced_real_scans(work)
     if not (work / "painted" / INDEX).is_file():
-        maps = data / "labelmaps"
-        organs = sorted((maps / "multiorgan_18").glob("*.nii.gz"))
-        anatomies = collect_anatomies([maps / name for name in TRUNKS], organs, work / "anatomies")
-        write_part_maps(anatomies, work / "painted", PART_MAP_SEEDS, VARIETY)
+        write_part_maps(collected_anatomies(work), work / "painted", PART_MAP_SEEDS, VARIETY)
     tables = [f"table:{folder / TABLE_NAME}" for folder in (data / "nih_pancreas", reduced, negative)]
     return open_datasets(tables) + open_part_maps(work / "painted", patients=SAME_PATIENTS)
 
