@@ -13,8 +13,8 @@ class CorrectingTest(PanelTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.volume = self.add_phantom()
-        self.segmentation = self.segment(self.volume)
-        self.ui.thresholdSlider.value = 0.97  # so that much of the pancreas is missing
+        self.segmentation = self.add_result(self.volume)
+        self.ui.thresholdSlider.value = 0.8  # so that much of the pancreas is missing
         slicer.app.processEvents()
         self.start = self.segment_mask(self.segmentation)
         missing = np.argwhere(self.truth & ~self.start)
@@ -80,7 +80,7 @@ class CorrectingTest(PanelTestCase):
     def test_clicks_survive_a_new_threshold(self) -> None:
         self.place(self.ui.addClickButton, self.missing)
         self.wait_until_it_has(self.missing, True)
-        self.ui.thresholdSlider.value = 0.99
+        self.ui.thresholdSlider.value = 0.9
         slicer.app.processEvents()
         self.assertTrue(self.has(self.missing))
 
@@ -139,8 +139,8 @@ class CorrectingTest(PanelTestCase):
         mask = self.segment_mask(self.segmentation)
         slicer.mrmlScene.RemoveNode(self.panel.editor.nodes.corrected)
         process_until(lambda: self.panel.editor.nodes.corrected is not None, "the corrected volume", 20.0)
-        self.ui.thresholdSlider.value = 0.96
-        self.ui.thresholdSlider.value = 0.97
+        self.ui.thresholdSlider.value = 0.79
+        self.ui.thresholdSlider.value = 0.8
         slicer.app.processEvents()
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), mask)
 
@@ -176,7 +176,7 @@ class CorrectingTest(PanelTestCase):
         slicer.util.selectModule("AttentionUNetSeg")
         slicer.app.processEvents()
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), mask)
-        self.ui.thresholdSlider.value = 0.97
+        self.ui.thresholdSlider.value = 0.8
         slicer.app.processEvents()
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
 
@@ -222,6 +222,10 @@ class CorrectingTest(PanelTestCase):
         self.assertTrue(self.has(erased))
 
     def test_the_network_hears_of_clicks(self) -> None:
+        self.segmentation = self.segment(self.volume)
+        self.ui.thresholdSlider.value = 0.97
+        self.start = self.segment_mask(self.segmentation)
+        self.missing = tuple(int(n) for n in np.argwhere(self.truth & ~self.start)[0])
         editor = self.panel.editor
         attention = [slicer.util.arrayFromVolume(node).copy() for node in editor.nodes.attention]
         self.place(self.ui.addClickButton, self.missing)

@@ -7,7 +7,7 @@ from typing import Any
 from .event_loop import loop
 from .qt_objects import QObject
 from .qt_values import QIcon, QKeySequence
-from .qt_widgets import Button
+from .qt_widgets import Button, QWidget
 from .signals import Signal
 from .strict import Property, setter
 
@@ -60,6 +60,38 @@ class QAction(QObject, listed_as="qt.QAction"):
         if self.checkable:
             self.checked = not self.checked
         self.triggered.emit(self.checked)
+
+
+class QMenu(QWidget, listed_as="qt.QMenu"):
+    """A menu: its actions, and those of the menus in it."""
+
+    title = Property("")
+    toolTipsVisible = Property(False)
+    aboutToShow = Signal("aboutToShow()")
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
+        self._d.actions = []
+        for argument in arguments:
+            if isinstance(argument, str):
+                self.title = argument
+
+    def addAction(self, action: QAction) -> None:
+        self._d.actions.append(action)
+
+    def addMenu(self, menu: QMenu) -> QAction:
+        action = QAction(menu.title, self)
+        self._d.actions.append(action)
+        return action
+
+    def addSeparator(self) -> None:
+        pass
+
+    def actions(self) -> list[QAction]:
+        return list(self._d.actions)
+
+    def clear(self) -> None:
+        self._d.actions = []
 
 
 class QShortcut(QObject, listed_as="qt.QShortcut"):
