@@ -189,6 +189,13 @@ class CorrectingTest(PanelTestCase):
         slicer.app.processEvents()
         self.assertGreaterEqual(self.shown_volume(), near)
         self.assertTrue(self.has(self.missing))
+        for reach in (30.0, 3.0):
+            self.ui.reachSlider.value = reach
+            slicer.app.processEvents()
+            self.assertIn(f"fading to {3 * reach:.0f} mm", self.ui.reachSlider.suffix)
+            changed = np.argwhere(self.segment_mask(self.segmentation) != self.start)
+            steps = (changed - np.array(self.missing)) * (5.0, 4.0, 4.0)
+            self.assertLessEqual(np.linalg.norm(steps, axis=1).max(), 3 * reach + 5.0, "beyond what it promises")
 
     def test_the_tools_end_with_the_module(self) -> None:
         interaction = slicer.app.applicationLogic().GetInteractionNode()

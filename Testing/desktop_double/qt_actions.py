@@ -7,7 +7,7 @@ from typing import Any
 from .event_loop import loop
 from .qt_objects import QObject
 from .qt_values import QIcon, QKeySequence
-from .qt_widgets import Button, QWidget
+from .qt_widgets import QWidget
 from .signals import Signal
 from .strict import Property, setter
 
@@ -114,30 +114,3 @@ class QShortcut(QObject, listed_as="qt.QShortcut"):
 
     def setKey(self, key: QKeySequence) -> None:
         self._d.key = key
-
-
-class QButtonGroup(QObject, listed_as="qt.QButtonGroup"):
-    """Buttons of which one is checked at most."""
-
-    exclusive = Property(True)
-    setExclusive = setter("exclusive")
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._d.buttons = []
-
-    def addButton(self, button: Button, number: int = -1) -> None:
-        self._d.buttons.append(button)
-        button.toggled.connect(lambda checked: self._keep_one(button, checked))
-
-    def buttons(self) -> list[Button]:
-        return list(self._d.buttons)
-
-    def checkedButton(self) -> Button | None:
-        return next((button for button in self._d.buttons if button.checked), None)
-
-    def _keep_one(self, button: Button, checked: bool) -> None:
-        if checked and self.exclusive:
-            for other in self._d.buttons:
-                if other is not button:
-                    other.checked = False

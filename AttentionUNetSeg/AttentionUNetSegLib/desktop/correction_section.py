@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from ..correction.influence import FURTHEST
 from ..errors import ErrorCode
 from ..session import DoubtfulClick, Refined, RefinementFailed
 from .delayed_call import DelayedCall
@@ -83,6 +84,8 @@ class CorrectionSection(VTKObservationMixin):
         if editor is not None:
             self._is_showing = True
             self._ui.reachSlider.value = editor.reach_mm
+            # What the word promises: all of it within the reach, fading out up to where nothing changes any more.
+            self._ui.reachSlider.suffix = _(" mm, fading to {far:.0f} mm").format(far=FURTHEST * editor.reach_mm)
             self._ui.strokesTeachCheckBox.checked = editor.strokes_teach
             self._is_showing = False
         self.walls.update()

@@ -46,7 +46,7 @@ class DicomExport:
         self.nodes = nodes
         self._files, self._target, self._on_end = files, Path(folder), on_end
         self._folder: Path | None = None
-        self._process: AnsweringProcess | None = None
+        self._running: AnsweringProcess | None = None
 
     def start(self) -> None:
         """Ask for what is missing, and start the process. Never call it but from a person's click.
@@ -74,14 +74,14 @@ class DicomExport:
 
         self._folder = folder_with(write)
         command = dicom_seg_command(self._folder / "request.json", python, environment)
-        self._process = AnsweringProcess(command, self._take)
-        self._process.start()
+        self._running = AnsweringProcess(command, self._take)
+        self._running.start()
 
     def cancel(self) -> None:
         """Stop, and call nobody."""
         self._on_end = lambda outcome: None
-        if self._process is not None:
-            self._process.cancel()
+        if self._running is not None:
+            self._running.cancel()
             self._clean()
 
     def _take(self, exit: ProcessExit, said: str, last_words: str) -> None:

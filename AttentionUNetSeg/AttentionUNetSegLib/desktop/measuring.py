@@ -33,7 +33,7 @@ class Measuring:
         self._on_end = on_end
         self._folder: Path | None = None
         self._state = ""
-        self._process: AnsweringProcess | None = None
+        self._running: AnsweringProcess | None = None
 
     def start(self) -> None:
         """Start the process.
@@ -48,14 +48,14 @@ class Measuring:
         self._folder = folder_with(lambda folder: write_masks(*masks, folder))
         worker = worker_command(slicer_python())
         arguments = (worker.arguments[0], "-m", "AttentionUNetSegLib.measure", str(self._folder))
-        self._process = AnsweringProcess(replace(worker, arguments=arguments), self._take)
-        self._process.start()
+        self._running = AnsweringProcess(replace(worker, arguments=arguments), self._take)
+        self._running.start()
 
     def cancel(self) -> None:
         """Stop, and call nobody."""
         self._on_end = lambda error: None
-        if self._process is not None:
-            self._process.cancel()
+        if self._running is not None:
+            self._running.cancel()
             self._clean()
 
     def _take(self, exit: ProcessExit, said: str, last_words: str) -> None:

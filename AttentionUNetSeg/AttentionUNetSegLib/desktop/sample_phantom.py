@@ -56,7 +56,7 @@ class PhantomMaking:
     ) -> None:
         self._scene, self._on_end = scene, on_end
         self._folder: Path | None = None
-        self._process: AnsweringProcess | None = None
+        self._running: AnsweringProcess | None = None
 
     def start(self) -> None:
         """Start the process.
@@ -73,14 +73,14 @@ class PhantomMaking:
         program = [worker.arguments[0], "-m", "AttentionUNetSegLib.desktop.phantom_process"]
         spacing = ",".join(str(each) for each in _SPACING_MM)
         command = replace(worker, arguments=(*program, str(self._path), str(_SEED), spacing))
-        self._process = AnsweringProcess(command, self._take)
-        self._process.start()
+        self._running = AnsweringProcess(command, self._take)
+        self._running.start()
 
     def cancel(self) -> None:
         """Stop, and call nobody."""
         self._on_end = lambda outcome: None
-        if self._process is not None:
-            self._process.cancel()
+        if self._running is not None:
+            self._running.cancel()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _take(self, exit: ProcessExit, _said: str, last_words: str) -> None:

@@ -103,9 +103,10 @@ class Job:
         if self._exported is not None:
             voxels = voxels[tuple(slice(first, end) for first, end in reversed(self._exported))]
         try:
-            exported = sitk.GetArrayViewFromImage(sitk.ReadImage(str(self.folder / "input.nrrd")))
+            image = sitk.ReadImage(str(self.folder / "input.nrrd"))
         except RuntimeError:
             return True
+        exported = sitk.GetArrayViewFromImage(image)
         return exported.shape != voxels.shape or not (exported == voxels).all()
 
     @property
