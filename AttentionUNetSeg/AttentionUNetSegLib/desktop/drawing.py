@@ -94,8 +94,8 @@ def tool_name(kind: str) -> str:
 def hint(kind: str) -> str:
     """Return in a sentence how to draw."""
     return {
-        STROKE: _("Click along what you mean. A right click or a double click ends the stroke."),
-        LASSO: _("Click around what you mean, in one slice. A right click or a double click ends the lasso."),
+        STROKE: _("Click along what you mean. A right click ends the stroke."),
+        LASSO: _("Click around what you mean, in one slice. A right click ends the lasso."),
         BOX: _("Drag the box's handles, then press the button again."),
     }[kind]
 
