@@ -40,6 +40,7 @@ CONTROLS = [
     "measureButton",
     "showTableButton",
     "exportDicomButton",
+    "centreLineCheckBox",
     "startNodeSelector",
     "startPartComboBox",
     "startButton",
