@@ -8,8 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from ..errors import ErrorCode
-from ..session import DoubtfulClick, Refined, RefinementFailed
+from ..session import DoubtfulClick
 from .delayed_call import DelayedCall
 from .place_mode import PlaceMode
 from .segment_editor import open_in_segment_editor
@@ -17,8 +16,6 @@ from .segment_editor import open_in_segment_editor
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
     from .panel import Panel
-
-_MILLISECONDS_TO_REFINEMENT = 300
 
 
 class CorrectionSection(VTKObservationMixin):
@@ -28,10 +25,9 @@ class CorrectionSection(VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self._panel, self._ui = panel, panel.ui
         self._is_showing = False
+        self._told: set[str] = set()  # results whose notice was shown
         # Not from within the markups' own event: the displayable managers are in the middle of handling the click.
         self._sync = DelayedCall(0, self._take_clicks)
-        # Not after each of several quick clicks.
-        self._refinement = DelayedCall(_MILLISECONDS_TO_REFINEMENT, self._refine)
         self._place_mode = PlaceMode(self._show_place_mode)
         ui = self._ui
         ui.addClickButton.toggled.connect(lambda checked: self._on_tool(True, checked))
@@ -40,20 +36,21 @@ class CorrectionSection(VTKObservationMixin):
         ui.redoButton.clicked.connect(self._on_redo)
         ui.clearClicksButton.clicked.connect(self._on_clear)
         ui.reachSlider.valueChanged.connect(self._on_reach)
-        ui.refineCheckBox.toggled.connect(self._on_refine)
         ui.segmentEditorButton.clicked.connect(self._on_segment_editor)
 
     def show(self, editor: ResultEditor | None) -> None:
         """Turn to another result, or none."""
         self.leave()
         self._sync.drop()
-        self._refinement.drop()
         self.removeObservers()
         for name in ("addClickButton", "removeClickButton", "reachSlider", "segmentEditorButton"):
             getattr(self._ui, name).enabled = editor is not None
         if editor is not None:
             self._observe(editor)
         self._ui.changeLabel.text = ""
+        if editor is not None and editor.notice and editor.nodes.result_id not in self._told:
+            self._told.add(editor.nodes.result_id)
+            self._panel.message.show(editor.notice, subject=editor.nodes.result_id, node=editor.nodes.segmentation)
         if editor is not None and editor.clicks:
             self._ui.correctionCollapsibleButton.collapsed = False
         self.update()
@@ -69,13 +66,6 @@ class CorrectionSection(VTKObservationMixin):
             self._ui.reachSlider.value = editor.reach_mm
             self._is_showing = False
 
-    def take(self, event: Refined | RefinementFailed) -> None:
-        """Show what the network made of the clicks, or why it could not."""
-        if isinstance(event, RefinementFailed) and event.error.code is not ErrorCode.CANCELLED:
-            self._panel.report(event.error)
-        self._panel.result_section.update()
-        self.update()
-
     def leave(self) -> None:
         """End placing points: the person goes elsewhere."""
         if self._ui.addClickButton.checked or self._ui.removeClickButton.checked:
@@ -90,7 +80,6 @@ class CorrectionSection(VTKObservationMixin):
     def close(self) -> None:
         """Observe nothing any more."""
         self.leave()
-        self._refinement.drop()
         self.removeObservers()
         self._place_mode.close()
 
@@ -121,17 +110,6 @@ class CorrectionSection(VTKObservationMixin):
     def _on_reach(self, value: float) -> None:
         if not self._is_showing:
             self._change(lambda: self._panel.logic.setClickReach(self._panel.result, value))
-
-    def _on_refine(self, checked: bool) -> None:
-        if checked:
-            self._refine(start_worker=True)
-
-    def _refine(self, start_worker: bool = False) -> None:
-        """Let the network hear of the clicks; a cold worker is started for a person's own wish only."""
-        editor = self._panel.editor
-        if editor is not None and self._ui.refineCheckBox.checked and editor.refinement_is_due:
-            with self._panel.errors():
-                self._panel.logic.refine(self._panel.result, start_worker)
 
     def _on_segment_editor(self) -> None:
         if self._panel.editor is not None:
@@ -177,7 +155,6 @@ class CorrectionSection(VTKObservationMixin):
         self._panel.result_section.update()
         self._panel.attention.follow_field()
         self.update()
-        self._refinement.request()
 
     def _show_change(self) -> None:
         change = self._panel.editor.last_change

@@ -18,7 +18,6 @@ class PanelParameters:
     show3D : whether new results show their surface; showOnlyThis : whether all other results are hidden.
     overlay : "", "probability", "spread", or the number of a gate; overlayOpacity, overlayThreshold : fractions.
     device, testTimeAugmentation : as in `SegmentRequest`.
-    refine : whether the network hears of every change of clicks.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
@@ -33,4 +32,3 @@ class PanelParameters:
     overlayThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.2
     device: str = "auto"
     testTimeAugmentation: bool = False
-    refine: bool = False

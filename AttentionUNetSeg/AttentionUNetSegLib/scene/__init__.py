@@ -15,13 +15,6 @@ from .marks import Mark, indices_of, read_marks, write_marks
 from .measurements import measure_result, measurement_table
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
-from .refinements import (
-    StoredRefinement,
-    export_for_refinement,
-    import_refinement,
-    read_refinement,
-    write_refinement,
-)
 from .results import ResultNodes, find_results, nodes_of_segmentation
 from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
@@ -41,19 +34,16 @@ __all__ = [
     "PlacedClick",
     "RenderingUnavailable",
     "ResultNodes",
-    "StoredRefinement",
     "add_volume",
     "add_wall",
     "arrange_slice_views",
     "center_of_segment",
     "center_slices",
     "delete_result",
-    "export_for_refinement",
     "export_volume",
     "find_apart",
     "find_results",
     "give_own_color",
-    "import_refinement",
     "indices_of",
     "import_result",
     "import_start",
@@ -71,7 +61,6 @@ __all__ = [
     "read_clicks",
     "read_field",
     "read_marks",
-    "read_refinement",
     "read_strokes",
     "read_walls",
     "recompute_segment",
@@ -99,7 +88,6 @@ __all__ = [
     "write_clicks",
     "write_corrected",
     "write_marks",
-    "write_refinement",
     "write_strokes",
     "write_walls",
 ]
