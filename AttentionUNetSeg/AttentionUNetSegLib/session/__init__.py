@@ -25,7 +25,7 @@ from .events import (
     Warned,
     WorkerReady,
 )
-from .starting import start_from_file, start_from_segment, start_from_volume, wall_from_file
+from .starting import start_from_file, start_from_segment, start_from_volume, wall_from_file, wall_from_segment
 
 __all__ = [
     "Session",
@@ -37,6 +37,7 @@ __all__ = [
     "start_from_segment",
     "start_from_volume",
     "wall_from_file",
+    "wall_from_segment",
     "SegmentRequest",
     "SegmentResult",
     "State",
