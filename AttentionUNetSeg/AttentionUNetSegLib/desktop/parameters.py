@@ -20,7 +20,6 @@ class PanelParameters:
     legend : whether the slice views tell which colour stands for which value.
     centreLine : whether the centre line of the measurements is drawn.
     device, testTimeAugmentation : as in `SegmentRequest`.
-    refine : whether the network hears of every change of clicks.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
@@ -37,4 +36,3 @@ class PanelParameters:
     centreLine: bool = False
     device: str = "auto"
     testTimeAugmentation: bool = False
-    refine: bool = False
