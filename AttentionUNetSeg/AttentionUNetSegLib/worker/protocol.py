@@ -240,8 +240,8 @@ Request = Hello | Segment | Correct | Cancel | Shutdown
 Event = Ready | Progress | Log | Result | Error
 Message = Request | Event
 
-REQUESTS: tuple[type, ...] = (Hello, Segment, Correct, Cancel, Shutdown)
-EVENTS: tuple[type, ...] = (Ready, Progress, Log, Result, Error)
+REQUESTS = (Hello, Segment, Correct, Cancel, Shutdown)
+EVENTS = (Ready, Progress, Log, Result, Error)
 _CLASS_BY_TYPE: dict[str, type] = {kind.__name__.lower(): kind for kind in REQUESTS + EVENTS}
 
 
