@@ -12,9 +12,9 @@ Here, after: copy ``OUT/<part>/model`` to ``FOLDER/<part>/stage_1/model`` and ru
 ``pancreas_ct_card`` on the CPU.
 
 *final* is trained on from ``--start-from`` (the bundled model) with all patients. *fold_0* and the like, which share
-the minutes, begin with PACKAGE, ``pancreas-ct`` 0.3.0: every later one has seen the patients that a fold is measured on.
-What the minutes went into is printed and left in ``OUT/summary.json``; the command ends with 1 where less than 90 % of
-them were training steps.
+the minutes, begin with PACKAGE, ``pancreas-ct`` 0.3.0: every later one has seen the patients that a fold is measured
+on. What the minutes went into is printed and left in ``OUT/summary.json``; the command ends with 1 where less than 90 %
+of them were training steps.
 """
 
 from __future__ import annotations
