@@ -46,6 +46,13 @@ def save(scene: slicer.vtkMRMLScene, nodes: ResultNodes, destination: OutputFold
         save_scene(scene, destination.file("scene.mrb"))
 
 
+def begin_drawing() -> None:
+    """Find out beside other work whether this machine can draw: half a second that `draw` need not wait for then."""
+    from ..scene.offscreen import begin_to_find_out
+
+    begin_to_find_out()
+
+
 def draw(nodes: ResultNodes, path: Path, terminal: Terminal, warn: Callable[[str], None]) -> None:
     """Draw the overview; a machine that cannot draw gets a warning instead, and everything else all the same."""
     from ..scene import RenderingUnavailable, render_overview

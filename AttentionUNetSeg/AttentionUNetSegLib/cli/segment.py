@@ -27,7 +27,7 @@ from .given_input import GivenInput
 from .nifti_outputs import write_as_nifti
 from .outputs import OutputFolder
 from .report import describe, make_report, write_report
-from .scene_files import draw, measure, open_scene, save
+from .scene_files import begin_drawing, draw, measure, open_scene, save
 from .terminal import ProgressLine, Terminal
 
 # The rooms `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
@@ -87,6 +87,8 @@ def run(options: Namespace, terminal: Terminal) -> None:
             listener.destination = OutputFolder(staging, outputs.stem)
             with clock.measure("segment"):
                 result = _segment(session, terminal, listener, scene, volume, request)
+            if not options.no_picture:
+                begin_drawing()
             line.show(_SEGMENTED, "Measuring")
             with clock.measure("measure"), terminal.interrupts.deferred():
                 measurements = measure(result.nodes, listener.destination, with_csv=options.csv)

@@ -4,9 +4,12 @@ Geometry is LPS in mm throughout, as SimpleITK has it; arrays are KJI (slices, r
 Needs numpy, scipy, SimpleITK and, for DICOM, pydicom.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .check import check_ct, intensity_doubts
 from .components import body_box, bounding_box, keep_largest_component, volume_ml
-from .dicom import DicomSeries, list_dicom_series
 from .field_of_view import field_of_view_doubts
 from .geometry import Geometry, coarser_grid, image_on_grid
 from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, write_image
@@ -16,6 +19,9 @@ from .raw_nrrd import write_raw_nrrd
 from .resample import to_model_grid
 from .segmentation_file import StoredSegment, label_of, probability_of, read_probability, read_segment
 from .volume import Volume, read_volume
+
+if TYPE_CHECKING:
+    from .dicom import DicomSeries, list_dicom_series
 
 __all__ = [
     "PHANTOM_DESCRIPTION",
@@ -46,3 +52,12 @@ __all__ = [
     "write_image",
     "write_raw_nrrd",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """What needs pydicom, which takes a fifth of a second to import, comes when it is asked for."""
+    if name in ("DicomSeries", "list_dicom_series"):
+        from . import dicom
+
+        return getattr(dicom, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,13 +15,16 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pydicom
 import SimpleITK as sitk
-from pydicom import encaps
 
 from ..temporary_folder import prefix_of
+
+# Imported where a DICOM file is read: it costs a fifth of a second, in every process, whatever the CT is.
+if TYPE_CHECKING:
+    import pydicom
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -44,6 +47,8 @@ def open_header(path: Path, tags: Sequence[str]) -> pydicom.Dataset | None:
     start = _start(path)
     if not _is_dicom(start):
         return None
+    import pydicom
+
     with _source(path, start, _HEADER_BYTES) as file:
         return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags), force=True)
 
@@ -104,6 +109,8 @@ def _end_of_meta(start: bytes) -> int:
 
 
 def _frames(path: Path, wanted: Sequence[int]) -> Iterator[np.ndarray]:
+    import pydicom
+
     start = _start(path)
     most = _promised_bytes(path) + _HEADER_BYTES if DEFLATED.encode() in start else 0
     with _source(path, start, most) as file:
@@ -177,12 +184,17 @@ def _compressed(
 
 
 def _encoded_frames(pixel_data: bytes, count: int) -> Iterator[bytes]:
+    from pydicom import encaps
+
     if hasattr(encaps, "generate_frames"):  # pydicom 3
         return encaps.generate_frames(pixel_data, number_of_frames=count)
     return encaps.generate_pixel_data_frame(pixel_data, count)
 
 
 def _decoded(encoded: bytes, dataset: pydicom.Dataset, rows: int, columns: int, syntax: str, path: Path) -> np.ndarray:
+    import pydicom
+    from pydicom import encaps
+
     plain = pydicom.Dataset()
     plain.SOPClassUID, plain.SOPInstanceUID = _PLAIN_CLASS, "2.25.1"
     plain.Modality = "OT"
@@ -197,7 +209,9 @@ def _decoded(encoded: bytes, dataset: pydicom.Dataset, rows: int, columns: int, 
     plain.file_meta.MediaStorageSOPClassUID, plain.file_meta.MediaStorageSOPInstanceUID = _PLAIN_CLASS, "2.25.1"
     plain.file_meta.TransferSyntaxUID = syntax
     plain.file_meta.ImplementationClassUID = "2.25.2"
-    pydicom.dcmwrite(path, plain, **_FILE_FORMAT)
+    # pydicom 3 and 2 name it differently.
+    file_format = {"enforce_file_format": True} if hasattr(pydicom, "examples") else {"write_like_original": False}
+    pydicom.dcmwrite(path, plain, **file_format)
     values = _by_gdcm(path)
     if values is None:
         values = _by_pydicom(plain, syntax)
@@ -222,9 +236,7 @@ def _by_pydicom(plain: pydicom.Dataset, syntax: str) -> np.ndarray:
     try:
         return plain.pixel_array
     except Exception as error:  # depends on the plugin
-        name = pydicom.uid.UID(syntax).name
+        from pydicom.uid import UID
+
+        name = UID(syntax).name
         raise ValueError(f"its pixels are damaged, or compressed in a way that cannot be read here ({name})") from error
-
-
-# pydicom 3 and 2 name it differently.
-_FILE_FORMAT = {"enforce_file_format": True} if hasattr(pydicom, "examples") else {"write_like_original": False}

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import BadInput
 from .dicom_file import is_dicom_file
-from .dicom_segmentation import Codes, read_dicom_segments
 from .geometry import Geometry
 from .image_file import name_without_ending, quiet_itk
 from .nifti import check_nifti
+
+if TYPE_CHECKING:
+    from .dicom_segmentation import Codes
 
 PREFERRED = "pancreas"
 # Asks for all segments of a file as one.
@@ -82,6 +85,8 @@ def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
     if not path.is_file():
         raise BadInput(f"There is no file {path}.")
     if is_dicom_file(path):
+        from .dicom_segmentation import read_dicom_segments
+
         segments, take = read_dicom_segments(path)
         listed = [_Listed(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
         if wanted == EVERY and listed:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
 from ..errors import BadInput
 from .check import check_ct
-from .dicom import DicomVolume, read_dicom_file, read_dicom_series
 from .dicom_file import is_dicom_file
 from .image_file import is_phantom, name_without_ending, read_image_file
 from .missing_numbers import without_missing_numbers
 from .plain_name import printable, printable_name
+
+if TYPE_CHECKING:
+    from .dicom import DicomVolume
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,11 @@ def read_volume(
     path = Path(path)
     if not path.exists():
         raise BadInput(f"There is no file or folder {printable(str(path))}.")
-    if path.is_dir():
-        return _of_dicom(read_dicom_series(path, series), any_intensity)
-    if is_dicom_file(path):
-        return _of_dicom(read_dicom_file(path), any_intensity)
+    if path.is_dir() or is_dicom_file(path):
+        from .dicom import read_dicom_file, read_dicom_series
+
+        read = read_dicom_series(path, series) if path.is_dir() else read_dicom_file(path)
+        return _of_dicom(read, any_intensity)
     if series is not None:
         raise BadInput(f"A series can be chosen in a DICOM folder only, and {printable_name(path)} is a file.")
     image, warnings = read_image_file(path, self_contained)

@@ -18,6 +18,7 @@ window.SetSize(8, 8)
 window.Render()
 raise SystemExit(0 if window.SupportsOpenGL() else 1)
 """
+_LONGEST_SECONDS = 60.0
 
 
 class RenderingUnavailable(AttentionUNetSegError):
@@ -46,16 +47,29 @@ def require_offscreen_rendering() -> None:
         )
 
 
+def begin_to_find_out() -> None:
+    """Ask now, so that `require_offscreen_rendering` waits less for the answer later."""
+    if find_spec("trame_slicer") is not None:
+        _probe()
+
+
+@functools.cache
+def _probe() -> subprocess.Popen | None:
+    nowhere = subprocess.DEVNULL
+    try:
+        return subprocess.Popen([sys.executable, "-c", _PROBE], stdin=nowhere, stdout=nowhere, stderr=nowhere)
+    except OSError:
+        return None
+
+
 @functools.cache
 def _can_render() -> bool:
-    try:
-        probe = subprocess.run(
-            [sys.executable, "-c", _PROBE],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+    probe = _probe()
+    if probe is None:
         return False
-    return probe.returncode == 0
+    try:
+        return probe.wait(_LONGEST_SECONDS) == 0
+    except subprocess.TimeoutExpired:
+        probe.kill()
+        probe.wait()
+        return False
