@@ -108,9 +108,13 @@ def _done(report: dict) -> Row:
     for key, quantity in measurements["quantities"].items():
         row |= {key: quantity["value"], f"{key}_low": quantity["low"], f"{key}_high": quantity["high"]}
     row["notes"] = " ".join(measurements["notes"])
+    row["warnings"] = " ".join(text for text in report["warnings"] if text not in trust["reasons"])
     row |= {f"model_{key}": report["model"][key] for key in ("id", "version", "sha256")}
     row["device"] = report["device"]
     row["reason_count"] = len(trust["reasons"])
     row["overview"] = report["files"].get("overview")
+    if dicom := report.get("dicom"):
+        row["dicom_objects"] = " ".join(name for key, name in report["files"].items() if key.startswith("dicom_"))
+        row["without_dicom_objects"] = dicom["reason"]
     return row
 

@@ -98,23 +98,6 @@ def nifti_image(path: Path, self_contained: bool) -> ImageHeader | None:
     return ImageHeader(data, grid, scale, {"descrip": header.description}, tuple(warnings))
 
 
-def check_nifti(path: Path, grid: Geometry) -> list[str]:
-    """Return warnings about the orientation of a NIfTI file that ITK placed on `grid`.
-
-    Raises
-    ------
-    BadInput : there is none that can be trusted, or ITK's is another one.
-    """
-    header = read_nifti_header(_of_pair(path, ".img", ".hdr"))
-    if header is None:
-        return [f"{printable_name(path)} holds no orientation: left and right may be swapped."]
-    own, warnings = _grid(header, grid.size, printable_name(path))
-    distance = float(np.linalg.norm(own.corners() - grid.corners(), axis=1).max())
-    if distance > LARGEST_DISAGREEMENT_MM:
-        raise BadInput(f"The orientation of {printable_name(path)} was not understood.", "Export it again.")
-    return warnings
-
-
 def read_nifti_header(path: Path) -> NiftiHeader | None:
     """Return the header of a NIfTI-1, NIfTI-2 or Analyze file, compressed or not; None for another kind of file."""
     start = _first_bytes(path, 540)
