@@ -36,9 +36,15 @@ def test_a_case_leaves_a_folder_that_slicer_and_correct_go_on_with(phantom_folde
     assert sorted(listed) == sorted(os.listdir(folder))
     assert os.listdir(folder.parent) == ["case_00"], "nothing is left beside it"
     json.dumps(report, allow_nan=False)
+    parts = sitk.ReadImage(str(folder / files["parts"]))
+    assert [parts.GetMetaData(f"Segment{n}_Name") for n in range(3)] == [
+        f"Pancreas {part}" for part in ("head", "body", "tail")
+    ]
+    assert "SCT^73239005^Tail of pancreas" in parts.GetMetaData("Segment2_Tags")
     assert 0 < report["predicted_dice"] <= 1 and report["volume_ml"]["Pancreas"] > 0
 
     segment = sitk.ReadImage(str(folder / files["segmentation"]))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(parts) > 0, sitk.GetArrayFromImage(segment) > 0)
     volume = np.count_nonzero(sitk.GetArrayViewFromImage(segment)) * np.prod(segment.GetSpacing()) / 1000
     assert report["volume_ml"]["Pancreas"] == pytest.approx(volume, rel=1e-3)
     app, scene = open_standalone_scene()

@@ -22,7 +22,7 @@ Label = Mapping[str, Any]
 
 
 def write_files(
-    place: Path, label: Label, volume: Volume, found: Segmentation, threshold: float, order: Order
+    place: Path, label: Label, volume: Volume, found: Segmentation, order: Order, measurements: Measurements
 ) -> tuple[dict[str, object], sitk.Image]:
     """Write what every case has into the folder `place`; return the names by what they are, and the mask.
 
@@ -33,14 +33,15 @@ def write_files(
     InternalError : a file cannot be written.
     """
     from ..imaging import keep_largest_component, write_image
-    from .picture import draw
+    from .part_segments import COLOURS, write_parts
+    from .picture import CONTOUR, draw
     from .segmentation_nrrd import write_segmentation_nrrd
 
-    inside = sitk.GetArrayFromImage(found.probability) >= threshold * 255
+    inside = sitk.GetArrayFromImage(found.probability) >= measurements.threshold * 255
     mask = sitk.GetImageFromArray((keep_largest_component(inside) if order.keep_largest else inside).astype(np.uint8))
     mask.CopyInformation(found.probability)
     names = {"segmentation": f"{STEM}_pancreas.seg.nrrd", "probability": f"{STEM}_probability.nrrd"}
-    write_segmentation_nrrd(mask, label, place / names["segmentation"])
+    write_segmentation_nrrd(mask, [label], place / names["segmentation"])
     write_image(found.probability, place / names["probability"], compress=True)
     if found.spread is not None:
         names["spread"] = f"{STEM}_spread.nrrd"
@@ -48,9 +49,14 @@ def write_files(
     attention = [f"{STEM}_attention_{n}.nrrd" for n in range(1, len(found.attention) + 1)]
     for name, image in zip(attention, found.attention, strict=True):
         write_image(image, place / name, compress=True)
+    parts = None
+    if measurements.centre_line is not None:
+        names["parts"] = f"{STEM}_parts.seg.nrrd"
+        parts = write_parts(mask, measurements.centre_line, place / names["parts"])
     if order.picture:
         names["overview"] = f"{STEM}_overview.png"
-        draw(volume.image, mask, place / names["overview"])
+        colours = (CONTOUR,) if parts is None else tuple(COLOURS.values())
+        draw(volume.image, mask if parts is None else parts, place / names["overview"], colours)
     return {**names, "attention": attention, "report": REPORT}, mask
 
 

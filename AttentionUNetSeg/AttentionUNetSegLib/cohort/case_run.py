@@ -174,7 +174,7 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
         measurements = measure(found.probability, volume.image, threshold, order.keep_largest)
     label, model, dicom = segmenter.package.labels[0], _model(segmenter), None
     with _stage(timings, "write"):
-        files, mask = write_files(place, label, volume, found, threshold, order)
+        files, mask = write_files(place, label, volume, found, order, measurements)
     if order.dicom or order.fractional:
         with _stage(timings, "dicom"):
             objects, dicom = write_dicom(place, label, volume, found, mask, order, model, measurements)

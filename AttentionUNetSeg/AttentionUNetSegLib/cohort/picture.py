@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ CONTOUR = (255, 150, 40)
 _PLANES = ((0, False), (1, True), (2, True))
 
 
-def draw(ct: sitk.Image, mask: sitk.Image, path: Path) -> None:
+def draw(ct: sitk.Image, mask: sitk.Image, path: Path, colours: Sequence[tuple[int, int, int]] = (CONTOUR,)) -> None:
     """Write a PNG, three panels of 240 pixels: axial, coronal, sagittal, 210 mm wide about the segment.
 
     Each plane is the one that cuts the largest area of the segment; without a segment, the middle one.
@@ -28,22 +29,24 @@ def draw(ct: sitk.Image, mask: sitk.Image, path: Path) -> None:
     Parameters
     ----------
     ct : HU.
-    mask : 0 or 1, on a box of the CT's voxels.
+    mask : 0 outside, 1 inside; or the parts of the segment, 1, 2, ... On a box of the CT's voxels.
+    colours : RGB of the contour of 1, 2, ...
 
     Raises
     ------
     InternalError : the picture cannot be written.
     """
-    hu, inside, spacing = _along_the_patient(ct, mask)
-    box = bounding_box(inside)
+    hu, labels, spacing = _along_the_patient(ct, mask)
+    box = bounding_box(labels)
     centre = [n // 2 for n in hu.shape] if box is None else [(side.start + side.stop - 1) // 2 for side in box]
     panels = []
     for axis, up_is_high in _PLANES:
         others = tuple(other for other in range(3) if other != axis)
-        area = np.count_nonzero(inside, axis=others)
+        area = np.count_nonzero(labels, axis=others)
         index = int(area.argmax()) if box is not None else centre[axis]
-        planes = [np.take(each, index, axis) for each in (hu, inside)]
-        panels.append(_panel(*planes, [centre[o] for o in others], [spacing[o] for o in others], up_is_high))
+        planes = [np.take(each, index, axis) for each in (hu, labels)]
+        middle = [centre[o] for o in others]
+        panels.append(_panel(*planes, middle, [spacing[o] for o in others], up_is_high, colours))
     picture = sitk.GetImageFromArray(np.concatenate(panels, axis=1), isVector=True)
     try:
         sitk.WriteImage(picture, str(path))
@@ -52,21 +55,26 @@ def draw(ct: sitk.Image, mask: sitk.Image, path: Path) -> None:
 
 
 def _along_the_patient(ct: sitk.Image, mask: sitk.Image) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """CT and mask as arrays (S, P, L), and their spacing."""
+    """CT and labels as arrays (S, P, L), and their spacing."""
     grid, own = Geometry.of(ct), Geometry.of(mask)
     hu = sitk.GetArrayViewFromImage(ct)
-    inside = np.zeros(hu.shape, bool)
+    labels = np.zeros(hu.shape, np.uint8)
     first = np.rint(grid.index(np.asarray(own.origin))).astype(int)[::-1]
     place = tuple(slice(a, a + n) for a, n in zip(first, own.size[::-1], strict=True))
-    inside[place] = sitk.GetArrayViewFromImage(mask) != 0
+    labels[place] = sitk.GetArrayViewFromImage(mask)
     order, flipped = closest_patient_axes(grid.axes)
     axes = [2 - order[patient] for patient in (2, 1, 0)]
     flips = tuple(slice(None, None, -1) if flipped[patient] else slice(None) for patient in (2, 1, 0))
-    return hu.transpose(axes)[flips], inside.transpose(axes)[flips], [grid.spacing[order[p]] for p in (2, 1, 0)]
+    return hu.transpose(axes)[flips], labels.transpose(axes)[flips], [grid.spacing[order[p]] for p in (2, 1, 0)]
 
 
 def _panel(
-    hu: np.ndarray, inside: np.ndarray, centre: list[int], spacing: list[float], up_is_high: bool
+    hu: np.ndarray,
+    labels: np.ndarray,
+    centre: list[int],
+    spacing: list[float],
+    up_is_high: bool,
+    colours: Sequence[tuple[int, int, int]],
 ) -> np.ndarray:
     """An RGB panel (SIDE, SIDE, 3) of one plane."""
     offsets = (np.arange(SIDE) - (SIDE - 1) / 2) * SHOWN_MM / SIDE
@@ -76,6 +84,9 @@ def _panel(
     low, high = WINDOW_HU
     grey = ndimage.map_coordinates(hu.astype(np.float32), at, order=1, mode="constant", cval=-1024.0)
     panel = np.repeat(np.uint8(np.clip((grey - low) / (high - low), 0, 1) * 255)[..., None], 3, axis=2)
-    shown = ndimage.map_coordinates(inside.astype(np.float32), at, order=1, mode="constant") >= 0.5
-    panel[shown & ~ndimage.binary_erosion(shown)] = CONTOUR
+    shown = ndimage.map_coordinates((labels > 0).astype(np.float32), at, order=1, mode="constant") >= 0.5
+    nearest = ndimage.map_coordinates(ndimage.maximum_filter(labels, 3), at, order=0, mode="constant")
+    contour = shown & ~ndimage.binary_erosion(shown)
+    for number, colour in enumerate(colours, start=1):
+        panel[contour & (np.maximum(nearest, 1) == number)] = colour
     return panel

@@ -84,7 +84,9 @@ def _header(path: Path, self_contained: bool) -> ImageHeader | None:
             return metaimage(path, self_contained)
         return header
     except OSError as error:
-        raise BadInput(f"{printable_name(path)} cannot be read ({error.strerror}).", "Check its permissions.") from None
+        raise BadInput(
+            f"{printable_name(path)} cannot be read ({error.strerror}).", "Check its permissions and its disk."
+        ) from None
 
 
 def _read_by_itk(path: Path, check: CheckShape) -> tuple[sitk.Image, list[str]]:

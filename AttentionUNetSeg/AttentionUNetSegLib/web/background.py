@@ -6,7 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
+
+from ..imaging import Volume
+from ..worker.reading import Reading
 
 _T = TypeVar("_T")
 
@@ -35,3 +39,13 @@ async def in_background(work: Callable[..., _T], *arguments: Any) -> _T:
 
     threading.Thread(target=run, daemon=True, name=f"page: {work.__name__}").start()
     return await done
+
+
+async def read_in_background(path: Path, series: str | None, self_contained: bool) -> Volume:
+    """Read a CT in a process of its own, which is killed when the waiting is cancelled; raises as `Reading.volume`."""
+    reading = Reading(path, series, self_contained)
+    try:
+        return await in_background(reading.volume)
+    except asyncio.CancelledError:
+        reading.kill()
+        raise
