@@ -213,10 +213,10 @@ def predicted_dice(probability: sitk.Image, threshold: float) -> float | None:
     taken apart). It is as good as the network's calibration, and worth nothing on a CT unlike those it knows. None
     where nothing reaches the threshold.
     """
-    p = sitk.GetArrayViewFromImage(probability) / np.float32(255)
-    inside = p >= np.float32(threshold)
-    count = np.count_nonzero(inside)
-    return round(float(2 * p[inside].sum() / (count + p.sum())), 4) if count else None
+    counts = np.bincount(sitk.GetArrayViewFromImage(probability).ravel(), minlength=256)  # uint8
+    p = np.arange(256) / 255
+    inside = np.where(p >= threshold, counts, 0)
+    return round(float(2 * (p @ inside) / (inside.sum() + p @ counts)), 4) if inside.any() else None
 
 
 def _failed(
