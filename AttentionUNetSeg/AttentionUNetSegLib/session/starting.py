@@ -16,6 +16,7 @@ from ..errors import BadInput
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
+    from ..imaging import StoredSegment
     from ..scene import ResultNodes
     from .editing import ResultEditor
 
@@ -78,10 +79,28 @@ def wall_from_file(editor: ResultEditor, path: Path) -> str:
     """
     from ..imaging import read_segment
     from ..imaging.segmentation_file import EVERY
+
+    return _close(editor, read_segment(path, EVERY))
+
+
+def wall_from_segment(editor: ResultEditor, segmentation_node: vtkMRMLSegmentationNode, segment_id: str) -> str:
+    """Copy a segment of another node into the result's as a wall for its corrections; return the ID of the copy.
+
+    Raises
+    ------
+    BadInput : as `start_from_segment`.
+    """
+    from ..scene import segment_in_frame_of
+
+    return _close(editor, segment_in_frame_of(editor.nodes.volume, segmentation_node, segment_id))
+
+
+def _close(editor: ResultEditor, stored: StoredSegment) -> str:
+    """Make a stored segment a wall; return the ID of the new segment."""
     from ..scene import add_wall, write_walls
 
     before = editor.walls
-    name = add_wall(editor.nodes, read_segment(path, EVERY))
+    name = add_wall(editor.nodes, stored)
     write_walls(editor.nodes, before)
     editor.walls = (*before, name)  # applies the corrections that there are anew
     return name
