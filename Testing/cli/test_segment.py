@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
-from AttentionUNetSegLib.imaging import read_volume
-from AttentionUNetSegLib.imaging.image_file import read_image_file
+from AttentionUNetSegLib.imaging import read_volume, read_written
 from AttentionUNetSegLib.scene import find_results, open_standalone_scene
 from dicom_slice import dicom_series, dicom_slice
 from phantom_package import PHANTOM_MODEL
@@ -218,11 +217,9 @@ def test_where_nothing_can_be_drawn_everything_but_the_picture_is_there(second_i
 def test_a_second_run_at_a_terminal_shows_progress_and_replaces_the_first(second_input, at_terminal):
     folder, words, _ = second_input
     assert (folder / "patient_scene.mrb").exists()
-    probability, attention = (
-        sitk.GetArrayFromImage(read_image_file(folder / f"patient_{name}.nrrd", check=lambda *header: None)[0])
-        for name in ("probability", "attention_1")
-    )
-    where = read_image_file(folder / "patient_probability.nrrd", check=lambda *header: None)[0].GetOrigin()
+    before = {name: read_written(folder / f"patient_{name}.nrrd") for name in ("probability", "attention_1")}
+    probability, attention = map(sitk.GetArrayFromImage, before.values())
+    where = before["probability"].GetOrigin()
     wanted = ("--no-picture", "--no-scene", "--json", "--format", "nifti", "--threshold", "0.44", "--verbose")
     second = at_terminal(*words, *wanted)
     assert second.code == 0, second.stderr
@@ -241,10 +238,10 @@ def test_a_second_run_at_a_terminal_shows_progress_and_replaces_the_first(second
     for name, values, scale in (
         ("segmentation", expected >= 0.44 * 255, 1), ("probability", expected, 255),
     ):  # fmt: skip
-        image = read_image_file(folder / files[name])[0]
+        image = read_written(folder / files[name])
         np.testing.assert_array_equal(np.rint(sitk.GetArrayFromImage(image) * scale), values, err_msg=name)
         np.testing.assert_allclose(image.GetOrigin(), ct.GetOrigin(), atol=1e-3)
-    maps = read_image_file(folder / files["attention"][0], check=lambda *header: None)[0]
+    maps = read_written(folder / files["attention"][0])
     np.testing.assert_array_equal(np.rint(sitk.GetArrayFromImage(maps) * 255), attention)
 
 

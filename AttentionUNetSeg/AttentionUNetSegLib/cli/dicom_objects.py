@@ -60,15 +60,14 @@ def write_objects(
     semiautomatic: bool = False,
 ) -> None:
     """Write the objects of the segmentation and the probability that lie in `destination` already."""
-    import SimpleITK as sitk
-
     from ..dicom_out import write_result_objects
+    from ..imaging import read_written
 
     write_result_objects(
         destination.folder,
         destination.stem,
-        sitk.ReadImage(str(destination.file("pancreas.seg.nrrd"))),
-        sitk.ReadImage(str(destination.file("probability.nrrd"))) if options.fractional else None,
+        read_written(destination.file("pancreas.seg.nrrd")),
+        read_written(destination.file("probability.nrrd")) if options.fractional else None,
         dicom_files,
         model,
         threshold,

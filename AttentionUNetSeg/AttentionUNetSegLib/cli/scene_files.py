@@ -74,12 +74,11 @@ def measure(nodes: ResultNodes, destination: OutputFolder, with_csv: bool) -> Me
 
 def save_parts(destination: OutputFolder, measurements: Measurements) -> None:
     """Write head, body and tail of the segmentation that lies in `destination`, where they could be told apart."""
-    import SimpleITK as sitk
-
     from ..cohort.part_segments import write_parts
+    from ..imaging import read_written
 
     if measurements.centre_line is not None:
-        mask = sitk.ReadImage(str(destination.file("pancreas.seg.nrrd")))
+        mask = read_written(destination.file("pancreas.seg.nrrd"))
         for key in mask.GetMetaDataKeys():  # those of its own segment
             mask.EraseMetaData(key)
         write_parts(mask, measurements.centre_line, destination.file("parts.seg.nrrd"))

@@ -110,6 +110,17 @@ def _read_by_itk(path: Path, check: CheckShape) -> tuple[sitk.Image, list[str]]:
     return image, []
 
 
+def read_written(path: Path) -> sitk.Image:
+    """Read an image that this package wrote, as it stands, whatever its folder is called (ITK takes UTF-8 alone).
+
+    Raises
+    ------
+    BadInput : it cannot be read.
+    """
+    with plainly_named(path, ENDINGS) as plain, quiet_itk(), _sentences(path):
+        return sitk.ReadImage(str(plain))
+
+
 def write_image(image: sitk.Image, path: str | os.PathLike, compress: bool = True) -> None:
     """Write an image file (.nrrd, .mha, .nii, .nii.gz) under another name beside `path`, then rename it to `path`.
 
