@@ -14,6 +14,7 @@ from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.web.background import read_in_background
 from AttentionUNetSegLib.web.received import choices_in
 from AttentionUNetSegLib.web.uploads import display_name, name_of_volume, unpack
+from AttentionUNetSegLib.worker.reading import Reader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,7 +111,7 @@ def test_cancel_ends_the_process_that_reads(tmp_path):
     """A stopped process stands for one that hangs."""
 
     async def open_and_cancel() -> psutil.Process:
-        opening = asyncio.create_task(read_in_background(tmp_path / "hangs.nrrd", None, self_contained=True))
+        opening = asyncio.create_task(read_in_background(Reader(), tmp_path / "hangs.nrrd"))
         children: list[psutil.Process] = []
         while not children:
             await asyncio.sleep(0.01)

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -13,17 +14,19 @@ import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput, Cancelled
 from AttentionUNetSegLib.imaging import read_volume
-from AttentionUNetSegLib.worker.reading import Reading
+from AttentionUNetSegLib.worker.reading import Reader
 from dicom_slice import dicom_slice
 
 
-def test_what_comes_back_is_what_read_volume_gives(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="a process is stopped the POSIX way")
+def test_what_comes_back_is_what_read_volume_gives_and_what_hangs_is_ended_at_once(tmp_path):
     folder = tmp_path / "M\udce4rz"  # not UTF-8
     folder.mkdir()
     for k in range(10):
         dicom_slice(folder / f"{k}", (-20.0, -30.0, 3.0 * k), "1.2.3", (0.8, 0.6, 0, -0.6, 0.8, 0))
     dicom_slice(folder / "other", (0.0, 0.0, 0.0), "1.2.4", SeriesNumber=2)
-    here, there = read_volume(folder), Reading(folder).volume()
+    reader = Reader()
+    here, there = read_volume(folder), reader.read(folder)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(there.image), sitk.GetArrayFromImage(here.image))
     assert there.image.GetPixelID() == here.image.GetPixelID()
     for part in ("GetOrigin", "GetSpacing", "GetDirection"):
@@ -34,42 +37,39 @@ def test_what_comes_back_is_what_read_volume_gives(tmp_path):
     with pytest.raises(BadInput) as expected:
         read_volume(folder, "7")
     with pytest.raises(BadInput) as refused:
-        Reading(folder, "7").volume()
+        reader.read(folder, "7")
     assert str(refused.value) == str(expected.value)
+    (process,) = reading_processes()
+    process.send_signal(signal.SIGSTOP)  # it stands for one that hangs in a library or on a disk
+    for end, kind, words in (
+        (reader.stop, Cancelled, "Cancelled"),
+        (lambda: reading_processes()[0].kill(), BadInput, "hangs.nrrd was killed, as a system does"),
+    ):
+        raised = []
+        thread = threading.Thread(target=lambda raised=raised: raised.append(failure(reader, tmp_path / "hangs.nrrd")))
+        thread.start()
+        while not reading_processes():
+            time.sleep(0.01)
+        process = reading_processes()[0]
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.1)
+        assert thread.is_alive()
+        started = time.monotonic()
+        end()
+        thread.join(60)
+        assert not thread.is_alive() and not process.is_running()
+        assert time.monotonic() - started < 20, "far less on a machine that has nothing else to do"
+        assert isinstance(raised[0], kind) and words in str(raised[0])
+    assert reading_processes() == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a process is stopped the POSIX way")
-@pytest.mark.parametrize("is_ours", [True, False], ids=["cancelled", "killed by the system"])
-def test_what_hangs_is_ended_at_once_and_leaves_nothing(tmp_path, is_ours):
-    """A stopped process stands for one that hangs in a library or on a disk."""
-    reading, raised = Reading(tmp_path / "hangs.nrrd"), []
-
-    def read() -> None:
-        try:
-            reading.volume()
-        except Exception as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    process = child_of_this(60)
-    process.send_signal(signal.SIGSTOP)
-    time.sleep(0.1)
-    assert thread.is_alive()
-    started = time.monotonic()
-    reading.kill() if is_ours else process.kill()
-    thread.join(60)
-    assert not thread.is_alive() and not process.is_running()
-    assert time.monotonic() - started < 20, "far less on a machine that has nothing else to do"
-    (error,) = raised
-    assert isinstance(error, Cancelled) if is_ours else "hangs.nrrd was killed, as a system does" in str(error)
+def failure(reader: Reader, path: Path) -> Exception | None:
+    try:
+        reader.read(path)
+    except Exception as error:
+        return error
+    return None
 
 
-def child_of_this(seconds: float) -> psutil.Process:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        for child in psutil.Process().children():
-            if any("reading_process" in word for word in child.cmdline()):
-                return child
-        time.sleep(0.01)
-    pytest.fail("no process was started")
+def reading_processes() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children() if "reading_process" in str(each.cmdline())]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..imaging import Volume
-from ..worker.reading import Reading
+from ..worker.reading import Reader
 
 _T = TypeVar("_T")
 
@@ -41,11 +41,12 @@ async def in_background(work: Callable[..., _T], *arguments: Any) -> _T:
     return await done
 
 
-async def read_in_background(path: Path, series: str | None, self_contained: bool) -> Volume:
-    """Read a CT in a process of its own, which is killed when the waiting is cancelled; raises as `Reading.volume`."""
-    reading = Reading(path, series, self_contained)
+async def read_in_background(
+    reader: Reader, path: Path, series: str | None = None, self_contained: bool = False
+) -> Volume:
+    """Read a CT in the reader's process, which is killed when the waiting is cancelled; raises as `Reader.read`."""
     try:
-        return await in_background(reading.volume)
+        return await in_background(reader.read, path, series, self_contained)
     except asyncio.CancelledError:
-        reading.kill()
+        reader.stop()
         raise

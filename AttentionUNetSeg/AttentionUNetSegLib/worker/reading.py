@@ -1,7 +1,7 @@
 """A CT read by a process of its own, which can be killed at any moment: `imaging.read_volume` cannot.
 
 What hangs, takes long or makes a library crash in there costs the one who waits nothing: neither memory nor a thread
-is left behind, and no file lies between the two, because the voxels come through a pipe.
+is left behind, and no file lies between the two, because the voxels come through a pipe. The process ends with ours.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,71 +22,70 @@ from ..imaging.plain_name import printable_name
 from .launch import worker_command
 
 
-class Reading:
-    """One CT that is being read.
+class Reader:
+    """Reads one CT at a time in a process that is started for the first and stays for the next.
 
-    Parameters
-    ----------
-    path, series, self_contained : as for `imaging.read_volume`.
+    `read` waits; `stop` may be called meanwhile, from another thread.
     """
 
-    def __init__(self, path: Path, series: str | None = None, self_contained: bool = False) -> None:
-        self._path = path
-        self._request = {"path": text_of(path), "series": series, "self_contained": self_contained}
+    def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
-        self._is_killed = False
+        self._stopped: set[int] = set()  # process ids
 
-    def volume(self) -> Volume:
-        """Start the process, wait for the CT and return it.
+    def read(self, path: Path, series: str | None = None, self_contained: bool = False) -> Volume:
+        """Return a CT; parameters as for `imaging.read_volume`.
 
         Raises
         ------
-        BadInput : as `imaging.read_volume`.
-        Cancelled : `kill` was called.
-        InternalError : the process died, or cannot be started.
+        BadInput : as `imaging.read_volume`; or the process died of it.
+        Cancelled : `stop` was called.
+        InternalError : the process cannot be started.
         """
-        command = worker_command()
-        module = f"{__package__}.reading_process"
+        request = {"path": text_of(path), "series": series, "self_contained": self_contained}
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = _started()
         try:
-            process = subprocess.Popen(
-                (*command.arguments[:-1], module), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                env=command.environment, cwd=command.folder, start_new_session=os.name == "posix",
-            )  # fmt: skip
-        except OSError as error:
-            raise InternalError(f"The process that reads a CT cannot be started ({error.strerror}).") from error
-        self._process = process
-        if self._is_killed:  # before it was there
-            process.kill()
-        try:
-            process.stdin.write(json.dumps(self._request).encode() + b"\n")
+            process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
             return _received(process.stdout)
         except (OSError, EOFError, ValueError) as error:
+            process.kill()  # where it still runs, nobody can tell what it would say next
             code = process.wait()
-            if self._is_killed:
+            if self._process is process:
+                self._process = None
+            if process.pid in self._stopped:
                 raise Cancelled from None
-            raise self._death(code) from error
-        finally:
-            for stream in (process.stdin, process.stdout):
-                with suppress(OSError):
-                    stream.close()
-            process.wait()
+            raise _death(code, printable_name(path)) from error
 
-    def kill(self) -> None:
-        """End the process at once; harmless where it has ended or not begun."""
-        self._is_killed = True
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+    def stop(self) -> None:
+        """End the process at once, whatever it is doing."""
+        process, self._process = self._process, None
+        if process is not None:
+            self._stopped.add(process.pid)
+            process.kill()
 
-    def _death(self, code: int) -> AttentionUNetSegError:
-        name = printable_name(self._path)
-        if code < 0 and -code == getattr(signal, "SIGKILL", 9):
-            return BadInput(
-                f"The process that read {name} was killed, as a system does where memory runs out.",
-                "Close other programs, or crop or downsample the CT.",
-            )
-        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        return BadInput(f"A library that reads images crashed on {name} ({how}).", "Export it again.")
+
+def _started() -> subprocess.Popen:
+    command = worker_command()
+    arguments = (*command.arguments[:-1], f"{__package__}.reading_process")
+    try:
+        return subprocess.Popen(
+            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=command.environment, cwd=command.folder,
+            start_new_session=os.name == "posix",
+        )  # fmt: skip
+    except OSError as error:
+        raise InternalError(f"The process that reads a CT cannot be started ({error.strerror}).") from error
+
+
+def _death(code: int, name: str) -> BadInput:
+    if code < 0 and -code == getattr(signal, "SIGKILL", 9):
+        return BadInput(
+            f"The process that read {name} was killed, as a system does where memory runs out.",
+            "Close other programs, or crop or downsample the CT.",
+        )
+    how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+    return BadInput(f"A library that reads images crashed on {name} ({how}).", "Export it again.")
 
 
 def text_of(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""`python -m AttentionUNetSegLib.worker.reading_process`: reads one CT for another process; see `reading`.
+"""`python -m AttentionUNetSegLib.worker.reading_process`: reads CTs for another process; see `reading`.
 
-One request, a JSON object on one line of stdin; one answer, a JSON object on one line of stdout, and after it the
+A request is a JSON object on one line of stdin; its answer a JSON object on one line of stdout, and after it the
 voxels as they lie in memory. When stdin ends, the process does, whatever it is doing.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import queue
 import threading
 from typing import TYPE_CHECKING
 
@@ -18,21 +18,30 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 
-def main() -> int:
-    """Read what the request asks for; return the exit code, 0 where it was answered."""
+def main() -> None:
+    """Answer requests, one after the other; the process ends with its stdin."""
     descriptor, out = take_standard_streams()
-    with open(descriptor, "rb", closefd=False) as requests:
-        request = json.loads(requests.readline())
-    threading.Thread(target=_end_with, args=(descriptor,), daemon=True).start()
-    answer, image = _answer(request)
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_take_requests, args=(descriptor, requests), daemon=True).start()
     with open(out, "wb") as stream:
-        stream.write(json.dumps(answer).encode() + b"\n")
-        if image is not None:
-            import SimpleITK as sitk
+        while True:
+            answer, image = _answer(json.loads(requests.get()))
+            stream.write(json.dumps(answer).encode() + b"\n")
+            if image is not None:
+                import SimpleITK as sitk
 
-            voxels = sitk.GetArrayViewFromImage(image)  # of memory that is the image's: it has to live until here
-            stream.write(memoryview(voxels).cast("B"))
-    return 0
+                voxels = sitk.GetArrayViewFromImage(image)  # of memory that is the image's: it has to live until here
+                stream.write(memoryview(voxels).cast("B"))
+                del voxels, image
+            stream.flush()
+
+
+def _take_requests(descriptor: int, requests: queue.SimpleQueue[bytes]) -> None:
+    """Pass requests on until there are none any more: then nobody waits for an answer either."""
+    with open(descriptor, "rb", closefd=False) as lines:
+        while line := lines.readline():
+            requests.put(line)
+    os._exit(0)
 
 
 def _answer(request: dict) -> tuple[dict[str, object], sitk.Image | None]:
@@ -74,14 +83,5 @@ def _read(request: dict) -> tuple[dict[str, object], sitk.Image]:
     }, image
 
 
-def _end_with(descriptor: int) -> None:
-    """Nobody waits any more."""
-    while os.read(descriptor, 1):
-        pass
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    code = main()
-    sys.stderr.flush()
-    os._exit(code)
+    main()
