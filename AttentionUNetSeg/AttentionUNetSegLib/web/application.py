@@ -13,7 +13,7 @@ from ..errors import BadModel
 from ..models import Catalogue
 from ..scene import open_standalone_scene
 from ..scene.provenance import read
-from ..session import Event, Refined, RefinementFailed, ResultReady, Session
+from ..session import ResultReady, Session
 from .comparing import Comparing
 from .desk import Desk
 from .downloads import Downloads
@@ -21,8 +21,8 @@ from .keeping import Keeping
 from .opening import Opening
 from .page import build_page
 from .questions import Questions
-from .refining import Refining
 from .segmenting import Segmenting
+from .shown_result import ShownResult
 from .tools import Tools
 from .uploads import Uploads
 from .views import FourViews
@@ -67,8 +67,8 @@ class Application:
         self._keeping = Keeping(self.desk)
         self._tools = Tools(self.desk, self._questions, on_change=self._take_change)
         self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
-        self.desk.session = Session(catalogue, on_event=self._take)
-        self._refining = Refining(self.desk)
+        self.desk.session = Session(catalogue, on_event=lambda event: self._segmenting.take(event))
+        self._shown_result = ShownResult(self.desk)
         self._comparing = Comparing(self.desk)
         self._window = WindowLevel(self.desk)
         self._segmenting = Segmenting(self.desk, catalogue, self._questions, self._take_result, model)
@@ -82,7 +82,7 @@ class Application:
         server.controller.add("open_kept")(lambda: self.desk.start(self._open_kept()))
         server.controller.add("discard_kept")(self._keeping.discard)
         self.uploads = Uploads(folder, upload_limit_mb, self._opening.open_upload, self._opening.open_files)
-        self.downloads = Downloads(self.desk, self._refining.saving)
+        self.downloads = Downloads(self.desk, self._shown_result.saving)
         build_page(server, upload_limit_mb)
         self._pump = asyncio.get_running_loop().create_task(self._segmenting.pump())
 
@@ -101,28 +101,22 @@ class Application:
         self.desk.session.close()
         await self.desk.close()
 
-    def _take(self, event: Event) -> None:
-        if isinstance(event, (Refined, RefinementFailed)):
-            self._tools.take_refinement(event)
-        else:
-            self._segmenting.take(event)
-
     def _take_result(self, event: ResultReady) -> None:
         self._keeping.begin_anew()
-        self._refining.take(event.result.nodes, event.result.threshold)
+        self._shown_result.take(event.result.nodes, event.result.threshold)
         self._tools.take_result()
         self._comparing.begin()
         self.desk.show(unsaved=False)
         self._keeping.note_change()
 
     def _take_change(self) -> None:
-        self._refining.show_volume()
+        self._shown_result.show_volume()
         self._keeping.note_change()
 
     def _start_anew(self) -> None:
         self._keeping.begin_anew()
         self._window.begin()
-        self._refining.forget()
+        self._shown_result.forget()
         self._comparing.forget()
         self._tools.forget()
         self.desk.show(unsaved=False)
@@ -140,7 +134,7 @@ class Application:
                 return
             self._opening.show_volume(volume)
             self._window.begin()
-            self._refining.take(self.desk.result, self._model_threshold())
+            self._shown_result.take(self.desk.result, self._model_threshold())
             self._tools.take_result()
             self._comparing.begin()
             self.desk.show(unsaved=bool(self.desk.editor.clicks or self.desk.result.strokes))

@@ -71,18 +71,6 @@ def build_tool_bar(server: Server) -> None:
                 ):
                     vuetify.VIcon(icon, size=18)
                     html.Span(label, classes="wide-only")
-            with html.Button(
-                type="button",
-                classes=("['tool', refine_clicks ? 'chosen' : '']",),
-                disabled=("!has_result",),
-                click="refine_clicks = !refine_clicks",
-                title="After every click the network adapts itself to the clicks and looks again, in the background",
-                **attributes(
-                    aria_pressed=("refine_clicks",), aria_label="Refine with the network", data_tool="refine"
-                ),
-            ):
-                vuetify.VIcon("mdi-auto-fix", size=18)
-                html.Span("{{ refining ? 'Refining' : 'Refine' }}", classes="wide-only")
         with html.Div(classes="window"):
             vuetify.VSelect(
                 v_model=("window",),

@@ -28,7 +28,6 @@ def report_of(desk: Desk) -> dict[str, Any]:
         "keep_largest": keep_largest,
         "smoothing_mm": smoothing_mm,
         "reach_mm": editor.reach_mm,
-        "refined": editor.refinement is not None,
         "strokes": desk.result.strokes is not None,
         "clicks": [
             {"kind": "add" if each.positive else "remove", "ras_mm": [round(x, 3) for x in each.position_ras_world]}
