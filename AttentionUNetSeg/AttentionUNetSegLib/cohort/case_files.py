@@ -33,6 +33,7 @@ def write_files(
     InternalError : a file cannot be written.
     """
     from ..imaging import keep_largest_component, write_image
+    from ..models import SegmentLabel
     from .part_segments import COLOURS, write_parts
     from .picture import CONTOUR, draw
     from .segmentation_nrrd import write_segmentation_nrrd
@@ -41,7 +42,7 @@ def write_files(
     mask = sitk.GetImageFromArray((keep_largest_component(inside) if order.keep_largest else inside).astype(np.uint8))
     mask.CopyInformation(found.probability)
     names = {"segmentation": f"{STEM}_pancreas.seg.nrrd", "probability": f"{STEM}_probability.nrrd"}
-    write_segmentation_nrrd(mask, [label], place / names["segmentation"])
+    write_segmentation_nrrd(mask, [SegmentLabel.of_manifest(label)], place / names["segmentation"])
     write_image(found.probability, place / names["probability"], compress=True)
     if found.spread is not None:
         names["spread"] = f"{STEM}_spread.nrrd"

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from ..dicom_out.coded_measurement import SITES
 from ..measure import PARTS, CentreLine, part_map
+from ..models import SegmentLabel
 from .segmentation_nrrd import write_segmentation_nrrd
 
 # Told apart by people who see few colours, too (Okabe and Ito, Color Universal Design, 2008).
@@ -23,11 +24,7 @@ def write_parts(mask: sitk.Image, line: CentreLine, path: Path) -> sitk.Image:
     """
     parts = part_map(mask, line)
     segments = [
-        {
-            "name": f"Pancreas {part}",
-            "code": {"scheme": SITES[part].scheme, "value": SITES[part].value, "meaning": SITES[part].meaning},
-            "color": COLOURS[part],
-        }
+        SegmentLabel(f"Pancreas {part}", SITES[part].scheme, SITES[part].value, SITES[part].meaning, COLOURS[part])
         for part in PARTS
     ]
     write_segmentation_nrrd(parts, segments, path)
