@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -149,8 +150,23 @@ class Page:
 
     def choose(self, label: str, option: str) -> None:
         """Choose an entry of a drop-down list."""
-        self.tab.get_by_role("combobox", name=label).press("Enter")
+        self.tab.get_by_role("combobox", name=re.compile(rf"^{re.escape(label)}(\s|$)")).press("Enter")
         self.tab.get_by_role("option", name=option, exact=True).click()
+
+    def save(self, name: str, path: Path) -> str:
+        """Press a link of the section Save, keep the file, and return the name that it came under."""
+        with self.tab.expect_download() as download:
+            self.tab.get_by_role("link", name=name, exact=True).click()
+        download.value.save_as(path)
+        return download.value.suggested_filename
+
+    def on_screen(self, ras, view: str = "Red") -> tuple[float, float]:
+        """Where a world position (RAS, mm) lies in a slice view, in pixels of the window."""
+        self.resting_picture(view)
+        shown = self.tab.evaluate("name => window.attentionUNetSegPanes.panes[name].shown", view)
+        x, y = (np.linalg.inv(np.reshape(shown["matrix"], (4, 4))) @ [*ras, 1.0])[:2]
+        box = self.view(view).bounding_box()
+        return box["x"] + x + 0.5, box["y"] + shown["height"] - y - 0.5
 
     def view(self, name: str):
         return self.tab.locator(f"[data-view={name}]")

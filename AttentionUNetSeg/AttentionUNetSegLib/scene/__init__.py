@@ -11,8 +11,9 @@ from .deleting import delete_result
 from .display import show_attention
 from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
+from .label import label_of_segment
 from .marks import Mark, indices_of, read_marks, write_marks
-from .measurements import measure_result, measurement_table
+from .measurements import mark_table_old, measure_result, measurement_table, what_to_measure
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
 from .refinements import (
@@ -58,7 +59,9 @@ __all__ = [
     "import_result",
     "import_start",
     "joined_box",
+    "label_of_segment",
     "load_scene",
+    "mark_table_old",
     "measure_result",
     "measurement_table",
     "move_along",
@@ -93,6 +96,7 @@ __all__ = [
     "state_of_walls",
     "tight_box",
     "volume_in_frame_of",
+    "what_to_measure",
     "voxel_of",
     "world_position",
     "walls_on_ct",

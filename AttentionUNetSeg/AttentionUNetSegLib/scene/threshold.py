@@ -20,6 +20,7 @@ from .corrections import read_strokes
 from .cropped_field import Box, CroppedField, digest, read_values, tight_box
 from .ct_voxels import offset_on_ct
 from .geometry import ijk_to_ras_of_node
+from .marks import read_marks
 from .results import ResultNodes
 from .segment import segment_id_of, segment_volume_ml
 from .segment_grid import DIGEST, segment_grid
@@ -164,10 +165,11 @@ def _write_segment(nodes: ResultNodes, mask: CroppedField) -> None:
 
 
 def _note_hand(nodes: ResultNodes) -> None:
-    """Say in the segment's DICOM tag that a person had a hand in it, once there are clicks or strokes."""
+    """Say in the segment's DICOM tag that a person had a hand in it, once there are clicks, marks or strokes."""
     segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
     key, kind = "DICOM.SegmentAlgorithmType", reference("")
-    if segment.GetTag(key, kind) and str(kind) == "AUTOMATIC" and (nodes.strokes is not None or read_clicks(nodes)):
+    by_hand = nodes.strokes is not None or read_clicks(nodes) or read_marks(nodes)
+    if by_hand and segment.GetTag(key, kind) and str(kind) == "AUTOMATIC":
         segment.SetTag(key, "SEMIAUTOMATIC")
 
 

@@ -27,7 +27,7 @@ from .events import (
     Warned,
     WorkerReady,
 )
-from .starting import start_from_file, start_from_segment, start_from_volume, wall_from_file
+from .starting import add_wall_to, start_from_file, start_from_segment, start_from_volume, wall_from_file
 
 __all__ = [
     "Session",
@@ -35,6 +35,7 @@ __all__ = [
     "Change",
     "Click",
     "DoubtfulClick",
+    "add_wall_to",
     "start_from_file",
     "start_from_segment",
     "start_from_volume",

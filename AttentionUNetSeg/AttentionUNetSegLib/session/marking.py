@@ -38,6 +38,11 @@ class Marking:
         """The strokes, lassos and boxes that teach, in the order in which they were made."""
         return self._step.marks
 
+    @property
+    def is_corrected(self) -> bool:
+        """Whether clicks, marks or strokes count now."""
+        return bool(self._step.clicks or self._step.marks or self._step.strokes is not None)
+
     def add_stroke(self, positions_ras_world: Sequence[Position], positive: bool, radius_mm: float = 0.0) -> str:
         """Add tissue, or remove it, along a line through world RAS positions in mm; return the mark's id.
 

@@ -16,6 +16,7 @@ from ..errors import BadInput
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
+    from ..imaging import StoredSegment
     from ..scene import ResultNodes
     from .editing import ResultEditor
 
@@ -78,10 +79,16 @@ def wall_from_file(editor: ResultEditor, path: Path) -> str:
     """
     from ..imaging import read_segment
     from ..imaging.segmentation_file import EVERY
+
+    return add_wall_to(editor, read_segment(path, EVERY))
+
+
+def add_wall_to(editor: ResultEditor, stored: StoredSegment) -> str:
+    """Make a segment from elsewhere a wall; return the ID of the new segment; raises BadInput as `wall_from_file`."""
     from ..scene import add_wall, write_walls
 
     before = editor.walls
-    name = add_wall(editor.nodes, read_segment(path, EVERY))
+    name = add_wall(editor.nodes, stored)
     write_walls(editor.nodes, before)
     editor.walls = (*before, name)  # applies the corrections that there are anew
     return name

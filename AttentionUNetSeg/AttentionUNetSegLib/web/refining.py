@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import slicer
 from scipy import ndimage
 
-from ..scene import ResultNodes, arrange_slice_views, show_attention
+from ..scene import ResultNodes, arrange_slice_views, show_attention, start_of
 from ..scene.segment import segment_id_of
 from ..scene.strokes import segment_on_ct
 from ..scene.surface import CLOSED_SURFACE, make_surface
@@ -34,6 +34,7 @@ _NOTES = {
     "off": "",
     "probability": "How sure the network is that a voxel is pancreas, from 0 to 1, with your corrections.",
     _SPREAD: "How far eight passes over slightly changed copies differ (standard deviation): high is doubtful.",
+    "mask": "The segmentation that this began with: 0.5 at its border, 0 and 1 from 3 mm on, with your corrections.",
     "attention": "How much the gate lets through to the decoder, from 0 to 1. It is no probability of pancreas.",
 }
 CONTOURS = {
@@ -51,11 +52,13 @@ class Refining:
     State: `has_result`, `volume_ml`, `model_threshold`, `threshold`, `keep_largest`, `smoothing_mm`; `overlays`
     (choices), `overlay` ("off", "probability", "spread", "1", "2", ...), `overlay_opacity`, `overlay_color`,
     `overlay_colors` (choices), `overlay_ramp` (CSS), `overlay_top` (what the ramp ends with);
-    `attention_levels`; `has_spread`; `show_segment`.
+    `attention_levels`; `has_spread`; `show_segment`; `segment_name`; `started_from` (what the result began with, ""
+    where that is the network); `has_own_grid` (whether that lay on a grid of its own).
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, on_change: Callable[[], None]) -> None:
         self._desk = desk
+        self._on_change = on_change
         self._apply_settings = LatestOnly(desk, self._set_threshold)
         self._apply_overlay = LatestOnly(desk, self._show_overlay)
         desk.server.state.update(
@@ -69,6 +72,9 @@ class Refining:
                 "overlays": _overlays([], False),
                 "attention_levels": [],
                 "has_spread": False,
+                "segment_name": "Pancreas",
+                "started_from": "",
+                "has_own_grid": False,
                 "overlay_top": "1",
                 "overlay": "off",
                 "overlay_opacity": 0.5,
@@ -103,6 +109,9 @@ class Refining:
             overlays=_overlays([], False),
             attention_levels=[],
             has_spread=False,
+            segment_name="Pancreas",
+            started_from="",
+            has_own_grid=False,
         )
 
     def take(self, nodes: ResultNodes, model_threshold: float) -> None:
@@ -130,6 +139,9 @@ class Refining:
             attention_levels=levels,
             has_spread=has_spread,
             show_segment=True,
+            segment_name=nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes)).GetName(),
+            started_from=_start_text(nodes),
+            has_own_grid=nodes.source is not None,
         )
         self.show_volume()
         self._show_look()
@@ -138,11 +150,12 @@ class Refining:
     def show_volume(self) -> None:
         """Show the segment's volume as it is now, and why it has more parts than was asked for."""
         editor, note = self._desk.editor, ""
-        if editor.settings[1] and (editor.clicks or self._desk.result.strokes is not None):
+        if editor.settings[1] and editor.is_corrected:
             parts = count_parts(self._desk.result)
             if parts > 1:
                 note = f"{parts} parts: the largest, and those with your clicks or strokes in them."
         self._desk.show(volume_ml=round(editor.volume_ml, 2), parts_note=note)
+        self._on_change()
 
     def _set_threshold(self) -> None:
         state, editor = self._desk.server.state, self._desk.editor
@@ -250,7 +263,9 @@ class Refining:
         # The spread's scale ends at 0.5: a standard deviation of values in 0..1 is never more.
         top = "0.5" if self._desk.server.state.overlay == _SPREAD else "1"
         overlay = self._desk.server.state.overlay
-        note = _NOTES.get(overlay, _NOTES["attention"])
+        nodes = self._desk.result
+        is_mask = overlay == "probability" and nodes is not None and (start_of(nodes) or {}).get("kind") == "mask"
+        note = _NOTES["mask"] if is_mask else _NOTES.get(overlay, _NOTES["attention"])
         ramp = f"linear-gradient(to right, {', '.join(stops)})"
         self._desk.show(overlay_ramp=ramp, overlay_top=top, overlay_note=note)
 
@@ -263,6 +278,11 @@ def _overlays(levels: list[int], has_spread: bool) -> list[dict[str, str]]:
         gates[-1]["title"] += " (coarsest)"
     spread = [{"value": _SPREAD, "title": "Spread (standard deviation)"}] if has_spread else []
     return [{"value": "off", "title": "None"}, {"value": "probability", "title": "Probability"}, *spread, *gates]
+
+
+def _start_text(nodes: ResultNodes) -> str:
+    start = start_of(nodes)
+    return "" if start is None else f"Started from {start['segment']} ({start['kind']}) of {start['name']}"
 
 
 def count_parts(nodes: ResultNodes) -> int:
