@@ -13,7 +13,7 @@ from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_fra
 from .importing import import_result
 from .label import label_of_segment
 from .marks import Mark, indices_of, read_marks, write_marks
-from .measurements import mark_table_old, measure_result, measurement_table, what_to_measure
+from .measurements import masks_of_result, measure_result, measurement_table
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
 from .refinements import (
@@ -61,7 +61,7 @@ __all__ = [
     "joined_box",
     "label_of_segment",
     "load_scene",
-    "mark_table_old",
+    "masks_of_result",
     "measure_result",
     "measurement_table",
     "move_along",
@@ -96,7 +96,6 @@ __all__ = [
     "state_of_walls",
     "tight_box",
     "volume_in_frame_of",
-    "what_to_measure",
     "voxel_of",
     "world_position",
     "walls_on_ct",

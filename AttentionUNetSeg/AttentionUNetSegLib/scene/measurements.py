@@ -34,16 +34,11 @@ def measure_result(nodes: ResultNodes) -> Measurements:
     ------
     BadInput : the nodes were changed so that they no longer belong together, or hold no voxels.
     """
-    return measure_masks(*what_to_measure(nodes))
+    return measure_masks(*masks_of_result(nodes))
 
 
-def what_to_measure(nodes: ResultNodes) -> tuple[Masks, sitk.Image]:
-    """Return what `measure_result` measures, as copies that need no scene: `measure.measure_masks` takes them anywhere.
-
-    Raises
-    ------
-    BadInput : as `measure_result`.
-    """
+def masks_of_result(nodes: ResultNodes) -> tuple[Masks, sitk.Image]:
+    """Return what `measure_masks` takes: copies of the masks and of the CT on their box; raises as `measure_result`."""
     threshold, keep_largest, smoothing_mm = settings_of(nodes)
     start = start_of(nodes)
     levels = () if start is not None and start["kind"] == "mask" else RANGE
@@ -52,8 +47,7 @@ def what_to_measure(nodes: ResultNodes) -> tuple[Masks, sitk.Image]:
     middle, *others = (field.on(box) != 0 for field in fields)
     hu = _voxels_in(nodes, box)
     place = image_of_field(CroppedField(tuple(side.start for side in box), middle.view(np.uint8)), ct_grid(nodes))
-    masks = Masks(middle, tuple(others), Geometry.of(place), threshold, levels or None)
-    return masks, image_on_grid(hu, place)
+    return Masks(middle, tuple(others), Geometry.of(place), threshold, levels or None), image_on_grid(hu, place)
 
 
 def measurement_table(nodes: ResultNodes, measurements: Measurements | None = None) -> slicer.vtkMRMLTableNode:
@@ -86,12 +80,6 @@ def measurement_table(nodes: ResultNodes, measurements: Measurements | None = No
     table.Modified()
     table.EndModify(modifying)
     return table
-
-
-def mark_table_old(nodes: ResultNodes) -> None:
-    """Say in the table of measurements, where there is one, that the segment is no longer the one it tells of."""
-    if nodes.measurements is not None:
-        nodes.measurements.SetDescription("The segment has changed since: measure it again.")
 
 
 def _column(values: tuple) -> vtkStringArray | vtkDoubleArray:

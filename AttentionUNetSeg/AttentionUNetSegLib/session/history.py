@@ -32,6 +32,7 @@ class Step:
     moved: int = 0  # order number of the click that this step moved, if that is all it did
     refinement: StoredRefinement | None = None  # counts as long as its clicks are there
     marks: tuple[Mark, ...] = ()
+    walls: tuple[str, ...] = ()  # IDs of segments
 
 
 class History:
@@ -111,6 +112,8 @@ class History:
             if step.marks:
                 marks.update((id(mark), mark) for mark in step.marks)
                 steps[-1]["marks"] = [list(marks).index(id(mark)) for mark in step.marks]
+            if step.walls:
+                steps[-1]["walls"] = list(step.walls)
         self._packed = {key: self._packed.get(key) or (field, _packed(field)) for key, field in strokes.items()}
         fields = [packed for _, packed in self._packed.values()]
         kept = {"current": self._current - first, "steps": steps, "strokes": fields}
@@ -121,13 +124,15 @@ class History:
 
 def read_history(nodes: ResultNodes) -> History:
     """Return the history that the scene holds; only the present state where it holds none, or one of another state."""
-    from ..scene import read_clicks, read_marks, read_refinement, read_strokes
+    from ..scene import read_clicks, read_marks, read_refinement, read_strokes, read_walls
     from ..scene.provenance import read
 
     strokes, refinement = read_strokes(nodes), read_refinement(nodes)
     # A copy: the node's own voxels change when strokes are written.
     strokes = None if strokes is None else replace(strokes, values=strokes.values.copy())
-    present = Step(read_clicks(nodes), strokes, refinement=refinement, marks=read_marks(nodes))
+    present = Step(
+        read_clicks(nodes), strokes, refinement=refinement, marks=read_marks(nodes), walls=read_walls(nodes)
+    )
     try:
         kept = json.loads(read(nodes.segmentation, ATTRIBUTE) or "null")
         history = None if kept is None else _unpacked_history(kept, refinement)
@@ -135,7 +140,7 @@ def read_history(nodes: ResultNodes) -> History:
         history = None  # written by another version, or by hand
     if history is None or not _is_same(history.step, present):
         return History([present])
-    history.replace(replace(history.step, strokes=present.strokes))
+    history.replace(replace(history.step, strokes=present.strokes, walls=present.walls))
     return history
 
 
@@ -152,6 +157,7 @@ def _unpacked_history(kept: dict[str, Any], refinement: StoredRefinement | None)
             int(step["moved"]),
             refinement,
             tuple(marks[n] for n in step.get("marks", [])),
+            tuple(map(str, step.get("walls", []))),
         )
         for step in kept["steps"]
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import BadInput, InternalError
 from ..measure import Measurements, Quantity, measure_masks
-from ..scene import mark_table_old, measurement_table, what_to_measure
+from ..scene import masks_of_result, measurement_table
 from ..scene.provenance import read
 from ..scene.segment_grid import DIGEST
 from .background import in_background
@@ -45,10 +45,6 @@ class GlandNumbers:
         if state in (READY, OLD) and self._desk.result is not None:
             now = READY if self._digest == _digest(self._desk) else OLD
             if now != state:
-                if now == OLD:
-                    mark_table_old(self._desk.result)
-                else:
-                    measurement_table(self._desk.result, self._measured)
                 self._desk.show(numbers_state=now)
 
     async def current(self) -> Measurements:
@@ -78,7 +74,7 @@ class GlandNumbers:
         desk.show(numbers_state=WORKING)
         try:
             await desk.breathe()
-            digest, given = _digest(desk), what_to_measure(nodes)
+            digest, given = _digest(desk), masks_of_result(nodes)
             measured = await in_background(measure_masks, *given)
         except BaseException:
             desk.show(numbers_state=OLD if before in (READY, OLD) else NONE)
