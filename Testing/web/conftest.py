@@ -160,13 +160,14 @@ class Page:
         download.value.save_as(path)
         return download.value.suggested_filename
 
-    def on_screen(self, ras, view: str = "Red") -> tuple[float, float]:
-        """Where a world position (RAS, mm) lies in a slice view, in pixels of the window."""
+    def on_screen(self, *positions, view: str = "Red") -> list[tuple[float, float]]:
+        """Where world positions (RAS, mm) lie in a slice view, in pixels of the window."""
         self.resting_picture(view)
         shown = self.tab.evaluate("name => window.attentionUNetSegPanes.panes[name].shown", view)
-        x, y = (np.linalg.inv(np.reshape(shown["matrix"], (4, 4))) @ [*ras, 1.0])[:2]
+        from_ras = np.linalg.inv(np.reshape(shown["matrix"], (4, 4)))
         box = self.view(view).bounding_box()
-        return box["x"] + x + 0.5, box["y"] + shown["height"] - y - 0.5
+        places = [(from_ras @ [*ras, 1.0])[:2] for ras in positions]
+        return [(box["x"] + x + 0.5, box["y"] + shown["height"] - y - 0.5) for x, y in places]
 
     def view(self, name: str):
         return self.tab.locator(f"[data-view={name}]")

@@ -80,7 +80,7 @@ def test_the_delete_key_and_the_menu_remove_a_click_and_undo_brings_it_back(clic
 def test_a_click_into_air_is_asked_about(clicked, small_ct):
     ct = sitk.ReadImage(str(small_ct))
     x, y, _ = ct.TransformIndexToPhysicalPoint((4, 4, 0))
-    place = clicked.on_screen((-x, -y, clicked.state("Red_offset")))
+    (place,) = clicked.on_screen((-x, -y, clicked.state("Red_offset")))
     volume = clicked.volume()
     for answer, additions in (("Leave it out", 1), ("Let it act", 2)):
         clicked.tab.mouse.click(*place)

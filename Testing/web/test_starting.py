@@ -82,7 +82,7 @@ def around(page: Page, region: np.ndarray, room_mm: float = 5.0) -> list[tuple[f
     there = region[region[:, 2] == level]
     low, high = there.min(axis=0) - room_mm, there.max(axis=0) + room_mm
     corners = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
-    return [page.on_screen((*corner, level)) for corner in corners]
+    return page.on_screen(*[(*corner, level) for corner in corners])
 
 
 def undo(page: Page, volume: float) -> None:
@@ -197,7 +197,7 @@ def test_keys_move_the_threshold_and_the_overlay_and_accept(started):
     started.wait(f"Math.abs(state('volume_ml') - {volume}) < 0.011")
     started.tab.keyboard.press("o")
     started.wait("state('overlay') === 'probability'")
-    assert "The segmentation that this began with" in started.state("overlay_note")
+    started.tab.get_by_text("The segmentation that this began with").wait_for()
     started.tab.keyboard.press("o")
     started.wait("state('overlay') === 'off'")
     with started.tab.expect_download() as download:

@@ -68,7 +68,9 @@ class Application:
         self.desk = Desk(server, slicer_app, folder)
         self._questions = Questions(self.desk)
         self._keeping = Keeping(self.desk)
-        self._tools = Tools(self.desk, self._questions, on_change=self._take_change)
+        self._tools = Tools(
+            self.desk, self._questions, on_change=self._take_change, changing=lambda: self._refining.surface_later()
+        )
         self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
         self.desk.session = Session(catalogue, on_event=self._take)
         self._numbers = GlandNumbers(self.desk)
@@ -85,7 +87,7 @@ class Application:
         )
         self._walls = Walls(self.desk, self._tools.change)
         self._starting = Starting(self.desk, self._questions, self._opening, self._walls, self._take_start)
-        server.controller.add("open_kept")(lambda: self.desk.start(self._open_kept()))
+        server.controller.add("open_kept")(self._begin_with_kept)
         server.controller.add("discard_kept")(self._keeping.discard)
         self.uploads = Uploads(
             folder,
@@ -157,6 +159,9 @@ class Application:
         self._walls.publish()
         self._starting.publish()
         self.desk.show(unsaved=False)
+
+    def _begin_with_kept(self) -> None:
+        self.desk.start(self._open_kept())
 
     async def _open_kept(self) -> None:
         """Go on with what an earlier server left."""

@@ -32,7 +32,7 @@ class GlandNumbers:
         self._digest: str | None = None
         self._lock = asyncio.Lock()
         desk.server.state.update({"numbers": [], "numbers_notes": [], "numbers_state": NONE})
-        desk.server.controller.add("measure")(lambda: desk.start(self._measure()))
+        desk.server.controller.add("measure")(self.measure)
 
     def forget(self) -> None:
         """There is another result, or none."""
@@ -46,6 +46,10 @@ class GlandNumbers:
             now = READY if self._digest == _digest(self._desk) else OLD
             if now != state:
                 self._desk.show(numbers_state=now)
+
+    def measure(self) -> None:
+        """Measure the segment as it is now, in the background."""
+        self._desk.start(self._measure())
 
     async def current(self) -> Measurements:
         """Return the numbers of the segment as it is now, measured anew where need be.

@@ -13,7 +13,7 @@ from scipy import ndimage
 from ..scene import ResultNodes, arrange_slice_views, show_attention, start_of
 from ..scene.segment import segment_id_of
 from ..scene.strokes import segment_on_ct
-from ..scene.surface import CLOSED_SURFACE, make_surface
+from ..scene.surface import CLOSED_SURFACE, has_surface, make_surface
 from ..session.editing import ResultEditor
 from .desk import Desk, LatestOnly
 
@@ -162,26 +162,28 @@ class Refining:
         wanted = (float(state.threshold), bool(state.keep_largest), float(state.smoothing_mm))
         if editor is None or wanted == tuple(editor.settings):
             return
-        with self._surface_later():
+        with self.surface_later():
             editor.set_threshold(*wanted)
         self.show_volume()
 
     @contextmanager
-    def _surface_later(self) -> Iterator[None]:
+    def surface_later(self) -> Iterator[None]:
         """Leave the surface as it is while the segment changes, and make it anew when that has come to rest.
 
         It is most of what a step of the threshold costs, and the slices do not need it.
         """
-        nodes = self._desk.result
+        nodes, editor = self._desk.result, self._desk.slicer_app.segmentation_editor
         segmentation = nodes.segmentation.GetSegmentation()
         segment = segmentation.GetSegment(segment_id_of(nodes))
         surface = segment.GetRepresentation(CLOSED_SURFACE)
+        editor.show_3d(False)  # as long as it shows surfaces it makes one whenever the node changes and has none
         segmentation.RemoveRepresentation(CLOSED_SURFACE)
         try:
             yield
         finally:
             if surface is not None:
                 segment.AddRepresentation(CLOSED_SURFACE, surface)
+                editor.show_3d(True)
             if self._surface_timer is not None:
                 self._surface_timer.cancel()
             self._surface_timer = asyncio.get_running_loop().call_later(_SURFACE_REST_SECONDS, self._make_surface)
@@ -194,8 +196,11 @@ class Refining:
         self._surface_timer = None
         nodes = self._desk.result
         if nodes is not None:
-            nodes.segmentation.GetSegmentation().RemoveRepresentation(CLOSED_SURFACE)
+            editor = self._desk.slicer_app.segmentation_editor
+            editor.show_3d(False)
             make_surface(nodes)
+            if has_surface(nodes):
+                editor.show_3d(True)
 
     def _show_overlay(self) -> None:
         state, nodes = self._desk.server.state, self._desk.result

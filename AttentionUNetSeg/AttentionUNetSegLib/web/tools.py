@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import slicer
@@ -44,12 +45,20 @@ class Tools:
     desk : whose result is corrected.
     questions : asked before a click acts that a person may not have meant.
     on_change : called when the segment was changed by a tool.
+    changing : makes a context that the segment is changed in.
     """
 
-    def __init__(self, desk: Desk, questions: Questions, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        questions: Questions,
+        on_change: Callable[[], None],
+        changing: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._desk = desk
         self._questions = questions
         self._on_change = on_change
+        self._changing = changing
         self._pressed: tuple[SliceView, int, int] | None = None
         self._buttons: set[str] = set()
         self._readout = Readout(desk)
@@ -208,7 +217,8 @@ class Tools:
             return
         with self._desk.reporting():
             try:
-                do()
+                with self._changing():
+                    do()
             except DoubtfulClick as doubt:
                 self._ask(doubt)
         for text in self._desk.editor.warnings:
