@@ -196,11 +196,12 @@ class Refining:
         self._surface_timer = None
         nodes = self._desk.result
         if nodes is not None:
-            editor = self._desk.slicer_app.segmentation_editor
-            editor.show_3d(False)
-            make_surface(nodes)
-            if has_surface(nodes):
-                editor.show_3d(True)
+            editor, views = self._desk.slicer_app.segmentation_editor, self._desk.views
+            with views.drawing_only(views.three_d):
+                editor.show_3d(False)
+                make_surface(nodes)
+                if has_surface(nodes):
+                    editor.show_3d(True)
 
     def _show_overlay(self) -> None:
         state, nodes = self._desk.server.state, self._desk.result

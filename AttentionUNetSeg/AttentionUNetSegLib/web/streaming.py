@@ -1,9 +1,9 @@
 """Slicer views as pictures in a page: rough (JPEG) while they change, exact (PNG) as soon as they rest.
 
 One picture of a view is under way at a time: a slow browser or machine sees fewer pictures, never old ones. One view is
-drawn at a time too, and its picture sent before the next is drawn: what changed first is seen first. Every picture has a
-number and keeps its geometry for a while: what a person clicks on is the picture that they saw, whatever the view shows
-by then.
+drawn at a time too, and its picture sent before the next is drawn: what changed first is seen first. Every picture has
+a number and keeps its geometry for a while: what a person clicks on is the picture that they saw, whatever the view
+shows by then.
 """
 
 from __future__ import annotations

@@ -176,12 +176,15 @@ class FourViews:
             self._move(self.slices[name], self.slices[name].get_slice_range()[int(last)])
 
     def _move(self, view: SliceView, offset: float) -> None:
-        with self._drawing_only(view):
+        with self.drawing_only(view):
             view.set_slice_value(offset)
 
     @contextmanager
-    def _drawing_only(self, view: SliceView) -> Iterator[None]:
-        """Keep the other slices from being drawn again: where this one lies is drawn into them by the page."""
+    def drawing_only(self, view: AbstractView) -> Iterator[None]:
+        """Keep the other slices from being drawn again, by a change that they show nothing of.
+
+        Where a slice lies is drawn into the others by the page, and surfaces are in the 3D view alone.
+        """
         others = [other for other in self.slices.values() if other is not view]
         before = [other.is_render_blocked for other in others]
         try:
