@@ -177,14 +177,19 @@ class Page:
         return np.asarray(Image.open(io.BytesIO(self.view(name).screenshot())).convert("RGB")).astype(int)
 
     def resting_picture(self, name: str) -> np.ndarray:
-        """The pixels of a view when they have come to rest."""
-        latest = [self.picture(name)]
-
-        def is_at_rest(now: np.ndarray) -> bool:
-            latest.append(now)
-            return len(latest) > 3 and all(np.array_equal(now, each) for each in latest[-3:-1])
-
-        return self.wait_for_picture(name, is_at_rest)
+        """The pixels of a view when they have come to rest: the exact picture has come, and no other for a while."""
+        self.tab.evaluate("name => { window.restOf = { number: null, since: 0 }; }", name)
+        self.tab.wait_for_function(
+            """name => {
+                const shown = window.attentionUNetSegPanes.panes[name].shown;
+                if (!shown || shown.number !== window.restOf.number || shown.type !== "image/png") {
+                    window.restOf = { number: shown && shown.number, since: performance.now() };
+                }
+                return performance.now() - window.restOf.since > 400;
+            }""",
+            arg=name,
+        )
+        return self.picture(name)
 
     def wait_for_picture(self, name: str, is_as_expected: Callable[[np.ndarray], bool]) -> np.ndarray:
         """The pixels of a view as soon as they are as expected; drawing and sending them takes its time."""

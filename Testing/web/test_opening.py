@@ -188,16 +188,17 @@ def test_the_phantom_button_draws_a_ct(first_screen):
     assert first_screen.button("Segment Pancreas").is_enabled()
 
 
-def test_a_pipe_that_would_hang_is_refused_and_holds_up_nothing(browser, start_server, tmp_path):
+def test_a_pipe_that_would_hang_is_refused_and_the_page_says_when_the_server_has_ended(browser, start_server, tmp_path):
     os.mkfifo(tmp_path / "hangs.nrrd")
     running = start_server(tmp_path / "hangs.nrrd", "--stay")
     page = Page(browser, running)
     page.wait("state('notices').length > 0 && state('opening') === ''")
     assert "hangs.nrrd" in str(page.state("notices"))
     page.button("Choose a file").wait_for()
-    page.context.close()
     running.process.terminate()
+    page.tab.get_by_role("heading", name="The server has ended").wait_for()
     assert running.process.wait(30) == 0
+    page.context.close()
 
 
 def test_closing_the_tab_leaves_no_process_and_no_file_behind(browser, start_server, small_ct, tmp_path):
@@ -214,14 +215,6 @@ def test_closing_the_tab_leaves_no_process_and_no_file_behind(browser, start_ser
     assert alive == []
     assert running.process.returncode == 0
     assert list(tmp_path.glob("attention-unet-seg*")) == []
-
-
-def test_the_page_says_when_the_server_has_ended(browser, start_server):
-    running = start_server("--stay")
-    page = Page(browser, running)
-    running.process.terminate()
-    page.tab.get_by_role("heading", name="The server has ended").wait_for()
-    page.context.close()
 
 
 def drop(page: Page, path: Path) -> None:
