@@ -240,8 +240,18 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
 
         return [nodes.segmentation for nodes in find_results(slicer.mrmlScene)]
 
+    def startFrom(
+        self, volumeNode: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLNode, part: str | int | None = None
+    ) -> tuple:
+        """Make a result of a segment (`part`: its ID), a label or a probability (None); return node and warnings."""
+        from AttentionUNetSegLib.session import start_from_segment, start_from_volume
+
+        start = start_from_segment if node.IsA("vtkMRMLSegmentationNode") else start_from_volume
+        nodes, warnings = start(volumeNode, node, part)
+        return nodes.segmentation, warnings
+
     def editor(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> ResultEditor | None:
-        """What corrects a result; None for a node that is no result, or has lost its volumes."""
+        """What corrects a result (strokes, lassos, boxes and walls too); None for a node that is none, or no more."""
         return self._results.editor(segmentationNode) if self._results.nodes(segmentationNode) else None
 
     def setThreshold(
@@ -256,12 +266,9 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         None keeps what the result has. Clicks and strokes are kept.
         """
         editor = self._results.editor(segmentationNode)
-        _threshold, keptLargest, keptSmoothing = editor.settings
-        return editor.set_threshold(
-            threshold,
-            keptLargest if keepLargest is None else keepLargest,
-            keptSmoothing if smoothingMm is None else smoothingMm,
-        )
+        _threshold, largest, smoothing = editor.settings
+        largest = largest if keepLargest is None else keepLargest
+        return editor.set_threshold(threshold, largest, smoothing if smoothingMm is None else smoothingMm)
 
     def volumeMl(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> float:
         """Volume of the segment in mL, parent transforms left out."""
@@ -337,12 +344,6 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         from AttentionUNetSegLib.scene.surface import has_surface
 
         return has_surface(self._results.editor(segmentationNode).nodes)
-
-    def jumpToResult(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-        """Move all slice views to the segment."""
-        from AttentionUNetSegLib.desktop.views import jump_to
-
-        jump_to(self._results.editor(segmentationNode).nodes)
 
     # --- Models and sample data ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from AttentionUNetSegLib.temporary_folder import is_ours_to_delete, keep, make_folder, sweep
+from AttentionUNetSegLib.temporary_folder import is_ours_to_delete, keep, kept_folders, make_folder, sweep
 
 LEAVE = """
 import sys
@@ -28,6 +28,7 @@ def test_a_sweep_takes_only_what_nobody_owns(tmp_path):
     assert before - set(tmp_path.iterdir()) == {left}
     (kept,) = [each for each in tmp_path.iterdir() if (each / "input.nrrd").exists()]
     assert (kept / "input.nrrd").read_text() == "kept"
+    assert kept_folders(tmp_path) == [kept], "in reach of later sessions"
     assert sweep(tmp_path) == []
 
 

@@ -35,6 +35,19 @@ def keep(folder: Path) -> None:
         (folder / KEPT).touch()
 
 
+def kept_folders(parent: Path | None = None) -> list[Path]:
+    """Return the folders of this user in the temporary folder (or `parent`) that were kept, oldest first."""
+    found = []
+    with suppress(OSError):
+        for entry in os.scandir(parent or tempfile.gettempdir()):
+            with suppress(OSError):
+                is_mine = not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
+                is_kept = _OWNED.match(entry.name) and entry.is_dir(follow_symlinks=False)
+                if is_mine and is_kept and os.path.exists(os.path.join(entry.path, KEPT)):
+                    found.append((entry.stat().st_mtime, Path(entry.path)))
+    return [path for _, path in sorted(found)]
+
+
 def is_ours_to_delete(folder: Path) -> bool:
     """Tell whether a folder is a temporary one of ours that was not kept."""
     return (

@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 from panel_case import MODULE, process_for, process_until, use_phantom_model
 
-SECTIONS = ("input", "result", "attention", "correction", "advanced")
+SECTIONS = ("input", "result", "attention", "correction", "measurements", "start", "advanced")
 
 
 def take(folder: Path) -> list[Path]:
@@ -36,8 +36,12 @@ def take(folder: Path) -> list[Path]:
     _open_only(ui, ("correction",))
     _correct(widget)
     written += [_write(widget, folder / "4-correction.png"), _write_window(folder / "4-correction-window.png")]
+    _open_only(ui, ("measurements", "start"))
+    ui.measureButton.click()
+    process_until(lambda: ui.showTableButton.enabled, "the measurements")
+    written.append(_write(widget, folder / "5-measurements.png"))
     _open_only(ui, ("advanced",))
-    written.append(_write(widget, folder / "5-advanced.png"))
+    written.append(_write(widget, folder / "6-advanced.png"))
     return written
 
 

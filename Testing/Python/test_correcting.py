@@ -13,8 +13,8 @@ class CorrectingTest(PanelTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.volume = self.add_phantom()
-        self.segmentation = self.segment(self.volume)
-        self.ui.thresholdSlider.value = 0.97  # so that much of the pancreas is missing
+        self.segmentation = self.add_result(self.volume)
+        self.ui.thresholdSlider.value = 0.8  # so that much of the pancreas is missing
         slicer.app.processEvents()
         self.start = self.segment_mask(self.segmentation)
         missing = np.argwhere(self.truth & ~self.start)
@@ -80,7 +80,7 @@ class CorrectingTest(PanelTestCase):
     def test_clicks_survive_a_new_threshold(self) -> None:
         self.place(self.ui.addClickButton, self.missing)
         self.wait_until_it_has(self.missing, True)
-        self.ui.thresholdSlider.value = 0.99
+        self.ui.thresholdSlider.value = 0.9
         slicer.app.processEvents()
         self.assertTrue(self.has(self.missing))
 
@@ -139,8 +139,8 @@ class CorrectingTest(PanelTestCase):
         mask = self.segment_mask(self.segmentation)
         slicer.mrmlScene.RemoveNode(self.panel.editor.nodes.corrected)
         process_until(lambda: self.panel.editor.nodes.corrected is not None, "the corrected volume", 20.0)
-        self.ui.thresholdSlider.value = 0.96
-        self.ui.thresholdSlider.value = 0.97
+        self.ui.thresholdSlider.value = 0.79
+        self.ui.thresholdSlider.value = 0.8
         slicer.app.processEvents()
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), mask)
 
@@ -176,7 +176,7 @@ class CorrectingTest(PanelTestCase):
         slicer.util.selectModule("AttentionUNetSeg")
         slicer.app.processEvents()
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), mask)
-        self.ui.thresholdSlider.value = 0.97
+        self.ui.thresholdSlider.value = 0.8
         slicer.app.processEvents()
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
 
@@ -189,6 +189,13 @@ class CorrectingTest(PanelTestCase):
         slicer.app.processEvents()
         self.assertGreaterEqual(self.shown_volume(), near)
         self.assertTrue(self.has(self.missing))
+        for reach in (30.0, 3.0):
+            self.ui.reachSlider.value = reach
+            slicer.app.processEvents()
+            self.assertIn(f"fading to {3 * reach:.0f} mm", self.ui.reachSlider.suffix)
+            changed = np.argwhere(self.segment_mask(self.segmentation) != self.start)
+            steps = (changed - np.array(self.missing)) * (5.0, 4.0, 4.0)
+            self.assertLessEqual(np.linalg.norm(steps, axis=1).max(), 3 * reach + 5.0, "beyond what it promises")
 
     def test_the_tools_end_with_the_module(self) -> None:
         interaction = slicer.app.applicationLogic().GetInteractionNode()
@@ -222,6 +229,10 @@ class CorrectingTest(PanelTestCase):
         self.assertTrue(self.has(erased))
 
     def test_the_network_hears_of_clicks(self) -> None:
+        self.segmentation = self.segment(self.volume)
+        self.ui.thresholdSlider.value = 0.97
+        self.start = self.segment_mask(self.segmentation)
+        self.missing = tuple(int(n) for n in np.argwhere(self.truth & ~self.start)[0])
         editor = self.panel.editor
         attention = [slicer.util.arrayFromVolume(node).copy() for node in editor.nodes.attention]
         self.place(self.ui.addClickButton, self.missing)

@@ -128,11 +128,16 @@ class FailuresTest(PanelTestCase):
         self.wait_for_runs()
         self.assertEqual(len(self.logic.results()), 1, self.ui.messageLabel.text)
         self.assertIn(notice, self.panel.message.notices, "nobody has dealt with the folder yet")
+        self.ui.advancedCollapsibleButton.collapsed = False  # where later sessions find it, without any notice
+        self.assertIn(str(notice.folder), self.ui.keptFoldersValueLabel.text)
+        self.assertTrue(self.ui.deleteKeptFoldersButton.enabled)
+        self.ui.advancedCollapsibleButton.collapsed = True
         while self.ui.folderButton.isHidden():
             self.click(self.ui.nextMessageButton)
         self.click(self.ui.deleteFolderButton)
         self.assertFalse(os.path.isdir(notice.folder))
         self.assertNotIn(notice, self.panel.message.notices)
+        self.assertNotIn(str(notice.folder), self.ui.keptFoldersValueLabel.text)
 
     def test_there_is_no_place_for_temporary_files(self) -> None:
         tempfile.tempdir = str(self.folder / "missing")

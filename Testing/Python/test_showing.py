@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
-from panel_case import PanelTestCase, process_for
+from panel_case import PanelTestCase, process_for, process_until
 
 
 class ShowingTest(PanelTestCase):
@@ -12,7 +12,8 @@ class ShowingTest(PanelTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.segmentation = self.segment()
+        self.segmentation = self.add_result(self.add_phantom())
+        self.panel.select_result(self.segmentation, is_new=True)
 
     def test_the_threshold_slider_moves_the_segment(self) -> None:
         volumes = []
@@ -36,7 +37,10 @@ class ShowingTest(PanelTestCase):
         self.ui.thresholdSlider.value = 0.9
         slicer.app.processEvents()
         self.assertAlmostEqual(self.shown_volume(), during, delta=0.2)
-        self.assertEqual(self.logic.hasSurface(self.segmentation), self.ui.show3DCheckBox.checked)
+        self.ui.show3DCheckBox.checked = True
+        self.ui.thresholdSlider.value = 0.8
+        self.assertFalse(self.logic.hasSurface(self.segmentation), "a step does not wait for the surface")
+        process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface", 20.0)
 
     def test_clean_up(self) -> None:
         self.ui.thresholdSlider.value = 0.05
@@ -93,6 +97,38 @@ class ShowingTest(PanelTestCase):
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
             self.assertFalse(composite.GetForegroundVolumeID())
 
+    def test_an_overlay_has_a_legend_and_a_contour_that_is_seen(self) -> None:
+        logic = slicer.modules.colors.logic()
+        nodes = self.panel.editor.nodes
+        own = self.segmentation.GetSegmentation().GetNthSegment(0).GetColor()
+        segment_id = self.segmentation.GetSegmentation().GetNthSegmentID(0)
+        for index, node, word in ((1, nodes.probability, "Probability"), (2, nodes.gates[1], "Attention")):
+            self.ui.overlayComboBox.setCurrentIndex(index)
+            slicer.app.processEvents()
+            legend = logic.GetColorLegendDisplayNode(node)
+            self.assertTrue(legend.GetVisibility())
+            self.assertIn(word, legend.GetTitleText())
+            self.assertEqual(legend.GetColorNodeID(), node.GetDisplayNode().GetColorNodeID())
+            self.assertTrue(self.ui.overlayMeaningLabel.text.endswith("."), "one sentence about what is shown")
+            contour = np.array(list(self.segmentation.GetDisplayNode().GetSegmentColor(segment_id)))
+            table = np.array([self.color_of(node, value) for value in range(52, 256)])
+            self.assertGreater(np.linalg.norm(table - contour, axis=1).min(), 0.5, "it drowns in the overlay")
+        self.assertFalse(logic.GetColorLegendDisplayNode(nodes.probability).GetVisibility())
+        self.click(self.ui.legendCheckBox)
+        self.assertFalse(legend.GetVisibility())
+        self.click(self.ui.legendCheckBox)
+        self.ui.overlayComboBox.setCurrentIndex(0)
+        slicer.app.processEvents()
+        self.assertFalse(legend.GetVisibility())
+        self.assertEqual(list(self.segmentation.GetDisplayNode().GetSegmentColor(segment_id)), list(own))
+
+    @staticmethod
+    def color_of(node: object, value: int) -> list[float]:
+        """Return the colour (red, green, blue) of a stored value of a field."""
+        rgba = [0.0] * 4
+        node.GetDisplayNode().GetColorNode().GetColor(value, rgba)
+        return rgba[:3]
+
     def test_the_colour_map_is_that_of_the_selector(self) -> None:
         self.ui.overlayComboBox.setCurrentIndex(1)
         color = slicer.mrmlScene.GetFirstNodeByName("Warm1") or slicer.mrmlScene.GetFirstNodeByName("Grey")
@@ -102,7 +138,7 @@ class ShowingTest(PanelTestCase):
         self.assertEqual(shown.GetID(), color.GetID())
 
     def test_the_panel_follows_the_selected_result(self) -> None:
-        other = self.segment(self.add_phantom(seed=4, name="other"))
+        other = self.add_result(self.add_phantom(seed=4, name="other"))
         self.ui.overlayComboBox.setCurrentIndex(2)
         slicer.app.processEvents()
         self.ui.resultSelector.setCurrentNode(self.segmentation)

@@ -19,8 +19,8 @@ from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.inference import Segmenter
 from AttentionUNetSegLib.models import load_package
 from AttentionUNetSegLib.training.labelled_scan import LabelledScan
-from AttentionUNetSegLib.training.pancreas_ct_cross_validation import fold_package
-from AttentionUNetSegLib.training.pancreas_ct_manual import manual_step_scans, read_folds
+from AttentionUNetSegLib.training.pancreas_ct_cross_validation import VERSION
+from AttentionUNetSegLib.training.pancreas_ct_manual import manual_step_scans, read_folds, stage_packages
 from machine import write_results
 
 COMMAND = "python Testing/benchmarks/self_agreement.py"
@@ -36,14 +36,14 @@ def main() -> None:
     options = parser.parse_args()
     scans = [scan for scan in manual_step_scans(options.work) if scan.part_map is None]
     before = Segmenter(load_package(options.start_from), "cpu")
-    agreements: dict[str, dict[str, list]] = {"0.3.0": {}, "0.4.0": {}}
+    agreements: dict[str, dict[str, list]] = {"0.3.0": {}, VERSION: {}}
     negatives: list[dict] = []
     for number in options.folds or range(len(read_folds())):
-        own = Segmenter(fold_package(options.work, number), "cpu")
+        own = Segmenter(stage_packages(options.work, f"fold_{number}")[-1], "cpu")
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
         manual = [scan for scan in apart if scan.name.startswith("nih_pancreas/")][:MANUAL_PER_FOLD]
         others = [scan for scan in apart if scan.name.startswith("reduced/")]
-        for name, segmenter in (("0.3.0", before), ("0.4.0", own)):
+        for name, segmenter in (("0.3.0", before), (VERSION, own)):
             for scan in (*manual, *others):
                 for variation, dice in agreement(segmenter, scan):
                     agreements[name].setdefault(variation, []).append((scan.name, round(dice, 4)))

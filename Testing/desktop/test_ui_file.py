@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UI_FILE = ROOT / "AttentionUNetSeg" / "Resources" / "UI" / "AttentionUNetSeg.ui"
 PARAMETERS_FILE = ROOT / "AttentionUNetSeg" / "AttentionUNetSegLib" / "desktop" / "parameters.py"
 INTERACTIVE = ("Button", "ComboBox", "CheckBox", "SliderWidget", "SpinBox", "LineEdit", "TextEdit")
-SECTIONS = ("input", "result", "attention", "correction", "advanced")
+SECTIONS = ("input", "result", "attention", "correction", "measurements", "start", "advanced")
 
 
 @pytest.fixture(scope="module")

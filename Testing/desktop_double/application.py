@@ -52,6 +52,7 @@ class Application(QObject, listed_as="slicer.app"):
         self._d.clipboard = ""
         self._d.window = MainWindow()
         self._d.io_manager = InputOutput(self._d.core)
+        self._d.dicom_database = DicomDatabase()
 
     def _forget(self) -> None:
         """Become as fresh as after the start, for the next test."""
@@ -72,6 +73,9 @@ class Application(QObject, listed_as="slicer.app"):
 
     def mrmlScene(self) -> Any:
         return self._d.core.scene
+
+    def dicomDatabase(self) -> Any:
+        return self._d.dicom_database
 
     def applicationLogic(self) -> Any:
         return self._d.core.app_logic
@@ -121,6 +125,17 @@ class Application(QObject, listed_as="slicer.app"):
 
     def moduleDocumentationUrl(self, name: str) -> str:
         return f"https://slicer.readthedocs.io/en/latest/user_guide/modules/{name.lower()}.html"
+
+
+class DicomDatabase:
+    """ctkDICOMDatabase, as far as it tells where an instance lies. Not in the list of names."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+
+    def fileForInstance(self, uid: str) -> str:
+        """Return the file, or "" for an instance that is not there."""
+        return self.files.get(uid, "")
 
 
 class MainWindow(QWidget):

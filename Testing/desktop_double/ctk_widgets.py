@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .qt_dialogs import QMessageBox
-from .qt_inputs import Choice, Number, number_property
-from .qt_widgets import Button, QPushButton, QWidget, boolean
+from .qt_inputs import Number, number_property
+from .qt_widgets import Button, QWidget, boolean
 from .signals import Signal
 from .strict import Property, setter
 
@@ -40,10 +39,6 @@ class ctkCollapsibleButton(Button, listed_as="ctk.ctkCollapsibleButton"):
         return not self.collapsed
 
 
-class ctkCheckablePushButton(QPushButton, listed_as="ctk.ctkCheckablePushButton"):
-    """A push button with a check box."""
-
-
 class ctkSliderWidget(Number, listed_as="ctk.ctkSliderWidget"):
     """A slider with a number field.
 
@@ -74,25 +69,6 @@ class ctkSliderWidget(Number, listed_as="ctk.ctkSliderWidget"):
         self.value = 0.0
 
 
-class ctkDoubleSpinBox(Number, listed_as="ctk.ctkDoubleSpinBox"):
-    """A number field."""
-
-    minimum, maximum, value = (number_property(name) for name in ("minimum", "maximum", "value"))
-    decimals = Property(2)
-    singleStep = Property(1.0)
-    prefix = Property("")
-    suffix = Property("")
-    valueChanged = Signal("valueChanged(double)")
-    editingFinished = Signal("editingFinished()")
-    setValue, setDecimals = setter("value"), setter("decimals")
-
-
-class ctkComboBox(Choice, listed_as="ctk.ctkComboBox"):
-    """A list to choose from, with a text for no choice."""
-
-    defaultText = Property("")
-
-
 class ctkPathLineEdit(QWidget, listed_as="ctk.ctkPathLineEdit"):
     """A path with a browse button and a history."""
 
@@ -114,10 +90,3 @@ class ctkPathLineEdit(QWidget, listed_as="ctk.ctkPathLineEdit"):
 
     def retrieveHistory(self) -> None:
         pass
-
-
-class ctkMessageBox(QMessageBox, listed_as="ctk.ctkMessageBox"):
-    """A message box that may be silenced; `answers` of `qt_dialogs` answers it."""
-
-    dontShowAgainSettingsKey = Property("")
-    dontShowAgain = Property(False)

@@ -109,7 +109,7 @@ def module_logics(app: Any) -> dict[str, Any]:
         "segmentations": core.segmentations_logic,
         "volumes": core.volumes_logic,
         "terminologies": core.terminologies_logic,
-        "colors": core.color_logic,
+        "colors": slicer.vtkSlicerColorLogic(),  # for its legends; the tables are those of the core's own
         "subjecthierarchy": core.subject_hierarchy_logic,
     }
     markups = app.applicationLogic().GetModuleLogic("Markups")

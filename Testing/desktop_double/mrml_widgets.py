@@ -10,9 +10,9 @@ import slicer
 from vtkmodules.vtkCommonCore import vtkObject
 
 from .qt_objects import QObject
-from .qt_widgets import QPushButton, QWidget
+from .qt_widgets import QWidget
 from .signals import Signal
-from .strict import Property, setter
+from .strict import Property
 
 
 class qMRMLWidget(QWidget, listed_as="slicer.qMRMLWidget"):
@@ -215,53 +215,6 @@ class qMRMLColorTableComboBox(NodeChoice, listed_as="slicer.qMRMLColorTableCombo
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._d.values.update(nodeTypes=("vtkMRMLColorTableNode", "vtkMRMLProceduralColorNode"), showHidden=True)
-
-
-class qMRMLSegmentationShow3DButton(QPushButton, listed_as="slicer.qMRMLSegmentationShow3DButton"):
-    """The button that shows a segmentation in 3D."""
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._d.segmentation_id = ""
-        self._d.values["checkable"] = True
-
-    def segmentationNode(self) -> Any:
-        return slicer.mrmlScene.GetNodeByID(self._d.segmentation_id) if self._d.segmentation_id else None
-
-    def setSegmentationNode(self, node: Any) -> None:
-        self._d.segmentation_id = node.GetID() if node is not None else ""
-
-    def _tell_checked(self, value: bool) -> None:
-        node = self.segmentationNode()
-        if node is not None and value:
-            node.CreateClosedSurfaceRepresentation()
-        if node is not None and node.GetDisplayNode() is not None:
-            node.GetDisplayNode().SetVisibility3D(value)
-        super()._tell_checked(value)
-
-
-class qSlicerMarkupsPlaceWidget(QWidget, listed_as="slicer.qSlicerMarkupsPlaceWidget"):
-    """The place button of a markups node."""
-
-    placeModeEnabled = Property(False, notify="activeMarkupsPlaceModeChanged")
-    placeModePersistency = Property(False)
-    buttonsVisible = Property(True)
-    activeMarkupsPlaceModeChanged = Signal("activeMarkupsPlaceModeChanged(bool)")
-    setPlaceModeEnabled, setPlaceModePersistency = setter("placeModeEnabled"), setter("placeModePersistency")
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._d.scene = None
-        self._d.node = None
-
-    def setMRMLScene(self, scene: Any) -> None:
-        self._d.scene = scene
-
-    def currentNode(self) -> Any:
-        return self._d.node
-
-    def setCurrentNode(self, node: Any) -> None:
-        self._d.node = node
 
 
 class qMRMLSegmentEditorWidget(QWidget, listed_as="slicer.qMRMLSegmentEditorWidget"):

@@ -267,8 +267,6 @@ class _Binding:
     PAIRS: typing.ClassVar = {
         (bool, qt_widgets.QCheckBox): ("checked", "stateChanged"),
         (bool, qt_widgets.QPushButton): ("checked", "toggled"),
-        (int, qt_inputs.QSlider): ("value", "valueChanged"),
-        (float, qt_inputs.QDoubleSpinBox): ("value", "valueChanged"),
         (float, ctk_widgets.ctkSliderWidget): ("value", "valueChanged"),
         (str, qt_inputs.QLineEdit): ("text", "textChanged"),
         (pathlib.Path, ctk_widgets.ctkPathLineEdit): ("currentPath", "currentPathChanged"),

@@ -7,7 +7,7 @@ from typing import Any
 from .event_loop import loop
 from .qt_objects import QObject
 from .qt_values import QIcon, QKeySequence
-from .qt_widgets import Button
+from .qt_widgets import QWidget
 from .signals import Signal
 from .strict import Property, setter
 
@@ -62,6 +62,38 @@ class QAction(QObject, listed_as="qt.QAction"):
         self.triggered.emit(self.checked)
 
 
+class QMenu(QWidget, listed_as="qt.QMenu"):
+    """A menu: its actions, and those of the menus in it."""
+
+    title = Property("")
+    toolTipsVisible = Property(False)
+    aboutToShow = Signal("aboutToShow()")
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
+        self._d.actions = []
+        for argument in arguments:
+            if isinstance(argument, str):
+                self.title = argument
+
+    def addAction(self, action: QAction) -> None:
+        self._d.actions.append(action)
+
+    def addMenu(self, menu: QMenu) -> QAction:
+        action = QAction(menu.title, self)
+        self._d.actions.append(action)
+        return action
+
+    def addSeparator(self) -> None:
+        pass
+
+    def actions(self) -> list[QAction]:
+        return list(self._d.actions)
+
+    def clear(self) -> None:
+        self._d.actions = []
+
+
 class QShortcut(QObject, listed_as="qt.QShortcut"):
     """A key combination that does something."""
 
@@ -82,30 +114,3 @@ class QShortcut(QObject, listed_as="qt.QShortcut"):
 
     def setKey(self, key: QKeySequence) -> None:
         self._d.key = key
-
-
-class QButtonGroup(QObject, listed_as="qt.QButtonGroup"):
-    """Buttons of which one is checked at most."""
-
-    exclusive = Property(True)
-    setExclusive = setter("exclusive")
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._d.buttons = []
-
-    def addButton(self, button: Button, number: int = -1) -> None:
-        self._d.buttons.append(button)
-        button.toggled.connect(lambda checked: self._keep_one(button, checked))
-
-    def buttons(self) -> list[Button]:
-        return list(self._d.buttons)
-
-    def checkedButton(self) -> Button | None:
-        return next((button for button in self._d.buttons if button.checked), None)
-
-    def _keep_one(self, button: Button, checked: bool) -> None:
-        if checked and self.exclusive:
-            for other in self._d.buttons:
-                if other is not button:
-                    other.checked = False

@@ -76,7 +76,7 @@ class QPlainTextEdit(QWidget, listed_as="qt.QPlainTextEdit"):
 
 
 class Choice(QWidget):
-    """What QComboBox and ctkComboBox share."""
+    """What a combo box has."""
 
     editable = Property(False)
     insertPolicy = Property(None)
@@ -234,31 +234,3 @@ def number_property(name: str) -> property:
         self._put(value) if index is None else self._bound(index, value, name)
 
     return property(get, put)
-
-
-class QDoubleSpinBox(Number, listed_as="qt.QDoubleSpinBox"):
-    """A number field."""
-
-    minimum, maximum, value = (number_property(name) for name in ("minimum", "maximum", "value"))
-    decimals = Property(2)
-    singleStep = Property(1.0)
-    suffix = Property("")
-    prefix = Property("")
-    valueChanged = Signal("valueChanged(double)")
-    editingFinished = Signal("editingFinished()")
-    setMinimum, setMaximum, setValue = setter("minimum"), setter("maximum"), setter("value")
-    setDecimals, setSingleStep, setSuffix = setter("decimals"), setter("singleStep"), setter("suffix")
-
-
-class QSlider(Number, listed_as="qt.QSlider"):
-    """A slider of integers."""
-
-    _kind = int
-    minimum, maximum, value = (number_property(name) for name in ("minimum", "maximum", "value"))
-    singleStep = Property(1)
-    pageStep = Property(10)
-    tracking = Property(True)
-    orientation = Property(None)
-    valueChanged = Signal("valueChanged(int)")
-    sliderReleased = Signal("sliderReleased()")
-    setMinimum, setMaximum, setValue = setter("minimum"), setter("maximum"), setter("value")

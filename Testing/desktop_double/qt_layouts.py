@@ -64,14 +64,6 @@ class QHBoxLayout(Layout, listed_as="qt.QHBoxLayout"):
     addLayout, addStretch, insertWidget = QVBoxLayout.addLayout, QVBoxLayout.addStretch, QVBoxLayout.insertWidget
 
 
-class QGridLayout(Layout, listed_as="qt.QGridLayout"):
-    """A grid."""
-
-    def addLayout(self, layout: Layout, *place: int) -> None:
-        layout.setParent(self)
-        self._add(layout)
-
-
 class QFormLayout(Layout, listed_as="qt.QFormLayout"):
     """Labels and fields."""
 

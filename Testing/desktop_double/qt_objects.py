@@ -267,24 +267,6 @@ class QByteArray(Strict, listed_as="qt.QByteArray"):
         return not self._d.content
 
 
-class QElapsedTimer(Strict, listed_as="qt.QElapsedTimer"):
-    """Milliseconds since start()."""
-
-    def start(self) -> None:
-        self._d.started = time.monotonic()
-
-    def elapsed(self) -> int:
-        return int(1000 * (time.monotonic() - self._d.started))
-
-    def restart(self) -> int:
-        elapsed = self.elapsed()
-        self.start()
-        return elapsed
-
-    def isValid(self) -> bool:
-        return hasattr(self._d, "started")
-
-
 class QSettings(QObject, listed_as="qt.QSettings"):
     """The person's settings, in memory. As on disk with an .ini file, what is not a string may come back as one."""
 

@@ -2,56 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from enum import IntEnum, IntFlag
 from pathlib import Path
-from typing import Any
 
 from .strict import Strict
-
-
-class QColor(Strict, listed_as="qt.QColor"):
-    """A colour: from components in 0..255, a name or a #rrggbb."""
-
-    def __init__(self, *value: Any) -> None:
-        super().__init__()
-        if len(value) == 1 and isinstance(value[0], QColor):
-            value = value[0]._d.rgb
-        elif len(value) == 1 and isinstance(value[0], str):
-            if not re.fullmatch(r"#[0-9a-fA-F]{6}", value[0]):
-                raise NotImplementedError(f"The double knows #rrggbb only, not {value[0]!r}.")
-            value = tuple(int(value[0][i : i + 2], 16) for i in (1, 3, 5))
-        if not all(isinstance(part, int) for part in value):
-            raise TypeError(f"qt.QColor takes integers in 0..255, not {value!r}.")
-        self._d.rgb = tuple(value[:3]) or (0, 0, 0)
-
-    @classmethod
-    def fromRgbF(cls, red: float, green: float, blue: float, alpha: float = 1.0) -> QColor:
-        return cls(*(round(255 * part) for part in (red, green, blue)))
-
-    def setRgbF(self, red: float, green: float, blue: float, alpha: float = 1.0) -> None:
-        self._d.rgb = tuple(round(255 * part) for part in (red, green, blue))
-
-    def red(self) -> int:
-        return self._d.rgb[0]
-
-    def green(self) -> int:
-        return self._d.rgb[1]
-
-    def blue(self) -> int:
-        return self._d.rgb[2]
-
-    def redF(self) -> float:
-        return self._d.rgb[0] / 255
-
-    def greenF(self) -> float:
-        return self._d.rgb[1] / 255
-
-    def blueF(self) -> float:
-        return self._d.rgb[2] / 255
-
-    def name(self) -> str:
-        return "#{:02x}{:02x}{:02x}".format(*self._d.rgb)
 
 
 class QIcon(Strict, listed_as="qt.QIcon"):

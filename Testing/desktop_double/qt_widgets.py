@@ -249,6 +249,13 @@ class QToolButton(Button, listed_as="qt.QToolButton"):
 
     toolButtonStyle = Property(None)
     autoRaise = Property(False)
+    popupMode = Property(None)
+
+    def setMenu(self, menu: QWidget) -> None:
+        self._d.menu = menu
+
+    def menu(self) -> QWidget | None:
+        return getattr(self._d, "menu", None)
 
 
 class QCheckBox(Button, listed_as="qt.QCheckBox"):

@@ -90,7 +90,7 @@ def trained(options: argparse.Namespace) -> int:
         before = time.monotonic()
         recipe.main([*common, "--only", part, "--minutes", f"{left / (len(options.parts) - number):.3f}"])
         whole = time.monotonic() - before
-        run = options.packed / "work" / part / "run"
+        run = recipe.stage_folder(options.packed / "work", part, 1) / "run"
         with (run / "log.csv").open(encoding="utf-8") as file:
             steps = list(csv.DictReader(file))
         share = float(steps[-1]["seconds"]) / whole

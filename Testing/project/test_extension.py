@@ -24,7 +24,8 @@ def test_the_panel_is_in_the_order_of_work():
     names = [each.get("name") for each in UI.iter("widget")]
     sections = [each.get("name") for each in UI.iter("widget") if each.get("class") == "ctkCollapsibleButton"]
     assert sections == [
-        f"{name}CollapsibleButton" for name in ("result", "correction", "attention", "input", "advanced")
+        f"{name}CollapsibleButton"
+        for name in ("result", "correction", "attention", "measurements", "start", "input", "advanced")
     ]
     order = ["inputVolumeSelector", "modelComboBox", "segmentButton", "progressWidget", "messageWidget"]
     order += ["resultSelector", "volumeValueLabel", *sections]

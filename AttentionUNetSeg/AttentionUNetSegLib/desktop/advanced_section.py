@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import qt
@@ -10,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .. import __version__
+from ..temporary_folder import kept_folders
 from . import settings
 from .interpreter import ENVIRONMENT_VARIABLE, other_interpreter, slicer_python
 
@@ -39,6 +41,10 @@ class AdvancedSection:
         ui.copyLogButton.clicked.connect(self._on_copy_log)
         ui.openModelFolderButton.clicked.connect(self._on_open_folder)
         ui.removeModelButton.clicked.connect(self._on_remove_model)
+        ui.openKeptFolderButton.clicked.connect(self._on_open_kept)
+        ui.deleteKeptFoldersButton.clicked.connect(self._on_delete_kept)
+        ui.advancedCollapsibleButton.toggled.connect(lambda _checked: self.show_kept_folders())
+        self.show_kept_folders()
         ui.modelFolderValueLabel.text = str(panel.logic.modelFolder())
         self.update()
 
@@ -59,6 +65,13 @@ class AdvancedSection:
         self._ui.deviceComboBox.setCurrentIndex(self._devices.index(chosen))
         self._is_filling = False
         self._ui.versionsLabel.text = self._versions()
+
+    def show_kept_folders(self) -> None:
+        """Show what was kept of failed runs, of earlier sessions too."""
+        kept = kept_folders()
+        self._ui.keptFoldersValueLabel.text = ", ".join(str(each) for each in reversed(kept)) or _("none")
+        self._ui.keptFoldersValueLabel.toolTip = "\n".join(str(each) for each in kept) or _("Nothing was kept.")
+        self._ui.openKeptFolderButton.enabled = self._ui.deleteKeptFoldersButton.enabled = bool(kept)
 
     def add_to_log(self, text: str) -> None:
         """Append a line to the log."""
@@ -83,6 +96,21 @@ class AdvancedSection:
             folder = self._panel.logic.modelFolder()
             folder.mkdir(parents=True, exist_ok=True)
             qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
+
+    def _on_open_kept(self) -> None:
+        for folder in kept_folders()[-1:]:  # the newest; the others lie beside it
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
+
+    def _on_delete_kept(self) -> None:
+        kept = kept_folders()
+        question = _("Delete {count} folders of failed runs, with the copies of their CTs?\n\n{names}").format(
+            count=len(kept), names="\n".join(str(each) for each in kept)
+        )
+        if kept and slicer.util.confirmOkCancelDisplay(question, _("Delete what was kept?")):
+            for folder in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._panel.message.drop_folders()
+        self.show_kept_folders()
 
     def _on_remove_model(self) -> None:
         package = self._panel.input.package

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
+from ..scene import start_of
+from .legend import let_contour_stand_out, show_legend
+
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
     from .panel import Panel
@@ -26,12 +29,16 @@ class AttentionSection:
         ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
         ui.overlayOpacitySlider.valueChanged.connect(self._on_changed)
         ui.overlayThresholdSlider.valueChanged.connect(self._on_changed)
+        ui.legendCheckBox.toggled.connect(lambda checked: self.apply())
         ui.overlayColorSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_color)
 
     def show(self, editor: ResultEditor | None) -> None:
         """Offer what the selected result has, and show the chosen overlay of it instead of the last result's."""
         if self._panel.result is not self._shown and self._panel.logic.editor(self._shown) is not None:
+            last = self._panel.logic.editor(self._shown).nodes
             self._panel.logic.showAttention(self._shown, None)
+            show_legend(last, None, "")
+            let_contour_stand_out(last, None)
         self._shown = self._panel.result if editor is not None else None
         gates = editor.nodes.gates if editor is not None else {}
         spread = [SPREAD] if editor is not None and editor.nodes.spread is not None else []
@@ -65,7 +72,8 @@ class AttentionSection:
         """Show the chosen overlay as it is set."""
         if self._panel.editor is None or self._panel.parameters is None:
             return
-        self._ui.overlayMeaningLabel.text = _meaning(self._chosen())
+        is_mask = (start_of(self._panel.editor.nodes) or {}).get("kind") == "mask"
+        self._ui.overlayMeaningLabel.text = _meaning(self._chosen(), is_mask)
         self._ui.overlayMeaningLabel.visible = bool(self._chosen())
         with self._panel.errors(is_action=False):
             self._panel.logic.showAttention(
@@ -75,6 +83,7 @@ class AttentionSection:
                 colorNode=self._panel.parameters.overlayColor,
                 lowerThreshold=self._ui.overlayThresholdSlider.value,
             )
+            self._explain()
 
     def follow_field(self) -> None:
         """Show the corrected probability where the probability is shown: the first click makes it."""
@@ -107,6 +116,15 @@ class AttentionSection:
 
     # --- helpers ---
 
+    def _explain(self) -> None:
+        """Show the legend of what is shown, and the contour in a colour that it does not have."""
+        nodes, choice = self._panel.editor.nodes, self._chosen()
+        shown = {NO_OVERLAY: None, PROBABILITY: nodes.field, SPREAD: nodes.spread}
+        volume = shown[choice] if choice in shown else nodes.gates.get(int(choice))
+        show_legend(nodes, volume if self._ui.legendCheckBox.checked else None, _title(choice))
+        color = volume.GetDisplayNode().GetColorNode() if volume is not None else None
+        let_contour_stand_out(nodes, color)
+
     def _chosen(self) -> str:
         index = self._ui.overlayComboBox.currentIndex
         return self._choices[index] if 0 <= index < len(self._choices) else NO_OVERLAY
@@ -123,8 +141,17 @@ def _level(choice: str) -> int | str | None:
     return choice if choice in (PROBABILITY, SPREAD) else int(choice)
 
 
-def _meaning(choice: str) -> str:
-    """Return in one sentence what is shown."""
+def _title(choice: str) -> str:
+    """Return what the legend's numbers are; fields are stored as integers."""
+    if choice == SPREAD:
+        return _("Spread (255 = 0.5)")
+    return _("Probability (255 = 1)") if choice == PROBABILITY else _("Attention (255 = 1)")
+
+
+def _meaning(choice: str, is_mask: bool) -> str:
+    """Return in one sentence what is shown; `is_mask`: the result started from a segmentation."""
+    if choice == PROBABILITY and is_mask:
+        return _("How far inside the given segment, over 3 mm, corrected by your clicks; the threshold cuts here.")
     if choice == PROBABILITY:
         return _("How sure the network is, corrected by your clicks: 1 is certain pancreas; the threshold cuts here.")
     if choice == SPREAD:

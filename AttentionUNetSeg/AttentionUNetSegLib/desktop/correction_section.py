@@ -8,11 +8,14 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from ..correction.influence import FURTHEST
 from ..errors import ErrorCode
 from ..session import DoubtfulClick, Refined, RefinementFailed
 from .delayed_call import DelayedCall
+from .drawing import CLICK, TOOLS, Drawing, hint, tool_name
 from .place_mode import PlaceMode
 from .segment_editor import open_in_segment_editor
+from .walls_menu import WallsMenu
 
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
@@ -22,7 +25,11 @@ _MILLISECONDS_TO_REFINEMENT = 300
 
 
 class CorrectionSection(VTKObservationMixin):
-    """Add and Remove put points into the result's two lists; whatever happens to the lists applies at once."""
+    """Add and Remove with the chosen tool.
+
+    A click puts a point into one of the result's two lists; whatever happens to the lists applies at once. Strokes,
+    lassos and boxes are drawn with markups of their own and taken over when they are ended.
+    """
 
     def __init__(self, panel: Panel) -> None:
         VTKObservationMixin.__init__(self)
@@ -32,8 +39,15 @@ class CorrectionSection(VTKObservationMixin):
         self._sync = DelayedCall(0, self._take_clicks)
         # Not after each of several quick clicks.
         self._refinement = DelayedCall(_MILLISECONDS_TO_REFINEMENT, self._refine)
-        self._place_mode = PlaceMode(self._show_place_mode)
+        self._drawn = DelayedCall(0, self._take_ended_drawing)
+        self._place_mode = PlaceMode(self._on_place_mode)
+        self._drawing = Drawing(self._place_mode)
+        self.walls = WallsMenu(panel)
         ui = self._ui
+        for tool in TOOLS:
+            ui.toolComboBox.addItem(tool_name(tool))
+        ui.toolComboBox.connect("currentIndexChanged(int)", self._on_other_tool)
+        ui.strokesTeachCheckBox.toggled.connect(self._on_strokes_teach)
         ui.addClickButton.toggled.connect(lambda checked: self._on_tool(True, checked))
         ui.removeClickButton.toggled.connect(lambda checked: self._on_tool(False, checked))
         ui.undoButton.clicked.connect(self._on_undo)
@@ -49,12 +63,15 @@ class CorrectionSection(VTKObservationMixin):
         self._sync.drop()
         self._refinement.drop()
         self.removeObservers()
-        for name in ("addClickButton", "removeClickButton", "reachSlider", "segmentEditorButton"):
-            getattr(self._ui, name).enabled = editor is not None
+        for widget in (
+            self._ui.toolComboBox, self._ui.addClickButton, self._ui.removeClickButton, self._ui.reachSlider,
+            self._ui.strokesTeachCheckBox, self._ui.segmentEditorButton,
+        ):  # fmt: skip
+            widget.enabled = editor is not None
         if editor is not None:
             self._observe(editor)
         self._ui.changeLabel.text = ""
-        if editor is not None and editor.clicks:
+        if editor is not None and (editor.clicks or editor.marks):
             self._ui.correctionCollapsibleButton.collapsed = False
         self.update()
 
@@ -67,7 +84,11 @@ class CorrectionSection(VTKObservationMixin):
         if editor is not None:
             self._is_showing = True
             self._ui.reachSlider.value = editor.reach_mm
+            # What the word promises: all of it within the reach, fading out up to where nothing changes any more.
+            self._ui.reachSlider.suffix = _(" mm, fading to {far:.0f} mm").format(far=FURTHEST * editor.reach_mm)
+            self._ui.strokesTeachCheckBox.checked = editor.strokes_teach
             self._is_showing = False
+        self.walls.update()
 
     def take(self, event: Refined | RefinementFailed) -> None:
         """Show what the network made of the clicks, or why it could not."""
@@ -78,7 +99,10 @@ class CorrectionSection(VTKObservationMixin):
 
     def leave(self) -> None:
         """End placing points: the person goes elsewhere."""
-        if self._ui.addClickButton.checked or self._ui.removeClickButton.checked:
+        was_placing = self.is_placing
+        self._drawn.drop()
+        self._drawing.drop()
+        if was_placing:
             self._place_mode.stop()
         self._show_place_mode()
 
@@ -100,14 +124,46 @@ class CorrectionSection(VTKObservationMixin):
         if self._is_showing or self._panel.editor is None:
             return
         if not checked:
+            self._take_drawing()
             self._place_mode.stop()
             return
+        tool = TOOLS[self._ui.toolComboBox.currentIndex]
         with self._panel.errors():
             editor = self._panel.editor
-            add, remove = editor.require_click_lists()
-            self._observe(editor)
-            self._place_mode.start(add if positive else remove)
+            self._take_drawing()
+            if tool == CLICK:
+                add, remove = editor.require_click_lists()
+                self._observe(editor)
+                self._place_mode.start(add if positive else remove)
+            else:
+                self._drawing.start(tool, positive, editor.nodes)
+                self._ui.changeLabel.text = hint(tool)
         self._show_place_mode()
+
+    def _on_other_tool(self, _index: int) -> None:
+        self.leave()
+
+    def _on_place_mode(self) -> None:
+        if self._drawing.is_ended:
+            self._drawn.request()  # not from within the view's own event
+        self._show_place_mode()
+
+    def _take_ended_drawing(self) -> None:
+        if self._drawing.is_ended:
+            self._take_drawing()
+
+    def _take_drawing(self) -> None:
+        editor = self._panel.editor
+        if editor is not None and self._drawing.is_on:
+            self._ui.changeLabel.text = ""
+            self._change(lambda: self._drawing.finish(editor))
+            self._show_place_mode()
+
+    def _on_strokes_teach(self, checked: bool) -> None:
+        if not self._is_showing and self._panel.editor is not None:
+            with self._panel.errors():
+                self._panel.editor.strokes_teach = checked
+            self.update()
 
     def _on_undo(self) -> None:
         self._change(lambda: self._panel.logic.undo(self._panel.result))
@@ -159,6 +215,12 @@ class CorrectionSection(VTKObservationMixin):
         self._panel.message.show(doubt.message, is_error=True, action=(label, apply))
         self.update()
 
+    def show_changed(self) -> None:
+        """Show a result whose corrections act otherwise now: the walls are others."""
+        self._panel.result_section.update()
+        self._panel.attention.follow_field()
+        self.update()
+
     # --- helpers ---
 
     def _change(self, change: object) -> None:
@@ -174,9 +236,7 @@ class CorrectionSection(VTKObservationMixin):
                 # Undo may have made the lists anew.
                 self._observe(self._panel.editor)
                 self._show_change()
-        self._panel.result_section.update()
-        self._panel.attention.follow_field()
-        self.update()
+        self.show_changed()
         self._refinement.request()
 
     def _show_change(self) -> None:
@@ -202,7 +262,10 @@ class CorrectionSection(VTKObservationMixin):
         """Press the button of the list that clicks go into now, and no other."""
         editor = self._panel.editor
         lists = (editor.nodes.add_clicks, editor.nodes.remove_clicks) if editor is not None else (None, None)
+        is_drawing = self._drawing.is_on and not self._drawing.is_ended
         self._is_showing = True
-        self._ui.addClickButton.checked = self._place_mode.is_on(lists[0])
-        self._ui.removeClickButton.checked = self._place_mode.is_on(lists[1])
+        self._ui.addClickButton.checked = self._place_mode.is_on(lists[0]) or (is_drawing and self._drawing.positive)
+        self._ui.removeClickButton.checked = (
+            self._place_mode.is_on(lists[1]) or (is_drawing and not self._drawing.positive)
+        )
         self._is_showing = False

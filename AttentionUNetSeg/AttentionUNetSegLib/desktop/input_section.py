@@ -8,9 +8,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..models import BrokenPackage, ModelPackage
+from ..models import BrokenPackage, ModelPackage, measured_line
 from ..session import SegmentRequest
-from .model_line import model_line, show_card
+from .card_window import show_card
 from .own_nodes import hide_own_volumes, is_own
 from .sample_phantom import PhantomMaking
 
@@ -207,6 +207,6 @@ class InputSection:
 def _information(package: ModelPackage | None, broken: tuple[BrokenPackage, ...]) -> str:
     """Return the selected model in one line, and which models cannot be used."""
     none = [_("No model is installed. Add a model package to segment.")]
-    lines = none if package is None else [model_line(package)]
+    lines = none if package is None else [measured_line(package)]
     lines += [_("Cannot be used: {reason}").format(reason=each.reason) for each in broken]
     return "\n".join(lines)

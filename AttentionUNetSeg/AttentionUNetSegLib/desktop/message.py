@@ -85,6 +85,10 @@ class Message:
         """Drop what is about nodes that have left their scene."""
         self._keep(lambda notice: notice.node is None or notice.node.GetScene() is not None)
 
+    def drop_folders(self) -> None:
+        """Drop what is about kept folders that are no longer there."""
+        self._keep(lambda notice: notice.folder is None or notice.folder.exists())
+
     # --- What the person does ---
 
     def _on_retry(self) -> None:
@@ -116,6 +120,7 @@ class Message:
         self._notices.remove(notice)
         self._shown = 0
         self._update()
+        self._panel.advanced.show_kept_folders()
 
     def _on_next(self) -> None:
         self._shown = (self._shown + 1) % len(self._notices)

@@ -18,6 +18,7 @@ from .attention_section import AttentionSection
 from .correction_section import CorrectionSection
 from .input_section import InputSection
 from .keys import Keys
+from .measurements_section import MeasurementsSection
 from .message import Message
 from .own_nodes import is_own
 from .parameter_binding import ParameterBinding
@@ -28,6 +29,7 @@ from .run_section import RunSection
 from .runs import LogLine, Tick
 from .scene_follower import SceneFollower
 from .shown_result import ShownResult
+from .start_section import StartSection
 
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
@@ -61,6 +63,8 @@ class Panel(VTKObservationMixin):
         self.result_section = ResultSection(self)
         self.attention = AttentionSection(self)
         self.correction = CorrectionSection(self)
+        self.measurements = MeasurementsSection(self)
+        self.start_section = StartSection(self)
         self.advanced = AdvancedSection(self)
         self.keys = Keys(self)
         self._is_ready = True
@@ -106,6 +110,8 @@ class Panel(VTKObservationMixin):
         self.keys.close()
         self.input.cancel_phantom()
         self.correction.close()
+        self.measurements.cancel()
+        self.start_section.close()
         self.place.close()
         self._follower.close()
         self.disconnect()
@@ -137,6 +143,7 @@ class Panel(VTKObservationMixin):
         """Look again whether a run can start."""
         if self._is_ready:
             self.run.update()
+            self.start_section.update()
 
     def follow_result(self, is_new: bool = False) -> None:
         """Show the selected result everywhere, views included."""
@@ -149,7 +156,7 @@ class Panel(VTKObservationMixin):
                 self.parameters.result = self.result
             if self.input.volume is not self.editor.nodes.volume:
                 self.parameters.inputVolume = self.editor.nodes.volume
-        for section in (self.result_section, self.attention, self.correction, self.place):
+        for section in (self.result_section, self.attention, self.correction, self.measurements, self.place):
             section.show(self.editor)
         self.shown.show(self.editor, is_new)
 
@@ -233,6 +240,7 @@ class Panel(VTKObservationMixin):
         if self.parameters is None:
             return
         self.input.hide_own_volumes()
+        self.start_section.update()
         self.message.drop_gone()
         editor = self.logic.editor(self.result)
         if editor is not self.editor:
@@ -252,6 +260,7 @@ class Panel(VTKObservationMixin):
     def _on_scene_start_close(self, _scene: object, _event: object) -> None:
         self.correction.leave()
         self.input.cancel_phantom()
+        self.measurements.cancel()
         self._follower.drop()
         self.disconnect()
         self.logic.forgetResults()

@@ -17,6 +17,7 @@ class PanelParameters:
     inputVolume, roi, result : nodes; model : id of the model package, "" for the default one.
     show3D : whether new results show their surface; showOnlyThis : whether all other results are hidden.
     overlay : "", "probability", "spread", or the number of a gate; overlayOpacity, overlayThreshold : fractions.
+    legend : whether the slice views tell which colour stands for which value.
     device, testTimeAugmentation : as in `SegmentRequest`.
     refine : whether the network hears of every change of clicks.
     """
@@ -31,6 +32,7 @@ class PanelParameters:
     overlay: str = ""
     overlayOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
     overlayThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.2
+    legend: bool = True
     device: str = "auto"
     testTimeAugmentation: bool = False
     refine: bool = False

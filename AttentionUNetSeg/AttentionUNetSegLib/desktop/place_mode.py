@@ -25,11 +25,11 @@ class PlaceMode:
         )
         self._observers = [(node, node.AddObserver(event, lambda *_: on_change())) for node, event in observed]
 
-    def start(self, markups_node: slicer.vtkMRMLMarkupsNode) -> None:
-        """Let every click in a view place a point into this list."""
+    def start(self, markups_node: slicer.vtkMRMLMarkupsNode, is_persistent: bool = True) -> None:
+        """Let every click in a view place a point into this list; not persistent: until the person ends the curve."""
         self._selection.SetReferenceActivePlaceNodeClassName(markups_node.GetClassName())
         self._selection.SetReferenceActivePlaceNodeID(markups_node.GetID())
-        self._interaction.SetPlaceModePersistence(1)
+        self._interaction.SetPlaceModePersistence(int(is_persistent))
         self._interaction.SetCurrentInteractionMode(slicer.vtkMRMLInteractionNode.Place)
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import AttentionUNetSegError
+from ..scene import start_of
 from .delayed_call import DelayedCall
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 # A new segment at most every so many milliseconds while the mouse moves: about as often as a screen shows it.
 _LIVE_MILLISECONDS = 30
-# A slider that is let go where it began tells nothing, so the surface also comes back when the mouse rests.
-_REST_MILLISECONDS = 800
+# The surface costs more than the segment, so it comes back when mouse and keys have rested for so long.
+_REST_MILLISECONDS = 300
 
 
 class ResultSection:
@@ -26,7 +27,8 @@ class ResultSection:
     def __init__(self, panel: Panel) -> None:
         self._panel, self._ui = panel, panel.ui
         self._is_showing = False
-        self._had_surface: bool | None = None  # before a drag that has not ended yet
+        self._had_surface: bool | None = None  # before changes that have not come to rest yet
+        self._without_surface: slicer.vtkMRMLSegmentationNode | None = None
         self._opened_for: ResultEditor | None = None
         self._live = DelayedCall(_LIVE_MILLISECONDS, self._apply_live)
         self._rest = DelayedCall(_REST_MILLISECONDS, self._restore_surface)
@@ -42,8 +44,7 @@ class ResultSection:
     def show(self, editor: ResultEditor | None) -> None:
         """Show another result, or none."""
         self._live.drop()
-        self._rest.drop()
-        self._had_surface = None
+        self._restore_surface()
         for widget in (self._ui.thresholdSlider, self._ui.smoothingSlider, self._ui.deleteResultButton):
             widget.enabled = editor is not None
         if editor is not None and editor is not self._opened_for:
@@ -95,14 +96,15 @@ class ResultSection:
         if self._is_showing or self._panel.editor is None:
             return
         self._live.drop()
-        self._apply(name, value)
-        self._restore_surface()
+        self._apply_live(name, value)
 
     def _on_keep_largest(self, checked: bool) -> None:
         if not self._is_showing and self._panel.editor is not None:
             self._apply("keep_largest", checked)
 
     def _on_show_3d(self, _checked: bool) -> None:
+        self._rest.drop()
+        self._without_surface = self._had_surface = None
         self.show_surface()
 
     def _on_delete(self) -> None:
@@ -124,6 +126,7 @@ class ResultSection:
             return
         if self._had_surface is None:
             self._had_surface = self._panel.logic.hasSurface(self._panel.result)
+            self._without_surface = self._panel.result
             if self._had_surface:
                 self._panel.logic.showSurface(self._panel.result, False)
         self._apply(name, value)
@@ -131,10 +134,12 @@ class ResultSection:
         self._rest.request()
 
     def _restore_surface(self) -> None:
+        """Make the surface again that was taken away; also of a result that is no longer the selected one."""
         self._rest.drop()
-        if self._had_surface and self._panel.editor is not None:
-            self._panel.logic.showSurface(self._panel.result, True)
-        self._had_surface = None
+        result, had_surface = self._without_surface, self._had_surface
+        self._without_surface = self._had_surface = None
+        if had_surface and self._panel.logic.editor(result) is not None:
+            self._panel.logic.showSurface(result, True)
 
     def _apply(self, name: str, value: float | bool) -> None:
         threshold, keep_largest, smoothing = self._panel.editor.settings
@@ -155,4 +160,9 @@ class ResultSection:
 
     def _show_volume(self, volume_ml: float) -> None:
         text = _("{volume:.1f} mL").format(volume=volume_ml)
-        self._ui.volumeValueLabel.text = text if volume_ml else _("0 mL: nothing reaches the threshold")
+        text = text if volume_ml else _("0 mL: nothing reaches the threshold")
+        start = start_of(self._panel.editor.nodes)
+        if start is not None:  # not the network's own
+            text += _(" · from {segment} of {name}").format(**start)
+        self._ui.volumeValueLabel.text = text
+        self._panel.measurements.update()

@@ -15,8 +15,8 @@ from ..scene import add_volume
 from ..temporary_folder import make_folder
 from ..worker.launch import worker_command
 from ..worker.transport import ProcessExit
+from .answering_process import AnsweringProcess
 from .interpreter import slicer_python
-from .process_transport import QProcessTransport
 
 SAMPLE_NAME = "AbdomenPhantom"
 # Coarser than a usual CT: made within seconds, and the phantom model works at 3 mm anyway.
@@ -41,7 +41,7 @@ def show_phantom(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLScalarVolumeNode:
 
 
 class PhantomMaking:
-    """Makes the same phantom in a process of its own, while Slicer goes on. Listens to its transport.
+    """Makes the same phantom in a process of its own, while Slicer goes on.
 
     Parameters
     ----------
@@ -56,8 +56,7 @@ class PhantomMaking:
     ) -> None:
         self._scene, self._on_end = scene, on_end
         self._folder: Path | None = None
-        self._transport: QProcessTransport | None = None
-        self._last_words = ""
+        self._running: AnsweringProcess | None = None
 
     def start(self) -> None:
         """Start the process.
@@ -73,28 +72,21 @@ class PhantomMaking:
         worker = worker_command(slicer_python())
         program = [worker.arguments[0], "-m", "AttentionUNetSegLib.desktop.phantom_process"]
         spacing = ",".join(str(each) for each in _SPACING_MM)
-        self._transport = QProcessTransport(replace(worker, arguments=(*program, str(self._path), str(_SEED), spacing)))
-        self._transport.start(self)
+        command = replace(worker, arguments=(*program, str(self._path), str(_SEED), spacing))
+        self._running = AnsweringProcess(command, self._take)
+        self._running.start()
 
     def cancel(self) -> None:
         """Stop, and call nobody."""
         self._on_end = lambda outcome: None
-        if self._transport is not None:
-            self._transport.kill()
+        if self._running is not None:
+            self._running.cancel()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
-    # --- What the transport tells ---
-
-    def on_line(self, line: bytes | None) -> None:
-        """Ignore it: the process says nothing."""
-
-    def on_stderr(self, text: str) -> None:
-        """Keep the last line: of a traceback it is the reason."""
-        self._last_words = text.strip() or self._last_words
-
-    def on_exit(self, exit: ProcessExit) -> None:
+    def _take(self, exit: ProcessExit, _said: str, last_words: str) -> None:
         """Bring the phantom into the scene, or tell why there is none."""
         try:
-            outcome = self._outcome(exit)
+            outcome = self._outcome(exit, last_words)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._on_end(outcome)
@@ -105,9 +97,9 @@ class PhantomMaking:
     def _path(self) -> Path:
         return self._folder / f"{SAMPLE_NAME}.nrrd"
 
-    def _outcome(self, exit: ProcessExit) -> slicer.vtkMRMLScalarVolumeNode | AttentionUNetSegError:
+    def _outcome(self, exit: ProcessExit, last_words: str) -> slicer.vtkMRMLScalarVolumeNode | AttentionUNetSegError:
         if exit.code != 0:
-            reason = ": ".join(part for part in (exit.describe(), self._last_words) if part)
+            reason = ": ".join(part for part in (exit.describe(), last_words) if part)
             return InternalError(f"The phantom could not be made ({reason}).")
         try:
             volume = read_volume(self._path)

@@ -25,11 +25,6 @@ def show_volume(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
     _fit(show_ct(volume_node.GetScene(), volume_node))
 
 
-def jump_to(nodes: ResultNodes) -> None:
-    """Move all slice views to where they cut most of the segment; what they show stays as it is."""
-    center_slices(nodes)
-
-
 def _fit(slice_nodes: list[slicer.vtkMRMLSliceNode]) -> None:
     """Let slice views that show another CT than before show the whole of it."""
     application = slicer.app.applicationLogic()

@@ -1,4 +1,4 @@
-"""`python -m AttentionUNetSegLib.dicom_out REQUEST.json`: write a DICOM SEG in a process of its own.
+"""`python -m AttentionUNetSegLib.dicom_out REQUEST.json`: write a DICOM SEG, and SR, in a process of its own.
 
 For a caller whose Python has no highdicom (Slicer's): see `worker.dicom_process`, which writes the request and reads
 the answer. The answer is one JSON object on stdout; the process ends when its stdin does.
@@ -13,6 +13,10 @@ import threading
 from pathlib import Path
 
 from ..errors import AttentionUNetSegError, BadInput
+from ..imaging import Geometry
+from .identity import ModelIdentity
+from .libraries import require_libraries
+from .on_source_slices import require_slices_at
 
 
 def main(arguments: list[str]) -> int:
@@ -34,8 +38,13 @@ def main(arguments: list[str]) -> int:
 def _write(request: dict) -> str:
     import SimpleITK as sitk
 
-    from . import ModelIdentity, SegmentLabel, write_dicom_seg
+    from . import SegmentLabel, write_dicom_seg
 
+    require_libraries()
+    if request.get("ct"):
+        grid = Geometry(**{key: tuple(value) for key, value in request["ct"].items()})
+        require_slices_at(grid, request["dicom_files"])
+    model = ModelIdentity.of(request["model"])
     try:
         segment = sitk.ReadImage(request["segment"])
     except RuntimeError as error:
@@ -44,13 +53,27 @@ def _write(request: dict) -> str:
         request["path"],
         segment,
         request["dicom_files"],
-        ModelIdentity.of(request["model"]),
+        model,
         fractional=request.get("fractional", False),
         semiautomatic=request.get("semiautomatic", False),
         threshold=request.get("threshold"),
         label=SegmentLabel.of_manifest(request.get("label") or {}),
     )
+    if request.get("report") and _write_report(request, model):
+        return f"{request['path']}\n{request['report']}"
     return request["path"]
+
+
+def _write_report(request: dict, model: ModelIdentity) -> bool:
+    """Measure, and write the report; return whether there was anything to report."""
+    from ..measure import measure_masks
+    from ..measure.apart import read_masks
+    from . import coded_measurements, write_measurement_report
+
+    coded = coded_measurements(measure_masks(*read_masks(request["masks"])))
+    if coded:
+        write_measurement_report(request["report"], coded, request["path"], request["dicom_files"], model)
+    return bool(coded)
 
 
 def _end_with_stdin() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from os import PathLike
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import BadInput
 from ..imaging import Geometry, bounding_box
+from .source_series import read_source_series
 
 # So far may a voxel of the segment lie from one of the CT, in voxels, to count as the same: headers round, and a
 # reader lets a slice lie half a millimetre beside its place.
@@ -53,6 +56,24 @@ def on_source_slices(
         values = _resampled(sitk.Cast(segment, sitk.sitkFloat32), slices, interpolator)
         return np.clip(values / np.float32(largest), 0, 1), first
     return _resampled(segment > 0, slices, sitk.sitkNearestNeighbor).astype(np.uint8), first
+
+
+def require_slices_at(grid: Geometry, dicom_files: Sequence[str | PathLike[str]]) -> None:
+    """Raise BadInput where the slices of a series do not lie on the voxels of a CT that should have been read from it.
+
+    A CT that somebody moved, resampled or cropped since no longer says where on the slices a segment lies.
+    """
+    series = read_source_series(dicom_files)
+    if series.shifts is not None:
+        raise BadInput(
+            "The gantry was tilted, so the slices of the series do not lie on the voxels of the CT.",
+            "Run attention-unet-seg segment with --dicom-seg on the DICOM folder.",
+        )
+    if not _is_same_grid(grid, series.grid):
+        raise BadInput(
+            "The CT no longer lies where its DICOM series does: it was moved, resampled or cropped.",
+            "Load the series again and segment it there.",
+        )
 
 
 def _reach(own: Geometry, held: tuple[slice, ...], grid: Geometry, is_same: bool, is_tilted: bool) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from .geometry import Geometry, coarser_grid, image_on_grid
 from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, write_image
 from .intensity import HUWindow
 from .probability import on_grid_of, probability_to_input_grid
+from .raw_nrrd import write_raw_nrrd
 from .resample import to_model_grid
 from .segmentation_file import (
     SegmentationFile,
@@ -53,4 +54,5 @@ __all__ = [
     "to_model_grid",
     "volume_ml",
     "write_image",
+    "write_raw_nrrd",
 ]

@@ -7,7 +7,9 @@ of the tissue that is nearest to it. Its ends are drawn out to the surface.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -76,6 +78,13 @@ class CentreLine:
             "head_to_body_at_mm": round(self.neck_mm, 1),
             "body_to_tail_at_mm": round(self.tail_mm, 1),
         }
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> CentreLine:
+        """Take over what `as_json` gave."""
+        keys = ("points", "distance_mm", "thickness_mm", "section_mm2")
+        arrays = [np.asarray(kept[key], dtype=float) for key in keys]
+        return cls(*arrays, float(kept["head_to_body_at_mm"]), float(kept["body_to_tail_at_mm"]))
 
 
 def course(shape: SmoothShape) -> np.ndarray:

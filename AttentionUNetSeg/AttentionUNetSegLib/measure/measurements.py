@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .centre_line import CentreLine
 
@@ -89,6 +90,14 @@ class Measurements:
             "centre_line": None if self.centre_line is None else self.centre_line.as_json(),
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> Measurements:
+        """Take over what `as_json` gave, the centre line to a tenth of a millimetre."""
+        quantities = tuple(Quantity(key, **fields) for key, fields in kept["quantities"].items())
+        line = kept["centre_line"] and CentreLine.of_json(kept["centre_line"])
+        levels = kept["range_of_thresholds"]
+        return cls(kept["threshold"], levels and tuple(levels), quantities, line, tuple(kept["notes"]))
 
     def as_columns(self) -> dict[str, float | None]:
         """Columns of a table with one row a case: `<key>`, `<key>_low`, `<key>_high`; units are in `as_json`."""

@@ -4,7 +4,16 @@ The scene is always passed in; nothing here uses `slicer.app` or `slicer.modules
 SimpleITK (LPS) and MRML (RAS) voxel by voxel, never resampled.
 """
 
-from .clicks import PlacedClick, placed, read_clicks, require_click_lists, voxel_of, world_position, write_clicks
+from .clicks import (
+    PlacedClick,
+    placed,
+    read_clicks,
+    require_click_lists,
+    voxel_of,
+    world_position,
+    world_position_of_voxel,
+    write_clicks,
+)
 from .corrections import read_strokes, write_corrected, write_strokes
 from .cropped_field import CroppedField, joined_box, read_field, tight_box
 from .deleting import delete_result
@@ -13,7 +22,8 @@ from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_fra
 from .importing import import_result
 from .label import label_of_segment
 from .marks import Mark, indices_of, read_marks, write_marks
-from .measurements import masks_of_result, measure_result, measurement_table
+from .measurement_age import are_old, state_of_segment
+from .measurements import masks_of_result, measure_result, measurement_table, read_table
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
 from .refinements import (
@@ -45,6 +55,7 @@ __all__ = [
     "StoredRefinement",
     "add_volume",
     "add_wall",
+    "are_old",
     "arrange_slice_views",
     "center_of_segment",
     "center_slices",
@@ -76,6 +87,7 @@ __all__ = [
     "read_marks",
     "read_refinement",
     "read_strokes",
+    "read_table",
     "read_walls",
     "recompute_segment",
     "render_overview",
@@ -93,11 +105,13 @@ __all__ = [
     "show_ct",
     "show_only",
     "start_of",
+    "state_of_segment",
     "state_of_walls",
     "tight_box",
     "volume_in_frame_of",
     "voxel_of",
     "world_position",
+    "world_position_of_voxel",
     "walls_on_ct",
     "write_clicks",
     "write_corrected",

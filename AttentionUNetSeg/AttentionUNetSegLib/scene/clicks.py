@@ -7,6 +7,7 @@ when the result is made): the clicks move with the result, and keep their voxel 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,12 +97,12 @@ def placed(nodes: ResultNodes, position_ras_world: tuple[float, float, float]) -
 
 def world_position(nodes: ResultNodes, click: PlacedClick) -> tuple[float, float, float]:
     """Return a click's world RAS position in mm, the result's parent transforms applied."""
-    parent = nodes.probability.GetParentTransformNode()
-    if parent is None:
-        return click.ras
-    transform = vtkGeneralTransform()
-    parent.GetTransformToWorld(transform)
-    return tuple(transform.TransformPoint(click.ras))
+    return _to_world(nodes, click.ras)
+
+
+def world_position_of_voxel(nodes: ResultNodes, ijk: Sequence[float]) -> tuple[float, float, float]:
+    """Return the world RAS position in mm of a voxel (i, j, k) of the CT."""
+    return _to_world(nodes, tuple((ct_grid(nodes) @ [*ijk, 1.0])[:3].tolist()))
 
 
 def voxel_of(nodes: ResultNodes, click: PlacedClick) -> tuple[int, int, int]:
@@ -125,6 +126,15 @@ def voxel_of(nodes: ResultNodes, click: PlacedClick) -> tuple[int, int, int]:
         )
     i, j, k = (int(n) for n in np.clip(voxel, 0, np.array(size) - 1))
     return k, j, i
+
+
+def _to_world(nodes: ResultNodes, ras: tuple[float, float, float]) -> tuple[float, float, float]:
+    parent = nodes.probability.GetParentTransformNode()
+    if parent is None:
+        return ras
+    transform = vtkGeneralTransform()
+    parent.GetTransformToWorld(transform)
+    return tuple(transform.TransformPoint(ras))
 
 
 def _to_frame_of(

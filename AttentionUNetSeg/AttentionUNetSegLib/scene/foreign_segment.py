@@ -11,6 +11,7 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..errors import BadInput
 from ..imaging import StoredSegment, label_of, probability_of
+from .cropped_field import tight_box
 from .geometry import ijk_to_ras_of_image, set_image_geometry
 from .volumes import image_of_node
 
@@ -44,12 +45,9 @@ def volume_in_frame_of(
 
     A label map is a volume of that class, or any volume where a `label` is named.
     """
-    image = image_of_node(other)
-    if label is not None or other.IsA("vtkMRMLLabelMapVolumeNode"):
-        image = label_of(image, other.GetName(), label)
-        is_probability = False
-    else:
-        image, is_probability = probability_of(image, other.GetName()), True
+    is_probability = label is None and not other.IsA("vtkMRMLLabelMapVolumeNode")
+    part = _part_that_counts(other, label, is_probability)
+    image = probability_of(part, other.GetName()) if is_probability else label_of(part, other.GetName(), label)
     _move(image, other, volume_node)
     return StoredSegment(image, is_probability, other.GetName())
 
@@ -93,6 +91,25 @@ def _move(
             f"The transform between {node.GetName()} and {volume_node.GetName()} shears it.", "Harden it first."
         )
     set_image_geometry(image, matrix)
+
+
+def _part_that_counts(
+    node: slicer.vtkMRMLScalarVolumeNode, label: int | None, is_probability: bool
+) -> sitk.Image:
+    """Return the box of a volume that holds a label, or what is not 0; the whole where that tells what is wrong.
+
+    Most of a volume is neither, and all that follows takes time by the voxel.
+    """
+    whole = image_of_node(node)
+    values = sitk.GetArrayViewFromImage(whole)
+    if is_probability and (values.min() < 0 or values.max() > 255 or not np.isfinite(values).all()):
+        return whole
+    box = tight_box(values == label if label is not None else values != 0)
+    if box is None:
+        return whole
+    # Two voxels more: the step from 0 to something belongs to a probability, which is interpolated.
+    wide = [slice(max(0, side.start - 2), min(n, side.stop + 2)) for side, n in zip(box, values.shape, strict=True)]
+    return whole[tuple(reversed(wide))]
 
 
 def _tag(segment: slicer.vtkSegment, name: str) -> str:

@@ -30,6 +30,14 @@ def set_image_geometry(image: sitk.Image, ijk_to_ras: np.ndarray) -> None:
     image.SetOrigin(matrix[:3, 3].tolist())
 
 
+def grid_of_matrix(ijk_to_ras: np.ndarray, size: tuple[int, int, int]) -> Geometry:
+    """Return the grid (LPS) of so many voxels along I, J and K of an IJK to RAS matrix without shear."""
+    matrix = LPS_TO_RAS @ ijk_to_ras
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    direction = (matrix[:3, :3] / spacing).ravel()
+    return Geometry(tuple(size), tuple(spacing.tolist()), tuple(matrix[:3, 3].tolist()), tuple(direction.tolist()))
+
+
 def ijk_to_ras_of_node(volume_node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     """Return the node's own 4x4 IJK to RAS matrix; its parent transform is not part of it."""
     matrix = vtkMatrix4x4()

@@ -15,6 +15,7 @@ from . import provenance
 from .cropped_field import CroppedField, image_of_field, joined_box
 from .ct_voxels import ct_grid
 from .filing import file_in_folder_of
+from .measurement_age import STATE, note_age, state_of_segment
 from .results import MEASUREMENTS_REFERENCE, ResultNodes
 from .starting import start_of
 from .threshold import mask_of_field, settings_of
@@ -50,11 +51,14 @@ def masks_of_result(nodes: ResultNodes) -> tuple[Masks, sitk.Image]:
     return Masks(middle, tuple(others), Geometry.of(place), threshold, levels or None), image_on_grid(hu, place)
 
 
-def measurement_table(nodes: ResultNodes, measurements: Measurements | None = None) -> slicer.vtkMRMLTableNode:
+def measurement_table(
+    nodes: ResultNodes, measurements: Measurements | None = None, state: str | None = None
+) -> slicer.vtkMRMLTableNode:
     """Write measurements (default: measured now) into the result's table node and return it.
 
     One row a quantity, with the columns of `COLUMNS`; what cannot be measured is NaN. The node is made where there is
-    none, beside the result's other nodes, and saved with the scene. Its description holds the notes.
+    none, beside the result's other nodes, and saved with the scene. Its description holds the notes. `state` is what
+    `state_of_segment` was when they were measured (default: now); the table's name says when they are old.
 
     Raises
     ------
@@ -77,9 +81,19 @@ def measurement_table(nodes: ResultNodes, measurements: Measurements | None = No
         table.SetColumnTitle(title, title)
     table.SetDescription(" ".join(measurements.notes))
     provenance.write(table, "threshold", repr(measurements.threshold))
+    provenance.write(table, STATE, state_of_segment(nodes) if state is None else state)
     table.Modified()
     table.EndModify(modifying)
+    note_age(nodes)
     return table
+
+
+def read_table(table: slicer.vtkMRMLTableNode) -> list[tuple[str, float | None, float | None, float | None, str]]:
+    """Return the rows of a result's table, as `Measurements.as_rows` gave them; None for what was not measured."""
+    values = table.GetTable()
+    columns = [values.GetColumnByName(title) for title in COLUMNS]
+    rows = [[column.GetValue(n) for column in columns] for n in range(values.GetNumberOfRows()) if all(columns)]
+    return [(name, *(None if each != each else each for each in numbers), unit) for name, *numbers, unit in rows]
 
 
 def _column(values: tuple) -> vtkStringArray | vtkDoubleArray:

@@ -38,6 +38,7 @@ def new_application() -> SlicerApp:
     app = SlicerApp()
     _log_vtk_messages()  # after SlicerApp, which installs a window that prints to stderr
     inferno_color_node(app.scene)
+    app.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # as Slicer's module Colors does
     return app
 
 

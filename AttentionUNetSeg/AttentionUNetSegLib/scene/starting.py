@@ -30,7 +30,7 @@ from .cropped_field import CroppedField, image_of_field, joined_box, read_field,
 from .ct_voxels import ct_grid
 from .fields import add_field
 from .filing import file_in_folder_of
-from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, set_image_geometry, voxel_offset
+from .geometry import grid_of_matrix, ijk_to_ras_of_image, ijk_to_ras_of_node, voxel_offset
 from .importing import import_result
 from .label import TISSUE, terminology_of
 from .results import SOURCE_REFERENCE, ResultNodes
@@ -138,7 +138,7 @@ def _on_ct(
         )
         values = field.on(box) if all(part.start < part.stop for part in box) else np.zeros((0, 0, 0), np.uint8)
     else:
-        grid = _grid_of(volume_node, matrix)
+        grid = grid_of_matrix(matrix, size)
         box = _common_box(stored.image, grid)
         if box is None:
             values = np.zeros((0, 0, 0), np.uint8)
@@ -179,13 +179,6 @@ def _resampled(image: sitk.Image, grid: Geometry, outside: float) -> np.ndarray:
         grid.direction, outside, sitk.sitkFloat32,
     )  # fmt: skip
     return sitk.GetArrayFromImage(moved)
-
-
-def _grid_of(volume_node: slicer.vtkMRMLScalarVolumeNode, matrix: np.ndarray) -> Geometry:
-    small = sitk.Image(1, 1, 1, sitk.sitkUInt8)
-    set_image_geometry(small, matrix)
-    size = volume_node.GetImageData().GetDimensions()
-    return Geometry(size, small.GetSpacing(), small.GetOrigin(), small.GetDirection())
 
 
 def _doubts(stored: StoredSegment, volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:

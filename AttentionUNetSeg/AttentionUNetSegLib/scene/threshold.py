@@ -21,6 +21,7 @@ from .cropped_field import Box, CroppedField, digest, read_values, tight_box
 from .ct_voxels import offset_on_ct
 from .geometry import ijk_to_ras_of_node
 from .marks import read_marks
+from .measurement_age import note_age
 from .results import ResultNodes
 from .segment import segment_id_of, segment_volume_ml
 from .segment_grid import DIGEST, segment_grid
@@ -67,6 +68,7 @@ def recompute_segment(
     provenance.write(nodes.segmentation, "threshold", repr(float(threshold)))
     provenance.write(nodes.segmentation, "keep_largest", str(bool(keep_largest)).lower())
     provenance.write(nodes.segmentation, "smoothing_mm", repr(float(smoothing_mm)))
+    note_age(nodes)
     return segment_volume_ml(nodes)
 
 
@@ -165,11 +167,11 @@ def _write_segment(nodes: ResultNodes, mask: CroppedField) -> None:
 
 
 def _note_hand(nodes: ResultNodes) -> None:
-    """Say in the segment's DICOM tag that a person had a hand in it, once there are clicks, marks or strokes."""
+    """Say in the segment's DICOM tag that a person had a hand in it, once there are corrections."""
     segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
     key, kind = "DICOM.SegmentAlgorithmType", reference("")
-    by_hand = nodes.strokes is not None or read_clicks(nodes) or read_marks(nodes)
-    if by_hand and segment.GetTag(key, kind) and str(kind) == "AUTOMATIC":
+    has_hand = nodes.strokes is not None or read_clicks(nodes) or read_marks(nodes)
+    if has_hand and segment.GetTag(key, kind) and str(kind) == "AUTOMATIC":
         segment.SetTag(key, "SEMIAUTOMATIC")
 
 

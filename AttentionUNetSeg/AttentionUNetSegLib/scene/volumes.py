@@ -11,8 +11,8 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
 
 from ..errors import BadInput
-from ..imaging import PHANTOM_KEY, Volume, write_image
-from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, set_image_geometry
+from ..imaging import PHANTOM_KEY, Volume, write_image, write_raw_nrrd
+from .geometry import grid_of_matrix, ijk_to_ras_of_image, ijk_to_ras_of_node, set_image_geometry
 from .provenance import PREFIX
 
 ABDOMEN_WINDOW_LEVEL_HU = (400.0, 40.0)
@@ -81,11 +81,21 @@ def export_volume(
         usable.
     InternalError : the file could not be written.
     """
+    path = Path(path)
+    meta_data = {PHANTOM_KEY: "1"} if volume_node.GetAttribute(PHANTOM_ATTRIBUTE) == "1" else {}
+    if not compress and path.suffix.lower() == ".nrrd" and path.parent.is_dir():
+        voxels = _voxels_of(volume_node)
+        matrix = ijk_to_ras_of_node(volume_node)
+        if box is not None:
+            voxels = voxels[tuple(slice(first, end) for first, end in reversed(box))]
+            matrix[:3, 3] += matrix[:3, :3] @ np.array([first for first, _ in box], dtype=float)
+        write_raw_nrrd(voxels, grid_of_matrix(matrix, voxels.shape[::-1]), path, meta_data)
+        return
     image = image_of_node(volume_node)
     if box is not None:
         image = image[tuple(slice(first, end) for first, end in box)]
-    if volume_node.GetAttribute(PHANTOM_ATTRIBUTE) == "1":
-        image.SetMetaData(PHANTOM_KEY, "1")
+    for key, value in meta_data.items():
+        image.SetMetaData(key, value)
     write_image(image, path, compress)
 
 
@@ -96,6 +106,13 @@ def image_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> sitk.Image:
     ------
     BadInput : the node holds no voxels, or more than one value per voxel.
     """
+    image = sitk.GetImageFromArray(_voxels_of(volume_node))
+    set_image_geometry(image, ijk_to_ras_of_node(volume_node))
+    return image
+
+
+def _voxels_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    """Return the node's voxels (KJI), no copy; raises as `image_of_node`."""
     data = volume_node.GetImageData()
     scalars = data.GetPointData().GetScalars() if data else None
     if scalars is None or scalars.GetNumberOfTuples() == 0:
@@ -104,9 +121,7 @@ def image_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> sitk.Image:
         raise BadInput(
             f"The volume {volume_node.GetName()} has several values per voxel.", "Choose a CT volume."
         )
-    image = sitk.GetImageFromArray(vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1]))
-    set_image_geometry(image, ijk_to_ras_of_node(volume_node))
-    return image
+    return vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1])
 
 
 def _storable(array: np.ndarray) -> np.ndarray:

@@ -27,7 +27,14 @@ from .events import (
     Warned,
     WorkerReady,
 )
-from .starting import add_wall_to, start_from_file, start_from_segment, start_from_volume, wall_from_file
+from .starting import (
+    add_wall_to,
+    start_from_file,
+    start_from_segment,
+    start_from_volume,
+    wall_from_file,
+    wall_from_segment,
+)
 
 __all__ = [
     "Session",
@@ -40,6 +47,7 @@ __all__ = [
     "start_from_segment",
     "start_from_volume",
     "wall_from_file",
+    "wall_from_segment",
     "SegmentRequest",
     "SegmentResult",
     "State",

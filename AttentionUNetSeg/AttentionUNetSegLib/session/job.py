@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,8 @@ class Job:
     warnings: list[str] = field(default_factory=list)
     box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.region`
     _geometry: tuple[float, ...] = ()
-    _voxels: _Voxels | None = None
+    _array: tuple[str, int] | None = None
+    _exported: list[tuple[int, int]] | None = None  # the box that was; None: the whole CT
 
     def export(self, package: ModelPackage) -> protocol.Segment:
         """Write the volume and the request into a new folder that nobody else can read; return the request.
@@ -63,7 +63,8 @@ class Job:
             exported = widened(self.box, self.volume_node, CONTEXT_MM)
         export_volume(self.volume_node, self.folder / "input.nrrd", box=exported)
         self._geometry = _geometry(self.volume_node)
-        self._voxels = _Voxels.of(self.volume_node)
+        self._array = _array_of(self.volume_node)
+        self._exported = exported
         self.export_seconds = time.monotonic() - started
         message = protocol.Segment(
             job=self.id,
@@ -92,7 +93,21 @@ class Job:
     @property
     def has_other_voxels(self) -> bool:
         """Whether the volume shows other values than when it was exported: it was edited, or a sequence went on."""
-        return self._voxels is not None and not self._voxels.are_those_of(self.volume_node)
+        if self._array == _array_of(self.volume_node) or self.folder is None:
+            return False
+        # Only now: of a large CT that nobody touched, looking at every voxel would hold up the front end.
+        import SimpleITK as sitk
+        import slicer
+
+        voxels = slicer.util.arrayFromVolume(self.volume_node)
+        if self._exported is not None:
+            voxels = voxels[tuple(slice(first, end) for first, end in reversed(self._exported))]
+        try:
+            image = sitk.ReadImage(str(self.folder / "input.nrrd"))
+        except RuntimeError:
+            return True
+        exported = sitk.GetArrayViewFromImage(image)
+        return exported.shape != voxels.shape or not (exported == voxels).all()
 
     @property
     def is_replayable(self) -> bool:
@@ -105,30 +120,9 @@ class Job:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class _Voxels:
-    """What identifies a volume's values. The array's place and time spare the checksum where nobody touched it."""
-
-    array: tuple[str, int]
-    checksum: int
-
-    @classmethod
-    def of(cls, volume_node: vtkMRMLScalarVolumeNode) -> _Voxels:
-        return cls(_array_of(volume_node), _checksum_of(volume_node))
-
-    def are_those_of(self, volume_node: vtkMRMLScalarVolumeNode) -> bool:
-        return self.array == _array_of(volume_node) or self.checksum == _checksum_of(volume_node)
-
-
 def _array_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[str, int]:
     scalars = volume_node.GetImageData().GetPointData().GetScalars()
     return scalars.GetAddressAsString(""), scalars.GetMTime()
-
-
-def _checksum_of(volume_node: vtkMRMLScalarVolumeNode) -> int:
-    import slicer
-
-    return zlib.crc32(slicer.util.arrayFromVolume(volume_node))  # VTK's arrays are contiguous
 
 
 def _geometry(volume_node: vtkMRMLScalarVolumeNode) -> tuple[float, ...]:

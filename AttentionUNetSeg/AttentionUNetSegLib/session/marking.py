@@ -12,6 +12,8 @@ from ..errors import BadInput
 from .click import Position
 
 if TYPE_CHECKING:
+    from slicer import vtkMRMLMarkupsROINode
+
     from ..scene import CroppedField, Mark, ResultNodes
     from .history import History, Step
 
@@ -67,6 +69,17 @@ class Marking:
     def add_box(self, corner: Position, opposite: Position, positive: bool) -> str:
         """Do the same in a box along the CT's axes; nothing changes outside of it."""
         return self._add_mark("box", (corner, opposite), positive)
+
+    def add_region(self, region: vtkMRMLMarkupsROINode, positive: bool) -> str:
+        """Do as `add_box` in the smallest box along the CT's axes that holds an ROI; raises as `add_stroke`."""
+        from ..scene import world_position_of_voxel
+        from ..scene.region import box_of_region
+
+        self._require_scene()
+        self._require_place()
+        box = box_of_region(self.nodes.volume, region)
+        first, last = (world_position_of_voxel(self.nodes, [side[end] - end for side in box]) for end in (0, 1))
+        return self.add_box(first, last, positive)
 
     def remove_mark(self, id: str) -> None:
         """Take one mark back, whichever it is; raises BadInput where there is no such mark."""

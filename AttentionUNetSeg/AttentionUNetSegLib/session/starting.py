@@ -83,6 +83,18 @@ def wall_from_file(editor: ResultEditor, path: Path) -> str:
     return add_wall_to(editor, read_segment(path, EVERY))
 
 
+def wall_from_segment(editor: ResultEditor, segmentation_node: vtkMRMLSegmentationNode, segment_id: str) -> str:
+    """Copy a segment of another node into the result's as a wall for its corrections; return the ID of the copy.
+
+    Raises
+    ------
+    BadInput : as `start_from_segment`.
+    """
+    from ..scene import segment_in_frame_of
+
+    return add_wall_to(editor, segment_in_frame_of(editor.nodes.volume, segmentation_node, segment_id))
+
+
 def add_wall_to(editor: ResultEditor, stored: StoredSegment) -> str:
     """Make a segment from elsewhere a wall; return the ID of the new segment; raises BadInput as `wall_from_file`."""
     from ..scene import add_wall, write_walls

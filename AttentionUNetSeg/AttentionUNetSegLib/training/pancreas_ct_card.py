@@ -1,4 +1,4 @@
-"""The finished package of ``pancreas-ct`` 0.4.0: the final model with the card that its folds have earned.
+"""The finished package of ``pancreas-ct`` 0.5.0: the final model with the card that its folds have earned.
 
 ``python -m AttentionUNetSegLib.training.pancreas_ct_card --work FOLDER --results FILE.json --bundle FOLDER`` reads what
 `pancreas_ct_cross_validation` wrote. Every number of the card is one of these measurements; the final model itself has
@@ -15,10 +15,10 @@ from typing import Any
 
 from ..models import ModelPackage, load_package, write_package
 from .pancreas_ct_cross_validation import COMMAND as MEASURED_BY
-from .pancreas_ct_cross_validation import fold_package
+from .pancreas_ct_cross_validation import VERSION
 from .pancreas_ct_manual import COMMAND as TRAINED_BY
+from .pancreas_ct_manual import stage_packages
 
-VERSION = "0.4.0"
 NAME = "Pancreas on CT"
 DESCRIPTION = (
     "Finds the pancreas on abdominal CT, portal venous above all. Trained on manual contours of 49 patients and on "
@@ -47,24 +47,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bundle", type=Path, required=True, help="folder to write the package to")
     options = parser.parse_args(arguments)
     results = json.loads(options.results.read_text(encoding="utf-8"))
-    final = load_package(options.work / "final" / "model")
-    folds = [fold_package(options.work, number) for number in results["folds"]]
-    card = finished(final, load_package(options.before), folds, results)
-    write_package(options.bundle, card, final.weights_path)
+    final = stage_packages(options.work, "final")
+    fold = stage_packages(options.work, f"fold_{results['folds'][0]}")
+    card = finished(final, load_package(options.before), fold, results)
+    write_package(options.bundle, card, final[-1].weights_path)
     return 0
 
 
 def finished(
-    final: ModelPackage, before: ModelPackage, folds: Sequence[ModelPackage], results: Mapping[str, Any]
+    stages: Sequence[ModelPackage], before: ModelPackage, fold: Sequence[ModelPackage], results: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The whole card, for `write_package`."""
-    measured = results["models"]["0.4.0"]
+    """The whole card, for `write_package`: of the final model's stages and of those of one of the folds."""
+    final = stages[-1]
+    measured = results["models"][VERSION]
     threshold = measured["threshold"]
     row = measured["at_other_folds_threshold"]
     data = {json.dumps(entry): entry for package in (before, final) for entry in package.manifest["training"]["data"]}
+    in_folds, at_last = (" Then ".join(package.manifest["training"]["summary"] for package in each)
+                         for each in (fold, stages))  # fmt: skip
     summary = (
-        f"{BEFORE} Then, in each of {len(folds)} folds: {folds[0].manifest['training']['summary']} At last, from the "
-        f"mean of the folds' weights and with all patients: {final.manifest['training']['summary']} {SYNTHESIS}"
+        f"{BEFORE} Then, in each of {len(results['folds'])} folds: {in_folds} At last, from the mean of the folds' "
+        f"weights after their first stage and with all patients: {at_last} {SYNTHESIS}"
     )
     trust = {key: value for key, value in measured["trust_limits"].items() if value is not None}
     return {

@@ -1,9 +1,9 @@
 """How good ``pancreas-ct`` is on patients whose CT, label and shape it never saw: manual contours, in folds.
 
 ``python -m AttentionUNetSegLib.training.pancreas_ct_cross_validation --work FOLDER --start-from PACKAGE --out OUT``
-measures the five models of `pancreas_ct_manual`, each on the patients of its fold, and ``pancreas-ct`` 0.3.0 (PACKAGE)
-on the same ones, and writes ``OUT.json`` and ``OUT.md``. 0.3.0 saw the shapes, not the CTs, of six of them, and the
-step that is cross-validated began with it.
+measures the folds' models of `pancreas_ct_manual` after each stage, each on the patients of its fold, and
+``pancreas-ct`` 0.3.0 (PACKAGE) on the same ones, and writes ``OUT.json`` and ``OUT.md``. 0.3.0 saw the shapes, not the
+CTs, of six of them, and the step that is cross-validated began with it.
 
 Only slices that were contoured count. A constant that is chosen (the threshold, the limits of doubt) is chosen on four
 folds and reported on the fifth.
@@ -24,7 +24,7 @@ import numpy as np
 from ..imaging import write_image
 from ..inference import Segmenter
 from ..inference.distrust import SMALLEST_ML
-from ..models import ModelPackage, load_package
+from ..models import load_package
 from ..whole_file import whole_file
 from .evaluation import EvaluationOptions, MeasuredCase, evaluate_scans
 from .evaluation.bootstrap import bootstrap_interval
@@ -34,7 +34,7 @@ from .evaluation.doubt import POOR_DICE
 from .evaluation.gate_selectivity import area_under_curve
 from .evaluation.performance_record import machine
 from .labelled_scan import LabelledScan
-from .pancreas_ct_manual import manual_step_scans, read_folds
+from .pancreas_ct_manual import manual_step_scans, read_folds, stage_packages
 
 COMMAND = "python -m AttentionUNetSegLib.training.pancreas_ct_cross_validation"
 DATA_SET = "nih_pancreas"
@@ -42,8 +42,10 @@ DATA = "patients of NIH Pancreas-CT, manual contours, real slices"
 USELESS_DICE = 0.5
 MOST_FALSE_ALARMS = 0.1
 THRESHOLDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(11))
-# Sentences about the field of view: these volumes end with the gland, whatever a network says of it.
-FIELD_OF_VIEW_WORDS = ("The scan ", "The segment reaches")
+BEFORE = "0.3.0"
+# What the folds' models after each stage stand for; the last one is what is bundled.
+STAGE_VERSIONS = ("0.4.0", "0.5.0")
+VERSION = STAGE_VERSIONS[-1]
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = Segmenter(load_package(options.start_from), "cpu")
     for number in numbers:
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
-        segmenter = Segmenter(load_package(options.work / f"fold_{number}" / "model"), "cpu")
-        for name, model, tta in (("0.3.0", before, False), ("0.4.0", segmenter, False),
-                                 *((("0.4.0, 8 passes", segmenter, True),) if options.tta else ())):  # fmt: skip
-            keep = options.probabilities if (name == "0.4.0") else None
+        stages = [Segmenter(package, "cpu") for package in stage_packages(options.work, f"fold_{number}")]
+        models = [(BEFORE, before, False)]
+        models += [(name, stage, False) for name, stage in zip(STAGE_VERSIONS, stages, strict=True)]
+        models += [(f"{VERSION}, 8 passes", stages[-1], True)] * options.tta
+        for name, model, tta in models:
+            keep = options.probabilities if name == VERSION else None
             rows.setdefault(name, []).extend(_held(model, apart, number, tta, keep))
             print(f"fold {number}, {name}: {_line(summary(rows[name][-len(apart):], 0.5))}", flush=True)
     document = {
         "command": COMMAND, "date": datetime.date.today().isoformat(), "machine": machine(),
-        "data": f"{len(rows['0.4.0'])} {DATA}",
+        "data": f"{len(rows[VERSION])} {DATA}",
         "folds": list(numbers), "models": {name: _document(held) for name, held in rows.items()},
     }  # fmt: skip
     with whole_file(options.out.with_suffix(".json")) as beside:
@@ -138,16 +142,17 @@ def leave_one_fold_out(held: Sequence[Held], choose: Callable[[Sequence[Held]], 
 
 
 def doubt(held: Sequence[Held]) -> dict[str, Any]:
-    """How well poor results (Dice below 0.6) are told from others by the probability within them, and by warnings."""
+    """How well poor results (Dice below 0.6) are told from others by the probability, and its spread, within them."""
     dice = np.array([each.measured["dice"] for each in held])
     poor = dice < POOR_DICE
     certainty = np.array([each.measured["mean_probability"] or 0.0 for each in held])
-    warned = np.array([bool(each.measured["warnings_without_field_of_view"]) for each in held])
+    spread = np.array([each.measured.get("mean_spread") or 0.0 for each in held])
     return {
         "poor": int(poor.sum()), "others": int((~poor).sum()),
         "area_under_curve_of_mean_probability": area_under_curve(-certainty[poor], -certainty[~poor]),
         "correlation_of_mean_probability_with_dice": _rounded(np.corrcoef(certainty, dice)[0, 1]),
-        "poor_announced": int(warned[poor].sum()), "others_announced": int(warned[~poor].sum()),
+        **({"area_under_curve_of_mean_spread": area_under_curve(spread[poor], spread[~poor]),
+            "correlation_of_mean_spread_with_dice": _rounded(np.corrcoef(spread, dice)[0, 1])} if spread.any() else {}),
     }  # fmt: skip
 
 
@@ -181,8 +186,9 @@ def markdown(document: Mapping[str, Any]) -> str:
         "# pancreas-ct, cross-validated on manual contours", "",
         f"{document['data']}; folds {', '.join(map(str, document['folds']))}. `{document['command']}`; "
         f"{document['machine']}.", "",
-        "0.3.0 saw the shapes (not the CTs) of six of these patients. The rows of 0.4.0 are the five models of the "
-        "step that uses these contours, each on patients whose CT, label and shape that step left out.", "",
+        "0.3.0 saw the shapes (not the CTs) of six of these patients. The other rows are the folds' models of the step "
+        "that uses these contours, after its first stage (0.4.0) and its last, each on patients whose CT, label and "
+        "shape that step left out. What is bundled was trained on longer, with all patients.", "",
         "| model | n | Dice (95 % interval) | lowest | below 0.5 | NSD at 2 mm | HD95 (mm) | recall | precision | "
         "volume error, median | bias |", "|" + "---|" * 11,
     ]  # fmt: skip
@@ -221,9 +227,6 @@ def _held(
         if not isinstance(measured, MeasuredCase):
             raise SystemExit(f"{measured.name} could not be measured: {measured.reason}")
         row = measured.result.as_json()
-        row["warnings_without_field_of_view"] = [
-            words for words in row["warnings"] if not words.startswith(FIELD_OF_VIEW_WORDS)
-        ]
         row["whole_ml"] = next(iter(measured.segmentation.volume_ml.values()))
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
@@ -275,11 +278,6 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _rounded(value: float) -> float:
     return round(float(value), 4)
-
-
-def fold_package(work: Path, number: int) -> ModelPackage:
-    """The model of a fold."""
-    return load_package(work / f"fold_{number}" / "model")
 
 
 if __name__ == "__main__":

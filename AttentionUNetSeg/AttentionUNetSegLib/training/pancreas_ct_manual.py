@@ -1,4 +1,4 @@
-"""How ``pancreas-ct`` 0.4.0 is made from 0.3.0, and cross-validated: the step that uses manual contours of real CTs.
+"""How ``pancreas-ct`` 0.5.0 is made from 0.3.0, and cross-validated: the step that uses manual contours of real CTs.
 
 ``python -m AttentionUNetSegLib.training.pancreas_ct_manual --work FOLDER --start-from PACKAGE`` does it all and goes on
 where it stopped. PACKAGE is ``pancreas-ct`` 0.3.0 (made by `pancreas_ct_recipe`; in this repository's history at
@@ -9,11 +9,13 @@ commit 4c910c0).
 2. *fold_0* to *fold_4*: 0.3.0 trained on without the patients of one fold (`FOLDS_FILE`; with them their label, their
    shape among the part maps, and one of the other real CTs). What a fold's model says of its patients is what the
    measurements are made of;
-3. *final*: the mean of the five folds' weights, trained on with all patients. Weights that were trained on from the
-   same start can be averaged (Wortsman et al. 2022, "Model soups", ICML), so that no minute of the cross-validation is
-   lost. That model has seen everybody: nothing here can measure it, its folds stand in for it.
+3. *final*: the mean of the folds' weights after their first stage, trained on with all patients. Weights that were
+   trained on from the same start can be averaged (Wortsman et al. 2022, "Model soups", ICML), so that no minute of the
+   cross-validation is lost. That model has seen everybody: nothing here can measure it, its folds stand in for it.
 
-``--only`` does one part. Steps end a training, not minutes, so that an interrupted one ends as it would have.
+Each is trained in stages, every one from the averaged weights of the one before and with a rate that falls anew: 0.4.0
+was the first stage of each. ``--only`` does one part. Steps end a stage, not minutes, so that an interrupted one ends
+as it would have.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from pathlib import Path
 
 import torch
 
+from ..errors import BadInput
 from ..models import ModelPackage, load_package
+from ..models.manifest import MANIFEST_FILE
 from .datasets import open_datasets
 from .datasets.table import TABLE_NAME
 from .development_scans import development_data
@@ -64,10 +68,11 @@ class Stage:
     steps: int
     rate: float
     averaging: float
+    seed: int = 0
 
 
-FOLD = Stage(330, 0.001, 0.99)
-FINAL = Stage(720, 0.0007, 0.995)
+FOLD = (Stage(330, 0.001, 0.99), Stage(700, 0.001, 0.995, seed=7))
+FINAL = (Stage(720, 0.0007, 0.995), Stage(2200, 0.001, 0.995, seed=7))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,13 +131,33 @@ def fold_model(options: argparse.Namespace, number: int) -> ModelPackage:
 
 def final_model(options: argparse.Namespace) -> ModelPackage:
     """The mean of the folds' weights, trained on with all patients."""
-    folds = [options.work / f"fold_{number}" for number in options.folds]
     for number in options.folds:
         fold_model(options, number)
     start = options.work / "mean_of_folds.pt"
     if not start.is_file():
-        torch.save(mean_weights([folder / "run" / CHECKPOINT_FILE for folder in folds]), start)
+        firsts = [stage_folder(options.work, f"fold_{number}", 1) / "run" for number in options.folds]
+        torch.save(mean_weights([folder / CHECKPOINT_FILE for folder in firsts]), start)
     return _trained(options, "final", FINAL, start, ())
+
+
+def stage_folder(work: Path, name: str, number: int) -> Path:
+    """Where a stage, counted from 1, of *fold_K* or *final* has its run and its model."""
+    return work / name / f"stage_{number}"
+
+
+def stage_packages(work: Path, name: str) -> list[ModelPackage]:
+    """The finished stages of *fold_K* or *final*, in turn; the last one is the part's model.
+
+    Raises
+    ------
+    BadInput : none is finished.
+    """
+    packages = []
+    while (folder := stage_folder(work, name, len(packages) + 1) / "model").joinpath(MANIFEST_FILE).is_file():
+        packages.append(load_package(folder))
+    if not packages:
+        raise BadInput(f"No stage of {name} is finished in {work}.", f"Make it with {COMMAND}.")
+    return packages
 
 
 def mean_weights(checkpoints: Sequence[Path]) -> dict[str, torch.Tensor]:
@@ -145,21 +170,28 @@ def mean_weights(checkpoints: Sequence[Path]) -> dict[str, torch.Tensor]:
 
 
 def _trained(
-    options: argparse.Namespace, name: str, stage: Stage, start: Path, left_out: Sequence[str]
+    options: argparse.Namespace, name: str, stages: Sequence[Stage], start: Path, left_out: Sequence[str]
 ) -> ModelPackage:
-    folder = options.work / name
-    if (folder / "model" / "model.json").is_file():
-        return load_package(folder / "model")
-    scans = manual_step_scans(options.work)
-    configuration = TrainingConfiguration(
+    # A lent GPU's minutes are one stage: its rate falls once.
+    for number, stage in enumerate(stages[:1] if options.minutes else stages, start=1):
+        folder = stage_folder(options.work, name, number)
+        if not (folder / "model" / MANIFEST_FILE).is_file():
+            train(_configuration(options, stage, folder, start, left_out), manual_step_scans(options.work))
+        start = folder / "run"
+    return stage_packages(options.work, name)[-1]
+
+
+def _configuration(
+    options: argparse.Namespace, stage: Stage, folder: Path, start: Path, left_out: Sequence[str]
+) -> TrainingConfiguration:
+    return TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),
         features=FEATURES, batch=2, steps=NO_END if options.minutes else stage.steps,
         minutes=options.minutes or math.inf, rate=stage.rate, averaging=stage.averaging, shares=SHARES,
         precision="bfloat16", attention_weight=0.1, augmentation="wide", leave_out=tuple(left_out), start_from=start,
-        device=options.device, threads=options.threads, workers=options.workers,
+        device=options.device, threads=options.threads, workers=options.workers, seed=stage.seed,
         command=COMMAND, id="pancreas-ct", name="Pancreas on CT",
     )  # fmt: skip
-    return train(configuration, scans)
 
 
 if __name__ == "__main__":

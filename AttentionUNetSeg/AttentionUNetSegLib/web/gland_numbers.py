@@ -10,9 +10,7 @@ from typing import Any
 
 from ..errors import BadInput, InternalError
 from ..measure import Measurements, Quantity, measure_masks
-from ..scene import masks_of_result, measurement_table
-from ..scene.provenance import read
-from ..scene.segment_grid import DIGEST
+from ..scene import masks_of_result, measurement_table, state_of_segment
 from .background import in_background
 from .desk import Desk
 
@@ -29,21 +27,21 @@ class GlandNumbers:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._measured: Measurements | None = None
-        self._digest: str | None = None
+        self._about: str | None = None
         self._lock = asyncio.Lock()
         desk.server.state.update({"numbers": [], "numbers_notes": [], "numbers_state": NONE})
         desk.server.controller.add("measure")(self.measure)
 
     def forget(self) -> None:
         """There is another result, or none."""
-        self._measured = self._digest = None
+        self._measured = self._about = None
         self._desk.show(numbers=[], numbers_notes=[], numbers_state=NONE)
 
     def compare(self) -> None:
         """Mark the numbers as old where the segment is no longer the measured one, and as good where it is again."""
         state = self._desk.server.state.numbers_state
         if state in (READY, OLD) and self._desk.result is not None:
-            now = READY if self._digest == _digest(self._desk) else OLD
+            now = READY if self._about == _state(self._desk) else OLD
             if now != state:
                 self._desk.show(numbers_state=now)
 
@@ -61,7 +59,7 @@ class GlandNumbers:
         if self._desk.result is None:
             raise BadInput("There is nothing to measure yet.", "Segment the CT first.")
         async with self._lock:
-            if self._measured is None or self._digest != _digest(self._desk):
+            if self._measured is None or self._about != _state(self._desk):
                 await self._measure_now()
             if self._measured is None or self._desk.server.state.numbers_state != READY:
                 raise BadInput("The segment was changed while it was measured.", "Try again.")
@@ -78,15 +76,15 @@ class GlandNumbers:
         desk.show(numbers_state=WORKING)
         try:
             await desk.breathe()
-            digest, given = _digest(desk), masks_of_result(nodes)
+            state, given = _state(desk), masks_of_result(nodes)
             measured = await in_background(measure_masks, *given)
         except BaseException:
             desk.show(numbers_state=OLD if before in (READY, OLD) else NONE)
             raise
         if desk.result is not nodes:
             return  # another CT or result has come, and forgot about this one
-        self._measured, self._digest = measured, digest
-        measurement_table(nodes, measured)
+        self._measured, self._about = measured, state
+        measurement_table(nodes, measured, state)
         desk.show(numbers=[_row(each) for each in measured], numbers_notes=list(measured.notes), numbers_state=READY)
         self.compare()
 
@@ -112,8 +110,8 @@ def write_numbers(measured: Measurements, about: dict[str, Any], path: Path) -> 
         raise InternalError(f"The measurements cannot be written ({error.strerror}).") from error
 
 
-def _digest(desk: Desk) -> str | None:
-    return None if desk.result is None else read(desk.result.segmentation, DIGEST)
+def _state(desk: Desk) -> str | None:
+    return None if desk.result is None else state_of_segment(desk.result)
 
 
 def _row(quantity: Quantity) -> dict[str, str]:

@@ -32,6 +32,9 @@ class DicomSegRequest:
     model : "id", "name", "version", "sha256", as in `SegmentResult.model`.
     fractional, semiautomatic, threshold : as for `dicom_out.write_dicom_seg`.
     label : an entry of the model manifest's "labels"; empty for the pancreas.
+    report, masks : also write measurements as DICOM SR there, of what `measure.apart.write_masks` put into this folder.
+    ct : grid of the CT that the segment lies on ("size", "spacing", "origin", "direction"; LPS, mm): refuse files whose
+        slices lie elsewhere. None: do not ask.
     """
 
     path: str
@@ -42,6 +45,9 @@ class DicomSegRequest:
     semiautomatic: bool = False
     threshold: float | None = None
     label: Mapping[str, Any] | None = None
+    report: str | None = None
+    masks: str | None = None
+    ct: Mapping[str, Any] | None = None
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the request where the other process reads it."""
@@ -61,7 +67,7 @@ def dicom_seg_command(
 
 
 def read_answer(stdout: str, stderr: str = "") -> str:
-    """Return the path that was written.
+    """Return the path that was written; with a report, its path in a second line.
 
     Raises
     ------

@@ -1,0 +1,171 @@
+"""A result as DICOM SEG with its measurements as DICOM SR, written by a process of its own on the CT's own slices."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError
+from ..imaging import write_image
+from ..measure.apart import write_masks
+from ..scene import ResultNodes, masks_of_result
+from ..scene.dicom_identity import dicom_identity
+from ..worker.dicom_process import DicomSegRequest, dicom_seg_command, read_answer
+from ..worker.transport import ProcessExit
+from .answering_process import AnsweringProcess
+from .interpreter import interpreter_command, other_interpreter, slicer_python
+from .measuring import folder_with
+
+LIBRARIES = ("highdicom", "dicomweb_client")
+
+
+class DicomExport:
+    """One export. Nothing that exists is written over.
+
+    Parameters
+    ----------
+    nodes : the result.
+    files : those of the CT's series.
+    folder : where to write.
+    on_end : called once with the paths that were written, or with what went wrong; never after `cancel`.
+    """
+
+    def __init__(
+        self,
+        nodes: ResultNodes,
+        files: list[str],
+        folder: str,
+        on_end: Callable[[AttentionUNetSegError | list[str]], None],
+    ) -> None:
+        self.nodes = nodes
+        self._files, self._target, self._on_end = files, Path(folder), on_end
+        self._folder: Path | None = None
+        self._running: AnsweringProcess | None = None
+
+    def start(self) -> None:
+        """Ask for what is missing, and start the process. Never call it but from a person's click.
+
+        Raises
+        ------
+        Cancelled : the person declined an installation.
+        BadInput : the result cannot be exported.
+        InternalError : there is no place for temporary files, or a library cannot be installed.
+        """
+        python, environment = _python_with_libraries()
+        masks, ct = masks_of_result(self.nodes)
+        stem = re.sub(r"[^\w.-]+", "_", self.nodes.segmentation.GetName()).strip("._") or "segment"
+        segment, report = (_free(self._target, f"{stem}_{kind}.dcm") for kind in ("seg", "sr"))
+        identity = dicom_identity(self.nodes)
+
+        def write(folder: Path) -> None:
+            write_masks(masks, ct, folder)
+            write_image(identity.mask, folder / "segment.nrrd", compress=False)
+            DicomSegRequest(
+                path=str(segment), segment=str(folder / "segment.nrrd"), dicom_files=self._files,
+                model=identity.model, label=identity.label, semiautomatic=identity.is_semiautomatic,
+                threshold=masks.threshold, report=str(report), masks=str(folder), ct=identity.ct,
+            ).save(folder / "request.json")  # fmt: skip
+
+        self._folder = folder_with(write)
+        command = dicom_seg_command(self._folder / "request.json", python, environment)
+        self._running = AnsweringProcess(command, self._take)
+        self._running.start()
+
+    def cancel(self) -> None:
+        """Stop, and call nobody."""
+        self._on_end = lambda outcome: None
+        if self._running is not None:
+            self._running.cancel()
+            self._clean()
+
+    def _take(self, exit: ProcessExit, said: str, last_words: str) -> None:
+        self._clean()
+        try:
+            outcome = read_answer(said, last_words or exit.describe()).splitlines()
+        except AttentionUNetSegError as error:
+            outcome = error
+        self._on_end(outcome)
+
+    def _clean(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def require_dicom_files(volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
+    """Return the files of the series that Slicer loaded a CT from.
+
+    Raises
+    ------
+    BadInput : it was not loaded from DICOM, or files of it are no longer in Slicer's DICOM database.
+    """
+    uids = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    if not uids:
+        raise BadInput(
+            f"{volume_node.GetName()} was not loaded from DICOM, so there is no series that a DICOM object could "
+            "refer to.",
+            "Import the series in Slicer's DICOM module and load it from there.",
+        )
+    database = slicer.app.dicomDatabase()
+    files = [str(database.fileForInstance(uid) or "") for uid in uids] if database is not None else [""] * len(uids)
+    gone = sum(not each or not Path(each).is_file() for each in files)
+    if gone:
+        raise BadInput(
+            f"{gone} of the {len(uids)} files that {volume_node.GetName()} was loaded from are no longer in Slicer's "
+            "DICOM database.",
+            "Import the series again.",
+        )
+    return files
+
+
+def question() -> str:
+    """What the person is asked before anything is downloaded."""
+    return _(
+        "DICOM objects are written with highdicom, which this Slicer does not bring.\n\n"
+        "highdicom and dicomweb-client would now be downloaded and installed into Slicer's Python: some 10 MB, once. "
+        "Slicer does not respond meanwhile.\n\n"
+        "Your images stay on this computer. Install them now?"
+    )
+
+
+def _python_with_libraries() -> tuple[str, dict[str, str] | None]:
+    """Return the Python that writes DICOM, and its environment (None: Slicer's own)."""
+    if not _missing():
+        return slicer_python(), None
+    if other_interpreter():  # it says itself what it lacks
+        command = interpreter_command()
+        return command.arguments[0], command.environment
+    if slicer.app.testingEnabled():
+        raise InternalError(_("highdicom is missing, and nothing is installed while Slicer runs tests."))
+    if not slicer.util.confirmOkCancelDisplay(question(), _("Install highdicom?")):
+        raise Cancelled(_("highdicom was not installed, so nothing was exported."))
+    try:
+        with slicer.util.WaitCursor():
+            slicer.util.pip_install("highdicom dicomweb-client")
+    except Exception as error:
+        raise InternalError(
+            _("highdicom could not be installed ({error}).").format(error=" ".join(str(error).split())[:300]),
+            _("Check the internet connection, then try again."),
+        ) from error
+    importlib.invalidate_caches()
+    if _missing():
+        raise InternalError(_("highdicom was installed, but Slicer does not find it."), _("Restart Slicer."))
+    return slicer_python(), None
+
+
+def _missing() -> list[str]:
+    return [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Return a path in the folder at which nothing exists: the name itself, or with a number."""
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{Path(name).stem}-{number}.dcm"
+    return path

@@ -1,0 +1,49 @@
+"""A NRRD written straight from an array: a large CT goes to the background process without a copy in memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..whole_file import whole_file
+from .geometry import Geometry
+
+
+def write_raw_nrrd(
+    voxels: np.ndarray, grid: Geometry, path: str | os.PathLike[str], meta_data: Mapping[str, str] | None = None
+) -> None:
+    """Write a 3D array (KJI) of numbers, not compressed, whole or not at all.
+
+    Format: https://teem.sourceforge.net/nrrd/format.html, version 4 of the header.
+
+    Raises
+    ------
+    InternalError : the file cannot be written.
+    """
+    kind = {"i": "int", "u": "uint", "f": "float"}[voxels.dtype.kind] + str(8 * voxels.dtype.itemsize)
+    kind = {"float32": "float", "float64": "double"}.get(kind, kind)
+    steps = grid.index_to_physical.T
+    header = [
+        "NRRD0004",
+        f"type: {kind}",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        "sizes: " + " ".join(str(n) for n in voxels.shape[::-1]),
+        "space directions: " + " ".join(_vector(step) for step in steps),
+        "kinds: domain domain domain",
+        f"endian: {sys.byteorder}",
+        "encoding: raw",
+        f"space origin: {_vector(grid.origin)}",
+        *(f"{key}:={value}" for key, value in (meta_data or {}).items()),
+    ]
+    with whole_file(path) as beside, open(beside, "wb") as file:
+        file.write(("\n".join(header) + "\n\n").encode("utf-8"))
+        file.flush()
+        np.ascontiguousarray(voxels).tofile(file)
+
+
+def _vector(values: np.ndarray) -> str:
+    return f"({','.join(repr(float(value)) for value in values)})"

@@ -1,0 +1,100 @@
+"""Slicer answers while the module works: the largest gap in its event loop, measured by a timer and printed."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import slicer
+from panel_case import PanelTestCase, process_for, process_until
+
+
+class Gaps:
+    """The longest time between two ticks of a timer that should tick every 10 ms, by what was done meanwhile."""
+
+    def __init__(self) -> None:
+        import qt
+
+        self.longest: dict[str, float] = {}
+        self._what = "nothing"
+        self._last = time.monotonic()
+        self._timer = qt.QTimer()
+        self._timer.setInterval(10)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+
+    def during(self, what: str) -> None:
+        """Count for this from now on."""
+        self._tick()
+        self._what = what
+
+    def stop(self) -> None:
+        """Measure no more."""
+        self._tick()
+        self._timer.stop()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.longest[self._what] = max(self.longest.get(self._what, 0.0), now - self._last)
+        self._last = now
+
+
+class RespondingTest(PanelTestCase):
+    """On a CT of 512 x 512 x 400 voxels in Slicer; on a small one where the same test runs without Slicer."""
+
+    def large_ct(self) -> object:
+        """A phantom of many voxels: each of a coarse one repeated, and cut."""
+        import SimpleITK as sitk
+        from AttentionUNetSegLib.imaging import Volume
+        from AttentionUNetSegLib.scene import add_volume
+        from AttentionUNetSegLib.scene.volumes import image_of_node
+
+        coarse = self.add_phantom()
+        if "desktop double" in slicer.app.applicationVersion:
+            return coarse
+        voxels = slicer.util.arrayFromVolume(coarse)
+        times = [max(1, round(n / have)) for n, have in zip((400, 512, 512), voxels.shape, strict=True)]
+        for axis, repeats in enumerate(times):
+            voxels = np.repeat(voxels, repeats, axis)
+        image = sitk.GetImageFromArray(voxels)
+        small = image_of_node(coarse)
+        image.SetSpacing([size / n for size, n in zip(small.GetSpacing(), times[::-1], strict=True)])
+        image.SetOrigin(small.GetOrigin())
+        image.SetDirection(small.GetDirection())
+        slicer.mrmlScene.RemoveNode(coarse)
+        return add_volume(slicer.mrmlScene, Volume(image, "large phantom", is_phantom=True))
+
+    def test_the_largest_gaps_are_printed(self) -> None:
+        import vtk
+
+        volume = self.large_ct()
+        self.select(volume)
+        process_for(0.5)
+        gaps = Gaps()
+        gaps.during("run")
+        segmentation = self.segment(volume)
+        process_for(0.2)
+        gaps.during("threshold")
+        for value in (0.6, 0.7, 0.8):
+            self.ui.thresholdSlider.value = value
+            process_for(0.05)
+        process_until(lambda: self.logic.hasSurface(segmentation), "the surface", 30.0)
+        gaps.during("click")
+        self.click(self.ui.removeClickButton)
+        before = self.shown_volume()
+        to_ras = vtk.vtkMatrix4x4()
+        volume.GetIJKToRASMatrix(to_ras)
+        matrix = slicer.util.arrayFromVTKMatrix(to_ras)
+        inside = np.argwhere(self.segment_mask(segmentation))
+        position = (matrix @ [*(float(n) for n in inside[len(inside) // 2][::-1]), 1.0])[:3]
+        self.panel.editor.nodes.remove_clicks.AddControlPointWorld(*position)
+        process_until(lambda: self.shown_volume() != before, "the click", 30.0)
+        gaps.during("measurement")
+        self.click(self.ui.measureButton)
+        process_until(lambda: self.ui.measureButton.text == "Measure", "the measurement")
+        gaps.stop()
+        size = " x ".join(str(n) for n in volume.GetImageData().GetDimensions())
+        told = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in gaps.longest.items() if what != "nothing")
+        print(f"largest gaps in the event loop, CT of {size} voxels: {told}")
+        self.assertLess(max(gaps.longest.values()), 10.0, told)  # a machine may be slow; what is told is read
+
