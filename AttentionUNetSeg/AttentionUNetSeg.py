@@ -292,10 +292,6 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         """Set how far clicks act, in mm, and apply them anew."""
         self._results.editor(segmentationNode).reach_mm = reachMm
 
-    def refine(self, segmentationNode: slicer.vtkMRMLSegmentationNode, startWorker: bool = True) -> str | None:
-        """Adapt the network to the clicks in the background; None where no worker is warm and none may be started."""
-        return self._runs.refine(self._results.editor(segmentationNode), startWorker)
-
     def undo(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
         """Take the last click or stroke back; False where there is none."""
         return self._results.editor(segmentationNode).undo()

@@ -228,29 +228,6 @@ class CorrectingTest(PanelTestCase):
         self.click(self.ui.undoButton)
         self.assertTrue(self.has(erased))
 
-    def test_the_network_hears_of_clicks(self) -> None:
-        self.segmentation = self.segment(self.volume)
-        self.ui.thresholdSlider.value = 0.97
-        self.start = self.segment_mask(self.segmentation)
-        self.missing = tuple(int(n) for n in np.argwhere(self.truth & ~self.start)[0])
-        editor = self.panel.editor
-        attention = [slicer.util.arrayFromVolume(node).copy() for node in editor.nodes.attention]
-        self.place(self.ui.addClickButton, self.missing)
-        self.wait_until_it_has(self.missing, True)
-        self.assertIsNone(editor.refinement)
-        self.ui.refineCheckBox.checked = True
-        process_until(lambda: editor.refinement is not None, "the refinement")
-        self.assertTrue(self.has(self.missing))
-        now = [slicer.util.arrayFromVolume(node) for node in editor.nodes.attention]
-        self.assertTrue(any(not np.array_equal(a, b) for a, b in zip(attention, now, strict=True)))
-        self.click(self.ui.undoButton)
-        np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
-        now = [slicer.util.arrayFromVolume(node) for node in editor.nodes.attention]
-        self.assertTrue(all(np.array_equal(a, b) for a, b in zip(attention, now, strict=True)))
-        self.ui.refineCheckBox.checked = False
-        self.click(self.ui.redoButton)
-        self.assertIsNotNone(editor.refinement, "what the network said is a part of the step")
-
     def test_the_way_to_segment_editor(self) -> None:
         if slicer.util.mainWindow() is None:
             self.skipTest("Slicer runs without a main window, so no module can be selected.")

@@ -16,7 +16,6 @@ from AttentionUNetSegLib.correction import Seed, correct_probability
 from correction_blocks import Blocks, box_around, millimetres, nearest_clicks
 from correction_robot import Corrector
 from correction_scenarios import Case
-from refinement_methods import network_alone, network_and_ours
 from scipy import ndimage
 
 SEED_RADIUS_MM = 3.0
@@ -121,8 +120,6 @@ def random_walker_with_prior(case: Case, prediction: np.ndarray, reach_mm: float
 
 METHODS = {
     "ours": ours,
-    "network alone": network_alone,
-    "network and ours": network_and_ours,
     "grow cut": grow_cut,
     "random walker": random_walker,
     "random walker with prior": random_walker_with_prior,

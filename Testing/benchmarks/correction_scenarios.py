@@ -28,8 +28,7 @@ HEADLESS = {"cptac_c3l00189": 15.0}
 class Case:
     """One CT around the pancreas; arrays KJI, spacing in mm along K, J, I.
 
-    Where `ignored`, nobody knows the truth: it is no error and counts in no Dice. `model` is the catalogue's model
-    whose own results are played on, "" where predictions are made up.
+    Where `ignored`, nobody knows the truth: it is no error and counts in no Dice.
     """
 
     name: str
@@ -37,7 +36,6 @@ class Case:
     truth: np.ndarray
     spacing: tuple[float, float, float]
     ignored: np.ndarray
-    model: str = ""
 
     def counted(self, mask: np.ndarray) -> np.ndarray:
         """Return a mask without what is ignored."""

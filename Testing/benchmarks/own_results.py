@@ -19,6 +19,7 @@ import argparse
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from correction_scenarios import Case, box_around
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
+    from AttentionUNetSegLib.inference import Segmenter
 
 
 def main() -> None:
@@ -60,6 +62,7 @@ def own_results(
     With `probabilities` CTs are left out that nothing was said of.
     """
     import SimpleITK as sitk
+    from AttentionUNetSegLib.imaging import Volume
     from AttentionUNetSegLib.training.datasets import open_datasets
 
     starts = []
@@ -70,12 +73,8 @@ def own_results(
             continue
         loaded = scan.load()
         pancreas = sitk.GetArrayFromImage(loaded.structures["pancreas"]) > 0
-        if said is None:
-            from refinement_methods import own_result
-
-            case, prediction = own_result(name, loaded.ct, pancreas, model)
-        else:
-            case, prediction = _told(name, loaded.ct, pancreas, said, model)
+        found = _segmenter(model).segment(Volume(loaded.ct, name)).probability if said is None else _told(said)
+        case, prediction = _case(name, loaded.ct, pancreas, found)
         if loaded.ignore is not None:
             spacing = loaded.ct.GetSpacing()[::-1]
             ignored = sitk.GetArrayFromImage(loaded.ignore)[box_around(pancreas, spacing)] > 0
@@ -84,17 +83,32 @@ def own_results(
     return starts
 
 
-def _told(name: str, ct: sitk.Image, truth: np.ndarray, said: Path, model: str) -> tuple[Case, np.ndarray]:
-    """Return a case, and what a file says of it: fractions, or uint8, on the CT's voxels."""
+def _case(name: str, ct: sitk.Image, truth: np.ndarray, said: sitk.Image) -> tuple[Case, np.ndarray]:
+    """Return a case, and what was said of it; `said` holds uint8 0..255, on the CT's voxels or a part of them."""
     import SimpleITK as sitk
-    from AttentionUNetSegLib.imaging import read_probability
 
-    probability = sitk.Resample(read_probability(said).image, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     spacing = ct.GetSpacing()[::-1]
     box = box_around(truth, spacing)
     voxels = np.ascontiguousarray(sitk.GetArrayFromImage(ct)[box])
-    stored = np.rint(255 * sitk.GetArrayFromImage(probability)[box]).astype(np.uint8)
-    return Case(name, voxels, truth[box].copy(), spacing, np.zeros(voxels.shape, bool), model), stored
+    whole = sitk.GetArrayFromImage(sitk.Resample(said, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
+    return Case(name, voxels, truth[box].copy(), spacing, np.zeros(voxels.shape, bool)), whole[box].copy()
+
+
+def _told(path: Path) -> sitk.Image:
+    """Return a file's fractions, or uint8, as uint8 0..255."""
+    import SimpleITK as sitk
+    from AttentionUNetSegLib.imaging import read_probability
+
+    return sitk.Cast(sitk.Round(255.0 * read_probability(path).image), sitk.sitkUInt8)
+
+
+@cache
+def _segmenter(model: str) -> Segmenter:
+    """Return a model of the catalogue, or of a folder, on the CPU."""
+    from AttentionUNetSegLib.inference import Segmenter
+    from AttentionUNetSegLib.models import Catalogue, load_package
+
+    return Segmenter(load_package(Path(model)) if Path(model).is_dir() else Catalogue().get(model), "cpu")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from AttentionUNetSegLib.session.earlier_refinement import NOTICE
 from AttentionUNetSegLib.training.phantom import make_phantom
+from refined_scene import refined_scene
 
 ENDINGS = {"pancreas.seg.nrrd", "probability.nrrd", "scene.mrb", "report.json", "overview.png"}
 
@@ -138,32 +140,6 @@ def test_what_is_no_result_is_refused(result, in_process, tmp_path, phantom_file
     assert outcome.code == 2
 
 
-def test_the_network_hears_of_the_clicks(segmented, result, in_process, tiny_model_package):
-    add = inside(segmented.input, 0.5)
-    plain = in_process("correct", result, "--add", text_of(add), "--no-picture", "--json")
-    assert plain.code == 0, plain.stderr
-    assert plain.answer["refined"] is False
-    assert plain.answer["files"]["attention"] == []
-    refined = in_process(
-        "correct", result, "--add", text_of(add), "--refine", "--no-picture", "--json", "-o", result / "refined",
-        "--model", tiny_model_package.folder, "--device", "cpu",
-    )  # fmt: skip
-    assert refined.code == 0, refined.stderr
-    assert refined.answer["refined"] is True
-    attention = refined.answer["files"]["attention"]
-    assert len(attention) == len(segmented.report["files"]["attention"]) > 0
-    for name, before in zip(attention, segmented.report["files"]["attention"], strict=True):
-        new, old = (sitk.ReadImage(str(path)) for path in (result / "refined" / name, result / before))
-        assert (new.GetSize(), new.GetOrigin()) == (old.GetSize(), old.GetOrigin())
-    local, joined = (
-        sitk.ReadImage(str(folder / outcome.answer["files"]["probability"]))
-        for folder, outcome in ((result, plain), (result / "refined", refined))
-    )
-    joined = sitk.Resample(joined, local, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-    assert np.any(sitk.GetArrayViewFromImage(joined) != sitk.GetArrayViewFromImage(local))
-    assert value_at(result / "refined" / refined.answer["files"]["probability"], add) == 255
-
-
 def test_a_result_whose_ct_is_gone_costs_one_sentence(result, in_process):
     path = result / "phantom ü_report.json"
     report = json.loads(path.read_text(encoding="utf-8"))
@@ -171,7 +147,7 @@ def test_a_result_whose_ct_is_gone_costs_one_sentence(result, in_process):
     path.write_text(json.dumps(report), encoding="utf-8")
     (result / "phantom ü_scene.mrb").unlink()
     before = contents(result)
-    outcome = in_process("correct", result, "--add", "0,0,0", "--refine", "--device", "cpu")
+    outcome = in_process("correct", result, "--add", "0,0,0")
     assert outcome.code == 2
     assert "moved away.nii.gz" in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
@@ -194,14 +170,24 @@ def test_reasons_for_distrust_outlive_a_missing_scene(segmented, result, in_proc
     assert "Only a part is there." in document
 
 
-def test_what_a_refinement_needs(segmented, result, in_process):
-    without_click = in_process("correct", result, "--refine", "--threshold", "0.4")
-    assert without_click.code == 2
-    assert "nothing to correct" in without_click.stderr
-    unknown = in_process("correct", result, "--add", text_of(inside(segmented.input)), "--refine", "--model", "none")
-    assert unknown.code == 3
-    assert "none" in unknown.stderr
-    assert not list(result.glob("*_corrected_*"))
+@pytest.mark.parametrize("words", [("--refine",), ("--model", "none", "--refine"), ("--device", "cpu")])
+def test_refining_is_told_to_be_removed(in_process, tmp_path, words):
+    outcome = in_process("correct", tmp_path, "--add", "0,0,0", *words, "--json")
+    assert outcome.code == 2
+    told = outcome.answer["error"]
+    assert told["message"].startswith(words[0]) and "--refine" in told["message"] and "was removed" in told["message"]
+    assert "arguments cannot be used" not in told["message"]
+
+
+def test_a_scene_that_an_earlier_version_refined_is_corrected_further_and_says_so(in_process, tmp_path):
+    saved = refined_scene(tmp_path / "earlier_scene.mrb")
+    outcome = in_process(
+        "correct", saved.path, "--add", text_of(saved.ras_of(8, 11, 15)), "--no-picture", "--no-scene", "--json"
+    )
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.answer["warnings"] == [NOTICE]
+    values = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / outcome.answer["files"]["probability"])))
+    assert np.count_nonzero(values >= 128) == saved.voxels["third"]
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +234,6 @@ def test_any_segmentation_is_a_start_and_comes_out_as_it_went_in(phantom_file, p
         (("--start", "{label}", "--segment", "spleen", "-o", "{out}"), "no segment"),
         (("--start", "{label}.missing", "-o", "{out}"), "There is no file"),
         (("--start", "{label}", "--start-probability", "{label}", "-o", "{out}"), "not allowed"),
-        (("--start", "{label}", "--refine", "-o", "{out}"), "--refine"),
         (("--segment", "spleen"), "belong to --start"),
     ],
 )

@@ -71,15 +71,13 @@ def test_a_run_with_test_time_augmentation_leaves_the_spread_too(command_line, p
 
     place = spread.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in spread.GetSize()])
     click = f"--add={-place[0]},{-place[1]},{place[2]}"
-    refining = ("correct", tmp_path / "out", click, "--refine", "--model", PHANTOM_MODEL, "--device", "cpu")
-    corrected = command_line(*refining, "--no-picture", "--json")
+    corrected = command_line("correct", tmp_path / "out", click, "--no-picture", "--json")
     assert corrected.code == 0, corrected.stderr
-    assert corrected.answer["refined"] is True
     assert corrected.answer["trust"] == report["trust"]
     assert "spread" not in corrected.answer["files"], "it tells of the network's own passes"
     with zipfile.ZipFile(tmp_path / "out" / corrected.answer["files"]["scene"]) as bundle:
         volumes = [name for name in bundle.namelist() if name.endswith(".nrrd")]
-    assert any("spread" in name for name in volumes) and any("refined" in name for name in volumes)
+    assert any("spread" in name for name in volumes)
     again = command_line(*words, "--no-picture", "--no-scene", "--json")
     assert again.code == 0 and "spread" not in again.answer["files"]
     assert not (tmp_path / "out" / report["files"]["spread"]).exists(), "it belongs to the result that was replaced"

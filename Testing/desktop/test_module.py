@@ -17,6 +17,7 @@ from desktop_double.qt_dialogs import answers
 from desktop_double.qt_values import opened_addresses
 from desktop_double.scripted_module import unload_module
 from phantom_package import PHANTOM_MODEL, PHANTOM_MODEL_ID
+from refined_scene import refined_scene
 
 TESTING = Path(__file__).resolve().parents[1]
 
@@ -66,6 +67,20 @@ def test_sample_data_is_made_here(module, slicer_app):
     assert loaded == [node] and node.GetImageData() is not None
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         assert composite.GetBackgroundVolumeID() == node.GetID()
+
+
+def test_a_result_that_an_earlier_version_refined_is_told_of_once(widget, tmp_path):
+    from AttentionUNetSegLib.session.earlier_refinement import NOTICE
+
+    slicer.util.loadScene(str(refined_scene(tmp_path / "earlier.mrb").path))
+    slicer.app.processEvents()
+    result, message = widget.ui.resultSelector.currentNode(), widget.panel.message
+    assert result is not None and [notice.text for notice in message.notices] == [NOTICE]
+    widget.ui.dismissButton.click()
+    for node in (None, result):
+        widget.ui.resultSelector.setCurrentNode(node)
+        slicer.app.processEvents()
+    assert widget.ui.resultSelector.currentNode() is result and message.notices == ()
 
 
 def test_models_are_chosen_in_dialogs(widget, tmp_path):

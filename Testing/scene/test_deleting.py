@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import slicer
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.scene import (
-    CroppedField,
-    PlacedClick,
-    StoredRefinement,
     delete_result,
-    export_for_refinement,
     find_results,
-    import_refinement,
     import_result,
     nodes_of_segmentation,
-    read_field,
     require_click_lists,
     save_scene,
     show_attention,
-    write_refinement,
 )
 from vtkmodules.vtkCommonCore import vtkIdList
-
-CLICK = PlacedClick(1, (0.0, 0.0, 0.0), True)
-
-
-def voxels(node) -> np.ndarray:
-    return slicer.util.arrayFromVolume(node).copy()
 
 
 def test_a_gate_keeps_its_number_when_another_is_deleted(scene, nodes):
@@ -42,27 +28,6 @@ def test_a_gate_keeps_its_number_when_another_is_deleted(scene, nodes):
     show_attention(nodes, 2)
     (composite,) = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", scene)
     assert composite.GetForegroundVolumeID() == coarser.GetID()
-
-
-def test_a_refinement_changes_the_gate_it_is_of_where_another_was_deleted(scene, nodes, tmp_path):
-    finest, coarser = nodes.attention
-    own = voxels(coarser)
-    scene.RemoveNode(finest)
-    box = tuple(slice(0, 4) for _ in range(3))
-    names = export_for_refinement(nodes, box, tmp_path)
-    assert names == ["attention_1.nrrd", "attention_2.nrrd"]  # the worker knows a gate by its place
-    found = import_refinement(nodes, tmp_path, "probability.nrrd", names, (CLICK,), 12.0)
-    assert list(found.attention) == [2]
-    np.testing.assert_array_equal(found.attention[2], own)
-    field = read_field(nodes.probability, nodes.volume)
-    refined = StoredRefinement(CroppedField(field.start, field.values), {1: own, 2: 255 - own}, (CLICK,), 12.0)
-    write_refinement(nodes, refined)
-    np.testing.assert_array_equal(voxels(coarser), 255 - own)
-    scene.RemoveNode(nodes.refined)  # by a person; what comes back must not keep the refined map as the network's
-    write_refinement(nodes, refined)
-    write_refinement(nodes, None)
-    np.testing.assert_array_equal(voxels(coarser), own)
-    assert nodes.gates == {2: coarser}
 
 
 def test_a_deleted_result_leaves_the_ct_and_other_results_alone(scene, ct_node, measured_job):

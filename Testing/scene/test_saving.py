@@ -12,22 +12,15 @@ import SimpleITK as sitk
 import slicer
 from AttentionUNetSegLib.errors import BadInput, InternalError
 from AttentionUNetSegLib.scene import (
-    CroppedField,
-    PlacedClick,
-    StoredRefinement,
     arrange_slice_views,
     find_results,
     import_result,
     load_scene,
     open_standalone_scene,
-    placed,
-    read_field,
-    read_refinement,
     save_scene,
     save_segmentation,
     set_threshold,
     show_attention,
-    write_refinement,
 )
 from AttentionUNetSegLib.scene.bundle import file_names_for_bundle, require_same_bundle
 
@@ -119,41 +112,6 @@ def test_the_spread_is_there_in_a_reopened_scene(scene, ct_node, measured_job, t
     assert {node.GetForegroundVolumeID() for node in composites} == {found.spread.GetID()}
     second.Clear(True)
     del app
-
-
-def test_spread_and_refinement_are_both_there_in_a_reopened_scene(scene, ct_node, measured_job, tmp_path):
-    nodes = import_result(scene, ct_node, measured_job.result, measured_job.folder)
-    own = [slicer.util.arrayFromVolume(node).copy() for node in nodes.attention]
-    field = read_field(nodes.probability, nodes.volume)
-    click = PlacedClick(1, placed(nodes, nodes_center(nodes)), True)
-    write_refinement(
-        nodes,
-        StoredRefinement(
-            CroppedField(field.start, 255 - field.values), {n: 255 - a for n, a in enumerate(own, 1)}, (click,), 12.0
-        ),
-    )
-    save_scene(scene, tmp_path / "ct_scene.mrb")
-    app, second = open_standalone_scene()
-    assert second.ReadFromMRB(str(tmp_path / "ct_scene.mrb"), True)
-    (found,) = find_results(second)
-    kept = read_refinement(found)
-    assert kept.fits((click,), 12.0)
-    np.testing.assert_array_equal(kept.probability.values, 255 - field.values)
-    np.testing.assert_array_equal(slicer.util.arrayFromVolume(found.spread), slicer.util.arrayFromVolume(nodes.spread))
-    for node, values in zip(found.attention, own, strict=True):
-        np.testing.assert_array_equal(slicer.util.arrayFromVolume(node), 255 - values)
-    write_refinement(found, None)
-    for node, values in zip(found.attention, own, strict=True):
-        np.testing.assert_array_equal(slicer.util.arrayFromVolume(node), values)
-    assert found.refined is None and found.spread is not None
-    second.Clear(True)
-    del app
-
-
-def nodes_center(nodes) -> tuple[float, float, float]:
-    bounds = [0.0] * 6
-    nodes.volume.GetRASBounds(bounds)
-    return tuple((bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3))
 
 
 def test_threshold_and_attention_work_in_a_reopened_scene(reopened, job, segment_mask):

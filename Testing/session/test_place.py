@@ -8,15 +8,11 @@ import SimpleITK as sitk
 import slicer
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.scene import (
-    CroppedField,
-    StoredRefinement,
     find_apart,
     find_results,
     measurement_table,
     nodes_of_segmentation,
     open_standalone_scene,
-    read_clicks,
-    read_field,
     save_scene,
 )
 from AttentionUNetSegLib.scene.volumes import set_voxels
@@ -178,25 +174,6 @@ def test_a_click_that_was_taken_back_and_brought_again_keeps_its_name(ct, editor
     assert editor.sync_from_markups()
     assert editor.undo()
     assert points.GetNthControlPointLabel(0) == "-2"
-
-
-def test_what_the_network_said_is_a_part_of_the_step_also_without_its_volume(scene, ct, editor):
-    editor.add_click(ras_of(ct, IN_TAIL), positive=True)
-    clicks, before = read_clicks(editor.nodes), mask(editor.nodes)
-    field = read_field(editor.nodes.probability, editor.nodes.volume)
-    refined = StoredRefinement(CroppedField(field.start, field.values // 3), {}, clicks, editor.reach_mm)
-    assert editor.take_refinement(refined)
-    after = mask(editor.nodes)
-    assert np.count_nonzero(after) < np.count_nonzero(before), "the adapted network finds less than it found"
-    scene.RemoveNode(editor.nodes.refined)
-    assert editor.restore_missing()
-    assert editor.nodes.refined is not None
-    assert editor.undo()
-    assert mask(editor.nodes)[IN_KNOWN]
-    assert editor.nodes.refined is None
-    assert editor.redo()
-    np.testing.assert_array_equal(mask(editor.nodes), after)
-    assert not editor.refinement_is_due
 
 
 def test_a_ct_that_was_resampled_leaves_the_threshold_alone(ct, editor):

@@ -88,23 +88,6 @@ def test_a_click_adds_tissue_and_undo_takes_it_back(segmented):
     segmented.tool("Browse")
 
 
-def test_the_network_hears_of_a_click_and_undo_takes_it_back(segmented):
-    volume = segmented.volume()
-    segmented.button("Refine with the network").click()
-    segmented.wait("state('refine_clicks')")
-    segmented.tool("Add")
-    segmented.view("Red").click(position=_beside_the_segment(segmented.resting_picture("Red")))
-    segmented.wait("state('additions') === 1 && state('refining')")
-    segmented.wait("!state('refining')")
-    assert segmented.state("notices") == []
-    segmented.button("Refine with the network").click()
-    segmented.wait("!state('refine_clicks')")
-    segmented.button("Undo").click()
-    segmented.wait("state('additions') === 0")
-    assert segmented.volume() == volume
-    segmented.tool("Browse")
-
-
 def test_a_click_removes_tissue(segmented):
     volume = segmented.volume()
     segmented.tool("Remove")

@@ -39,6 +39,7 @@ OF_THIS_VERSION = {"protocol_version": PROTOCOL_VERSION}
         (json.dumps(OF_THIS_VERSION), "JSON object"),
         (json.dumps({**OF_THIS_VERSION, "request": {**REQUEST, "input": "../x"}}), "plain file name"),
         (json.dumps({**OF_THIS_VERSION, "request": {"type": "shutdown"}}), "no segment request"),
+        (json.dumps({**OF_THIS_VERSION, "request": {"type": "correct", "job": "1"}}), "was removed"),
     ],
 )
 def test_a_damaged_job_is_refused(tmp_path, text, named):

@@ -12,8 +12,6 @@ from AttentionUNetSegLib.worker.protocol import (
     MAXIMUM_LINE_BYTES,
     REQUESTS,
     Cancel,
-    Click,
-    Correct,
     Device,
     Error,
     Hello,
@@ -43,14 +41,6 @@ AMOUNTS = st.dictionaries(TEXT, NUMBER, max_size=4)
 MESSAGES = {
     Hello: st.builds(Hello, st.integers()),
     Segment: st.builds(Segment, JOB, TEXT, TEXT, PLAIN_NAME, TEXT, st.booleans(), st.none() | st.integers(min_value=1)),
-    Correct: st.builds(
-        Correct,
-        JOB,
-        TEXT,
-        st.lists(st.builds(Click, st.tuples(NUMBER, NUMBER, NUMBER), st.booleans()), max_size=4).map(tuple),
-        PLAIN_NAME,
-        PLAIN_NAME,
-    ),
     Cancel: st.builds(Cancel, TEXT),
     Shutdown: st.builds(Shutdown),
     Ready: st.builds(
@@ -167,10 +157,16 @@ def test_a_missing_field_is_named(name):
 
 
 def test_fields_inside_fields_are_named_with_their_path():
-    fields = message_to_fields(Correct("1", "/job", (Click((1.0, 2.0, 3.0), True),)))
-    fields["clicks"][0]["position"] = [1, 2]
-    with pytest.raises(ProtocolError, match=r"correct.clicks\[0\].position must have 3 items, not 2"):
+    fields = message_to_fields(Ready(1, 1, "", "", (Device("cpu", "CPU"),), 0.0))
+    fields["devices"][0]["name"] = 7
+    with pytest.raises(ProtocolError, match=r"ready.devices\[0\].name must be text, not 7"):
         message_from_fields(fields)
+
+
+def test_what_earlier_versions_said_is_refused_with_the_reason():
+    with pytest.raises(ProtocolError, match="Refining a result with the network was removed") as refusal:
+        decode(b'{"type": "correct", "job": "a7", "folder": "/job", "clicks": []}')
+    assert refusal.value.job == "a7" and refusal.value.hint
 
 
 def test_fields_with_a_default_may_be_missing():

@@ -22,8 +22,6 @@ from AttentionUNetSegLib.worker.protocol import (
     MAXIMUM_LINE_BYTES,
     PROTOCOL_VERSION,
     Cancel,
-    Click,
-    Correct,
     Error,
     Event,
     Hello,
@@ -115,12 +113,11 @@ def test_another_version_of_the_protocol_is_refused_with_both_numbers(worker):
     assert f"version {PROTOCOL_VERSION}" in refusal.message
 
 
-def test_a_correction_without_its_folder_is_refused(worker):
-    worker.say(encode(Correct("c", "/no/job", (Click((0.0, 0.0, 0.0), True),))))
-    while not isinstance(refusal := worker.hear(), Error):
-        pass
-    assert (refusal.job, refusal.code) == ("c", ErrorCode.BAD_INPUT)
-    assert "no job folder" in refusal.message
+def test_a_request_of_an_earlier_version_ends_its_job_with_a_sentence(worker):
+    worker.say(b'{"type": "correct", "job": "c", "folder": "/job", "clicks": []}\n')
+    refusal = worker.hear()
+    assert (refusal.job, refusal.code) == ("c", ErrorCode.PROTOCOL)
+    assert "removed" in refusal.message and "start it again" in refusal.hint
 
 
 def test_folders_that_cannot_be_used_are_named(worker, tmp_path):

@@ -101,8 +101,8 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "correct",
         help="correct a result, or any segmentation, by clicks",
-        description="Add or remove tissue where you say, on a result of segment; the network runs again only with "
-        "--refine. The corrected files are written beside it, all or none. Of two clicks on a voxel the later counts. "
+        description="Add or remove tissue where you say, on a result of segment; the network does not run "
+        "again. The corrected files are written beside it, all or none. Of two clicks on a voxel the later counts. "
         "With --start or --start-probability it begins with a segmentation of any other tool, on any grid.",
     )
     command.set_defaults(module="correct", clicks=[])
@@ -140,12 +140,9 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     command.add_argument("--reach", type=float, metavar="MM", help="how far a click acts (default: 15 mm)")
     command.add_argument("--threshold", type=float, help="lowest probability that is pancreas (default: unchanged)")
-    command.add_argument(
-        "--refine", action="store_true",
-        help="run the network again around the clicks, adapted to them: probability and attention follow",
-    )  # fmt: skip
-    command.add_argument("--model", help="for --refine: id or folder of the model (default: the one of the result)")
-    command.add_argument("--device", default="auto", help="for --refine: auto, cpu, cuda, ... (default: %(default)s)")
+    command.add_argument("--refine", action=_Removed, nargs=0, help=argparse.SUPPRESS)
+    for name in ("--model", "--device"):
+        command.add_argument(name, action=_Removed, help=argparse.SUPPRESS)
     command.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder (default: that of the result)")
     add_dicom_options(command)
     command.add_argument("--csv", action="store_true", help="write the measurements as a table too (.csv)")
@@ -153,6 +150,15 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--no-picture", action="store_true", help="draw no overview picture")
     command.add_argument("--force", action="store_true", help="also replace results of another input or origin")
     _add_output_options(command)
+
+
+class _Removed(argparse.Action):
+    """What `correct --refine` was given: it says that there is no such thing any more."""
+
+    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, given: object, name: str) -> None:
+        """Raise BadInput."""
+        told = "--refine was removed" if name == "--refine" else f"{name} belonged to --refine, which was removed"
+        raise BadInput(f"{told}: the network adapted to clicks was no better.", "Leave it out: clicks act as before.")
 
 
 class _Click(argparse.Action):

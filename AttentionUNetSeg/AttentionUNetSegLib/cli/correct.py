@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from .clock import Clock
 from .dicom_objects import check_dicom, require_dicom_files, store_objects, wants_dicom, write_objects
 from .given_input import GivenInput, path_or_address
 from .outputs import OutputFolder, stem_of
-from .refine import refine
 from .report import correction_report, describe, write_report
 from .scene_files import draw, measure, open_scene, save
 from .terminal import Terminal
@@ -43,7 +43,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     is_start = options.start is not None or options.start_probability is not None
     if not is_start and (options.segment is not None or options.series is not None):
         raise BadInput("--segment and --series belong to --start.", "Name the segmentation to start from with it.")
-    if not is_start and not options.clicks and (options.threshold is None or options.refine):
+    if not is_start and not options.clicks and options.threshold is None:
         raise BadInput("There is nothing to correct.", "Give at least one --add x,y,z or --remove x,y,z.")
     earlier = _started(options) if is_start else _find(options.result)
     stem = earlier.stem if earlier.stem.endswith(_CORRECTED) else earlier.stem + _CORRECTED
@@ -68,12 +68,9 @@ def run(options: Namespace, terminal: Terminal) -> None:
             warn(text)
         line.show(_OPENED, "Correcting")
         with clock.measure("correct"), terminal.interrupts.deferred():
-            editor = _correct(nodes, options)
+            editor = _correct(nodes, options, warn)
         for text in editor.warnings:
             warn(text)
-        if options.refine:
-            with clock.measure("refine"):
-                refine(editor, options, terminal, line, _OPENED, _CORRECT)
         with outputs.staging() as staging:
             destination = OutputFolder(staging, stem)
             line.show(_CORRECT, "Measuring")
@@ -81,7 +78,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 measurements = measure(nodes, destination, with_csv=options.csv)
             line.show(_CORRECT, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
-                _save_fields(nodes, destination, with_attention=options.refine)
+                _save_fields(nodes, destination)
                 save(scene, nodes, destination, with_scene=not options.no_scene)
             line.show(_SAVED, "Drawing the picture")
             with clock.measure("picture"), terminal.interrupts.deferred():
@@ -114,8 +111,6 @@ def _started(options: Namespace) -> _Earlier:
     """Return, in place of an earlier run, the CT that a segmentation from elsewhere belongs to."""
     if options.output is None:
         raise BadInput("There is no folder for the results.", "Name one with -o.")
-    if options.refine:
-        raise BadInput("--refine needs a result of segment: no network made this start.")
     if options.start is None and options.segment is not None:
         raise BadInput("--segment belongs to --start: a probability is one structure's.")
     source = {"path": os.path.abspath(options.result), "series": options.series}
@@ -203,8 +198,10 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
     return import_result(scene, node, {**fields, "files": kept}, earlier.folder, keep_largest)
 
 
-def _correct(nodes: ResultNodes, options: Namespace) -> ResultEditor:
+def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]) -> ResultEditor:
     editor = ResultEditor(nodes)
+    if editor.notice:
+        warn(editor.notice)
     if options.reach is not None:
         editor.reach_mm = options.reach
     for path in options.wall:
@@ -245,8 +242,8 @@ def _write_dicom(
         write_objects(options, destination, files, model, editor.settings[0], measurements, semiautomatic=by_hand)
 
 
-def _save_fields(nodes: ResultNodes, destination: OutputFolder, with_attention: bool) -> None:
-    """Write the fields that a correction changes. The spread is none of them: it tells of the network's own passes."""
+def _save_fields(nodes: ResultNodes, destination: OutputFolder) -> None:
+    """Write the fields that a correction changes: not attention and spread, which tell of the network."""
     from ..imaging import write_image
     from ..scene import export_volume, segment_on_source_grid
 
@@ -254,5 +251,3 @@ def _save_fields(nodes: ResultNodes, destination: OutputFolder, with_attention: 
     if own is not None:
         write_image(own, destination.file("pancreas_own_grid.nrrd"))
     export_volume(nodes.field, destination.file("probability.nrrd"), compress=True)
-    for level, node in nodes.gates.items() if with_attention else ():
-        export_volume(node, destination.file(f"attention_{level}.nrrd"), compress=True)

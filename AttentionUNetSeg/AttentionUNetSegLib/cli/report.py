@@ -100,7 +100,6 @@ def correction_report(
         "threshold": threshold,
         "keep_largest": keep_largest,
         "reach_mm": editor.reach_mm,
-        "refined": editor.refinement is not None,
         "clicks": [
             {"kind": "add" if click.positive else "remove", "ras_mm": [round(x, 3) for x in click.position_ras_world]}
             for click in editor.clicks

@@ -3,14 +3,13 @@
 Arrays are KJI. Needs numpy, scipy and SimpleITK only. `seeds` says what a click is here, `marks` what
 strokes, lassos and boxes mean, `influence` (on a
 `block_grid`) how far one click reaches into the tissue around it, `rivalry` how neighbouring clicks share an error,
-`field` how all of them change the probability, `random_field` what the tissue between them makes of it, `refinement`
-how what the adapted network says is added, `starting_field` how any mask becomes a field.
+`field` how all of them change the probability, `random_field` what the tissue between them makes of it,
+`starting_field` how any mask becomes a field.
 """
 
 from .field import InfluenceCache, correct_probability
 from .influence import FURTHEST, surroundings
 from .marks import box_seed, lasso_seed, one_per_block, painted_seed, stroke_seed
-from .refinement import add_refinement
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
 from .starting_field import (
     MASK_THRESHOLD,
@@ -29,7 +28,6 @@ __all__ = [
     "SATURATION_MM",
     "InfluenceCache",
     "Seed",
-    "add_refinement",
     "box_seed",
     "change_between",
     "changed_field",

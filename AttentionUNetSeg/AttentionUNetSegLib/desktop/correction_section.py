@@ -9,8 +9,7 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from ..correction.influence import FURTHEST
-from ..errors import ErrorCode
-from ..session import DoubtfulClick, Refined, RefinementFailed
+from ..session import DoubtfulClick
 from .delayed_call import DelayedCall
 from .drawing import CLICK, TOOLS, Drawing, hint, tool_name
 from .place_mode import PlaceMode
@@ -20,8 +19,6 @@ from .walls_menu import WallsMenu
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
     from .panel import Panel
-
-_MILLISECONDS_TO_REFINEMENT = 300
 
 
 class CorrectionSection(VTKObservationMixin):
@@ -35,10 +32,9 @@ class CorrectionSection(VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self._panel, self._ui = panel, panel.ui
         self._is_showing = False
+        self._told: set[str] = set()  # results whose notice was shown
         # Not from within the markups' own event: the displayable managers are in the middle of handling the click.
         self._sync = DelayedCall(0, self._take_clicks)
-        # Not after each of several quick clicks.
-        self._refinement = DelayedCall(_MILLISECONDS_TO_REFINEMENT, self._refine)
         self._drawn = DelayedCall(0, self._take_ended_drawing)
         self._place_mode = PlaceMode(self._on_place_mode)
         self._drawing = Drawing(self._place_mode)
@@ -54,14 +50,12 @@ class CorrectionSection(VTKObservationMixin):
         ui.redoButton.clicked.connect(self._on_redo)
         ui.clearClicksButton.clicked.connect(self._on_clear)
         ui.reachSlider.valueChanged.connect(self._on_reach)
-        ui.refineCheckBox.toggled.connect(self._on_refine)
         ui.segmentEditorButton.clicked.connect(self._on_segment_editor)
 
     def show(self, editor: ResultEditor | None) -> None:
         """Turn to another result, or none."""
         self.leave()
         self._sync.drop()
-        self._refinement.drop()
         self.removeObservers()
         for widget in (
             self._ui.toolComboBox, self._ui.addClickButton, self._ui.removeClickButton, self._ui.reachSlider,
@@ -71,6 +65,9 @@ class CorrectionSection(VTKObservationMixin):
         if editor is not None:
             self._observe(editor)
         self._ui.changeLabel.text = ""
+        if editor is not None and editor.notice and editor.nodes.result_id not in self._told:
+            self._told.add(editor.nodes.result_id)
+            self._panel.message.show(editor.notice, subject=editor.nodes.result_id, node=editor.nodes.segmentation)
         if editor is not None and (editor.clicks or editor.marks):
             self._ui.correctionCollapsibleButton.collapsed = False
         self.update()
@@ -90,13 +87,6 @@ class CorrectionSection(VTKObservationMixin):
             self._is_showing = False
         self.walls.update()
 
-    def take(self, event: Refined | RefinementFailed) -> None:
-        """Show what the network made of the clicks, or why it could not."""
-        if isinstance(event, RefinementFailed) and event.error.code is not ErrorCode.CANCELLED:
-            self._panel.report(event.error)
-        self._panel.result_section.update()
-        self.update()
-
     def leave(self) -> None:
         """End placing points: the person goes elsewhere."""
         was_placing = self.is_placing
@@ -114,7 +104,6 @@ class CorrectionSection(VTKObservationMixin):
     def close(self) -> None:
         """Observe nothing any more."""
         self.leave()
-        self._refinement.drop()
         self.removeObservers()
         self._place_mode.close()
 
@@ -178,17 +167,6 @@ class CorrectionSection(VTKObservationMixin):
         if not self._is_showing:
             self._change(lambda: self._panel.logic.setClickReach(self._panel.result, value))
 
-    def _on_refine(self, checked: bool) -> None:
-        if checked:
-            self._refine(start_worker=True)
-
-    def _refine(self, start_worker: bool = False) -> None:
-        """Let the network hear of the clicks; a cold worker is started for a person's own wish only."""
-        editor = self._panel.editor
-        if editor is not None and self._ui.refineCheckBox.checked and editor.refinement_is_due:
-            with self._panel.errors():
-                self._panel.logic.refine(self._panel.result, start_worker)
-
     def _on_segment_editor(self) -> None:
         if self._panel.editor is not None:
             self.leave()
@@ -237,7 +215,6 @@ class CorrectionSection(VTKObservationMixin):
                 self._observe(self._panel.editor)
                 self._show_change()
         self.show_changed()
-        self._refinement.request()
 
     def _show_change(self) -> None:
         change = self._panel.editor.last_change

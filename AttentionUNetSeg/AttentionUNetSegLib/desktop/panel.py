@@ -12,7 +12,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from ..errors import AttentionUNetSegError
-from ..session import Refined, RefinementFailed, WorkerReady
+from ..session import WorkerReady
 from .advanced_section import AdvancedSection
 from .attention_section import AttentionSection
 from .correction_section import CorrectionSection
@@ -299,8 +299,6 @@ class Panel(VTKObservationMixin):
             self.advanced.add_to_log(event.text)
         elif isinstance(event, Tick):
             self.run.update()
-        elif isinstance(event, (Refined, RefinementFailed)):
-            self.correction.take(event)
         else:
             self.run.take(event)
             if isinstance(event, WorkerReady):

@@ -19,7 +19,6 @@ class PanelParameters:
     overlay : "", "probability", "spread", or the number of a gate; overlayOpacity, overlayThreshold : fractions.
     legend : whether the slice views tell which colour stands for which value.
     device, testTimeAugmentation : as in `SegmentRequest`.
-    refine : whether the network hears of every change of clicks.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
@@ -35,4 +34,3 @@ class PanelParameters:
     legend: bool = True
     device: str = "auto"
     testTimeAugmentation: bool = False
-    refine: bool = False

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import qt
 import slicer
@@ -17,8 +16,6 @@ from ..session import (
     Event,
     Failed,
     Progressed,
-    Refined,
-    RefinementFailed,
     ResultReady,
     SegmentRequest,
     SegmentResult,
@@ -30,9 +27,6 @@ from ..session import (
 from . import settings
 from .interpreter import interpreter_command
 from .process_transport import QProcessTransport
-
-if TYPE_CHECKING:
-    from ..session.editing import ResultEditor
 
 _TICK_MILLISECONDS = 250
 _WAIT_SECONDS = 0.05
@@ -76,7 +70,6 @@ class Runs:
         self.worker: WorkerReady | None = None
         self._session: Session | None = None
         self._unfinished: dict[str, Run] = {}
-        self._refining: str | None = None
         self._starting: tuple[slicer.vtkMRMLScalarVolumeNode, SegmentRequest] | None = None
         self._listeners: list[Listener] = []
         self._command = None
@@ -107,22 +100,6 @@ class Runs:
             return session.segment(volume_node, request)
         finally:
             self._starting = None
-
-    def refine(self, editor: ResultEditor, start_worker: bool) -> str | None:
-        """Let the network hear of a result's clicks and return the job id; `Refined` or `RefinementFailed` follows.
-
-        Without `start_worker` nothing happens (None) where no worker is warm and free.
-
-        Raises
-        ------
-        AttentionUNetSegError : as `Session.refine`.
-        """
-        if not start_worker and (self._session is None or not self._session.can_refine):
-            return None
-        session = self._open_session()
-        self._timer.start()
-        self._refining = session.refine(editor)
-        return self._refining
 
     def cancel(self, job: str) -> None:
         """Stop a run that has not ended."""
@@ -155,7 +132,7 @@ class Runs:
             slicer.app.aboutToQuit.disconnect(self.close)
             session.close()
         self._unfinished.clear()
-        self._refining = self.worker = None
+        self.worker = None
 
     # --- helpers ---
 
@@ -187,9 +164,6 @@ class Runs:
             self._log(f"Failed: {event.error}")
             if event.detail:
                 self._log(event.detail)
-        elif isinstance(event, (Refined, RefinementFailed)):
-            self._refining = None if event.job == self._refining else self._refining
-            self._log("Refined" if isinstance(event, Refined) else f"Not refined: {event.error}")
         elif isinstance(event, ResultReady):
             seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in event.result.timings.items())
             self._log(f"Done on {event.result.device_name or event.result.device}: {seconds}")
@@ -221,7 +195,7 @@ class Runs:
             return
         self._session.pump()
         self._tell(Tick())
-        if not self._unfinished and self._refining is None:
+        if not self._unfinished:
             self._timer.stop()
             if not settings.keep_worker_warm():
                 self.close()

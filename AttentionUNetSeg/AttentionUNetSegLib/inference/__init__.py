@@ -3,15 +3,12 @@
 from .device import ComputeDevice, available_devices, choose_device
 from .distrust import Trust
 from .observer import Observer, SilentObserver
-from .refinement import Refinement, RefinementClick, refine
 from .result import Segmentation, write_segmentation
 from .segmenter import Segmenter, SegmentOptions
 
 __all__ = [
     "ComputeDevice",
     "Observer",
-    "Refinement",
-    "RefinementClick",
     "Segmentation",
     "SegmentOptions",
     "Segmenter",
@@ -19,6 +16,5 @@ __all__ = [
     "Trust",
     "available_devices",
     "choose_device",
-    "refine",
     "write_segmentation",
 ]

@@ -33,7 +33,6 @@ from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
 from .device_grids import DeviceGrids
 from .distrust import PANCREAS_CODE, Found, judge, phantom_only_warning
-from .fallback import Fallback
 from .field import FieldPredictor
 from .fusion import FusedNetwork
 from .islands import FAR_MM, without_far_islands
@@ -78,12 +77,11 @@ class Segmenter:
     def __init__(self, package: ModelPackage, device: str = "auto") -> None:
         self.package = package
         chosen = choose_device(device)
-        network = self.network = load_network(package)  # plain, on the CPU: what `refine` adapts
+        network = self.network = load_network(package)
         self.predictor = FieldPredictor(lambda where: _fused(network, where), chosen)
         self.grids = DeviceGrids(chosen) if chosen.kind == "cuda" else None
         # While a GPU computes, the host is free to look at the CT. A CPU has nothing to spare.
         self._beside = ThreadPoolExecutor(1, "checks") if chosen.kind == "cuda" else None
-        self.refining = Fallback(chosen)  # of its own: what one cannot do on a device, the other may
 
     @property
     def device(self) -> ComputeDevice:

@@ -26,13 +26,6 @@ from .measurement_age import are_old, state_of_segment
 from .measurements import masks_of_result, measure_result, measurement_table, read_table
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
-from .refinements import (
-    StoredRefinement,
-    export_for_refinement,
-    import_refinement,
-    read_refinement,
-    write_refinement,
-)
 from .results import ResultNodes, find_results, nodes_of_segmentation
 from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
@@ -52,7 +45,6 @@ __all__ = [
     "PlacedClick",
     "RenderingUnavailable",
     "ResultNodes",
-    "StoredRefinement",
     "add_volume",
     "add_wall",
     "are_old",
@@ -60,12 +52,10 @@ __all__ = [
     "center_of_segment",
     "center_slices",
     "delete_result",
-    "export_for_refinement",
     "export_volume",
     "find_apart",
     "find_results",
     "give_own_color",
-    "import_refinement",
     "indices_of",
     "import_result",
     "import_start",
@@ -85,7 +75,6 @@ __all__ = [
     "read_clicks",
     "read_field",
     "read_marks",
-    "read_refinement",
     "read_strokes",
     "read_table",
     "read_walls",
@@ -116,7 +105,6 @@ __all__ = [
     "write_clicks",
     "write_corrected",
     "write_marks",
-    "write_refinement",
     "write_strokes",
     "write_walls",
 ]

@@ -44,6 +44,10 @@ class PlacedClick:
         near = max(abs(a - b) for a, b in zip(self.ras, other.ras, strict=True)) < SAME_PLACE_MM
         return near and (self.order, self.positive) == (other.order, other.positive)
 
+    def moved_by(self, matrix: np.ndarray) -> PlacedClick:
+        """Return the click moved by a 4x4 matrix."""
+        return replace(self, ras=tuple((matrix @ [*self.ras, 1.0])[:3].tolist()))
+
 
 def read_clicks(nodes: ResultNodes) -> tuple[PlacedClick, ...]:
     """Return the placed points of both lists, sorted by order; points still being placed are left out.

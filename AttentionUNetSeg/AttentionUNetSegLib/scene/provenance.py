@@ -29,8 +29,8 @@ def attention_role(level: int) -> str:
 
 
 def gate_of(node: slicer.vtkMRMLNode) -> int:
-    """Return the number of the gate that a volume was stamped with, refined or not; 0 for any other node."""
-    found = re.fullmatch(r"(?:network_)?attention_(\d+)", read(node, "role") or "")
+    """Return the number of the gate that a volume was stamped with; 0 for any other node."""
+    found = re.fullmatch(r"attention_(\d+)", read(node, "role") or "")
     return int(found.group(1)) if found else 0
 
 

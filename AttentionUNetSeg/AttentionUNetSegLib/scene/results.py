@@ -16,7 +16,6 @@ SPREAD_REFERENCE = f"{PREFIX}spread"
 ATTENTION_REFERENCE = f"{PREFIX}attention"
 CORRECTED_REFERENCE = f"{PREFIX}corrected"
 REFINED_REFERENCE = f"{PREFIX}refined"
-NETWORK_ATTENTION_REFERENCE = f"{PREFIX}attention.network"
 STROKES_REFERENCE = f"{PREFIX}strokes"
 ADD_CLICKS_REFERENCE = f"{PREFIX}clicks.add"
 REMOVE_CLICKS_REFERENCE = f"{PREFIX}clicks.remove"
@@ -49,7 +48,7 @@ class ResultNodes:
         """The attention volumes that are in the scene now, by the number of their gate, finest (1) first.
 
         uint8, each on its gate's coarser grid. May be empty, and may have gaps where somebody deleted a volume: a gate
-        keeps its number. Refined where `refined` is (see `refinements`).
+        keeps its number.
         """
         return volumes_by_gate(self.segmentation, ATTENTION_REFERENCE)
 
@@ -78,7 +77,7 @@ class ResultNodes:
 
     @property
     def refined(self) -> slicer.vtkMRMLScalarVolumeNode | None:
-        """The probability of the network after it was adapted to clicks; None where it was not."""
+        """What an earlier version's refinement found (see `session.earlier_refinement`); None where there was none."""
         return self.segmentation.GetNodeReference(REFINED_REFERENCE)
 
     @property

@@ -5,7 +5,7 @@
 
 `controller` holds the `Session`, `events` what it takes and tells, `job` one segmentation in the making, `starting`
 makes a result of a segmentation from elsewhere, `editing` the `ResultEditor` that clicks, strokes, undo and redo go
-through, `refining` how the network hears of the clicks. Neither Qt nor torch is imported.
+through. Neither Qt nor torch is imported.
 """
 
 from .change import Change
@@ -17,8 +17,6 @@ from .events import (
     Event,
     Failed,
     Progressed,
-    Refined,
-    RefinementFailed,
     ResultReady,
     SegmentRequest,
     SegmentResult,
@@ -57,7 +55,5 @@ __all__ = [
     "Warned",
     "WorkerReady",
     "ResultReady",
-    "Refined",
-    "RefinementFailed",
     "Failed",
 ]

@@ -21,7 +21,6 @@ from .events import (
     Event,
     Failed,
     Progressed,
-    Refined,
     ResultReady,
     SegmentRequest,
     SegmentResult,
@@ -31,7 +30,6 @@ from .events import (
     WorkerReady,
 )
 from .job import Job
-from .refining import Refining
 
 # The scene room is imported where it is first needed: it costs about two seconds outside Slicer, in which the
 # worker that `start_worker` started can already load torch.
@@ -68,8 +66,7 @@ class Session:
         self._client = WorkerClient(transport_factory, self._take)
         self._queue: deque[Job] = deque()
         self._active: Job | None = None
-        self._outcomes: dict[str, SegmentResult | Refined | AttentionUNetSegError] = {}
-        self._refining = Refining(self._client, self._catalogue, self._tell, self._keep)
+        self._outcomes: dict[str, SegmentResult | AttentionUNetSegError] = {}
         self._is_closed = False
 
     def __enter__(self) -> Session:
@@ -101,7 +98,6 @@ class Session:
         """
         if self._is_closed:
             raise InternalError("The session is closed.")
-        self._refining.cancel()  # it would make this run wait
         job = Job(uuid.uuid4().hex[:12], volume_node, volume_node.GetScene(), request or SegmentRequest())
         self._queue.append(job)
         try:
@@ -110,35 +106,8 @@ class Session:
             self._start_next()
         return job.id
 
-    @property
-    def can_refine(self) -> bool:
-        """Whether a refinement would begin at once: the worker is warm, and nothing waits for it."""
-        return not self._is_closed and self._active is None and self._client.ready is not None
-
-    def refine(self, editor: ResultEditor, model: ModelPackage | None = None, device: str = "auto") -> str:
-        """Adapt the network to a result's clicks, in place of any refinement at work, and return the job id.
-
-        `Refined` or `RefinementFailed` tells how it ends. It is made a part of the result, probability and attention,
-        unless the clicks have changed by then. The next segmentation cancels it.
-
-        Parameters
-        ----------
-        model : the package that made the result; None: the installed one of that name.
-
-        Raises
-        ------
-        BadInput : there are no clicks, or the result is no longer in the scene.
-        BadModel : the model that made the result is not installed, or has changed.
-        InternalError : the session is closed, or the job folder cannot be written.
-        """
-        if self._is_closed:
-            raise InternalError("The session is closed.")
-        return self._refining.start(editor, model, device)
-
     def cancel(self, job: str) -> None:
         """Stop a job; it ends as `CANCELLED`. Does nothing for a job that has ended."""
-        if job == self._refining.job:
-            self._refining.cancel()
         waiting = next((queued for queued in self._queue if queued.id == job), None)
         if waiting:
             self._queue.remove(waiting)
@@ -152,7 +121,7 @@ class Session:
                 finally:
                     self._client.cancel(job)
 
-    def wait(self, job: str, timeout: float | None = None) -> SegmentResult | Refined:
+    def wait(self, job: str, timeout: float | None = None) -> SegmentResult:
         """Drive the session until the job has ended and return its result. The only call that blocks.
 
         Raises
@@ -164,7 +133,7 @@ class Session:
         end = None if timeout is None else time.monotonic() + timeout
         while job not in self._outcomes:
             unfinished = [each.id for each in (self._active, *self._queue) if each]
-            if job not in (*unfinished, self._refining.job):
+            if job not in unfinished:
                 raise InternalError(f"There is no job {job} to wait for.")
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(f"The job {job} has not ended after {timeout:g} s.")
@@ -199,7 +168,6 @@ class Session:
         """Cancel all jobs, end the worker, delete the job folders at work. May be called twice."""
         if self._is_closed:
             return
-        self._refining.cancel()
         self._is_closed = True
         try:
             self._client.close()
@@ -267,8 +235,6 @@ class Session:
             return
         if event.job is None:
             self._take_about_worker(event)
-            return
-        if self._refining.take(event):
             return
         job = self._active
         if job is None or job.id != event.job or job.state not in (State.RUNNING, State.CANCELLING):
@@ -380,11 +346,11 @@ class Session:
                 job.delete_folder()
             self._start_next()
 
-    def _keep(self, job: str, outcome: SegmentResult | Refined | AttentionUNetSegError) -> None:
+    def _keep(self, job: str, outcome: SegmentResult | AttentionUNetSegError) -> None:
         """Keep the outcome for `wait`, but no results whose volume has left its scene: they hold its voxels."""
         self._outcomes[job] = outcome
         for old, kept in list(self._outcomes.items())[:-1]:
-            has_left = isinstance(kept, (SegmentResult, Refined)) and kept.nodes.volume.GetScene() is None
+            has_left = isinstance(kept, SegmentResult) and kept.nodes.volume.GetScene() is None
             if has_left or len(self._outcomes) > _OUTCOMES_KEPT:
                 del self._outcomes[old]
 

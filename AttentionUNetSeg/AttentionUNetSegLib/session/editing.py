@@ -18,15 +18,15 @@ from ..errors import BadInput
 from .change import Change
 from .click import Click, Position
 from .click_rules import DoubtfulClick, require_no_doubts
+from .earlier_refinement import NOTICE
 from .frame import Frame
 from .history import Step, read_history
 from .marking import Marking
-from .refined import fitting
 from .replaying import Replaying
 
 # The scene room costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
 if TYPE_CHECKING:
-    from ..scene import Apart, PlacedClick, ResultNodes, StoredRefinement
+    from ..scene import Apart, PlacedClick, ResultNodes
 
 DEFAULT_REACH_MM = 15.0
 SMALLEST_REACH_MM, LARGEST_REACH_MM = 1.0, 60.0
@@ -114,6 +114,13 @@ class ResultEditor(Marking):
     def warnings(self) -> tuple[str, ...]:
         """What a person should know about the present clicks: those that contradict each other."""
         return self._replaying.warnings
+
+    @property
+    def notice(self) -> str:
+        """What a person should be told once, when the result is taken up; "" in most cases."""
+        earlier = self._replaying.earlier_refinement
+        is_refined = earlier is not None and earlier.counts_for(self._step.clicks, self.reach_mm)
+        return NOTICE if is_refined else ""
 
     @property
     def reach_mm(self) -> float:
@@ -243,31 +250,6 @@ class ResultEditor(Marking):
         self._replaying.write(require_click_lists)
         return self.nodes.add_clicks, self.nodes.remove_clicks
 
-    # --- The network's own second thoughts ---
-
-    @property
-    def refinement(self) -> StoredRefinement | None:
-        """What the network said after it was adapted to clicks, as far as that counts for the present ones."""
-        return fitting(self._step.refinement, self._step.clicks, self.reach_mm)
-
-    @property
-    def refinement_is_due(self) -> bool:
-        """Whether there are clicks that no refinement was made for yet."""
-        found = self.refinement
-        return bool(self._step.clicks) and not (found and found.is_for(self._step.clicks, self.reach_mm))
-
-    def take_refinement(self, refinement: StoredRefinement) -> bool:
-        """Make it a part of the present step; return False, and do nothing, where the clicks have changed since."""
-        self._require_scene()
-        self.absorb_strokes()
-        if not refinement.is_for(self._step.clicks, self.reach_mm):
-            return False
-        step = replace(self._step, refinement=refinement)
-        self._apply(step)
-        self._history.replace(step)
-        self._history.write(self.nodes)
-        return True
-
     # --- Strokes ---
 
     def absorb_strokes(self) -> bool:
@@ -356,6 +338,7 @@ class ResultEditor(Marking):
         if movement is not None:  # every click stays on its voxel
             self._history = self._history.moved_by(movement)
             self._history.write(nodes)
+            self._replaying.move(movement)
         return self.restore_missing()
 
     def _require_place(self) -> None:

@@ -159,21 +159,4 @@ class Failed:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Refined:
-    """The network was adapted to the clicks. Where they have changed since, `applied` is False: nothing happened."""
-
-    job: str
-    nodes: ResultNodes
-    applied: bool
-
-
-@dataclass(frozen=True)
-class RefinementFailed:
-    """A refinement failed or was cancelled. The result is as it was before."""
-
-    job: str
-    error: AttentionUNetSegError
-
-
-Event = StateChanged | Progressed | Warned | WorkerReady | ResultReady | Failed | Refined | RefinementFailed
+Event = StateChanged | Progressed | Warned | WorkerReady | ResultReady | Failed

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..scene import CroppedField, Mark, PlacedClick, ResultNodes, StoredRefinement
+    from ..scene import CroppedField, Mark, PlacedClick, ResultNodes
 
 STEPS_KEPT = 200
 # In the scene file, as text; the oldest steps are left out beyond it. Strokes of one step take some thousand.
@@ -30,7 +30,6 @@ class Step:
     clicks: tuple[PlacedClick, ...]
     strokes: CroppedField | None
     moved: int = 0  # order number of the click that this step moved, if that is all it did
-    refinement: StoredRefinement | None = None  # counts as long as its clicks are there
     marks: tuple[Mark, ...] = ()
     walls: tuple[str, ...] = ()  # IDs of segments
 
@@ -77,17 +76,13 @@ class History:
     def moved_by(self, matrix: np.ndarray) -> History:
         """Return the same history with all clicks moved by a 4x4 matrix: the frame that they are in has changed."""
 
-        def moved(clicks: tuple[PlacedClick, ...]) -> tuple[PlacedClick, ...]:
-            return tuple(replace(click, ras=tuple((matrix @ [*click.ras, 1.0])[:3].tolist())) for click in clicks)
-
         def moved_step(step: Step) -> Step:
-            refinement = step.refinement and replace(step.refinement, clicks=moved(step.refinement.clicks))
-            return replace(step, clicks=moved(step.clicks), refinement=refinement)
+            return replace(step, clicks=tuple(click.moved_by(matrix) for click in step.clicks))
 
         return History([moved_step(step) for step in self._steps], self._current)
 
     def write(self, nodes: ResultNodes) -> None:
-        """Keep the history on the result's segmentation; what the network refined has nodes of its own."""
+        """Keep the history on the result's segmentation."""
         from ..scene.provenance import write
 
         first = max(0, self._current - STEPS_KEPT // 2)
@@ -124,18 +119,16 @@ class History:
 
 def read_history(nodes: ResultNodes) -> History:
     """Return the history that the scene holds; only the present state where it holds none, or one of another state."""
-    from ..scene import read_clicks, read_marks, read_refinement, read_strokes, read_walls
+    from ..scene import read_clicks, read_marks, read_strokes, read_walls
     from ..scene.provenance import read
 
-    strokes, refinement = read_strokes(nodes), read_refinement(nodes)
+    strokes = read_strokes(nodes)
     # A copy: the node's own voxels change when strokes are written.
     strokes = None if strokes is None else replace(strokes, values=strokes.values.copy())
-    present = Step(
-        read_clicks(nodes), strokes, refinement=refinement, marks=read_marks(nodes), walls=read_walls(nodes)
-    )
+    present = Step(read_clicks(nodes), strokes, marks=read_marks(nodes), walls=read_walls(nodes))
     try:
         kept = json.loads(read(nodes.segmentation, ATTRIBUTE) or "null")
-        history = None if kept is None else _unpacked_history(kept, refinement)
+        history = None if kept is None else _unpacked_history(kept)
     except (AttributeError, ValueError, KeyError, TypeError, IndexError, zlib.error):
         history = None  # written by another version, or by hand
     if history is None or not _is_same(history.step, present):
@@ -144,7 +137,7 @@ def read_history(nodes: ResultNodes) -> History:
     return history
 
 
-def _unpacked_history(kept: dict[str, Any], refinement: StoredRefinement | None) -> History:
+def _unpacked_history(kept: dict[str, Any]) -> History:
     from ..scene import PlacedClick
     from ..scene.marks import marks_of
 
@@ -155,7 +148,6 @@ def _unpacked_history(kept: dict[str, Any], refinement: StoredRefinement | None)
             tuple(PlacedClick(int(order), tuple(ras), bool(positive)) for order, ras, positive in step["clicks"]),
             None if step["strokes"] is None else strokes[step["strokes"]],
             int(step["moved"]),
-            refinement,
             tuple(marks[n] for n in step.get("marks", [])),
             tuple(map(str, step.get("walls", []))),
         )

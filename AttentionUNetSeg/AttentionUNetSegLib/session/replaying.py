@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .change import Change, change_between
-from .refined import fitting, with_refinement
+from .earlier_refinement import EarlierRefinement, note_movement, read_earlier_refinement
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..correction import InfluenceCache, Seed
     from ..scene import CroppedField, PlacedClick, ResultNodes
     from .history import Step
@@ -17,14 +19,16 @@ if TYPE_CHECKING:
 class Replaying:
     """Computes the corrected probability of one result and puts it into the scene.
 
-    What clicks reach is kept as long as the CT's voxels are. `warnings` is what a person should know about the clicks
-    that were applied last: those that contradict each other.
+    What clicks reach is kept as long as the CT's voxels are. `earlier_refinement` is what the scene held when this was
+    made; its volume may be deleted since. `warnings` is what a person should know about the clicks that were applied
+    last: those that contradict each other.
     """
 
     def __init__(self, nodes: ResultNodes) -> None:
         self._nodes = nodes
         self._cache: InfluenceCache = {}
         self._cached_for: object = None
+        self.earlier_refinement: EarlierRefinement | None = read_earlier_refinement(nodes)
         self.is_writing = False
         self.warnings: tuple[str, ...] = ()
         self.last_change: Change | None = None
@@ -44,7 +48,6 @@ class Replaying:
             write_clicks,
             write_corrected,
             write_marks,
-            write_refinement,
             write_strokes,
             write_walls,
         )
@@ -66,26 +69,28 @@ class Replaying:
         write_marks(self._nodes, step.marks)
         write_strokes(self._nodes, step.strokes)
         write_corrected(self._nodes, corrected)
-        write_refinement(self._nodes, fitting(step.refinement, step.clicks, reach_mm))
         recompute_segment(self._nodes, *settings)
         voxel = None if click is None else voxel_of(self._nodes, click)
         self.last_change = change_between(self._nodes, before, segment_on_ct(self._nodes), voxel)
 
     def restore_volumes(self, step: Step, reach_mm: float) -> bool:
         """Bring back what somebody deleted of a step's volumes; return whether anything had gone."""
-        from ..scene import write_corrected, write_refinement, write_strokes
+        from ..scene import write_corrected, write_strokes
 
-        nodes, refinement = self._nodes, fitting(step.refinement, step.clicks, reach_mm)
+        nodes = self._nodes
         has_no_field = bool(step.clicks or step.marks or step.strokes is not None) and nodes.corrected is None
         has_no_strokes = step.strokes is not None and nodes.strokes is None
-        has_no_refinement = refinement is not None and nodes.refined is None
         if has_no_field:
             write_corrected(nodes, self.corrected(step, reach_mm))
         if has_no_strokes:
             write_strokes(nodes, step.strokes)
-        if has_no_refinement:
-            write_refinement(nodes, refinement)
-        return has_no_field or has_no_strokes or has_no_refinement
+        return has_no_field or has_no_strokes
+
+    def move(self, matrix: np.ndarray) -> None:
+        """Follow the result's frame, which has moved by a 4x4 matrix."""
+        if self.earlier_refinement is not None:
+            self.earlier_refinement = self.earlier_refinement.moved_by(matrix)
+            note_movement(self._nodes, self.earlier_refinement)
 
     def write(self, write: Callable[..., None], *arguments: object) -> None:
         """Call `write(nodes, *arguments)`; `is_writing` meanwhile, so that listeners know who changes the markups."""
@@ -110,7 +115,9 @@ class Replaying:
         from ..scene import CroppedField, joined_box, mask_of_walls, read_field, tight_box, voxel_of, walls_on_ct
 
         clicks, strokes = step.clicks, step.strokes
-        refinement = fitting(step.refinement, clicks, reach_mm)
+        refinement = self.earlier_refinement
+        if refinement is not None and not refinement.counts_for(clicks, reach_mm):
+            refinement = None
         volume = self._nodes.volume
         network = read_field(self._nodes.probability, volume)
         ct = slicer.util.arrayFromVolume(volume)
@@ -126,19 +133,20 @@ class Replaying:
         box = joined_box(*boxes)
         origin = tuple(part.start for part in box)
         barred = mask_of_walls(walls, box)
+        painted = None if strokes is None else strokes.on(box)
         corrected = correct_probability(
             ct[box],
             network.on(box),
             seeds,
             reach_mm,
             spacing,
-            strokes=None if strokes is None else strokes.on(box),
+            strokes=painted,
             cache=self._cache_for(walls),
             origin=origin,
             walls=barred,
         )
         if refinement is not None:
-            corrected = with_refinement(corrected, network, refinement, box, seeds, strokes, barred)
+            corrected = refinement.added_to(corrected, network.on(box), box, seeds, painted, barred)
         tight = tight_box(corrected, origin)
         whole = CroppedField(origin, corrected)
         tight = network.box if tight is None else joined_box(network.box, tight)

@@ -13,7 +13,7 @@ from ..errors import BadModel
 from ..models import Catalogue
 from ..scene import ResultNodes, open_standalone_scene, settings_of
 from ..scene.provenance import read
-from ..session import Event, Refined, RefinementFailed, ResultReady, Session
+from ..session import ResultReady, Session
 from .comparing import Comparing
 from .desk import Desk
 from .downloads import Downloads
@@ -22,8 +22,8 @@ from .keeping import Keeping
 from .opening import Opening
 from .page import build_page
 from .questions import Questions
-from .refining import Refining
 from .segmenting import Segmenting
+from .shown_result import ShownResult
 from .starting import Starting
 from .tools import Tools
 from .uploads import Uploads
@@ -69,12 +69,15 @@ class Application:
         self._questions = Questions(self.desk)
         self._keeping = Keeping(self.desk)
         self._tools = Tools(
-            self.desk, self._questions, on_change=self._take_change, changing=lambda: self._refining.surface_later()
+            self.desk,
+            self._questions,
+            on_change=self._take_change,
+            changing=lambda: self._shown_result.surface_later(),
         )
         self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
-        self.desk.session = Session(catalogue, on_event=self._take)
+        self.desk.session = Session(catalogue, on_event=lambda event: self._segmenting.take(event))
         self._numbers = GlandNumbers(self.desk)
-        self._refining = Refining(self.desk, on_change=self._note_change)
+        self._shown_result = ShownResult(self.desk, on_change=self._note_change)
         self._comparing = Comparing(self.desk)
         self._window = WindowLevel(self.desk)
         self._segmenting = Segmenting(self.desk, catalogue, self._questions, self._take_result, model)
@@ -96,7 +99,7 @@ class Application:
             self._opening.open_files,
             self._starting.take_file,
         )
-        self.downloads = Downloads(self.desk, self._refining.saving, self._numbers)
+        self.downloads = Downloads(self.desk, self._shown_result.saving, self._numbers)
         build_page(server, upload_limit_mb)
         self._pump = asyncio.get_running_loop().create_task(self._segmenting.pump())
 
@@ -115,12 +118,6 @@ class Application:
         self.desk.session.close()
         await self.desk.close()
 
-    def _take(self, event: Event) -> None:
-        if isinstance(event, (Refined, RefinementFailed)):
-            self._tools.take_refinement(event)
-        else:
-            self._segmenting.take(event)
-
     def _take_result(self, event: ResultReady) -> None:
         self._take_nodes(event.result.nodes, event.result.threshold)
 
@@ -135,14 +132,14 @@ class Application:
 
     def _show_result(self, nodes: ResultNodes, threshold: float) -> None:
         self._numbers.forget()
-        self._refining.take(nodes, threshold)
+        self._shown_result.take(nodes, threshold)
         self._tools.take_result()
         self._comparing.begin()
         self._walls.publish()
         self._starting.publish()
 
     def _take_change(self) -> None:
-        self._refining.show_volume()
+        self._shown_result.show_volume()
 
     def _note_change(self) -> None:
         self._numbers.compare()
@@ -152,7 +149,7 @@ class Application:
         self._keeping.begin_anew()
         self._window.begin()
         self._numbers.forget()
-        self._refining.forget()
+        self._shown_result.forget()
         self._comparing.forget()
         self._tools.forget()
         self._starting.forget_offered()

@@ -61,11 +61,6 @@ def build_tool_bar(server: Server) -> None:
                     action, icon, label, getattr(controller, action), f"{label} a correction", f"!can_{action}",
                     text=label,
                 )  # fmt: skip
-            build_button(
-                "refine", "mdi-auto-fix", "Refine with the network", "refine_clicks = !refine_clicks",
-                "After every click the network adapts itself to the clicks and looks again, in the background",
-                "!has_result", "refine_clicks", "{{ refining ? 'Refining' : 'Refine' }}",
-            )  # fmt: skip
         _build_window(server)
         with html.Div(classes="tools"):
             build_button(

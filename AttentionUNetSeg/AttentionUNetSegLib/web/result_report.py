@@ -29,7 +29,6 @@ def report_of(desk: Desk) -> dict[str, Any]:
         "keep_largest": keep_largest,
         "smoothing_mm": smoothing_mm,
         "reach_mm": editor.reach_mm,
-        "refined": editor.refinement is not None,
         "start": start_of(desk.result),
         "strokes": desk.result.strokes is not None,
         "marks": [f"{'add' if each.positive else 'remove'} {each.kind}" for each in editor.marks],

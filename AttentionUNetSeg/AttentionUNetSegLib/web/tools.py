@@ -16,8 +16,7 @@ from trame_slicer.segmentation import (
 )
 from trame_slicer.views import SliceView
 
-from ..errors import ErrorCode
-from ..session import DoubtfulClick, Refined, RefinementFailed
+from ..session import DoubtfulClick
 from .desk import Desk, LatestOnly
 from .drawing import CLICK, Drawing
 from .measuring import AREA, DISTANCE, Measuring
@@ -37,8 +36,7 @@ class Tools:
     State: `tool`, `shape` (what Add and Remove draw: see `drawing`), `reach_mm` (of a click), `box_mm` (a box's depth),
     `brush_mm` (diameter), `teach` (whether what is painted spreads as clicks do); `can_undo`, `can_redo`, `additions`,
     `removals` (numbers of clicks), `marks` (number of strokes, lassos and boxes that teach), `last_change` (a few
-    words); `refine_clicks` (whether the network hears
-    of every change of clicks) and `refining` (whether it is at work).
+    words).
 
     Parameters
     ----------
@@ -81,8 +79,6 @@ class Tools:
                 "removals": 0,
                 "marks": 0,
                 "last_change": "",
-                "refine_clicks": False,
-                "refining": False,
             }
         )
         controller, state = desk.server.controller, desk.server.state
@@ -97,7 +93,6 @@ class Tools:
         state.change("brush_mm")(lambda **values: self._set_brush())
         state.change("teach", "has_result")(lambda **values: self._set_teaching())
         state.change("reach_mm")(LatestOnly(desk, self._set_reach))
-        state.change("refine_clicks")(lambda **values: self._refine())
 
     def forget(self) -> None:
         """Put the tools away: there is no result any more."""
@@ -115,6 +110,8 @@ class Tools:
         self._set_teaching()
         self._show_history()
         self._take_in_hand()
+        if desk.editor.notice:
+            desk.notice("warning", desk.editor.notice)
 
     def on_pointer(self, view: SliceView, event: dict[str, Any]) -> tuple[bool, dict[str, Any] | None]:
         """Follow the mouse in a slice view; return whether to keep the event from the view, and what lies there."""
@@ -226,7 +223,6 @@ class Tools:
         self._desk.show(unsaved=self._desk.editor.is_corrected)
         self._show_history()
         self._on_change()
-        self._refine()
 
     def _ask(self, doubt: DoubtfulClick) -> None:
         editor = self._desk.editor
@@ -237,25 +233,6 @@ class Tools:
             lambda: self.change(lambda: editor.apply_anyway(doubt)),
             no="Leave it out",
         )
-
-    def take_refinement(self, event: Refined | RefinementFailed) -> None:
-        """Show what the network made of the clicks, or why it could not."""
-        self._desk.show(refining=False)
-        if isinstance(event, Refined):
-            self._show_history()
-            self._on_change()
-        elif event.error.code is not ErrorCode.CANCELLED:
-            self._desk.notice("warning", event.error.hint, event.error.message)
-
-    def _refine(self) -> None:
-        """Let the network hear of the clicks in the background, where it is warm and free; nobody waits for it."""
-        desk = self._desk
-        if desk.editor is None or not desk.server.state.refine_clicks or not desk.session.can_refine:
-            return
-        if desk.editor.clicks and desk.editor.refinement_is_due:
-            with desk.reporting():
-                desk.session.refine(desk.editor)
-                desk.show(refining=True)
 
     def _show_history(self) -> None:
         editor = self._desk.editor
@@ -299,7 +276,6 @@ class Tools:
         if self._desk.editor is not None:
             self._desk.editor.reach_mm = float(self._desk.server.state.reach_mm)
             self._on_change()
-            self._refine()
 
 
 def _distance(pressed: tuple[SliceView, int, int], event: dict[str, Any]) -> float:

@@ -9,10 +9,8 @@ from collections.abc import Callable
 
 from ..errors import ErrorCode, InternalError, ProtocolError
 from .connection import WorkerConnection
-from .protocol import Cancel, Correct, Error, Event, Log, Progress, Ready, Result, Segment, encode
+from .protocol import Cancel, Error, Event, Log, Progress, Ready, Result, Segment, encode
 from .transport import Transport
-
-Job = Segment | Correct
 
 _KEPT_OUTCOMES = 256
 _UNTRUSTED_AFTER = (ErrorCode.OUT_OF_MEMORY, ErrorCode.INTERNAL)
@@ -52,8 +50,8 @@ class WorkerClient:
         self._cancel_grace = cancel_grace
         self._connection: WorkerConnection | None = None
         self._ending: list[WorkerConnection] = []  # killed, not gone yet
-        self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
+        self._waiting: deque[Segment] = deque()
+        self._running: Segment | None = None
         self._cancel_deadline: float | None = None
         self._outcomes: dict[str, Result | Error] = {}
         self._is_closed = False
@@ -75,7 +73,7 @@ class WorkerClient:
             self._connection = WorkerConnection(self._transport_factory(), self, self._start_timeout)
             self._connection.start()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Segment) -> None:
         """Queue a job.
 
         Raises

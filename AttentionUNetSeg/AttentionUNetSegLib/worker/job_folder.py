@@ -11,12 +11,12 @@ from pathlib import Path
 from ..errors import BadInput, InternalError, ProtocolError
 from ..whole_file import whole_file
 from .client import WorkerClient
-from .protocol import PROTOCOL_VERSION, Correct, Result, Segment, message_from_fields, message_to_fields
+from .protocol import PROTOCOL_VERSION, Result, Segment, message_from_fields, message_to_fields
 
 JOB_FILE = "job.json"
 
 
-def write_job(folder: str | os.PathLike[str], request: Segment | Correct) -> Path:
+def write_job(folder: str | os.PathLike[str], request: Segment) -> Path:
     """Write `request` as `job.json` into `folder` and return the file's path.
 
     Raises
@@ -31,7 +31,7 @@ def write_job(folder: str | os.PathLike[str], request: Segment | Correct) -> Pat
     return path
 
 
-def read_job(folder: str | os.PathLike[str]) -> Segment | Correct:
+def read_job(folder: str | os.PathLike[str]) -> Segment:
     """Return the request of a job folder, which may have been moved: its `folder` is where it lies now.
 
     Raises
@@ -51,9 +51,9 @@ def read_job(folder: str | os.PathLike[str]) -> Segment | Correct:
     try:
         request = message_from_fields(content.get("request"))
     except ProtocolError as error:
-        raise BadInput(f"{path} is damaged: {error.message}") from None
-    if not isinstance(request, (Segment, Correct)):
-        raise BadInput(f"{path} holds no segment request, and no correct request.")
+        raise BadInput(f"{path} cannot be replayed: {error.message}") from None
+    if not isinstance(request, Segment):
+        raise BadInput(f"{path} holds no segment request.")
     return dataclasses.replace(request, folder=str(path.parent))
 
 
@@ -73,10 +73,9 @@ def replay_job(folder: str | os.PathLike[str], output_folder: str | os.PathLike[
         raise BadInput(f"A replay of {source} needs another folder for its output.")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for name in request.files if isinstance(request, Correct) else (request.input,):
-            shutil.copy2(source / name, target / name)
+        shutil.copy2(source / request.input, target / request.input)
     except FileNotFoundError:
-        raise BadInput(f"The job folder {source} lacks its input {name}.") from None
+        raise BadInput(f"The job folder {source} lacks its input {request.input}.") from None
     except OSError as error:
         raise InternalError(
             f"The input could not be copied to {target} ({error.strerror}).", "Check free space and permissions."

@@ -57,48 +57,6 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Click:
-    """One correction: a point in LPS millimetres that belongs to the organ (`inside`) or does not."""
-
-    position: tuple[float, float, float]
-    inside: bool
-
-
-@dataclass(frozen=True)
-class Correct:
-    """Adapt the network to clicks, and ask it again.
-
-    `folder` (an absolute path) may be that of the segment job, or one that holds copies: `input` is the CT, or a part
-    of it around the clicks; `probability` and `attention` (finest gate first; may be empty) are the network's own, as
-    the segment job wrote them. All are plain file names. `model` and `device` are as in `Segment`; `reach_mm` is how
-    far a click acts. The `Result` names new files in `folder`: the probability and the attention of the adapted
-    network. Clicks are no law to it: `correction.correct_probability` on top of it is what makes them one.
-    """
-
-    job: str
-    folder: str
-    clicks: tuple[Click, ...]
-    input: str = "input.nrrd"
-    probability: str = "probability.nrrd"
-    attention: tuple[str, ...] = ()
-    model: str = ""
-    device: str = "auto"
-    reach_mm: float = 15.0
-
-    def __post_init__(self) -> None:
-        _require_job(self.job, "correct")
-        for name in self.files:
-            _require_plain_name(name, "correct's files")
-        if not self.reach_mm > 0:
-            raise ProtocolError("correct.reach_mm must be above zero.")
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """What the job folder has to hold."""
-        return (self.input, self.probability, *self.attention)
-
-
-@dataclass(frozen=True)
 class Cancel:
     """Stop the job, running or queued. The job then ends with `Error` `cancelled`."""
 
@@ -236,13 +194,23 @@ class Error:
         return AttentionUNetSegError(self.message, self.hint)
 
 
-Request = Hello | Segment | Correct | Cancel | Shutdown
+Request = Hello | Segment | Cancel | Shutdown
 Event = Ready | Progress | Log | Result | Error
 Message = Request | Event
 
-REQUESTS: tuple[type, ...] = (Hello, Segment, Correct, Cancel, Shutdown)
+REQUESTS: tuple[type, ...] = (Hello, Segment, Cancel, Shutdown)
 EVENTS: tuple[type, ...] = (Ready, Progress, Log, Result, Error)
 _CLASS_BY_TYPE: dict[str, type] = {kind.__name__.lower(): kind for kind in REQUESTS + EVENTS}
+# What earlier versions said, and why nobody listens any more.
+_REMOVED = {"correct": "Refining a result with the network was removed, because it brought no gain."}
+
+
+class RemovedRequest(ProtocolError):
+    """A request that earlier versions knew; `job` is what it was about, where it said so."""
+
+    def __init__(self, message: str, hint: str, job: str | None) -> None:
+        super().__init__(message, hint)
+        self.job = job
 
 
 def encode(message: Message) -> bytes:
@@ -267,7 +235,7 @@ def decode(line: bytes) -> Message:
     Raises
     ------
     ProtocolError : the line is too long, not UTF-8, not one JSON object, or not exactly one of the messages
-        above.
+        above. `RemovedRequest` where earlier versions knew it.
     """
     if len(line) > MAXIMUM_LINE_BYTES:
         raise ProtocolError(_too_long(len(line)))
@@ -298,6 +266,11 @@ def message_from_fields(fields: object) -> Message:
     name = fields.get("type")
     if name is None:
         raise ProtocolError("A message came without a type.")
+    if isinstance(name, str) and name in _REMOVED:
+        job = fields.get("job")
+        is_named = isinstance(job, str) and 0 < len(job) <= 128
+        hint = "The front end is of an earlier version: close it and start it again."
+        raise RemovedRequest(_REMOVED[name], hint, job if is_named else None)
     if not isinstance(name, str) or name not in _CLASS_BY_TYPE:
         known = ", ".join(_CLASS_BY_TYPE)
         raise ProtocolError(f"Unknown message type {str(name)[:60]!r}; known are {known}.")

@@ -1,4 +1,4 @@
-"""One segment job, from its folder to its result; models stay loaded between jobs, for `correcting` too."""
+"""One segment job, from its folder to its result; models stay loaded between jobs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 from .. import imaging, inference, models
 from ..errors import BadModel
-from .correcting import correct
 from .job_files import require_file, seconds_since
 from .observing import JobObserver
-from .protocol import Correct, Result, ResultFiles, ResultModel, ResultTrust, Segment
+from .protocol import Result, ResultFiles, ResultModel, ResultTrust, Segment
 
 _KEPT_SEGMENTERS = 2
 
@@ -21,12 +20,6 @@ class SegmentRunner:
 
     def __init__(self) -> None:
         self._segmenters: OrderedDict[tuple, inference.Segmenter] = OrderedDict()
-
-    def run(self, request: Segment | Correct, observer: JobObserver) -> Result:
-        """Do what the request asks; raises whatever `segment` and `correcting.correct` raise."""
-        if isinstance(request, Correct):
-            return correct(request, self._segmenter, observer)
-        return self.segment(request, observer)
 
     def segment(self, request: Segment, observer: JobObserver) -> Result:
         """Segment the CT in the job folder and write the results beside it.

@@ -28,13 +28,13 @@ from .protocol import (
     PROTOCOL_VERSION,
     REQUESTS,
     Cancel,
-    Correct,
     Device,
     Error,
     Event,
     Hello,
     Log,
     Ready,
+    RemovedRequest,
     Request,
     Result,
     Segment,
@@ -53,7 +53,7 @@ _LOG = logging.getLogger("AttentionUNetSeg.worker")
 
 @dataclass(frozen=True)
 class _QueuedJob:
-    request: Segment | Correct
+    request: Segment
     observer: JobObserver
 
 
@@ -126,7 +126,7 @@ class Server:
         """Run a job and send how it ended."""
         try:
             job.observer.begin()
-            outcome = runner.run(job.request, job.observer)
+            outcome = runner.segment(job.request, job.observer)
         except Exception as error:  # whatever a library raises must become an answer, not the end of the worker
             outcome = error_of(error, job.request.job)
         if isinstance(outcome, Error) and outcome.code in (ErrorCode.OUT_OF_MEMORY, ErrorCode.INTERNAL):
@@ -155,7 +155,8 @@ class Server:
                 try:
                     self._handle(_decode_request(line))
                 except ProtocolError as error:
-                    self._send(Error(None, error.code, error.message, error.hint))
+                    job = error.job if isinstance(error, RemovedRequest) else None
+                    self._send(Error(job, error.code, error.message, error.hint))
 
     def _discard_jobs(self) -> None:
         """Delete the jobs of a front end that is gone: it was killed, and nobody else will."""
@@ -187,7 +188,7 @@ class Server:
         if ready is not None:
             self._send(ready)
 
-    def _enqueue(self, request: Segment | Correct) -> None:
+    def _enqueue(self, request: Segment) -> None:
         with self._changed:
             if any(job.request.job == request.job for job in self._unfinished()):
                 raise ProtocolError(f"There is already an unfinished job named {request.job!r}.")

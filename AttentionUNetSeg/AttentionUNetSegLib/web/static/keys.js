@@ -201,10 +201,16 @@
     screenshot: () => window.attentionUNetSegLines.screenshot(),
   };
 
-  window.addEventListener("beforeunload", (event) => {
-    if (window.trame && state("unsaved")) {
-      event.preventDefault();
-      event.returnValue = "";
-    }
-  });
+  // Whoever is asked may stay. Then trame, which hangs up at this event, must not have heard of it.
+  window.addEventListener(
+    "beforeunload",
+    (event) => {
+      if (window.trame && state("unsaved")) {
+        event.preventDefault();
+        event.returnValue = "";
+        event.stopImmediatePropagation();
+      }
+    },
+    true
+  );
 })();

@@ -46,7 +46,7 @@ CONTOURS = {
 }
 
 
-class Refining:
+class ShownResult:
     """Shows the newest result and follows its controls.
 
     State: `has_result`, `volume_ml`, `model_threshold`, `threshold`, `keep_largest`, `smoothing_mm`; `overlays`
