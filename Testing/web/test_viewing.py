@@ -25,7 +25,14 @@ def viewed(page):
     page.button("Segment Pancreas").click()
     page.wait("state('has_result') && state('run') === ''")
     page.volume()
+    page.offset_of_gland = page.state("Red_offset")
     return page
+
+
+def show_gland(page) -> None:
+    """Bring the axial view back to the slice through the middle of the segment."""
+    page.tab.evaluate("offset => window.trame.state.set('Red_offset', offset)", page.offset_of_gland)
+    page.wait_for_picture("Red", lambda now: np.count_nonzero(_is_orange(now)) > 60)
 
 
 def middle_of(page, name: str = "Red") -> tuple[float, float]:
@@ -161,6 +168,7 @@ def test_an_overlay_says_what_it_is_and_shows_its_scale(viewed):
 
 
 def test_the_contour_can_have_another_colour_width_and_fill(viewed):
+    show_gland(viewed)
     before = viewed.resting_picture("Red")
     viewed.choose("Colour", "Green")
     green = viewed.wait_for_picture("Red", lambda now: _green(now) > 60)
@@ -293,6 +301,7 @@ def other_page(browser, server):
 
 def test_clicks_land_where_they_are_made_while_another_window_is_open_and_after(viewed, other_page):
     """Two windows of different sizes on one server."""
+    show_gland(viewed)
     for window in (viewed, other_page, viewed):
         window.tool("Remove")
         # The picture still has the other window's shape: nothing has told the server that the mouse is here now.
