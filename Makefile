@@ -64,11 +64,12 @@ test: $(INSTALLED)
 	fi
 	$(BIN)/ruff check AttentionUNetSeg Testing
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	@echo "All checks passed: style, import rules, tests."
 
 clean:
-	rm -rf $(VENV) build dist demo-output AttentionUNetSeg/*.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist demo-output AttentionUNetSeg/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 $(INSTALLED): pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || \

@@ -192,7 +192,7 @@ class CorrectingTest(PanelTestCase):
         for reach in (30.0, 3.0):
             self.ui.reachSlider.value = reach
             slicer.app.processEvents()
-            self.assertIn(f"fading to {3 * reach:.0f} mm", self.ui.reachSlider.suffix)
+            self.assertIn(f"beyond {3 * reach:.0f} mm", self.ui.reachMeaningLabel.text)
             changed = np.argwhere(self.segment_mask(self.segmentation) != self.start)
             steps = (changed - np.array(self.missing)) * (5.0, 4.0, 4.0)
             self.assertLessEqual(np.linalg.norm(steps, axis=1).max(), 3 * reach + 5.0, "beyond what it promises")

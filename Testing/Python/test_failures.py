@@ -36,13 +36,17 @@ class FailuresTest(PanelTestCase):
         """Run the worker with a program that runs `lines` first."""
         self.set_environment(INTERPRETER_VARIABLE, str(interpreter_script(self.folder, lines)))
 
-    def fail_and_recover(self, *words: str) -> None:
-        """The run fails with a message with these words; Retry with the usual interpreter brings the result."""
+    def fail(self, *words: str) -> None:
+        """The run fails with a message with these words, and can be retried."""
         self.click(self.ui.segmentButton)
         self.wait_for_runs()
         self.assertEqual(self.logic.results(), [])
         self.assert_message(*words)
         self.assertFalse(self.ui.retryButton.isHidden())
+
+    def fail_and_recover(self, *words: str) -> None:
+        """The same, and Retry with the usual interpreter brings the result."""
+        self.fail(*words)
         self.set_environment(INTERPRETER_VARIABLE, self._environment[INTERPRETER_VARIABLE])
         self.click(self.ui.retryButton)
         self.wait_for_runs()
@@ -60,7 +64,7 @@ class FailuresTest(PanelTestCase):
     def test_the_interpreter_has_no_torch(self) -> None:
         (self.folder / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
         self.use_interpreter(f'export PYTHONPATH="{self.folder}:$PYTHONPATH"')
-        self.fail_and_recover("PyTorch")
+        self.fail("PyTorch")
 
     def test_the_interpreter_ends_at_once(self) -> None:
         self.use_interpreter('echo "a licence is missing" >&2; exit 3')
@@ -84,7 +88,7 @@ class FailuresTest(PanelTestCase):
             "runpy.run_module('AttentionUNetSegLib.worker', run_name='__main__')\n"
         )
         self.use_interpreter(f'exec "{real_python()}" "{worker}"')
-        self.fail_and_recover("memory")
+        self.fail("memory")
 
     def test_the_worker_is_killed(self) -> None:
         self.use_interpreter()

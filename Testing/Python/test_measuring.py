@@ -37,6 +37,12 @@ class MeasuringTest(PanelTestCase):
         self.assertTrue(any(row[0].startswith("Length") and float(row[1]) > 50.0 for row in rows), rows)
         self.assertIn("Sphericity", self.ui.measurementsLabel.text)
         self.assertIn("as it is now", self.ui.measurementsStateLabel.text)
+        self.click(self.ui.centreLineCheckBox)
+        curve = self.panel.editor.nodes.centre_line
+        labels = [curve.GetNthControlPointLabel(n) for n in range(curve.GetNumberOfControlPoints())]
+        self.assertEqual([label for label in labels if label], ["head | body", "body | tail"])
+        (length,) = [float(row[1]) for row in rows if row[0].startswith("Length")]
+        self.assertAlmostEqual(curve.GetCurveLengthWorld(), length, delta=0.05 * length)
         self.click(self.ui.showTableButton)
         selection = slicer.app.applicationLogic().GetSelectionNode()
         self.assertEqual(selection.GetActiveTableID(), table.GetID())
@@ -47,9 +53,13 @@ class MeasuringTest(PanelTestCase):
         slicer.app.processEvents()
         self.assertIn("Old", self.ui.measurementsStateLabel.text)
         self.assertTrue(table.GetName().endswith("(old)"))
+        self.assertIsNone(self.panel.editor.nodes.centre_line, "it is that of another segment")
         self.ui.thresholdSlider.value = 0.5
         slicer.app.processEvents()
         self.assertFalse(table.GetName().endswith("(old)"), "it is the same segment again")
+        self.assertIsNotNone(self.panel.editor.nodes.centre_line)
+        self.click(self.ui.centreLineCheckBox)
+        self.assertIsNone(self.panel.editor.nodes.centre_line)
         self.ui.thresholdSlider.value = 0.8
         self.assertIs(self.measure(), table)
         self.assertIn("as it is now", self.ui.measurementsStateLabel.text)

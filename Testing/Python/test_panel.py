@@ -40,6 +40,7 @@ CONTROLS = [
     "measureButton",
     "showTableButton",
     "exportDicomButton",
+    "centreLineCheckBox",
     "startNodeSelector",
     "startPartComboBox",
     "startButton",
@@ -165,7 +166,7 @@ class PanelTest(PanelTestCase):
         if slicer.util.mainWindow() is None:
             self.skipTest("Slicer runs without a main window.")
         keys = {shortcut.key.toString(): shortcut for shortcut in self.panel.keys.shortcuts}
-        self.assertEqual(len(keys), 7)
+        self.assertEqual(len(keys), 10)
         for shortcut in keys.values():
             self.assertTrue(shortcut.enabled)
         self.ui.resultCollapsibleButton.collapsed = True

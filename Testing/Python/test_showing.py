@@ -42,6 +42,19 @@ class ShowingTest(PanelTestCase):
         self.assertFalse(self.logic.hasSurface(self.segmentation), "a step does not wait for the surface")
         process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface", 20.0)
 
+    def test_keys_move_the_threshold(self) -> None:
+        if slicer.util.mainWindow() is None:
+            self.skipTest("Slicer runs without a main window.")
+        keys = {shortcut.key.toString(): shortcut for shortcut in self.panel.keys.shortcuts}
+        before = self.shown_volume()
+        for _press in range(5):
+            keys["Shift+Up"].activated.emit()
+        self.assertAlmostEqual(self.ui.thresholdSlider.value, 0.55, places=3)
+        self.assertLess(self.shown_volume(), before)
+        for _press in range(5):
+            keys["Shift+Down"].activated.emit()
+        self.assertAlmostEqual(self.shown_volume(), before)
+
     def test_clean_up(self) -> None:
         self.ui.thresholdSlider.value = 0.05
         rough = self.shown_volume()

@@ -81,8 +81,8 @@ class CorrectionSection(VTKObservationMixin):
         if editor is not None:
             self._is_showing = True
             self._ui.reachSlider.value = editor.reach_mm
-            # What the word promises: all of it within the reach, fading out up to where nothing changes any more.
-            self._ui.reachSlider.suffix = _(" mm, fading to {far:.0f} mm").format(far=FURTHEST * editor.reach_mm)
+            meaning = _("Up to {near:.0f} mm in tissue alike, fading out; nothing changes beyond {far:.0f} mm.")
+            self._ui.reachMeaningLabel.text = meaning.format(near=editor.reach_mm, far=FURTHEST * editor.reach_mm)
             self._ui.strokesTeachCheckBox.checked = editor.strokes_teach
             self._is_showing = False
         self.walls.update()

@@ -27,6 +27,9 @@ class Keys:
             ("Shift+R", lambda: _click(ui.removeClickButton)),
             ("Ctrl+Z", lambda: _click(ui.undoButton)),
             ("Ctrl+Y", lambda: _click(ui.redoButton)),
+            ("Shift+D", lambda: _next(ui.toolComboBox)),
+            ("Shift+Up", lambda: _step(ui.thresholdSlider, 1)),
+            ("Shift+Down", lambda: _step(ui.thresholdSlider, -1)),
             ("Shift+T", lambda: self._open(ui.resultCollapsibleButton, ui.thresholdSlider)),
             ("Shift+O", panel.attention.next_overlay),
             ("Shift+H", panel.result_section.toggle_visibility),
@@ -62,3 +65,13 @@ def _shortcut(window: object, keys: str, function: Callable[[], None]) -> object
 def _click(button: object) -> None:
     if button.enabled:
         button.click()
+
+
+def _next(choice: object) -> None:
+    if choice.enabled:
+        choice.setCurrentIndex((choice.currentIndex + 1) % choice.count)
+
+
+def _step(slider: object, steps: int) -> None:
+    if slider.enabled:
+        slider.value = slider.value + steps * slider.singleStep  # which keeps to its range

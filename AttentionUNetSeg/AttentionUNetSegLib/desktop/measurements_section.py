@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..scene import are_old, read_table
+from ..scene import ResultNodes, are_old, read_table, show_centre_line
 from .dicom_export import DicomExport, require_dicom_files
 from .measuring import Measuring
 
@@ -25,13 +25,20 @@ class MeasurementsSection:
     def __init__(self, panel: Panel) -> None:
         self._panel, self._ui = panel, panel.ui
         self._work: Measuring | DicomExport | None = None
+        self._drawn_for: ResultNodes | None = None
         ui = self._ui
         ui.measureButton.clicked.connect(self._on_measure)
         ui.showTableButton.clicked.connect(self._on_show_table)
         ui.exportDicomButton.clicked.connect(self._on_export)
+        ui.centreLineCheckBox.toggled.connect(lambda checked: self.update())
 
     def show(self, editor: ResultEditor | None) -> None:
         """Turn to another result, or none. What is under way for the last one goes on."""
+        last = self._drawn_for
+        is_there = last is not None and last.segmentation.GetScene() is not None
+        if is_there and self._panel.result is not last.segmentation:
+            show_centre_line(last, False)
+        self._drawn_for = editor.nodes if editor is not None else None
         if editor is not None and editor.nodes.measurements is not None:
             self._ui.measurementsCollapsibleButton.collapsed = False
         self.update()
@@ -57,6 +64,8 @@ class MeasurementsSection:
             state = _("Old: the segment has changed since. Measure again.")
         elif table is not None:
             state = _("Of the segment as it is now. {notes}").format(notes=table.GetDescription() or "").strip()
+        if editor is not None:
+            show_centre_line(editor.nodes, ui.centreLineCheckBox.checked)
         ui.measurementsStateLabel.text = state
         ui.measurementsStateLabel.visible = bool(state)
 

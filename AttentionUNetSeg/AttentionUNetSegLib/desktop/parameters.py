@@ -18,6 +18,7 @@ class PanelParameters:
     show3D : whether new results show their surface; showOnlyThis : whether all other results are hidden.
     overlay : "", "probability", "spread", or the number of a gate; overlayOpacity, overlayThreshold : fractions.
     legend : whether the slice views tell which colour stands for which value.
+    centreLine : whether the centre line of the measurements is drawn.
     device, testTimeAugmentation : as in `SegmentRequest`.
     """
 
@@ -32,5 +33,6 @@ class PanelParameters:
     overlayOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
     overlayThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.2
     legend: bool = True
+    centreLine: bool = False
     device: str = "auto"
     testTimeAugmentation: bool = False

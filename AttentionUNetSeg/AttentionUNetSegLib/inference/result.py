@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import SimpleITK as sitk
 
@@ -45,12 +46,23 @@ class Segmentation:
     trust: Trust = field(default_factory=Trust)
 
 
-def write_segmentation(segmentation: Segmentation, folder: Path | str) -> dict[str, str | list[str]]:
+class _AlwaysWritten(TypedDict):
+    probability: str
+    attention: list[str]
+
+
+class SegmentationFiles(_AlwaysWritten, total=False):
+    """Names of written files: "probability", "attention" (finest gate first), and "spread" where there is one."""
+
+    spread: str
+
+
+def write_segmentation(segmentation: Segmentation, folder: Path | str) -> SegmentationFiles:
     """Write ``probability.nrrd``, ``attention_<n>.nrrd`` (n = 1 is the finest gate) and, if any, ``spread.nrrd``.
 
     Returns
     -------
-    dict : "probability": file name, "attention": file names, where there is one "spread": file name.
+    SegmentationFiles : their names in the folder.
 
     Raises
     ------
@@ -62,7 +74,7 @@ def write_segmentation(segmentation: Segmentation, folder: Path | str) -> dict[s
     for number, image in enumerate(segmentation.attention, start=1):
         names.append(f"attention_{number}.nrrd")
         write_image(image, folder / names[-1])
-    files: dict[str, str | list[str]] = {"probability": "probability.nrrd", "attention": names}
+    files: SegmentationFiles = {"probability": "probability.nrrd", "attention": names}
     if segmentation.spread is not None:
         write_image(segmentation.spread, folder / "spread.nrrd")
         files["spread"] = "spread.nrrd"

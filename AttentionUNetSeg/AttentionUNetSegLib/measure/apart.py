@@ -42,13 +42,15 @@ def read_masks(folder: str | os.PathLike[str]) -> tuple[Masks, sitk.Image]:
     except (OSError, ValueError) as error:
         raise BadInput(f"There is nothing to measure in {os.fspath(folder)}.") from error
     middle, *others = kept["masks"]
-    spacing, origin, direction = (tuple(map(float, kept[key])) for key in ("spacing", "origin", "direction"))
+    (si, sj, sk), (x, y, z) = (map(float, kept[key]) for key in ("spacing", "origin"))
+    spacing, origin, direction = (si, sj, sk), (x, y, z), tuple(map(float, kept["direction"]))
     grid = Geometry(middle.shape[::-1], spacing, origin, direction)
     empty = sitk.Image(grid.size, sitk.sitkUInt8)
     empty.SetSpacing(spacing)
     empty.SetOrigin(origin)
     empty.SetDirection(direction)
     threshold = float(kept["threshold"])
-    levels = tuple(map(float, kept["levels"])) or None
+    low, high = map(float, kept["levels"]) if len(kept["levels"]) else (None, None)
+    levels = None if low is None or high is None else (low, high)
     masks = Masks(middle, tuple(others), grid, None if np.isnan(threshold) else threshold, levels)
     return masks, image_on_grid(kept["hu"], empty)

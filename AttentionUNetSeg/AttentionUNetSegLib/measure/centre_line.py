@@ -83,8 +83,9 @@ class CentreLine:
     def of_json(cls, kept: Mapping[str, Any]) -> CentreLine:
         """Take over what `as_json` gave."""
         keys = ("points", "distance_mm", "thickness_mm", "section_mm2")
-        arrays = [np.asarray(kept[key], dtype=float) for key in keys]
-        return cls(*arrays, float(kept["head_to_body_at_mm"]), float(kept["body_to_tail_at_mm"]))
+        points, distance, thickness, section = (np.asarray(kept[key], dtype=float) for key in keys)
+        ends = float(kept["head_to_body_at_mm"]), float(kept["body_to_tail_at_mm"])
+        return cls(points, distance, thickness, section, *ends)
 
 
 def course(shape: SmoothShape) -> np.ndarray:

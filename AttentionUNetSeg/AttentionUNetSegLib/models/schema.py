@@ -130,7 +130,7 @@ def _expectation(schema: Schema, root: Schema, plural: bool = False) -> str:
         "boolean": ("true or false", "true or false"),
         "integer": ("a whole number", "whole numbers"),
         "number": ("a number", "numbers"),
-    }.get(kind, ("a value", "values"))
+    }.get(str(kind), ("a value", "values"))
     return f"{many if plural else singular} {_range(schema)}".strip()
 
 

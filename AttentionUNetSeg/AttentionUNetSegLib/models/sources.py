@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -63,7 +62,11 @@ def files_of_folder(folder: Path) -> PackageFiles:
     for path in paths:
         if path.is_symlink():
             raise BadModel(f"{folder} is refused: {path.name} is a link.", "Put the file itself in its place.")
-    return {path.name: partial(path.open, "rb") for path in paths if path.is_file()}
+    return {path.name: _opener(path) for path in paths if path.is_file()}
+
+
+def _opener(path: Path) -> Callable[[], IO[bytes]]:
+    return lambda: path.open("rb")
 
 
 def _copy(opener: Callable[[], IO[bytes]], target: Path, limit: int, where: str) -> None:

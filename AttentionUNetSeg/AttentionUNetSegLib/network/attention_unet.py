@@ -171,5 +171,5 @@ class UNet(AttentionUNet):
 
 def _cropped(tensor: Tensor, size: Sequence[int], level: int) -> Tensor:
     """`tensor` cut to the part of its grid, `level` times halved, that covers an image of `size`."""
-    slices = tuple(slice(0, -(-length // 2**level)) for length in size)
-    return tensor[(slice(None), slice(None), *slices)]
+    places = (slice(None), slice(None), *(slice(0, -(-length // 2**level)) for length in size))
+    return tensor[places]

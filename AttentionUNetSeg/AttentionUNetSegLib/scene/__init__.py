@@ -4,6 +4,7 @@ The scene is always passed in; nothing here uses `slicer.app` or `slicer.modules
 SimpleITK (LPS) and MRML (RAS) voxel by voxel, never resampled.
 """
 
+from .centre_line import show_centre_line
 from .clicks import (
     PlacedClick,
     placed,
@@ -91,6 +92,7 @@ __all__ = [
     "settings_of",
     "show_also_others",
     "show_attention",
+    "show_centre_line",
     "show_ct",
     "show_only",
     "start_of",

@@ -9,6 +9,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import reference
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
+from ..correction import SATURATION_MM
 from ..errors import BadInput
 from ..imaging import StoredSegment, label_of, probability_of
 from .cropped_field import tight_box
@@ -31,6 +32,7 @@ def segment_in_frame_of(
     image = mask_of_segment(segmentation_node, segment_id)
     if image is None:
         raise BadInput(f"The segment {segment.GetName()} of {segmentation_node.GetName()} is empty.")
+    image = _cut(image)
     _move(image, segmentation_node, volume_node)
     return StoredSegment(
         image, False, segment.GetName(), tuple(segment.GetColor()), _tag(segment, segment.GetTerminologyEntryTagName()),
@@ -91,6 +93,16 @@ def _move(
             f"The transform between {node.GetName()} and {volume_node.GetName()} shears it.", "Harden it first."
         )
     set_image_geometry(image, matrix)
+
+
+def _cut(mask: sitk.Image) -> sitk.Image:
+    """Return what a mask holds, with room for the field around its surface and no more.
+
+    Segments that share a labelmap come as large as it is, and others without any room.
+    """
+    held = tight_box(sitk.GetArrayViewFromImage(mask))
+    room = [int(np.ceil(SATURATION_MM / size)) + 1 for size in mask.GetSpacing()]
+    return sitk.ConstantPad(mask[tuple(reversed(held))], room, room, 0)
 
 
 def _part_that_counts(

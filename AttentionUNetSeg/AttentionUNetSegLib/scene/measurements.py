@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import SimpleITK as sitk
 import slicer
@@ -12,6 +14,7 @@ from ..errors import BadInput
 from ..imaging import Geometry, image_on_grid
 from ..measure import RANGE, Masks, Measurements, measure_masks
 from . import provenance
+from .centre_line import LINE
 from .cropped_field import CroppedField, image_of_field, joined_box
 from .ct_voxels import ct_grid
 from .filing import file_in_folder_of
@@ -81,6 +84,8 @@ def measurement_table(
         table.SetColumnTitle(title, title)
     table.SetDescription(" ".join(measurements.notes))
     provenance.write(table, "threshold", repr(measurements.threshold))
+    line = measurements.centre_line
+    provenance.write(table, LINE, "" if line is None else json.dumps(line.as_json(), separators=(",", ":")))
     provenance.write(table, STATE, state_of_segment(nodes) if state is None else state)
     table.Modified()
     table.EndModify(modifying)

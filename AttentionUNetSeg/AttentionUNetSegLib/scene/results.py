@@ -20,6 +20,7 @@ STROKES_REFERENCE = f"{PREFIX}strokes"
 ADD_CLICKS_REFERENCE = f"{PREFIX}clicks.add"
 REMOVE_CLICKS_REFERENCE = f"{PREFIX}clicks.remove"
 MEASUREMENTS_REFERENCE = f"{PREFIX}measurements"
+CENTRE_LINE_REFERENCE = f"{PREFIX}centre_line"
 SOURCE_REFERENCE = f"{PREFIX}source"
 
 
@@ -104,6 +105,11 @@ class ResultNodes:
     def measurements(self) -> slicer.vtkMRMLTableNode | None:
         """The table of measurements as it was last written (see `measurement_table`); None where there is none."""
         return self.segmentation.GetNodeReference(MEASUREMENTS_REFERENCE)
+
+    @property
+    def centre_line(self) -> slicer.vtkMRMLMarkupsCurveNode | None:
+        """The centre line of the measurements where it is drawn (see `show_centre_line`)."""
+        return self.segmentation.GetNodeReference(CENTRE_LINE_REFERENCE)
 
     @property
     def result_id(self) -> str:

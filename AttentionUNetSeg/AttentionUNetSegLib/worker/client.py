@@ -53,7 +53,7 @@ class WorkerClient:
         self._waiting: deque[Segment] = deque()
         self._running: Segment | None = None
         self._cancel_deadline: float | None = None
-        self._outcomes: dict[str, Result | Error] = {}
+        self._outcomes: dict[str | None, Result | Error] = {}
         self._is_closed = False
 
     @property
@@ -96,9 +96,10 @@ class WorkerClient:
                 self._waiting.remove(waiting)
                 self._end(Error(job, ErrorCode.CANCELLED, "Cancelled before it began."))
                 return
-        if self._running and self._running.job == job and self._cancel_deadline is None:
+        connection = self._connection
+        if connection and self._running and self._running.job == job and self._cancel_deadline is None:
             self._cancel_deadline = time.monotonic() + self._cancel_grace
-            self._connection.send(Cancel(job))
+            connection.send(Cancel(job))
 
     def pump(self, timeout: float = 0.0) -> None:
         """Deliver the events that came; wait `timeout` seconds at most for the first."""
@@ -107,7 +108,8 @@ class WorkerClient:
         self._ending = [connection for connection in self._ending if connection.is_running]
         if self._connection is not None:
             self._connection.pump(timeout)
-        if self._cancel_deadline is not None and time.monotonic() > self._cancel_deadline:
+        overdue = self._cancel_deadline is not None and time.monotonic() > self._cancel_deadline
+        if self._connection is not None and overdue:
             message = "Cancelled; the worker process did not stop by itself and was ended."
             self._connection.abandon(Error(None, ErrorCode.CANCELLED, message, "The next run starts a fresh one."))
 
@@ -159,7 +161,8 @@ class WorkerClient:
             return
         try:
             if isinstance(event, (Result, Error)) and event.job is not None:
-                if isinstance(event, Error) and event.code in _UNTRUSTED_AFTER:
+                untrusted = isinstance(event, Error) and event.code in _UNTRUSTED_AFTER
+                if untrusted and self._connection is not None:
                     self._connection.discard()
                     self._ending.append(self._connection)
                     self._connection = None
@@ -171,7 +174,7 @@ class WorkerClient:
 
     def on_lost(self, reason: Error, started: bool) -> None:
         """Take the end of the worker process, from the connection."""
-        if self._connection.is_running:
+        if self._connection is not None and self._connection.is_running:
             self._ending.append(self._connection)
         self._connection = None
         running = (self._running.job,) if self._running else ()

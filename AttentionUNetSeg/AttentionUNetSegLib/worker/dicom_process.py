@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,11 @@ def write_dicom_seg_apart(
             command.arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=command.environment, cwd=command.folder, text=True, encoding="utf-8",
         ) as process:  # fmt: skip
-            stdout, stderr = process.stdout.read(), process.stderr.read()
+            assert process.stdout and process.stderr  # both are pipes, and one that is full must not stop the other
+            with ThreadPoolExecutor(1) as beside:
+                errors = beside.submit(process.stderr.read)
+                stdout = process.stdout.read()
+                stderr = errors.result()
     finally:
         Path(request_file).unlink(missing_ok=True)
     return read_answer(stdout, stderr)

@@ -198,8 +198,8 @@ Request = Hello | Segment | Cancel | Shutdown
 Event = Ready | Progress | Log | Result | Error
 Message = Request | Event
 
-REQUESTS: tuple[type, ...] = (Hello, Segment, Cancel, Shutdown)
-EVENTS: tuple[type, ...] = (Ready, Progress, Log, Result, Error)
+REQUESTS = (Hello, Segment, Cancel, Shutdown)
+EVENTS = (Ready, Progress, Log, Result, Error)
 _CLASS_BY_TYPE: dict[str, type] = {kind.__name__.lower(): kind for kind in REQUESTS + EVENTS}
 # What earlier versions said, and why nobody listens any more.
 _REMOVED = {"correct": "Refining a result with the network was removed, because it brought no gain."}

@@ -126,7 +126,7 @@ class Server:
         """Run a job and send how it ended."""
         try:
             job.observer.begin()
-            outcome = runner.segment(job.request, job.observer)
+            outcome: Result | Error = runner.segment(job.request, job.observer)
         except Exception as error:  # whatever a library raises must become an answer, not the end of the worker
             outcome = error_of(error, job.request.job)
         if isinstance(outcome, Error) and outcome.code in (ErrorCode.OUT_OF_MEMORY, ErrorCode.INTERNAL):
@@ -202,7 +202,7 @@ class Server:
             if job is not None:
                 job.observer.cancel()
             was_waiting = job is not None and job is not self._running
-            if was_waiting:
+            if job is not None and was_waiting:
                 self._queue.remove(job)
         if was_waiting:
             self._send(Error(name, ErrorCode.CANCELLED, "Cancelled before it began."))

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import IO, Any, Protocol
 
 from .framing import LineSplitter
 from .launch import WorkerCommand, worker_command
@@ -114,9 +114,12 @@ class SubprocessTransport:
             failure = ProcessExit(code=None, start_failure=str(error))
             self._to_deliver.put(("on_exit", failure))
             return
-        stderr_reader = _thread("worker stderr", self._read_stderr)
-        _thread("worker stdin", self._write_stdin)
-        _thread("worker stdout", lambda: self._read_stdout(stderr_reader))
+        process = self._process
+        assert process.stdin and process.stdout and process.stderr  # all three are pipes
+        stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+        stderr_reader = _thread("worker stderr", lambda: self._read_stderr(stderr))
+        _thread("worker stdin", lambda: self._write_stdin(stdin))
+        _thread("worker stdout", lambda: self._read_stdout(process, stdout, stderr_reader))
 
     def send(self, line: bytes) -> None:
         """See `Transport`."""
@@ -154,8 +157,7 @@ class SubprocessTransport:
                 self._has_ended = True
             getattr(self._listener, callback)(value)
 
-    def _write_stdin(self) -> None:
-        stdin = self._process.stdin
+    def _write_stdin(self, stdin: IO[bytes]) -> None:
         try:
             while (line := self._to_send.get()) is not None:
                 stdin.write(line)
@@ -164,19 +166,21 @@ class SubprocessTransport:
         except (OSError, ValueError):
             pass  # the worker has gone; its exit is told by the stdout thread
 
-    def _read_stdout(self, stderr_reader: threading.Thread) -> None:
+    def _read_stdout(
+        self, process: subprocess.Popen[bytes], stdout: IO[bytes], stderr_reader: threading.Thread
+    ) -> None:
         splitter = LineSplitter()
-        while chunk := os.read(self._process.stdout.fileno(), 65536):
+        while chunk := os.read(stdout.fileno(), 65536):
             for line in splitter.feed(chunk):
                 self._to_deliver.put(("on_line", line))
-        ended = ProcessExit(self._process.wait())
+        ended = ProcessExit(process.wait())
         stderr_reader.join(timeout=1.0)  # a grandchild may hold stderr open for ever
         self._to_send.put(None)
-        self._process.stdout.close()
+        stdout.close()
         self._to_deliver.put(("on_exit", ended))
 
-    def _read_stderr(self) -> None:
-        with self._process.stderr as stream:
+    def _read_stderr(self, stderr: IO[bytes]) -> None:
+        with stderr as stream:
             splitter = LineSplitter()
             while True:
                 chunk = os.read(stream.fileno(), 65536)
@@ -187,7 +191,7 @@ class SubprocessTransport:
                     return
 
 
-def _own_process_group() -> dict[str, object]:
+def _own_process_group() -> dict[str, Any]:
     """Keep the terminal's Ctrl-C away from the worker: the front end cancels through the protocol."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}

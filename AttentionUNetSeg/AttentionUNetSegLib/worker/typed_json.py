@@ -22,7 +22,7 @@ T = TypeVar("T")
 def to_fields(instance: object, where: str) -> dict[str, object]:
     """Return a dataclass instance as a JSON object; `where` begins the name of a refused field."""
     fields = {}
-    for name, hint in _hints(type(instance)).items():
+    for name, hint in _hints(type(instance)).items():  # type: ignore[arg-type]
         fields[name] = _to_json(getattr(instance, name), hint, f"{where}.{name}")
     return fields
 
@@ -31,25 +31,25 @@ def from_fields(kind: type[T], fields: object, where: str) -> T:
     """Return an instance of the dataclass `kind` from a JSON object; fields with a default may be missing."""
     if not isinstance(fields, dict):
         raise ProtocolError(f"{where} must be an object, not {_describe(fields)}.")
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     for name in fields:
         if name not in hints:
             raise ProtocolError(f"{where} has an unknown field {name[:60]!r}.")
-    for described in dataclasses.fields(kind):
+    for described in dataclasses.fields(kind):  # type: ignore[arg-type]
         if described.name not in fields and described.default is dataclasses.MISSING:
             raise ProtocolError(f"{where} lacks the field {described.name!r}.")
     return kind(**{name: _from_json(value, hints[name], f"{where}.{name}") for name, value in fields.items()})
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
 def _to_json(value: object, hint: Any, where: str) -> object:
     """Turn tuples, enums and dataclasses into JSON, and check the outcome as a reader would."""
     origin = get_origin(hint)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         if type(value) is not hint:
             raise ProtocolError(f"{where} must be a {hint.__name__}, not {_describe(value)}.")
         return to_fields(value, where)
@@ -68,7 +68,7 @@ def _to_json(value: object, hint: Any, where: str) -> object:
 
 def _from_json(value: object, hint: Any, where: str) -> object:
     origin = get_origin(hint)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_fields(hint, value, where)
     if origin is Union or isinstance(hint, types.UnionType):
         return _one_of(value, get_args(hint), hint, where)
