@@ -12,6 +12,7 @@ import psutil
 import pydicom
 import pytest
 import SimpleITK as sitk
+from AttentionUNetSegLib.training.phantom_tissues import Label
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from .conftest import Page
@@ -122,18 +123,20 @@ def test_seg_and_sr_lie_on_the_slices_that_the_page_was_sent(first_screen, small
     with first_screen.tab.expect_file_chooser() as chooser:
         first_screen.button("A segmentation file").click()
     chooser.value.set_files(label)
+    first_screen.button(f"Label {int(Label.PANCREAS)}").click()  # it holds all organs, so the page asks which
     first_screen.wait("state('has_result') && state('opening') === ''")
     assert first_screen.save("SEG and SR .zip", tmp_path / "dicom.zip") == "Venous_pancreas_dicom.zip"
     with zipfile.ZipFile(tmp_path / "dicom.zip") as bundle:
         bundle.extractall(tmp_path)
     seg = highdicom.seg.segread(tmp_path / "Venous_pancreas_seg.dcm")
     (segment,) = seg.SegmentSequence
-    assert (segment.SegmentLabel, segment.SegmentAlgorithmType) == ("abdomen_label", "SEMIAUTOMATIC")
+    name = f"abdomen_label {int(Label.PANCREAS)}"
+    assert (segment.SegmentLabel, segment.SegmentAlgorithmType) == (name, "SEMIAUTOMATIC")
     slices = sorted((pydicom.dcmread(path) for path in folder.iterdir()), key=lambda each: each.InstanceNumber)
     frames = seg.get_pixels_by_source_instance(
         [each.SOPInstanceUID for each in slices], assert_missing_frames_are_empty=True
     )
-    expected = sitk.GetArrayFromImage(sitk.ReadImage(str(label))) != 0
+    expected = sitk.GetArrayFromImage(sitk.ReadImage(str(label))) == int(Label.PANCREAS)
     np.testing.assert_array_equal(frames[..., 0] != 0, expected)
     report = highdicom.sr.srread(tmp_path / "Venous_pancreas_measurements.dcm")
     (group,) = report.content.get_volumetric_roi_measurement_groups()
