@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .qt_dialogs import QMessageBox
 from .qt_inputs import Number, number_property
 from .qt_widgets import Button, QWidget, boolean
 from .signals import Signal
@@ -90,3 +91,10 @@ class ctkPathLineEdit(QWidget, listed_as="ctk.ctkPathLineEdit"):
 
     def retrieveHistory(self) -> None:
         pass
+
+
+class ctkMessageBox(QMessageBox, listed_as="ctk.ctkMessageBox"):
+    """A message box that may be silenced; `answers` of `qt_dialogs` answers it. slicer.util asks with it."""
+
+    dontShowAgainSettingsKey = Property("")
+    dontShowAgain = Property(False)

@@ -1,16 +1,25 @@
-"""The pipeline from a CT to its results, with a small random network and real geometry."""
+"""The pipeline from a CT to its results, with a small network that looks trained and real geometry."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
 from AttentionUNetSegLib.errors import BadModel, Cancelled, UnavailableDevice
-from AttentionUNetSegLib.imaging import HUWindow, Volume, body_box, coarser_grid, to_model_grid
+from AttentionUNetSegLib.imaging import (
+    HUWindow,
+    Volume,
+    body_box,
+    coarser_grid,
+    image_on_grid,
+    probability_to_input_grid,
+    to_model_grid,
+)
 from AttentionUNetSegLib.imaging.geometry import Geometry
 from AttentionUNetSegLib.inference import (
     Segmenter,
@@ -21,9 +30,12 @@ from AttentionUNetSegLib.inference import (
     write_segmentation,
 )
 from AttentionUNetSegLib.inference.device_grids import DeviceGrids
+from AttentionUNetSegLib.inference.mirrored_surroundings import Mirrored
 from AttentionUNetSegLib.inference.segmenter import load_network
 from AttentionUNetSegLib.models import load_package, write_package
+from AttentionUNetSegLib.network import build_network
 from AttentionUNetSegLib.training.phantom import make_phantom
+from trained_looking import trained_looking
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +45,14 @@ def phantom():
 
 @pytest.fixture(scope="module")
 def package(tiny_model_package, phantom, tmp_path_factory):
-    """The random network with its last bias moved so that about half of the patient is above the threshold."""
+    """A network that looks trained, its last bias moved so that about half of the patient is above the threshold."""
     coarse = to_model_grid(phantom, (4, 4, 4))
     field = HUWindow(-160, 240).apply(sitk.GetArrayViewFromImage(coarse))[body_box(coarse)]
+    network = trained_looking(build_network(tiny_model_package.network))
     with torch.inference_mode():
-        logits = load_network(tiny_model_package)(torch.from_numpy(field)[None, None])
-    weights = torch.load(tiny_model_package.weights_path, weights_only=True)
-    inside = logits[0, 0][torch.from_numpy(field > 0)]
-    weights["head.bias"] -= inside.median()
-    # A steeper last layer, so that probabilities spread over the whole range.
-    for name in ("head.weight", "head.bias"):
-        weights[name] *= 2 / inside.std()
-    return spoiled(tiny_model_package, tmp_path_factory.mktemp("half"), weights)
+        logits = network(torch.from_numpy(field)[None, None])
+    network.head.bias.data -= logits[0, 0][torch.from_numpy(field > 0)].median()
+    return spoiled(tiny_model_package, tmp_path_factory.mktemp("half"), network.state_dict())
 
 
 @pytest.fixture(scope="module")
@@ -86,27 +94,57 @@ def test_results_lie_where_the_ct_lies(segmenter, phantom, turn):
         assert np.allclose(alpha.GetOrigin(), expected.origin) and np.allclose(alpha.GetSpacing(), expected.spacing)
 
 
-def test_the_network_sees_what_the_published_pieces_say(segmenter, package, phantom):
-    """Probability and attention equal those of the plain network on the resampled, windowed, cropped CT."""
-    result = segmenter.segment(Volume(phantom, "phantom", True, ()))
+@pytest.fixture(scope="module")
+def published(package, phantom):
+    """Probability on the CT's voxels and coefficients on the gates' grids (all 0..1), from the pieces one by one.
+
+    The plain network, in float32, on the CT resampled, mirrored beyond its ends, and windowed.
+    """
     coarse = to_model_grid(phantom, (4, 4, 4))
     box = body_box(coarse)
-    field = HUWindow(-160, 240).apply(sitk.GetArrayViewFromImage(coarse))[box]
+    around = Mirrored.about(box, coarse.GetSize()[::-1], (4, 4, 4), 4)
+    field = around.padded(HUWindow(-160, 240).apply(sitk.GetArrayViewFromImage(coarse)[box]))
     padding = [(0, -length % 4) for length in field.shape]
     with torch.inference_mode():
         tensor = torch.from_numpy(np.pad(field, padding))[None, None]
         logits, attention = load_network(package)(tensor, return_attention=True)
-    for alpha, image in zip(attention, result.attention, strict=True):
-        size = image.GetSize()[::-1]
-        expected = alpha[0, 0][tuple(slice(0, length) for length in size)].numpy()
-        assert np.abs(sitk.GetArrayFromImage(image) / 255 - expected).max() < 0.03
-    probability = torch.sigmoid(logits)[0, 0][tuple(slice(0, length) for length in field.shape)].numpy()
-    on_coarse = sitk.Resample(
-        sitk.Cast(result.probability, sitk.sitkFloat32), coarse, sitk.Transform(), sitk.sitkLinear
-    )
-    inside = tuple(slice(part.start + 3, part.stop - 3) for part in box)
-    difference = sitk.GetArrayFromImage(on_coarse)[inside] / 255 - probability[3:-3, 3:-3, 3:-3]
-    assert probability.std() > 0.1 and np.abs(difference).mean() < 0.05
+    probability = around.cropped(torch.sigmoid(logits)[0, 0].numpy())
+    grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], probability.shape[::-1])
+    restored = probability_to_input_grid(image_on_grid(probability, grid), phantom)
+    coefficients = [around.cropped(alpha[0, 0].numpy(), level) for level, alpha in enumerate(attention)]
+    return restored, coefficients
+
+
+def shares_of_variation(published, result):
+    """Mean differences of probability and coefficients, each as a share of how much what is expected varies."""
+    probability, coefficients = published
+    assert result.probability.GetSize() == probability.GetSize()
+    assert np.allclose(result.probability.GetOrigin(), probability.GetOrigin())
+    pairs = [(sitk.GetArrayFromImage(probability) / 255, result.probability)]
+    pairs += list(zip(coefficients, result.attention, strict=True))
+    assert all(expected.std() > 0.1 for expected, _ in pairs)
+    return [share_of_variation(expected, sitk.GetArrayFromImage(got) / 255) for expected, got in pairs]
+
+
+def share_of_variation(expected, got):
+    return float(np.abs(got - expected).mean() / expected.std())
+
+
+def test_the_network_sees_what_the_published_pieces_say(segmenter, published, phantom):
+    assert max(shares_of_variation(published, segmenter.segment(Volume(phantom, "phantom", True, ())))) < 0.06
+
+
+@pytest.mark.parametrize("fault", ["a field shifted by a voxel", "a window 40 HU off"])
+def test_a_fault_in_the_pieces_is_found_out(segmenter, published, phantom, monkeypatch, fault):
+    """The mutants that the tolerance above has to tell from bfloat16."""
+    if fault == "a window 40 HU off":
+        manifest = {**segmenter.package.manifest, "input": {**segmenter.package.manifest["input"]}}
+        manifest["input"]["window_hu"] = [-120, 280]
+        monkeypatch.setattr(segmenter, "package", replace(segmenter.package, manifest=manifest))
+    else:
+        padded = Mirrored.padded
+        monkeypatch.setattr(Mirrored, "padded", lambda around, field: np.roll(padded(around, field), 1, -1))
+    assert min(shares_of_variation(published, segmenter.segment(Volume(phantom, "phantom", True, ())))) > 0.2
 
 
 def test_a_phantom_only_model_warns_loudly_on_anything_else(segmenter, phantom):
@@ -127,7 +165,7 @@ def test_volume_counts_the_voxels_at_the_threshold(segmenter, phantom):
     assert result.threshold == 0.5 and result.device == "cpu" and result.device_name
 
 
-@pytest.mark.parametrize("options", [SegmentOptions(), SegmentOptions(max_memory_mb=2)], ids=["whole", "tiles"])
+@pytest.mark.parametrize("options", [SegmentOptions(), SegmentOptions(max_memory_mb=24)], ids=["whole", "tiles"])
 def test_the_same_ct_gives_the_same_bits_and_is_left_alone(segmenter, package, phantom, options):
     before = sitk.GetArrayFromImage(phantom)
     volume = Volume(phantom, "phantom", True, ())
@@ -139,24 +177,13 @@ def test_the_same_ct_gives_the_same_bits_and_is_left_alone(segmenter, package, p
     assert np.array_equal(before, sitk.GetArrayViewFromImage(phantom))
 
 
-def test_test_time_augmentation_stays_in_place(segmenter, phantom):
-    plain = segmenter.segment(Volume(phantom, "phantom", True, ()))
-    augmented = segmenter.segment(Volume(phantom, "phantom", True, ()), SegmentOptions(tta=True))
-    grid = sitk.Image(phantom.GetSize(), sitk.sitkFloat32)
-    grid.CopyInformation(phantom)
-    a, b = (
-        sitk.GetArrayFromImage(sitk.Resample(sitk.Cast(r.probability, sitk.sitkFloat32), grid)).ravel()
-        for r in (plain, augmented)
-    )
-    assert not np.array_equal(a, b)
-    assert np.corrcoef(a, b)[0, 1] > 0.85
-
-
 def test_a_memory_limit_means_tiles_and_the_same_answer(segmenter, phantom):
     whole = segmenter.segment(Volume(phantom, "phantom", True, ()))
-    tiled = segmenter.segment(Volume(phantom, "phantom", True, ()), SegmentOptions(max_memory_mb=2))
+    tiled = segmenter.segment(Volume(phantom, "phantom", True, ()), SegmentOptions(max_memory_mb=24))
     assert whole.tile_count == 1 < tiled.tile_count
-    assert abs(whole.volume_ml["Pancreas"] - tiled.volume_ml["Pancreas"]) < 0.02 * whole.volume_ml["Pancreas"]
+    a, b = (sitk.GetArrayFromImage(each.probability) / 255 for each in (whole, tiled))
+    assert share_of_variation(a, b) < 0.2  # tiles are small here: much edge; see test_field for the tiles themselves
+    assert share_of_variation(a, np.roll(b, 2, -1)) > 0.4  # as a shift by a voxel (4 mm) would be
 
 
 def test_progress_is_determinate_and_cancel_is_obeyed(segmenter, phantom):

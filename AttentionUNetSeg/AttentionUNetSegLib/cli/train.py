@@ -10,11 +10,14 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import fields
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..errors import BadInput
+from ..models import Catalogue, load_package
+from ..models.manifest import MANIFEST_FILE
 from ..training.datasets import label_problems, open_datasets
 from ..training.labelled_scan import LabelledScan
 from ..training.trainer import (
@@ -25,6 +28,7 @@ from ..training.trainer import (
     patients_of_fold,
     train,
 )
+from ..training.trainer.presets import PRESETS, described
 from .terminal import Terminal
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -44,61 +48,57 @@ def run(options: Namespace, terminal: Terminal) -> None:
         raise BadInput("--folds and --fold belong together.", "For example --folds 5 --fold 0.")
     if options.folds is not None:
         options.validate_on = [*options.validate_on, *patients_of_fold(scans, options.folds, options.fold)]
-    configuration = _configuration(options, _named_shares(scans, specifications, given_shares))
     with _Lines(terminal) as lines:
+        configuration = _configuration(options, _named_shares(scans, specifications, given_shares), lines)
         if not options.no_check:
             scans = _without_problems(scans, configuration, options.strict, lines)
         package = train(configuration, scans, lines)
     if not lines.is_first:
         return
-    fields = {"model": str(package.folder), "id": package.id, "summary": package.manifest["training"]["summary"]}
-    terminal.answer(fields, f"Wrote the model {package.id} to {package.folder}.\n{fields['summary']}")
+    answer = {"model": str(package.folder), "id": package.id, "summary": package.manifest["training"]["summary"]}
+    terminal.answer(answer, f"Wrote the model {package.id} to {package.folder}.\n{answer['summary']}")
 
 
-def _configuration(options: Namespace, shares: dict[str, float]) -> TrainingConfiguration:
+def _configuration(options: Namespace, shares: dict[str, float], lines: _Lines) -> TrainingConfiguration:
     out = options.out.absolute()
-    given = {
-        "description": options.description, "work": options.work and options.work.absolute(),
-        "cache": options.cache and options.cache.absolute(), "minutes": options.minutes,
-    }  # fmt: skip
-    return TrainingConfiguration(
-        out=out,
-        spacing_mm=options.spacing,
-        window_hu=options.window,
-        patch=options.patch,
-        structures=options.structures,
-        features=options.features,
-        gate=options.gate,
-        norm=options.norm,
-        steps=options.steps,
-        batch=options.batch,
-        rate=options.rate,
-        schedule=options.schedule,
-        optimizer=options.optimizer,
-        weight_decay=options.weight_decay,
-        averaging=options.averaging,
-        label_smoothing=options.label_smoothing,
-        pancreas_weight=options.pancreas_weight,
-        shares=shares,
-        flip_left_right=options.flip_left_right,
-        leave_out=tuple(options.leave_out),
-        validate_on=tuple(options.validate_on),
-        device=options.device,
-        threads=options.threads,
-        workers=options.workers,
-        seed=options.seed,
-        start_from=options.start_from,
-        resume=options.resume,
-        accept_other_scans=options.changed_data,
-        validation_minutes=options.validation_minutes,
-        checkpoint_minutes=options.checkpoint_minutes,
-        largest_package_mb=options.largest_package,
-        id=options.id or re.sub(r"[^a-z0-9]+", "-", out.name.lower()).strip("-") or "model",
-        name=options.name,
-        licence=options.licence,
-        command=shlex.join(["attention-unet-seg", *sys.argv[1:]]),
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    known = {each.name for each in fields(TrainingConfiguration)}
+    given = {name: value for name, value in vars(options).items() if name in known and value is not None}
+    if options.preset:
+        lines.note(described(options.preset, given))
+    return TrainingConfiguration(**{
+        **PRESETS.get(options.preset, {}),
+        **_of_the_first_weights(given, lines),
+        **given,
+        **{name: given[name].absolute() for name in ("work", "cache") if name in given},
+        "out": out,
+        "shares": shares,
+        "leave_out": tuple(options.leave_out),
+        "validate_on": tuple(options.validate_on),
+        "id": options.id or re.sub(r"[^a-z0-9]+", "-", out.name.lower()).strip("-") or "model",
+        "command": shlex.join(["attention-unet-seg", *sys.argv[1:]]),
+    })  # fmt: skip
+
+
+def _of_the_first_weights(given: dict[str, object], lines: _Lines) -> dict[str, object]:
+    """What a run has to have in common with the model package that it starts from; the id becomes its folder."""
+    start = given.get("start_from")
+    if start is None:
+        return {}
+    if not start.exists() and start.name == str(start):
+        start = given["start_from"] = Catalogue().get(start.name).folder
+    if not (start / MANIFEST_FILE).is_file():
+        return {}
+    package = load_package(start.absolute())
+    network, spacing = package.network, package.spacing_mm
+    chosen = {
+        "features": tuple(network["features"]),
+        "gate": network.get("gate", "additive") if network["architecture"] == "AttentionUNet" else "none",
+        "norm": network.get("norm", "batch"),
+        "window_hu": tuple(package.window_hu),
+        **({"spacing_mm": spacing[0]} if len(set(spacing)) == 1 else {}),
+    }
+    lines.note(f"Network, voxels and window are those of {package.id} {package.version}, where nothing else is said.")
+    return chosen
 
 
 def _shares(words: Sequence[str]) -> tuple[list[str], list[float | None]]:
@@ -175,7 +175,9 @@ class _Lines(TrainingReporter):
         validated = "" if math.isnan(dice) else f"  validation Dice {dice:.3f}"
         skipped = f"  {report.skipped} skipped" if report.skipped else ""
         words = (
-            f"step {report.step}  loss {report.mean_loss:.4f}{validated}{skipped}  {_clock(report.seconds_left)} left"
+            f"step {report.step}  loss {report.mean_loss:.4f}{validated}{skipped}  "
+            f"{report.mean_step_seconds:.3g} s a step, {report.waiting_share:.0%} waiting  "
+            f"{_clock(report.seconds_left)} left"
         )
         if validated and self.console.is_terminal:
             self.note(words)

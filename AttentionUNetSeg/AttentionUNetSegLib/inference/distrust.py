@@ -14,9 +14,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..imaging import field_of_view_doubts
-from ..models import ModelPackage
+from ..models import ModelPackage, SegmentLabel
 
-PANCREAS_CODE = ("SCT", "15776009")
 # Adults on CT: mean 72.4, sd 25.8 mL (Saisho et al. 2007, Clinical Anatomy 20). Two deviations down are an atrophic
 # gland; the upper end leaves room for obesity and for tumours.
 SMALLEST_ML, LARGEST_ML = 25.0, 180.0
@@ -137,8 +136,7 @@ def _cut_by_the_border(found: Found, mask: np.ndarray) -> Iterator[str]:
 
 
 def _implausible_volume(found: Found, package: ModelPackage) -> Iterator[str]:
-    code = package.labels[0]["code"]
-    if (code["scheme"], code["value"]) != PANCREAS_CODE or not found.volume_ml:
+    if not SegmentLabel.of_manifest(package.labels[0]).is_pancreas or not found.volume_ml:
         return
     if not SMALLEST_ML <= found.volume_ml <= LARGEST_ML:
         kind = "small" if found.volume_ml < SMALLEST_ML else "large"

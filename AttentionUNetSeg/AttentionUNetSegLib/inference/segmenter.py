@@ -27,12 +27,12 @@ from ..imaging import (
     volume_ml,
 )
 from ..imaging.geometry import Geometry
-from ..models import ModelPackage, verify_weights
+from ..models import ModelPackage, SegmentLabel, verify_weights
 from ..network import AttentionUNet, build_network
 from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
 from .device_grids import DeviceGrids
-from .distrust import PANCREAS_CODE, Found, judge, phantom_only_warning
+from .distrust import Found, judge, phantom_only_warning
 from .field import FieldPredictor
 from .fusion import FusedNetwork
 from .islands import FAR_MM, without_far_islands
@@ -163,8 +163,7 @@ class Segmenter:
 
     def _one_organ(self, probability: np.ndarray, warnings: _Warnings) -> np.ndarray:
         """Without what lies far from the pancreas and cannot be a part of it; other labels are left alone."""
-        code = self.package.labels[0]["code"]
-        if (code["scheme"], code["value"]) != PANCREAS_CODE:
+        if not SegmentLabel.of_manifest(self.package.labels[0]).is_pancreas:
             return probability
         kept, left_out_ml = without_far_islands(probability, self.package.threshold, self.package.spacing_mm[::-1])
         if left_out_ml:

@@ -17,6 +17,11 @@ class SegmentLabel:
     meaning: str = "Pancreas"
     color: tuple[int, int, int] = (249, 180, 111)
 
+    @property
+    def is_pancreas(self) -> bool:
+        """Whether the code says pancreas, whatever the name is."""
+        return (self.scheme, self.code) == (type(self).scheme, type(self).code)
+
     @classmethod
     def of_manifest(cls, label: Mapping[str, Any]) -> SegmentLabel:
         """Read one entry of a model manifest's "labels"; what it leaves out is the pancreas."""

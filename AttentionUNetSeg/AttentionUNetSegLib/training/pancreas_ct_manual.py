@@ -58,6 +58,7 @@ VARIETY = Variety(atrophy=0.3, fatty_gland=0.0, wide_veins=0.2)
 SHARES = {"nih_pancreas": 0.7, "painted": 0.14, "reduced": 0.06, "negative": 0.1}
 
 
+MEAN_OF_FOLDS = "mean_of_folds.pt"
 NO_END = 10**6  # steps: minutes end the run
 
 
@@ -130,11 +131,11 @@ def fold_model(options: argparse.Namespace, number: int) -> ModelPackage:
 
 
 def final_model(options: argparse.Namespace) -> ModelPackage:
-    """The mean of the folds' weights, trained on with all patients."""
-    for number in options.folds:
-        fold_model(options, number)
-    start = options.work / "mean_of_folds.pt"
+    """The mean of the folds' weights, trained on with all patients; where that mean is there, no fold is needed."""
+    start = options.work / MEAN_OF_FOLDS
     if not start.is_file():
+        for number in options.folds:
+            fold_model(options, number)
         firsts = [stage_folder(options.work, f"fold_{number}", 1) / "run" for number in options.folds]
         torch.save(mean_weights([folder / CHECKPOINT_FILE for folder in firsts]), start)
     return _trained(options, "final", FINAL, start, ())

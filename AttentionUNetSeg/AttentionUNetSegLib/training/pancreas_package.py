@@ -7,12 +7,15 @@ from typing import Any
 
 import torch
 
+from ..models import SegmentLabel
+
+_LABEL = SegmentLabel()
 PANCREAS: dict[str, Any] = {
     "value": 1,
     "channel": 0,
-    "name": "Pancreas",
-    "code": {"scheme": "SCT", "value": "15776009", "meaning": "Pancreas"},
-    "color": [249, 180, 111],
+    "name": _LABEL.name,
+    "code": {"scheme": _LABEL.scheme, "value": _LABEL.code, "meaning": _LABEL.meaning},
+    "color": list(_LABEL.color),
 }
 
 

@@ -61,15 +61,16 @@ def scans() -> list[LabelledScan]:
 
 @pytest.fixture
 def configured(tmp_path: Path) -> Callable[..., TrainingConfiguration]:
-    def make(**changes: object) -> TrainingConfiguration:
-        values = {
-            "out": tmp_path / "balls-model", "spacing_mm": SPACING_MM, "patch": (16, 16, 16), "features": (4, 8, 8),
-            "structures": ("pancreas", "liver"), "steps": 6, "batch": 2, "device": "cpu", "threads": 1, "rate": 0.01,
-            "settling_batches": 3, "averaging": 0.9,
-        }  # fmt: skip
-        return TrainingConfiguration(**{**values, **changes})
+    return lambda **changes: tiny_configuration(tmp_path, **changes)
 
-    return make
+
+def tiny_configuration(folder: Path, **changes: object) -> TrainingConfiguration:
+    values = {
+        "out": folder / "balls-model", "spacing_mm": SPACING_MM, "patch": (16, 16, 16), "features": (4, 8, 8),
+        "structures": ("pancreas", "liver"), "steps": 6, "batch": 2, "device": "cpu", "threads": 1, "rate": 0.01,
+        "settling_batches": 3, "averaging": 0.9,
+    }  # fmt: skip
+    return TrainingConfiguration(**{**values, **changes})
 
 
 @pytest.fixture(scope="session")

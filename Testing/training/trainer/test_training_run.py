@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 from dataclasses import replace
@@ -14,11 +15,12 @@ from AttentionUNetSegLib.errors import BadInput, Cancelled, InternalError
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.inference import Segmenter
 from AttentionUNetSegLib.models import load_package, verify_weights
+from AttentionUNetSegLib.training.labelled_scan import LabelledScan, LoadedScan
 from AttentionUNetSegLib.training.trainer import StepReport, TrainingReporter, train
 from AttentionUNetSegLib.training.trainer.checkpoint import CHECKPOINT_FILE, read_checkpoint
 from AttentionUNetSegLib.training.trainer.optimization import MOST_SKIPPED_IN_A_ROW, rate_factor
 
-from .conftest import as_image, drawn, logged, make_scan
+from .conftest import as_image, drawn, logged, make_scan, tiny_configuration
 
 
 class Heard(TrainingReporter):
@@ -42,11 +44,23 @@ class Heard(TrainingReporter):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+TO_THE_END = {"steps": 60, "structures": ("pancreas",), "rate": 0.02}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that found the ball: its configuration, what it reported, its package."""
+    heard, configuration = Heard(), tiny_configuration(tmp_path_factory.mktemp("trained"), **TO_THE_END)
+    return configuration, heard, train(configuration, [make_scan(seed) for seed in range(3)], heard)
+
+
 @pytest.mark.parametrize("gate", ["additive", "none"])
-def test_a_trained_package_finds_the_ball(scans, configured, gate):
-    heard = Heard()
-    configuration = configured(steps=60, gate=gate, structures=("pancreas",), rate=0.02)
-    package = train(configuration, scans, heard)
+def test_a_trained_package_finds_the_ball(scans, configured, gate, request):
+    if gate == "additive":
+        configuration, heard, package = request.getfixturevalue("trained")
+    else:
+        heard, configuration = Heard(), configured(gate=gate, **TO_THE_END)
+        package = train(configuration, scans, heard)
     verify_weights(package)
     assert package.folder == configuration.out and load_package(configuration.out).manifest == package.manifest
     assert heard.steps[-1].mean_loss < heard.steps[0].loss
@@ -162,11 +176,65 @@ def test_patients_are_left_out_and_validated_on(configured):
     assert heard.scans == ["balls/2", "balls/1"]  # trained on, then validated on
     assert package.manifest["training"]["data"][0]["n"] == 1
     assert all(0 <= report.validation_dice <= 1 for report in heard.steps)
-    assert any("Validation Dice" in note and "balls/1" in note for note in heard.notes)
+    assert any("of 3 validations" in note and "balls/1" in note for note in heard.notes)
     with pytest.raises(BadInput, match="'nobody'"):
         train(configured(leave_out=("nobody",)), scans)
     with pytest.raises(BadInput, match="no scan to train on"):
         train(configured(leave_out=tuple(f"patient {n}" for n in range(3))), scans)
+
+
+def test_the_best_weights_of_all_validations_are_kept_through_an_interruption_and_exported(configured, trained):
+    """What a trained network found is spoiled by training on wrong labels: each validation is worse than the first."""
+    good, _, _ = trained
+    configuration = configured(
+        steps=8, rate=0.05, structures=("pancreas",), start_from=good.out, validate_on=("patient 9",),
+        validation_minutes=1e-9,
+    )  # fmt: skip
+    scans = [wrongly_labelled(make_scan(0)), make_scan(9)]
+    with pytest.raises(Cancelled):
+        train(configuration, scans, Heard(stop_after=4))
+    heard = Heard()
+    package = train(configuration, scans, heard)
+    with (configuration.work_folder / "log.csv").open(encoding="utf-8") as file:
+        scores = [float(row["validation_dice"]) for row in csv.DictReader(file)]
+    assert len(scores) == 8 and scores[0] == max(scores) > scores[-1] + 0.2
+    said = next(note for note in heard.notes if "the best of" in note)
+    assert f"those of step 1 of 8, the best of 9 validations: Dice on the model's grid {scores[0]:.3f}" in said
+    assert "those of step 1 of 8" in package.manifest["training"]["summary"]
+    best = read_checkpoint(configuration.work_folder).best
+    stored = torch.load(package.weights_path, weights_only=True)
+    for name in ("head.weight", "encoder.0.0.weight"):
+        assert torch.equal(stored[name], best["weights"][name].half())
+
+
+def wrongly_labelled(scan: LabelledScan) -> LabelledScan:
+    """The scan, the liver labelled as pancreas."""
+
+    def load() -> LoadedScan:
+        loaded = scan.load()
+        return LoadedScan(loaded.ct, {"pancreas": loaded.structures["liver"]})
+
+    return replace(scan, load=load, name="wrong/0")
+
+
+@pytest.mark.parametrize("workers", [None, 3])
+def test_patches_that_threads_made_train_the_same_network(scans, configured, tmp_path, workers):
+    for name, count in (("in turn", 0), ("ahead", workers)):
+        train(configured(out=tmp_path / name, workers=count), scans)
+    assert logged(tmp_path / "in turn-training") == logged(tmp_path / "ahead-training")
+
+
+def test_seconds_of_a_step_and_of_waiting_are_reported(scans, configured):
+    heard, configuration = Heard(), configured(steps=4, workers=0)
+    train(configuration, scans, heard)
+    with (configuration.work_folder / "log.csv").open(encoding="utf-8") as file:
+        rows = [(float(row["step_seconds"]), float(row["waiting_seconds"])) for row in csv.DictReader(file)]
+    assert all(0 < waited < whole for whole, waited in rows)  # without threads, making the patches is waiting
+    last = heard.steps[-1]
+    assert last.mean_step_seconds == pytest.approx(np.mean(rows, axis=0)[0], rel=0.05)
+    whole, waited = (sum(column) for column in zip(*rows, strict=True))
+    assert last.waiting_share == pytest.approx(waited / whole, rel=0.05)
+    assert any("4 steps took" in note and "waiting for patches" in note for note in heard.notes)
 
 
 def test_a_run_ends_by_time_and_the_rate_follows_the_time(scans, configured):
@@ -234,3 +302,7 @@ def test_the_rate_rises_shortly_and_falls_to_almost_nothing(schedule):
     factors = [rate_factor(schedule, fraction) for fraction in np.linspace(0, 1, 101)]
     assert factors[0] < 0.2 and max(factors) > 0.95 and factors.index(max(factors)) < 5
     assert factors[-1] < 0.01 and np.all(np.diff(factors[5:]) <= 0)
+
+
+def test_the_papers_rate_is_halved_after_each_quarter():
+    assert [rate_factor("halving", fraction) for fraction in (0.2, 0.26, 0.51, 0.76)] == [1, 0.5, 0.25, 0.125]

@@ -11,13 +11,14 @@ import numpy as np
 import SimpleITK as sitk
 
 from ...errors import BadInput
-from ...imaging import Geometry, image_on_grid, read_volume
+from ...imaging import Geometry, image_on_grid, read_segment, read_volume
 from ...imaging.image_file import read_image_file
 from ..labelled_scan import LoadedScan
 
 # Rounding of float32 affines moves a voxel by less than 0.0005 mm, a wrong affine by at least a part of a voxel.
 LARGEST_MISMATCH_MM = 1e-3
 LARGEST_LABEL_VALUE = 65535
+SEGMENTATION_ENDING = ".seg.nrrd"
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,19 @@ def read_mask(path: Path, ct: sitk.Image) -> sitk.Image:
 def read_on_grid(path: Path, ct: sitk.Image) -> sitk.Image:
     """Return an image that has to be on the CT's grid: same size, and every corner within 0.001 mm.
 
+    A `.seg.nrrd`, as `correct` and Slicer write it, holds some of the CT's voxels: its only segment, or the one named
+    pancreas, comes as 1 on all of them.
+
     Raises
     ------
     BadInput : the file is missing, cannot be read, or is on another grid.
     """
     if not path.is_file():
         raise BadInput(f"There is no file {path}.")
-    image, _ = read_image_file(path)
+    if path.name.lower().endswith(SEGMENTATION_ENDING):
+        image = _on_all_voxels(read_segment(path).image, ct)
+    else:
+        image, _ = read_image_file(path)
     label_grid, ct_grid = Geometry.of(image), Geometry.of(ct)
     if label_grid.size != ct_grid.size:
         raise BadInput(
@@ -109,6 +116,18 @@ def read_on_grid(path: Path, ct: sitk.Image) -> sitk.Image:
             "Find out which affine is right, and write it into both files.",
         )
     return image
+
+
+def _on_all_voxels(mask: sitk.Image, ct: sitk.Image) -> sitk.Image:
+    """The mask on the CT's grid where its voxels are some of the CT's; as it is, to be refused, where they are not."""
+    start = np.rint(ct.TransformPhysicalPointToContinuousIndex(mask.GetOrigin())).astype(int)
+    part = Geometry.of(ct).cropped(start.tolist(), mask.GetSize())
+    apart = np.linalg.norm(part.corners() - Geometry.of(mask).corners(), axis=1).max()
+    if apart > LARGEST_MISMATCH_MM or (start < 0).any() or (start + mask.GetSize() > ct.GetSize()).any():
+        return mask
+    whole = sitk.Image(ct.GetSize(), mask.GetPixelID())
+    whole.CopyInformation(ct)
+    return sitk.Paste(whole, mask, mask.GetSize(), destinationIndex=start.tolist())
 
 
 def whole_numbers(image: sitk.Image, path: Path) -> np.ndarray:

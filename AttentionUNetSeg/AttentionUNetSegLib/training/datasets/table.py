@@ -4,7 +4,7 @@ Columns (paths are relative to the CSV file):
 
 ============= ======================================================================================================
 image         CT: an image file or a DICOM folder (required)
-label         label map on the CT's grid (required)
+label         label map on the CT's grid, or a .seg.nrrd of some of its voxels (required)
 label_value   value of the pancreas in `label`; without it, and without `structures`, 1, and other values are refused
 structures    such as ``pancreas=1;duodenum=2``: values in `label` (`pancreas=1;pancreas=2`: both are it);
               what is listed is annotated, all else is unknown; overrides `label_value`

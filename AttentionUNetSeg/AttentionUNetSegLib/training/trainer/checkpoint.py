@@ -32,6 +32,7 @@ class Checkpoint:
     seconds : of training so far.
     skipped : steps that were left out because the loss or the gradient was not finite.
     network, averaged, optimizer, scaler : state dicts.
+    best : `BestWeights.state`; None where nothing was validated yet.
     """
 
     identity: dict[str, Any]
@@ -42,6 +43,7 @@ class Checkpoint:
     averaged: dict[str, Any]
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
+    best: dict[str, Any] | None = None
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:

@@ -13,14 +13,19 @@ from ..labelled_scan import STRUCTURES
 from .augmentation import Augmentation
 
 GATES = ("additive", "grid", "none")
-SCHEDULES = ("polynomial", "cosine")
+SCHEDULES = ("polynomial", "cosine", "halving")
 OPTIMIZERS = ("adamw", "sgd")
 NORMS = ("batch", "instance")
 PRECISIONS = ("auto", "bfloat16")
 AUGMENTATIONS = {
     "usual": Augmentation(),
     "wide": Augmentation(cut=0.3, far_shift=0.12, clip=0.2, scale=(0.8, 1.25)),
-}
+    "strong": Augmentation(rotation_degrees=30.0, scale=(0.7, 1.4)),
+    "affine": Augmentation(
+        rotation_degrees=15.0, scale=(0.7, 1.3), anisotropy=0.0, elastic=0.0, organ_probability=0.0,
+        contrast=(1.0, 1.0), shift_hu=0.0, low_resolution=0.0, blur=0.0, noise=0.0, gamma=0.0, window_hu=0.0,
+    ),
+}  # fmt: skip
 
 # A run goes on with other values of these: they change where it ends or how it is run, not what it computes.
 FREE_ON_RESUME = {
@@ -51,8 +56,9 @@ class TrainingConfiguration:
     precision : "auto" computes in half precision on CUDA only, "bfloat16" on a CPU too, where that is three times as
         fast on processors that have instructions for it.
     attention_weight : how much the supervised attention counts (see `attention_loss`); 0: gates are left alone.
-    augmentation : "usual", or "wide": fields of view cut at random and mirrored beyond, sizes of 0.8 to 1.25, soft
-        tissue up to 60 HU off, HU below 0 and above 255 lost.
+    augmentation : "usual"; "strong": turned by up to 30 degrees, sizes of 0.7 to 1.4; "affine": turned and scaled only;
+        "wide": fields of view cut at random and mirrored beyond, sizes of 0.8 to 1.25, soft tissue up to 60 HU off, HU
+        below 0 and above 255 lost.
     label_smoothing : how far a label that another model made is from certain (0: as certain as a manual one).
     pancreas_weight : how much the pancreas counts in the loss against each other structure.
     shares : part of the patches that come from a data set, by its name; what is left goes to the others by their
@@ -61,12 +67,13 @@ class TrainingConfiguration:
     leave_out : patients that are neither trained nor validated on.
     validate_on : patients that are only validated on; their scans are not trained on.
     device, threads, workers : where and with how many CPU threads (0: torch's own choice); `workers` threads make
-        patches ahead (0: in turn with the steps).
+        patches ahead (0: in turn with the steps; None: one on a CPU, up to eight beside a GPU).
     seed : of all that is random.
     start_from : a checkpoint, the work folder of an earlier run, or a model package, whose weights are the first.
     resume : "auto" goes on with a checkpoint in `work`, "yes" insists on one, "no" starts anew.
     accept_other_scans : go on with a checkpoint although the scans or their shares have changed since.
-    validation_minutes, checkpoint_minutes : time between two validations or checkpoints.
+    validation_minutes, checkpoint_minutes : time between two validations or checkpoints. The averaged weights that did
+        best of all validations, the one at the end included, are those of the package.
     settling_batches : batches over which the statistics of batch normalization are taken in the end.
     largest_package_mb : a network whose float16 weights would be larger is refused before training.
     id, name, description, licence, command : for the model card.
@@ -101,7 +108,7 @@ class TrainingConfiguration:
     validate_on: tuple[str, ...] = ()
     device: str = "auto"
     threads: int = 0
-    workers: int = 0
+    workers: int | None = None
     seed: int = 0
     start_from: Path | None = None
     resume: str = "auto"
@@ -162,6 +169,7 @@ class TrainingConfiguration:
             (0 <= self.label_smoothing < 1, "The label smoothing is not within 0 and below 1."),
             (self.pancreas_weight > 0, "The weight of the pancreas has to be above 0."),
             (self.seed >= 0, f"The seed {self.seed} is negative."),
+            (self.workers is None or self.workers >= 0, f"{self.workers} workers are fewer than none."),
             (self.resume in ("auto", "yes", "no"), f"resume is auto, yes or no, not {self.resume!r}."),
             (
                 all(0 < share <= 1 for share in self.shares.values()) and sum(self.shares.values()) <= 1 + 1e-9,

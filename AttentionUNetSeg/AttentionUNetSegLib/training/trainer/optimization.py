@@ -84,13 +84,14 @@ class Optimization:
         with precision:
             logits, coefficients = self.forward(image, return_attention=True) if weight else (self.forward(image), ())
         loss = self.loss(logits, batch)
-        value = float(loss.detach())
+        shown = loss.detach()
         if weight:
             loss = loss + weight * attention_loss(coefficients, batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT))
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        value, norm = torch.stack((shown.float(), norm.float())).tolist()  # the one time that a GPU is waited for
         is_finite = math.isfinite(value) and norm < ABSURD_GRADIENT
         if is_finite:
             self.scaler.step(self.optimizer)
@@ -154,9 +155,14 @@ def rate_factor(schedule: str, fraction: float) -> float:
     """Learning rate at `fraction` (0..1) of a run, as a part of the highest.
 
     "polynomial": ``(1 - fraction) ** 0.9`` (F. Isensee et al., Nature Methods 2021); "cosine": half a period
-    (I. Loshchilov and F. Hutter, ICLR 2017). Both after a short linear rise.
+    (I. Loshchilov and F. Hutter, ICLR 2017); "halving": by half after each quarter of the run. All after a short linear
+    rise.
     """
     fraction = min(max(fraction, 0.0), 1.0)
     rise = min(1.0, 0.1 + 0.9 * fraction / WARM_UP)
-    fall = (1 - fraction) ** 0.9 if schedule == "polynomial" else 0.5 * (1 + math.cos(math.pi * fraction))
-    return rise * max(fall, 1e-3)
+    falls = {
+        "polynomial": (1 - fraction) ** 0.9,
+        "cosine": 0.5 * (1 + math.cos(math.pi * fraction)),
+        "halving": 0.5 ** int(4 * fraction),
+    }
+    return rise * max(falls[schedule], 1e-3)

@@ -10,7 +10,7 @@ from typing import Any
 from ...whole_file import whole_file
 
 LOG_FILE = "log.csv"
-COLUMNS = ("step", "loss", "rate", "seconds", "validation_dice", "skipped")
+COLUMNS = ("step", "loss", "rate", "seconds", "validation_dice", "skipped", "step_seconds", "waiting_seconds")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class StepReport:
     step : steps done. loss : of this step, NaN where it was skipped. mean_loss : over the last 50 steps.
     rate : learning rate. seconds : of training so far. fraction : of the run that is done, 0..1.
     skipped : steps left out so far. validation_dice : NaN where nothing was validated after this step.
+    step_seconds, waiting_seconds : of this step, waiting for its patches included, and of that waiting.
+    mean_step_seconds, waiting_share : over the last 50 steps; the share (0..1) is that of waiting in the time of steps.
     """
 
     step: int
@@ -30,6 +32,10 @@ class StepReport:
     fraction: float
     skipped: int = 0
     validation_dice: float = float("nan")
+    step_seconds: float = float("nan")
+    waiting_seconds: float = float("nan")
+    mean_step_seconds: float = float("nan")
+    waiting_share: float = float("nan")
 
     @property
     def seconds_left(self) -> float:
@@ -87,12 +93,17 @@ class TrainingLog:
         validated = report.validation_dice == report.validation_dice
         dice = f"{report.validation_dice:.4f}" if validated else ""
         self._writer.writerow(
-            (report.step, f"{report.loss:.6g}", f"{report.rate:.6g}", f"{report.seconds:.2f}", dice, report.skipped)
-        )
+            (
+                report.step, f"{report.loss:.6g}", f"{report.rate:.6g}", f"{report.seconds:.2f}", dice, report.skipped,
+                f"{report.step_seconds:.4f}", f"{report.waiting_seconds:.4f}",
+            )
+        )  # fmt: skip
         self._file.flush()
         if self._board:
             self._board.add_scalar("loss", report.loss, report.step)
             self._board.add_scalar("rate", report.rate, report.step)
+            self._board.add_scalar("seconds per step", report.mean_step_seconds, report.step)
+            self._board.add_scalar("share of waiting for patches", report.waiting_share, report.step)
             if validated:
                 self._board.add_scalar("validation Dice", report.validation_dice, report.step)
 
@@ -118,5 +129,7 @@ def _rows_until(path: Path, step: int) -> list[list[str]]:
     if not step or not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    return [row for row in rows if len(row) == len(COLUMNS) and row[0].isdigit() and int(row[0]) <= step]
+        header, *rows = list(csv.reader(file)) or [()]
+    whole = [row for row in rows if len(row) == len(header) and row[0].isdigit() and int(row[0]) <= step]
+    # The file of an earlier version has fewer columns.
+    return [row + [""] * (len(COLUMNS) - len(row)) for row in whole]

@@ -23,6 +23,7 @@ from ...models import ModelPackage, load_package
 from ...network import build_network
 from ..labelled_scan import LabelledScan
 from ..synthesis.part_map import PartMap
+from .best_weights import BestWeights
 from .checkpoint import (
     Checkpoint,
     check_same_run,
@@ -38,6 +39,7 @@ from .preparation import available_processes, prepare_cases
 from .processes import Processes, connected
 from .progress import StepReport, TrainingLog, TrainingReporter, has_tensorboard
 from .sampling import BatchStream, PatchSampler, TrainingCase, data_set_of
+from .step_times import RECENT, StepTimes
 from .validation import pancreas_dice, settled
 
 # Steps from here on draw the patches that batch statistics are settled over: no run gets there.
@@ -147,7 +149,9 @@ class _Run:
         }
         self.identity = json.loads(json.dumps(self.identity))
         self.step, self.seconds = 0, 0.0
-        self.recent: deque[float] = deque(maxlen=50)
+        self.recent: deque[float] = deque(maxlen=RECENT)
+        self.times = StepTimes()
+        self.best = BestWeights()
 
     def complete(self) -> ModelPackage | None:
         """Everything, from the checkpoint on if there is one; the package, in the first process only."""
@@ -212,6 +216,7 @@ class _Run:
             return
         self.optimization.load(vars(checkpoint))
         self.optimization.skipped = checkpoint.skipped
+        self.best = BestWeights(checkpoint.best)
         self.step, self.seconds = checkpoint.step, checkpoint.seconds
         self.reporter.note(f"Going on from step {self.step} ({self.seconds / 60:.1f} minutes) of {self.work}.")
 
@@ -237,7 +242,7 @@ class _Run:
     def _loop(self, log: TrainingLog | None) -> None:
         started = time.monotonic() - self.seconds
         saved = validated = self.seconds
-        with BatchStream(self.sampler, self.places, self.step, self.configuration.workers) as batches:
+        with BatchStream(self.sampler, self.places, self.step, self._workers()) as batches:
             while True:
                 self.seconds = time.monotonic() - started
                 done = max(self.step / self.configuration.steps, self.seconds / (60 * self.configuration.minutes))
@@ -250,7 +255,10 @@ class _Run:
                     )
                 if fraction >= 1:
                     break
-                loss = self.optimization.step(next(batches), fraction)
+                with self.times.waiting():
+                    batch = next(batches)
+                with self.times.stepping():
+                    loss = self.optimization.step(batch, fraction)
                 self.step += 1
                 self.seconds = time.monotonic() - started
                 dice = float("nan")
@@ -270,20 +278,33 @@ class _Run:
                     self._save()
                     saved = self.seconds
         self._save()
+        if self.times.steps:
+            self.reporter.note(self.times.sentence())
+
+    def _workers(self) -> int:
+        """Threads that make patches: beside a GPU they only start its work, on a CPU they share its cores."""
+        if self.configuration.workers is not None:
+            return self.configuration.workers
+        beside_a_gpu = max(1, available_processes() // self.processes.count - 1)
+        return beside_a_gpu if self.device.kind == "cuda" else 1
 
     def _report(self, loss: float, fraction: float, dice: float) -> StepReport:
         if np.isfinite(loss):
             self.recent.append(loss)
         mean = float(np.mean(self.recent)) if self.recent else float("nan")
         return StepReport(
-            self.step, loss, mean, self.optimization.rate, self.seconds, fraction, self.optimization.skipped, dice
-        )
+            self.step, loss, mean, self.optimization.rate, self.seconds, fraction, self.optimization.skipped, dice,
+            *self.times.last, *self.times.recent,
+        )  # fmt: skip
 
     def _save(self) -> None:
         if self.processes.is_first:
             state = self.optimization.state()
             write_checkpoint(
-                self.work, Checkpoint(self.identity, self.step, self.seconds, self.optimization.skipped, **state)
+                self.work,
+                Checkpoint(
+                    self.identity, self.step, self.seconds, self.optimization.skipped, **state, best=self.best.state
+                ),
             )
 
     def _settled(self, batches: int) -> torch.nn.Module:
@@ -295,33 +316,42 @@ class _Run:
         return settled(network.to(self.device.device, memory_format=self.device.memory_format), drawn)
 
     def _validate(self) -> float:
-        scores = pancreas_dice(
-            self._settled(min(20, self.configuration.settling_batches)),
-            self.validation_cases, HUWindow(*self.configuration.window_hu), self.device,
-        )  # fmt: skip
+        network = self._settled(min(20, self.configuration.settling_batches))
+        scores = self._scores(network)
+        self.best.offer(self.step, scores, network)
         return float(np.mean(scores))
+
+    def _scores(self, network: torch.nn.Module) -> list[float]:
+        return pancreas_dice(network, self.validation_cases, HUWindow(*self.configuration.window_hu), self.device)
 
     def _export(self) -> ModelPackage:
         self.reporter.note("Settling the statistics of batch normalization and writing the package.")
         network = self._settled(self.configuration.settling_batches)
         if self.validation_cases:
-            scores = pancreas_dice(network, self.validation_cases, HUWindow(*self.configuration.window_hu), self.device)
-            listed = ", ".join(
-                f"{case.name} {dice:.3f}" for case, dice in zip(self.validation_cases, scores, strict=True)
-            )
-            self.reporter.note(f"Validation Dice on the model's grid: mean {np.mean(scores):.3f} ({listed}).")
+            self.best.offer(self.step, self._scores(network), network)
+            network = self.best.put_into(network)
+            scores = zip(self.validation_cases, self.best.scores, strict=True)
+            listed = ", ".join(f"{case.name} {dice:.3f}" for case, dice in scores)
+            self.reporter.note(f"{self._choice()} ({listed}).")
         return export_package(network, self.configuration, self.training, self._summary())
+
+    def _choice(self) -> str:
+        return (
+            f"The weights are those of step {self.best.step} of {self.step}, the best of {self.best.validations} "
+            f"validations: Dice on the model's grid {self.best.dice:.3f} over {len(self.validation_cases)} scans"
+        )
 
     def _summary(self) -> str:
         chosen = self.configuration
         threads = f"{torch.get_num_threads()} CPU threads" if self.device.kind == "cpu" else self.device.name
+        choice = f"{self._choice()}; " if self.validation_cases else ""
         shares = "".join(f"; {name} is {share:.0%} of the patches" for name, share in chosen.shares.items())
         return (
             f"{self.step} steps of {chosen.batch} patches of {'x'.join(map(str, chosen.patch))} voxels (KJI) at "
             f"{chosen.spacing_mm:g} mm from {len(self.training)} scans{shares}; {chosen.optimizer} with a "
             f"{chosen.schedule} rate from {chosen.rate:g}, soft Dice and cross-entropy over "
             f"{len(chosen.structures)} structures with deep supervision, averaged weights; "
-            f"{self.optimization.skipped} steps skipped; {self.seconds / 60:.0f} minutes on {threads}"
+            f"{self.optimization.skipped} steps skipped; {choice}{self.seconds / 60:.0f} minutes on {threads}"
             f"{f' in {self.processes.count} processes' if self.processes.count > 1 else ''}, seed {chosen.seed}, "
             f"torch {torch.__version__}, Python {platform.python_version()}."
         )

@@ -1,0 +1,90 @@
+"""The script that trains on a lent GPU packs, trains and sums up without one, on a few small scans."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from AttentionUNetSegLib.imaging import write_image
+from AttentionUNetSegLib.models import load_package
+from AttentionUNetSegLib.training import pancreas_ct_manual as recipe
+from AttentionUNetSegLib.training.datasets.table import TABLE_NAME, write_table
+from AttentionUNetSegLib.training.synthesis.part_map import INDEX
+
+_specification = importlib.util.spec_from_file_location(
+    "train_pancreas_ct", Path(__file__).with_name("train_pancreas_ct.py")
+)
+script = importlib.util.module_from_spec(_specification)
+_specification.loader.exec_module(script)
+
+
+def write_set(folder: Path, patients: list[str], with_pancreas: bool = True) -> None:
+    """CTs of a bright ball in a body, labelled."""
+    folder.mkdir(parents=True)
+    k, j, i = np.indices((24, 40, 40)) - np.array([12, 20, 20]).reshape(3, 1, 1, 1)
+    body, ball = j**2 + i**2 < 18**2, k**2 + j**2 + i**2 < 5**2
+    rows = []
+    for patient in patients:
+        hu = np.where(body, 40, -1000) + np.where(ball & with_pancreas, 80, 0)
+        for name, array in (("ct", hu.astype(np.int16)), ("label", (ball & with_pancreas).astype(np.uint8))):
+            image = sitk.GetImageFromArray(array)
+            image.SetSpacing((5.0, 5.0, 5.0))
+            write_image(image, folder / f"{patient}_{name}.nrrd")
+        rows.append({"image": f"{patient}_ct.nrrd", "label": f"{patient}_label.nrrd", "patient": patient,
+                     "structures": "pancreas=1", "labels_by": "manual"})  # fmt: skip
+    write_table(folder / TABLE_NAME, rows)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """What is carried: made from a work folder with two patients of one fold, and one of another."""
+    root = tmp_path_factory.mktemp("gpu")
+    one, *_ = recipe.read_folds()[0]
+    other, *_ = recipe.read_folds()[1]
+    write_set(root / "data" / "nih_pancreas", [one, other])
+    write_set(root / "work" / "reduced", ["somebody"])
+    write_set(root / "work" / "negative", ["nobody"], with_pancreas=False)
+    maps = root / "work" / "painted"
+    maps.mkdir()
+    parts = np.zeros((40, 48, 48), np.uint8)
+    parts[8:32, 8:40, 8:40] = 1
+    entries = []
+    for name in ("parts_1", "parts_2"):
+        np.savez_compressed(maps / f"{name}.npz", parts=parts)
+        entries.append({"name": name, "patient": name, "licence": "CC0-1.0", "attribution": "nobody"})
+    (maps / INDEX).write_text(json.dumps(entries), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATTENTIONUNETSEG_DATA", str(root / "data"))
+        assert script.main(["pack", "--work", str(root / "work"), "--to", str(root / "packed"), "--most", "1"]) == 0
+    return root / "packed"
+
+
+def test_it_packs_trains_and_tells_what_the_time_went_into(packed, tmp_path, monkeypatch, capsys):
+    assert len(json.loads((packed / "work" / "painted" / INDEX).read_text(encoding="utf-8"))) == 1
+    monkeypatch.setattr(script, "RESERVED_SECONDS", 0.0)
+    monkeypatch.setattr(recipe, "PATCH", recipe.PATCH)  # put back afterwards
+    monkeypatch.setenv("ATTENTIONUNETSEG_DATA", "set by the script")
+    words = ["--packed", packed, "--minutes", 0.05, "--device", "cpu", "--patch", 16, 16, 16, "--out", tmp_path]
+    code = script.main(["train", *map(str, words)])
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    (row,) = summary["parts"]
+    assert row["part"] == "final" and row["steps"] >= 1
+    whole = row["seconds_in_steps"] + row["seconds_waiting_for_patches"] + row["seconds_around"]
+    assert whole == pytest.approx(row["seconds"], abs=0.2) and 0 < summary["share_in_steps"] < 1
+    assert code == (summary["share_in_steps"] < script.LEAST_SHARE)
+    assert "were training steps; 90% are wanted" in capsys.readouterr().out
+    package = load_package(tmp_path / "final" / "model")
+    assert package.network["features"] == list(recipe.FEATURES)
+
+
+def test_a_fold_does_not_begin_with_a_model_that_has_seen_its_patients(packed, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTENTIONUNETSEG_DATA", "set by the script")
+    with pytest.raises(SystemExit, match=r"fold_0 begins with pancreas-ct 0\.3\.0: pack it along"):
+        script.main(["train", "--packed", str(packed), "--parts", "fold_0", "--device", "cpu", "--out", str(tmp_path)])
+    bundled = script.ROOT / "AttentionUNetSeg" / "Resources" / "Models" / "pancreas-ct"
+    with pytest.raises(SystemExit, match=r"folds begin with 0\.3\.0"):
+        script.main(["pack", "--work", str(tmp_path), "--before", str(bundled), "--to", str(tmp_path / "packed")])
