@@ -84,7 +84,8 @@ def test_a_click_into_air_is_asked_about(clicked, small_ct):
     volume = clicked.volume()
     for answer, additions in (("Leave it out", 1), ("Let it act", 2)):
         clicked.tab.mouse.click(*place)
-        clicked.tab.get_by_text("There is air or padding").wait_for()
+        clicked.wait("state('question') !== null")
+        assert "There is air or padding" in clicked.state("question")["text"]
         clicked.button(answer).click()
         clicked.wait(f"state('question') === null && state('additions') === {additions}")
     clicked.button("Undo").click()

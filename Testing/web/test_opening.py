@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -204,10 +205,14 @@ def test_a_pipe_that_would_hang_is_refused_and_the_page_says_when_the_server_has
     page.context.close()
 
 
-def test_closing_the_tab_leaves_no_process_and_no_file_behind(browser, start_server, small_ct, tmp_path):
-    running = start_server(small_ct, "--linger", 2)
+def test_closing_the_tab_leaves_no_process_and_no_file_behind(browser, start_server, small_ct, tmp_path, monkeypatch):
+    """The CT's name is not UTF-8, and the system knows ASCII only."""
+    for name, value in (("LC_ALL", "C"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")):
+        monkeypatch.setenv(name, value)
+    ct = shutil.copy(small_ct, tmp_path / "M\udce4rz.nrrd")
+    running = start_server(ct, "--linger", 2)
     page = Page(browser, running)
-    page.wait("state('volume_name') !== '' && state('opening') === ''")
+    page.wait("state('volume_name') === 'M?rz' && state('opening') === ''")
     page.button("Segment Pancreas").click()
     page.wait("state('run') === 'running'")
     processes = [psutil.Process(running.process.pid), *psutil.Process(running.process.pid).children(recursive=True)]

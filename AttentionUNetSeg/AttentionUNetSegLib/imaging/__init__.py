@@ -9,7 +9,7 @@ from .components import body_box, bounding_box, keep_largest_component, volume_m
 from .dicom import DicomSeries, list_dicom_series
 from .field_of_view import field_of_view_doubts
 from .geometry import Geometry, coarser_grid, image_on_grid
-from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, write_image
+from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, read_written, write_image
 from .intensity import HUWindow
 from .probability import on_grid_of, probability_to_input_grid
 from .raw_nrrd import write_raw_nrrd
@@ -51,6 +51,7 @@ __all__ = [
     "read_probability",
     "read_segment",
     "read_volume",
+    "read_written",
     "to_model_grid",
     "volume_ml",
     "write_image",

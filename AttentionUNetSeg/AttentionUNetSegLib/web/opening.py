@@ -14,11 +14,12 @@ from typing import Any
 import slicer
 
 from ..errors import BadInput
-from ..imaging import Volume, read_volume
+from ..imaging import Volume
 from ..imaging.plain_name import printable_name
 from ..scene import add_volume
 from ..training.phantom import make_phantom
-from .background import in_background
+from ..worker.reading import Reader
+from .background import in_background, read_in_background
 from .desk import Desk
 from .questions import Questions
 from .received import Choice, Received, as_table, choices_in
@@ -69,6 +70,7 @@ class Opening:
         self._offered: _Offered | None = None
         self._task: asyncio.Task | None = None
         self._source: Path | None = None
+        self._reader = Reader()
         desk.server.state.update(
             {
                 "opening": "",
@@ -140,7 +142,7 @@ class Opening:
         )
 
     def cancel(self) -> None:
-        """Give up what is being opened. What reads a file that hangs goes on alone, until the process ends."""
+        """Give up what is being opened: the process that reads it is killed. A folder is looked through to its end."""
         if self._task is not None:
             self._task.cancel()
 
@@ -201,7 +203,7 @@ class Opening:
                     return
             # A header may name what was sent beside it, by a plain name; with nothing beside it, all is inside.
             alone = is_ours and path.is_file() and len(os.listdir(path.parent)) == 1
-            volume = await in_background(lambda: read_volume(path, series, self_contained=alone))
+            volume = await read_in_background(self._reader, path, series, self_contained=alone)
             keep = is_ours and bool(volume.dicom_files)
             await self._show(dataclasses.replace(volume, name=name) if is_ours and path.is_file() else volume)
             if keep:
