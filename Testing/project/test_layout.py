@@ -111,17 +111,19 @@ def test_packaging_lists_every_package():
     assert set(project["tool"]["setuptools"]["packages"]) == packages
 
 
-def test_slicers_process_never_loads_torch():
+def test_slicers_process_never_loads_torch_and_the_worker_starts_before_what_takes_long():
     """Import rules are checked statically elsewhere; this is what the interpreter really does."""
     program = (
         "import sys\n"
+        "import AttentionUNetSegLib.cli.arguments, AttentionUNetSegLib.cli.segment\n"  # the worker starts after these
+        "print(sorted({'SimpleITK', 'scipy', 'slicer'} & set(sys.modules)))\n"
         "import AttentionUNetSegLib.imaging, AttentionUNetSegLib.models, AttentionUNetSegLib.scene\n"
         "import AttentionUNetSegLib.session, AttentionUNetSegLib.worker.client\n"
-        "print(sorted({'torch', 'monai', 'qt', 'typer'} & set(sys.modules)))\n"
+        "print(sorted({'torch', 'monai', 'qt', 'typer', 'pydicom'} & set(sys.modules)))\n"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.strip().splitlines()[-1] == "[]"
+    assert run.stdout.strip().splitlines()[-2:] == ["[]", "[]"]
 
 
 def test_files_are_written_for_python_3_10_and_no_array_view_outlives_its_image():
