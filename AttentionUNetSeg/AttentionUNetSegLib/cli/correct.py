@@ -240,7 +240,7 @@ def _write_dicom(
         require_dicom_files(files, str(source["path"]))
         nobody = {"id": "correction", "name": "AttentionUNetSeg correction", "version": __version__}
         model = earlier.get("model") or nobody
-        by_hand = bool(editor.clicks) or editor.nodes.strokes is not None or "model" not in earlier
+        by_hand = editor.is_corrected or "model" not in earlier
         write_objects(options, destination, files, model, editor.settings[0], measurements, semiautomatic=by_hand)
 
 

@@ -14,7 +14,15 @@ from .intensity import HUWindow
 from .probability import on_grid_of, probability_to_input_grid
 from .raw_nrrd import write_raw_nrrd
 from .resample import to_model_grid
-from .segmentation_file import StoredSegment, label_of, probability_of, read_probability, read_segment
+from .segmentation_file import (
+    SegmentationFile,
+    StoredSegment,
+    label_of,
+    open_segmentation,
+    probability_of,
+    read_probability,
+    read_segment,
+)
 from .volume import Volume, read_volume
 
 __all__ = [
@@ -23,6 +31,7 @@ __all__ = [
     "DicomSeries",
     "Geometry",
     "HUWindow",
+    "SegmentationFile",
     "StoredSegment",
     "Volume",
     "body_box",
@@ -36,6 +45,7 @@ __all__ = [
     "label_of",
     "list_dicom_series",
     "on_grid_of",
+    "open_segmentation",
     "probability_of",
     "probability_to_input_grid",
     "read_probability",

@@ -8,7 +8,7 @@ read_probability(Path("softmax_pancreas.nii.gz"))
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,32 @@ class _Listed:
     algorithm: tuple[str, str] = ("", "")
 
 
+@dataclass(frozen=True)
+class SegmentationFile:
+    """A segmentation file whose segments are known and whose voxels are taken out one segment at a time.
+
+    Attributes
+    ----------
+    segments : label value and name ("" where the file gives none) of each.
+    name : of the file, for people.
+    """
+
+    segments: tuple[tuple[int, str], ...]
+    name: str
+    _listed: tuple[_Listed, ...]
+    _take: Callable[[_Listed | None], StoredSegment]
+
+    def take(self, index: int | None) -> StoredSegment:
+        """Return the segment at a place in `segments`; None: all of them as one."""
+        return self._take(None if index is None else self._listed[index])
+
+    def choose(self, wanted: str | None) -> StoredSegment:
+        """Return the segment that is asked for as in `read_segment`; raises BadInput likewise."""
+        if wanted == EVERY and self._listed:
+            return self.take(None)
+        return self._take(_chosen(list(self._listed), wanted, self.name))
+
+
 def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
     """Read one segment of a segmentation file as a mask on the file's own grid.
 
@@ -83,30 +109,48 @@ def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
     ------
     BadInput : there is no such file, it is no segmentation, it holds no such segment, or several and none was named.
     """
+    return open_segmentation(path).choose(wanted)
+
+
+def open_segmentation(path: Path) -> SegmentationFile:
+    """Read a segmentation file and say what it holds; raises BadInput where there is none, or it is no segmentation."""
     name = _existing(path)
-    if is_dicom_file(path):
-        segments, take = read_dicom_segments(path)
-        listed = [_Listed(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
-        if wanted == EVERY and listed:
-            images = [take(one.value)[0] for one in listed]
+    listed, take = _open_dicom(path) if is_dicom_file(path) else _open_label_map(path, name)
+    return SegmentationFile(tuple((one.value, one.name) for one in listed), name, tuple(listed), take)
+
+
+def _open_dicom(path: Path) -> tuple[list[_Listed], Callable[[_Listed | None], StoredSegment]]:
+    segments, image_of = read_dicom_segments(path)
+    listed = [_Listed(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
+
+    def take(one: _Listed | None) -> StoredSegment:
+        if one is None:
+            images = [image_of(each.value)[0] for each in listed]
             return StoredSegment(_joined(images, images[0]), False, name_without_ending(path))
-        chosen = _chosen(listed, wanted, name)
-        image, is_probability = take(chosen.value)
-        title = chosen.name or name_without_ending(path)
-        return StoredSegment(image, is_probability, title, codes=chosen.codes, algorithm=chosen.algorithm)
+        image, is_probability = image_of(one.value)
+        title = one.name or name_without_ending(path)
+        return StoredSegment(image, is_probability, title, codes=one.codes, algorithm=one.algorithm)
+
+    return listed, take
+
+
+def _open_label_map(path: Path, name: str) -> tuple[list[_Listed], Callable[[_Listed | None], StoredSegment]]:
     image, header, warnings = _read(path)
     voxels = _labels(image, name)
-    if wanted == EVERY and voxels.any():
-        return StoredSegment(_joined([image], image), False, name_without_ending(path), warnings=tuple(warnings))
     layers = np.moveaxis(voxels, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else voxels[None]
     listed = _of_header(header, len(layers), name) or _of_values(voxels)
-    chosen = _chosen(listed, wanted, name)
-    mask = sitk.GetImageFromArray((layers[chosen.layer] == chosen.value).astype(np.uint8))
-    mask.CopyInformation(image)
-    title = chosen.name or name_without_ending(path)
-    return StoredSegment(
-        mask, False, title, chosen.color, chosen.terminology, algorithm=chosen.algorithm, warnings=tuple(warnings)
-    )
+
+    def take(one: _Listed | None) -> StoredSegment:
+        if one is None:
+            return StoredSegment(_joined([image], image), False, name_without_ending(path), warnings=tuple(warnings))
+        mask = sitk.GetImageFromArray((layers[one.layer] == one.value).astype(np.uint8))
+        mask.CopyInformation(image)
+        title = one.name or name_without_ending(path)
+        return StoredSegment(
+            mask, False, title, one.color, one.terminology, algorithm=one.algorithm, warnings=tuple(warnings)
+        )
+
+    return listed, take
 
 
 def _joined(images: list[sitk.Image], grid: sitk.Image) -> sitk.Image:
