@@ -1,4 +1,4 @@
-"""One CT slice as a DICOM file, for the tests that read series."""
+"""CT slices as DICOM files, one or a whole volume of them, for the tests that read series."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -60,3 +61,16 @@ def dicom_slice(
             setattr(data, keyword, value)
     data.save_as(path)
     return path
+
+
+def dicom_series(folder: Path, ct: sitk.Image, series: str, **attributes: object) -> Path:
+    """Write an axial CT as slices from head to feet, as many scanners number them; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    slices = sitk.GetArrayFromImage(ct)
+    across, down, between = ct.GetSpacing()
+    for number, k in enumerate(reversed(range(len(slices)))):
+        dicom_slice(
+            folder / f"{number:03d}", ct.TransformIndexToPhysicalPoint((0, 0, k)), series, pixels=slices[k] + 1024,
+            **{"PixelSpacing": [down, across], "SliceThickness": between, **attributes},
+        )  # fmt: skip
+    return folder

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
+from AttentionUNetSegLib.imaging import read_volume, read_written
 from AttentionUNetSegLib.scene import find_results, open_standalone_scene
+from dicom_slice import dicom_series, dicom_slice
 from phantom_package import PHANTOM_MODEL
 
 ENDINGS = {
@@ -156,25 +158,24 @@ def test_the_picture_shows_something(segmented):
 
 @pytest.fixture(scope="module")
 def second_input(segmented, command_line, tiny_model_package, tmp_path_factory):
-    """The phantom without its mark, as if it were a patient, segmented into a folder that holds a file already.
+    """The phantom as DICOM, as if it were a patient, segmented into a folder that holds a file already.
 
-    On Linux the machine seems to have no library that draws.
+    The folder's name is not UTF-8, and the system knows ASCII only. On Linux it seems to have no library that draws.
     """
-    folder = tmp_path_factory.mktemp("second")
-    phantom = sitk.ReadImage(str(segmented.input))
-    patient = sitk.GetImageFromArray(sitk.GetArrayFromImage(phantom))
-    patient.SetSpacing(phantom.GetSpacing())
-    sitk.WriteImage(patient, str(folder / "patient.nrrd"))
-    (folder / "out").mkdir()
+    folder = tmp_path_factory.mktemp("second") / ("M\udce4rz" if os.name == "posix" else "März")
+    (folder / "out").mkdir(parents=True)
+    dicom_series(folder / "patient", sitk.ReadImage(str(segmented.input)), "1.2.3", SeriesDescription="Abdomen")
+    dicom_slice(folder / "patient" / "scout", (0.0, 0.0, 0.0), "1.2.4", SeriesNumber=2, SeriesDescription="Scout")
     (folder / "out" / "notes.txt").write_text("mine", encoding="utf-8")
 
     words = (
-        "segment", folder / "patient.nrrd", "-o", folder / "out", "--model", tiny_model_package.folder,
+        "segment", folder / "patient", "-o", folder / "out", "--model", tiny_model_package.folder,
         "--device", "cpu",
     )  # fmt: skip
     for library in ("libEGL.so.1", "libEGL.so", "libOSMesa.so.8", "libOSMesa.so", "libX11.so.6", "libX11.so"):
         (folder / library).touch()  # an empty file in front of the real one: loading it fails
-    return folder / "out", words, command_line(*words, LD_LIBRARY_PATH=str(folder), DISPLAY="")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    return folder / "out", words, command_line(*words, LD_LIBRARY_PATH=str(folder), DISPLAY="", **locale)
 
 
 def test_a_phantom_only_model_warns_loudly_about_a_ct(second_input):
@@ -196,7 +197,7 @@ def test_without_json_stdout_says_what_was_found_and_where_it_is(second_input):
     lines = outcome.stdout.splitlines()
     assert lines[0].startswith("Pancreas: 0.0 mL (threshold 0.5, ")
     assert lines[1].startswith("Do not trust this result unseen: ") and "No pancreas was found" in lines[1]
-    assert lines[2] == f"Results in {folder}:"
+    assert lines[2] == f"Results in {folder}:".encode("ascii", "backslashreplace").decode()
     assert {line.strip() for line in lines[3:]} == set(os.listdir(folder)) - {"notes.txt"}
 
 
@@ -214,13 +215,32 @@ def test_where_nothing_can_be_drawn_everything_but_the_picture_is_there(second_i
 def test_a_second_run_at_a_terminal_shows_progress_and_replaces_the_first(second_input, at_terminal):
     folder, words, _ = second_input
     assert (folder / "patient_scene.mrb").exists()
-    second = at_terminal(*words, "--no-picture", "--no-scene", "--json")
+    before = {name: read_written(folder / f"patient_{name}.nrrd") for name in ("probability", "attention_1")}
+    probability, attention = map(sitk.GetArrayFromImage, before.values())
+    where = before["probability"].GetOrigin()
+    wanted = ("--no-picture", "--no-scene", "--json", "--format", "nifti", "--threshold", "0.44", "--verbose")
+    second = at_terminal(*words, *wanted)
     assert second.code == 0, second.stderr
     for shown in ("Reading the CT", "Opening the scene", "%", "0:00:", "WARNING: "):
         assert shown in second.stderr
+    assert 'Series 2 "Scout" (1 image) was left out: it has fewer than 8 slices.' in second.stderr, "--verbose"
     assert "scene" not in second.answer["files"]
     assert not (folder / "patient_scene.mrb").exists(), "a scene of the earlier run would contradict the new report"
     assert (folder / "notes.txt").read_text(encoding="utf-8") == "mine"
+    files = second.answer["files"]
+    assert {Path(name).suffixes[-1] for name in (files["segmentation"], files["probability"])} == {".gz"}
+    ct = read_volume(folder.parent / "patient").image
+    start = ct.TransformPhysicalPointToIndex(where)[::-1]
+    expected = np.zeros(ct.GetSize()[::-1], np.uint8)
+    expected[tuple(slice(a, a + n) for a, n in zip(start, probability.shape, strict=True))] = probability
+    for name, values, scale in (
+        ("segmentation", expected >= 0.44 * 255, 1), ("probability", expected, 255),
+    ):  # fmt: skip
+        image = read_written(folder / files[name])
+        np.testing.assert_array_equal(np.rint(sitk.GetArrayFromImage(image) * scale), values, err_msg=name)
+        np.testing.assert_allclose(image.GetOrigin(), ct.GetOrigin(), atol=1e-3)
+    maps = read_written(folder / files["attention"][0])
+    np.testing.assert_array_equal(np.rint(sitk.GetArrayFromImage(maps) * 255), attention)
 
 
 def test_nothing_temporary_is_left(segmented, job_folders):

@@ -7,19 +7,26 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 import slicer
+from AttentionUNetSegLib import dicom_out
 from AttentionUNetSegLib.cli import correct
-from AttentionUNetSegLib.cohort import case_run, run_case
+from AttentionUNetSegLib.cohort import case_run, rows_of, run_case
 from AttentionUNetSegLib.cohort.picture import CONTOUR, draw
 from AttentionUNetSegLib.errors import BadModel
 from AttentionUNetSegLib.scene import measure_result, open_standalone_scene
+from dicom_judges import placed, placed_image
+from dicom_slice import dicom_series
+from pydicom.uid import Comprehensive3DSRStorage, generate_uid
 
 
 def test_a_case_leaves_a_folder_that_slicer_and_correct_go_on_with(phantom_folder, order_for):
-    order = order_for(phantom_folder / "case_00.nrrd")
+    order = order_for(phantom_folder / "case_00.nrrd", dicom=True)
     assert run_case(order).state == "done"
+    (row,) = rows_of([order.case], order.folder.path.parents[1])
+    assert not row["dicom_objects"] and "no DICOM series" in row["without_dicom_objects"]
     folder = order.folder.path
     report = order.folder.report()
     files = report["files"]
@@ -27,9 +34,15 @@ def test_a_case_leaves_a_folder_that_slicer_and_correct_go_on_with(phantom_folde
     assert sorted(listed) == sorted(os.listdir(folder))
     assert os.listdir(folder.parent) == ["case_00"], "nothing is left beside it"
     json.dumps(report, allow_nan=False)
+    parts = sitk.ReadImage(str(folder / files["parts"]))
+    assert [parts.GetMetaData(f"Segment{n}_Name") for n in range(3)] == [
+        f"Pancreas {part}" for part in ("head", "body", "tail")
+    ]
+    assert "SCT^73239005^Tail of pancreas" in parts.GetMetaData("Segment2_Tags")
     assert 0 < report["predicted_dice"] <= 1 and report["volume_ml"]["Pancreas"] > 0
 
     segment = sitk.ReadImage(str(folder / files["segmentation"]))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(parts) > 0, sitk.GetArrayFromImage(segment) > 0)
     volume = np.count_nonzero(sitk.GetArrayViewFromImage(segment)) * np.prod(segment.GetSpacing()) / 1000
     assert report["volume_ml"]["Pancreas"] == pytest.approx(volume, rel=1e-3)
     app, scene = open_standalone_scene()
@@ -104,3 +117,36 @@ def test_another_model_on_the_worker_stops_everything(phantom_folder, order_for)
     case_run._segmenter.cache_clear()
     with pytest.raises(BadModel, match="another one"):
         run_case(replace(order_for(phantom_folder / "case_00.nrrd", "other"), sha256="0" * 64))
+
+
+def test_of_a_dicom_series_the_result_comes_as_dicom_too_once_nothing_prevents_it(
+    phantom_folder, order_for, tmp_path, monkeypatch
+):
+    pytest.importorskip("highdicom", reason="DICOM objects need the extra dicom")
+    folder = dicom_series(tmp_path / "dicom", sitk.ReadImage(str(phantom_folder / "case_00.nrrd")), generate_uid())
+    order = order_for(folder, dicom=True, fractional=True, picture=False)
+    place = order.folder.path
+
+    def broken(*args, **others):
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dicom_out.result_objects, "write_dicom_seg", lambda path, *args, **others: path.touch())
+        patched.setattr(dicom_out.result_objects, "write_measurement_report", broken)
+        assert run_case(order).state == "done" and not list(place.glob("*.dcm"))
+    (row,) = rows_of([order.case], place.parents[1])
+    assert row["state"] == "done" and not row["dicom_objects"] and "a bug" in row["without_dicom_objects"]
+    assert order.finished() and not order.finished(again=True), "--retry-failed makes them"
+
+    assert run_case(replace(order, again=True)).state == "done"
+    files = order.folder.report()["files"]
+    for name, field in (("dicom_seg", "segmentation"), ("dicom_probability", "probability")):
+        written = placed(pydicom.dcmread(place / files[name]))
+        assert written and written == placed_image(sitk.ReadImage(str(place / files[field])))
+    report = pydicom.dcmread(place / files["dicom_report"])
+    assert report.SOPClassUID == Comprehensive3DSRStorage
+    assert str(order.folder.report()["volume_ml"]["Pancreas"]) in str(report)
+    (row,) = rows_of([order.case], place.parents[1])
+    assert row["dicom_objects"] == "result_pancreas.dcm result_measurements.dcm result_probability.dcm"
+    assert not row["without_dicom_objects"]
+    assert replace(order, dicom=False, fractional=False).finished(), "what is more than asked for stays"

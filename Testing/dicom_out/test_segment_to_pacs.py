@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
@@ -19,8 +18,8 @@ from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import read_volume
 from AttentionUNetSegLib.training.phantom import make_phantom
 from command_outcome import Outcome
-from dicom_judges import errors_by_dciodvfy
-from dicom_slice import dicom_slice
+from dicom_judges import errors_by_dciodvfy, placed, placed_image
+from dicom_slice import dicom_series
 from orthanc import PASSWORD, USER
 from pydicom.uid import generate_uid
 
@@ -33,13 +32,7 @@ STUDY, SERIES = generate_uid(), generate_uid()
 def phantom_folder(tmp_path_factory) -> Path:
     """A phantom as a DICOM series, from head to feet, as many scanners number it."""
     folder = tmp_path_factory.mktemp("phantom dicom")
-    ct = make_phantom(3, spacing_mm=(6, 6, 6)).ct
-    slices = sitk.GetArrayFromImage(ct)
-    for number, k in enumerate(reversed(range(len(slices)))):
-        dicom_slice(
-            folder / f"{number:03d}", ct.TransformIndexToPhysicalPoint((0, 0, k)), SERIES, pixels=slices[k] + 1024,
-            PixelSpacing=[6, 6], SliceThickness=6, StudyInstanceUID=STUDY,
-        )  # fmt: skip
+    dicom_series(folder, make_phantom(3, spacing_mm=(6, 6, 6)).ct, SERIES, StudyInstanceUID=STUDY)
     return folder
 
 
@@ -97,31 +90,6 @@ def test_from_the_pacs_and_back(allowed_in, phantom_folder, tiny_model_package, 
     assert (
         tiny_model_package.weights_sha256 in segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmParameters
     )
-
-
-def placed(seg: pydicom.Dataset) -> dict[tuple[float, ...], int]:
-    """The voxels above 0 by their place (LPS, mm): those of an axial SEG, by its own headers alone."""
-    shared = seg.SharedFunctionalGroupsSequence[0]
-    assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == [1, 0, 0, 0, 1, 0]
-    down, across = shared.PixelMeasuresSequence[0].PixelSpacing
-    voxels = {}
-    frames = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
-    for frame, groups in zip(frames, seg.PerFrameFunctionalGroupsSequence, strict=True):
-        x, y, z = map(float, groups.PlanePositionSequence[0].ImagePositionPatient)
-        for row, column in np.argwhere(frame):
-            place = round(x + across * column, 1), round(y + down * row, 1), round(z, 1)
-            voxels[place] = int(frame[row, column])
-    return voxels
-
-
-def placed_image(image: sitk.Image) -> dict[tuple[float, ...], int]:
-    array = sitk.GetArrayFromImage(image)
-    indices = np.argwhere(array)
-    places = [image.TransformIndexToPhysicalPoint([int(n) for n in index[::-1]]) for index in indices]
-    return {
-        tuple(round(x, 1) for x in place): int(array[tuple(index)])
-        for place, index in zip(places, indices, strict=True)
-    }
 
 
 def test_what_makes_it_impossible_is_said_before_any_work(phantom_folder, tmp_path, tiny_model_package, capfd):

@@ -79,7 +79,7 @@ def test_a_constant_image_is_refused_with_its_value() -> None:
         (sitk.Image([20, 20, 20], sitk.sitkComplexFloat32), "complex"),
         (sitk.Image([20, 20, 0], sitk.sitkInt16), "empty"),
         (sitk.Image([64, 64, 7], sitk.sitkInt16), "fewer than 8 slices: it is 64 x 64 x 7"),
-        (sitk.Image([5, 64, 64], sitk.sitkInt16), "fewer than 8 slices"),
+        (sitk.Image([5, 64, 64], sitk.sitkInt16), "fewer than 8 rows or columns: it is 5 x 64 x 64"),
     ],
 )
 def test_what_is_not_one_volume_is_refused(image: sitk.Image, words: str) -> None:
@@ -127,9 +127,9 @@ def test_the_height_of_the_field_is_measured_along_the_patient() -> None:
 def test_a_person_may_insist_on_values_that_are_not_hounsfield_units():
     image = sitk.GetImageFromArray(np.linspace(0.0, 1.0, 16**3, dtype=np.float32).reshape(16, 16, 16))
     image.SetSpacing((5.0, 5.0, 5.0))
-    with pytest.raises(BadInput, match="looks normalised"):
+    with pytest.raises(BadInput, match="looks scaled to 0 to 1"):
         check_ct(image)
-    assert any("looks normalised" in warning for warning in check_ct(image, any_intensity=True))
+    assert any("looks scaled to 0 to 1" in warning for warning in check_ct(image, any_intensity=True))
 
 
 def test_not_even_a_person_can_insist_on_a_constant_image():

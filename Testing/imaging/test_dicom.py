@@ -7,6 +7,8 @@ import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import list_dicom_series, read_volume
+from AttentionUNetSegLib.imaging.dicom_slices import SlicePlane, grid_of_slices
+from dicom_slice import AXIAL
 from pydicom import dcmread
 from pydicom.uid import RLELossless
 
@@ -79,15 +81,19 @@ def test_two_spacings_in_one_series_are_refused(dicom_folder) -> None:
         read_volume(dicom_folder([*heights(8), *(21 + 6.0 * k for k in range(1, 7))]))
 
 
-def test_spacing_that_drifts_is_refused(dicom_folder) -> None:
+def test_spacing_that_drifts_is_refused() -> None:
     positions = np.cumsum([0.0] + [1.0] * 200 + [1.02] * 200)
     with pytest.raises(BadInput, match="not uniform"):
-        read_volume(dicom_folder(positions.tolist()))
+        grid_of_slices(planes(positions))
 
 
-def test_rounded_positions_are_accepted(dicom_folder) -> None:
-    image = read_volume(dicom_folder([round(0.625 * k, 1) for k in range(160)])).image
-    assert image.GetSpacing()[2] == pytest.approx(0.625, abs=1e-3)
+def test_rounded_positions_are_accepted() -> None:
+    grid = grid_of_slices(planes([round(0.625 * k, 1) for k in range(160)])).grid
+    assert grid.spacing[2] == pytest.approx(0.625, abs=1e-3)
+
+
+def planes(heights) -> list[SlicePlane]:
+    return [SlicePlane((-20.0, -30.0, float(height)), AXIAL, (2.0, 1.5), (12, 16)) for height in heights]
 
 
 def test_an_image_that_is_there_twice_counts_once(dicom_folder) -> None:
@@ -184,7 +190,7 @@ def test_folders_without_a_ct_are_refused(tmp_path, dicom_folder) -> None:
     with pytest.raises(BadInput, match="no DICOM images"):
         read_volume(tmp_path)
     folder = dicom_folder(Modality="MR")
-    with pytest.raises(BadInput, match="no CT images .*it holds MR"):
+    with pytest.raises(BadInput, match="no CT slices .*it holds MR"):
         read_volume(folder)
 
 

@@ -304,7 +304,7 @@ REFUSED = {
     "NRRD in um, not said": (
         lambda folder: nrrd(folder / "a.nrrd", space_directions="(1500,0,0) (0,2000,0) (0,0,3000)"), "another unit",
     ),
-    "NIfTI, a unit that is none": (lambda folder: nifti(folder / "a.nii", unit=5), "unit that is none"),
+    "NIfTI, a unit that is none": (lambda folder: nifti(folder / "a.nii", unit=5), "unit that NIfTI does not know"),
     "voxels elsewhere": (lambda folder: detached(folder, "/etc/passwd"), "only a plain name in the same folder"),
     "voxels above": (lambda folder: detached(folder, "../voxels.raw"), "only a plain name in the same folder"),
     "voxels in a device": (

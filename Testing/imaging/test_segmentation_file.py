@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +68,11 @@ def test_segments_of_slicer_are_found_by_name_in_their_layer(tmp_path, labels):
     with pytest.raises(BadInput, match="no segment \"1\"") as error:
         read_segment(path, "1")  # two have this value
     assert "1 Duodenum, 1 Pancreas" in error.value.hint
+    header["Segment1_Layer"] = "2"
+    with pytest.raises(BadInput, match="a layer that is not there"):
+        read_segment(write(tmp_path / "damaged.seg.nrrd", layers, **header))
+    with pytest.raises(BadInput, match="2 values per voxel"):
+        read_segment(write(tmp_path / "unnamed.nrrd", layers))
 
 
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL"])
@@ -108,6 +115,41 @@ def test_a_dicom_segmentation_lies_where_its_frames_lie(tmp_path, kind):
         index = stored.image.TransformPhysicalPointToIndex(place.tolist())
         assert found[index[::-1]] == pytest.approx(1.0 if kind == "BINARY" else 0.6, abs=0.01)
     assert np.count_nonzero(found) == np.count_nonzero(mask)
+    _refuse_what_was_spoiled(path)
+
+
+def _refuse_what_was_spoiled(path: Path) -> None:
+    """The same file with one thing wrong in it: one sentence each, whatever the library raises."""
+
+    def without_positions(seg):
+        del seg.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence
+
+    def far_apart(seg):
+        seg.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0].ImagePositionPatient = [-20, -30, 3e8]
+
+    def empty_orientation(seg):
+        place = seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+        place.ImageOrientationPatient = [0, 0, 0, 0, 0, 0]
+
+    def half(seg):
+        seg.PixelData = seg.PixelData[: len(seg.PixelData) // 4 * 2]
+
+    for spoil, sentence in (
+        (without_positions, "no PlanePositionSequence"),
+        (far_apart, "larger than any CT"),
+        (empty_orientation, "no regular grid"),
+        (half, "incomplete"),
+        (lambda seg: seg.PerFrameFunctionalGroupsSequence.pop(), "says of 2 where"),
+        (lambda seg: seg.SegmentSequence.clear(), "without segments"),
+        (lambda seg: setattr(seg, "Modality", "CT"), "CT object, no segmentation"),
+    ):
+        seg = pydicom.dcmread(path)
+        spoil(seg)
+        spoiled = path.with_name("Bär\udce4.dcm")  # not UTF-8
+        seg.save_as(spoiled)
+        with pytest.raises(BadInput, match=sentence) as refused:
+            read_segment(spoiled)
+        assert str(refused.value).isprintable() and "\udce4" not in str(refused.value)
 
 
 def test_probabilities_are_fractions_or_stored_integers(tmp_path, labels):
@@ -116,6 +158,35 @@ def test_probabilities_are_fractions_or_stored_integers(tmp_path, labels):
     np.testing.assert_allclose(fractions, soft, atol=1e-6)
     stored = voxels(read_probability(write(tmp_path / "stored.nrrd", np.rint(soft * 255).astype(np.uint8))))
     np.testing.assert_array_equal(np.rint(stored * 255), np.rint(soft * 255))
+
+
+def test_a_segmentation_is_read_as_carefully_as_a_ct(tmp_path, labels):
+    """Names that ITK cannot take, voxels in other files, bombs, half files, NaN, a pipe: ITK itself is not asked."""
+    for name in ("Bär.nrrd", "b\udce4r.nii.gz"):
+        moved = tmp_path / name
+        write(tmp_path / f"plain{''.join(Path(name).suffixes)}", labels).rename(moved)
+        np.testing.assert_array_equal(voxels(read_segment(moved, "7")), labels == 7)
+    secret = tmp_path / "secret" / "raw"
+    secret.parent.mkdir()
+    secret.write_bytes(bytes(8 * 8 * 8))
+    header = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: {0} {0} {0}\nencoding: {1}\n{2}\n"
+    outside, bomb, half = (tmp_path / f"{name}.nrrd" for name in ("outside", "bomb", "half"))
+    outside.write_text(header.format(8, "raw", "data file: secret/raw\n"))
+    bomb.write_bytes(header.format(1200, "gzip", "").encode() + gzip.compress(bytes(2**20)))
+    half.write_bytes(header.format(8, "raw", "").encode() + bytes(100))
+    pipe = tmp_path / "pipe.nrrd"
+    os.mkfifo(pipe)
+    unknown = write(tmp_path / "nan.nii.gz", np.where(labels == 7, np.float32(np.nan), 1).astype(np.float32))
+    for path, sentence in (
+        (outside, "only a plain name in the same folder"),
+        (bomb, "would unpack to 1.7 GB"),
+        (half, "incomplete"),
+        (pipe, "no regular file"),
+        (unknown, "no numbers"),
+    ):
+        for read in (read_segment, read_probability):
+            with pytest.raises(BadInput, match=sentence):
+                read(path)
 
 
 def test_what_cannot_be_meant_costs_one_sentence(tmp_path, labels):

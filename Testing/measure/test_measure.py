@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput
-from AttentionUNetSegLib.measure import Measurements, centre_line, measure, smooth_shape
+from AttentionUNetSegLib.measure import PARTS, Measurements, centre_line, measure, part_map, smooth_shape
 from bent_gland import IDENTITY, BentGland, constant_ct
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
@@ -104,6 +104,12 @@ def test_head_body_and_tail_are_divided_at_the_neck_and_halfway_behind_it() -> N
     ):
         assert found[f"{part}_volume"].value == pytest.approx(truth / 1000, rel=0.12), part
     assert found["head_volume"].value == pytest.approx(gland.volume(0.0, neck) / 1000, rel=0.06)
+    mask = gland.mask(*GRIDS["1 mm"])
+    drawn = sitk.GetArrayFromImage(part_map(mask, line))
+    assert np.array_equal(drawn > 0, sitk.GetArrayViewFromImage(mask) > 0)
+    for label, part in enumerate(PARTS, start=1):  # one mm³ a voxel
+        assert np.count_nonzero(drawn == label) / 1000 == pytest.approx(found[f"{part}_volume"].value, rel=0.02), part
+    assert np.argwhere(drawn == 1)[:, 2].max() < np.argwhere(drawn == 3)[:, 2].max(), "the tail is on the left"
     assert found["head_thickness"].value > 1.5 * found["tail_thickness"].value
     place, direction = line.place_lps(line.neck_mm)
     assert abs(gland.distance(place[None])[0] + gland.at(np.array([neck]))[0]) < 2.0, "near the arc"

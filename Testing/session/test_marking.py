@@ -10,11 +10,19 @@ from AttentionUNetSegLib.scene import find_results, load_scene, measurement_tabl
 from AttentionUNetSegLib.session import ResultEditor
 from organ_scene import IN_KNOWN, IN_TAIL, ORGAN, SIZE_KJI, mask, paint, ras_of
 from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.vtkCommonCore import reference
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 
 def line(ct, first, last, count=8):
     return [ras_of(ct, point) for point in np.linspace(first, last, count)]
+
+
+def hand(nodes) -> str:
+    kind = reference("")
+    segment = nodes.segmentation.GetSegmentation().GetNthSegment(0)
+    segment.GetTag("DICOM.SegmentAlgorithmType", kind)
+    return str(kind)
 
 
 def organ() -> np.ndarray:
@@ -55,7 +63,9 @@ def test_a_stroke_along_the_missed_tail_is_undone_redone_and_taken_back(editor, 
 
 def test_a_lasso_removes_what_it_encloses_and_a_box_adds_what_is_in_it(editor, nodes, ct):
     corners = [(16, 22, 12), (16, 40, 12), (16, 40, 24), (16, 22, 24)]
+    assert not editor.is_corrected
     lasso = editor.add_lasso([ras_of(ct, corner) for corner in corners], False)
+    assert editor.is_corrected and hand(nodes) == "SEMIAUTOMATIC"
     assert not mask(nodes)[16, 24:39, 14:23].any()
     editor.remove_mark(lasso)
     editor.add_box(ras_of(ct, (6, 16, 28)), ras_of(ct, (26, 48, 62)), True)
@@ -154,6 +164,11 @@ def test_walls_hold_against_clicks_and_strokes_made_before_and_after(editor, nod
         with pytest.raises(BadInput, match=sentence):
             editor.walls = ids
     assert again.walls == ()
+    again.undo()
+    assert again.walls == (vein,)
+    np.testing.assert_array_equal(mask(nodes), held)
+    again.clear()
+    assert again.walls == (vein,) and not again.is_corrected
 
 
 def test_what_cannot_be_drawn_changes_nothing(editor, nodes, ct):

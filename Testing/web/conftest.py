@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -149,8 +150,24 @@ class Page:
 
     def choose(self, label: str, option: str) -> None:
         """Choose an entry of a drop-down list."""
-        self.tab.get_by_role("combobox", name=label).press("Enter")
+        self.tab.get_by_role("combobox", name=re.compile(rf"^{re.escape(label)}(\s|$)")).press("Enter")
         self.tab.get_by_role("option", name=option, exact=True).click()
+
+    def save(self, name: str, path: Path) -> str:
+        """Press a link of the section Save, keep the file, and return the name that it came under."""
+        with self.tab.expect_download() as download:
+            self.tab.get_by_role("link", name=name, exact=True).click()
+        download.value.save_as(path)
+        return download.value.suggested_filename
+
+    def on_screen(self, *positions, view: str = "Red") -> list[tuple[float, float]]:
+        """Where world positions (RAS, mm) lie in a slice view, in pixels of the window."""
+        self.resting_picture(view)
+        shown = self.tab.evaluate("name => window.attentionUNetSegPanes.panes[name].shown", view)
+        from_ras = np.linalg.inv(np.reshape(shown["matrix"], (4, 4)))
+        box = self.view(view).bounding_box()
+        places = [(from_ras @ [*ras, 1.0])[:2] for ras in positions]
+        return [(box["x"] + x + 0.5, box["y"] + shown["height"] - y - 0.5) for x, y in places]
 
     def view(self, name: str):
         return self.tab.locator(f"[data-view={name}]")
@@ -160,14 +177,19 @@ class Page:
         return np.asarray(Image.open(io.BytesIO(self.view(name).screenshot())).convert("RGB")).astype(int)
 
     def resting_picture(self, name: str) -> np.ndarray:
-        """The pixels of a view when they have come to rest."""
-        latest = [self.picture(name)]
-
-        def is_at_rest(now: np.ndarray) -> bool:
-            latest.append(now)
-            return len(latest) > 3 and all(np.array_equal(now, each) for each in latest[-3:-1])
-
-        return self.wait_for_picture(name, is_at_rest)
+        """The pixels of a view when they have come to rest: the exact picture has come, and no other for a while."""
+        self.tab.evaluate("name => { window.restOf = { number: null, since: 0 }; }", name)
+        self.tab.wait_for_function(
+            """name => {
+                const shown = window.attentionUNetSegPanes.panes[name].shown;
+                if (!shown || shown.number !== window.restOf.number || shown.type !== "image/png") {
+                    window.restOf = { number: shown && shown.number, since: performance.now() };
+                }
+                return performance.now() - window.restOf.since > 400;
+            }""",
+            arg=name,
+        )
+        return self.picture(name)
 
     def wait_for_picture(self, name: str, is_as_expected: Callable[[np.ndarray], bool]) -> np.ndarray:
         """The pixels of a view as soon as they are as expected; drawing and sending them takes its time."""

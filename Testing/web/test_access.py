@@ -117,19 +117,15 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(server):
     assert "SameSite=Strict" in header
 
 
-def test_the_token_is_long_and_another_each_time(server, start_server):
+def test_every_server_has_its_own_long_token_and_a_private_folder_that_goes_with_it(server, start_server, tmp_path):
     other = start_server()
     assert len(other.token) >= 22
     assert other.token != server.token
     assert urlsplit(other.url).hostname == "127.0.0.1"
-
-
-def test_the_private_folder_is_private_and_removed(tmp_path, start_server):
-    running = start_server()
     (folder,) = tmp_path.glob("attention-unet-seg-page-*")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    running.process.terminate()
-    assert running.process.wait(30) == 0
+    other.process.terminate()
+    assert other.process.wait(30) == 0
     assert list(tmp_path.glob("attention-unet-seg-*")) == []
 
 

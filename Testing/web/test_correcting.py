@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import SimpleITK as sitk
 from AttentionUNetSegLib.scene import find_results, load_scene, open_standalone_scene, read_clicks
 
 from .conftest import Page, running_server
@@ -76,10 +77,52 @@ def test_the_delete_key_and_the_menu_remove_a_click_and_undo_brings_it_back(clic
         clicked.wait("state('additions') === 1")
 
 
+def test_a_click_into_air_is_asked_about(clicked, small_ct):
+    ct = sitk.ReadImage(str(small_ct))
+    x, y, _ = ct.TransformIndexToPhysicalPoint((4, 4, 0))
+    (place,) = clicked.on_screen((-x, -y, clicked.state("Red_offset")))
+    volume = clicked.volume()
+    for answer, additions in (("Leave it out", 1), ("Let it act", 2)):
+        clicked.tab.mouse.click(*place)
+        clicked.wait("state('question') !== null")
+        assert "There is air or padding" in clicked.state("question")["text"]
+        clicked.button(answer).click()
+        clicked.wait(f"state('question') === null && state('additions') === {additions}")
+        clicked.tab.get_by_role("dialog").wait_for(state="hidden")  # until then it catches what is clicked
+    clicked.button("Undo").click()
+    clicked.wait("state('additions') === 1")
+    assert clicked.volume() == volume
+
+
+def test_a_segment_that_a_hand_touched_says_so(clicked, tmp_path):
+    clicked.save("Segment .seg.nrrd", tmp_path / "corrected.seg.nrrd")
+    tags = sitk.ReadImage(str(tmp_path / "corrected.seg.nrrd")).GetMetaData("Segment0_Tags")
+    assert "DICOM.SegmentAlgorithmType:SEMIAUTOMATIC" in tags
+
+
+def test_closing_the_tab_with_unsaved_corrections_is_asked_about(clicked):
+    asked = []
+
+    def stay(dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    clicked.tab.once("dialog", stay)
+    clicked.tab.close(run_before_unload=True)
+    clicked.wait("state('additions') === 1")
+    for _ in range(100):
+        if asked:
+            break
+        clicked.tab.wait_for_timeout(50)
+    assert asked == ["beforeunload"]
+
+
 def test_what_was_corrected_outlives_the_server(clicked, browser, server):
     """Its last words write the newest corrections; the next server offers them, and goes on where they ended."""
     volume = clicked.volume()
     assert clicked.state("unsaved")
+    cube = clicked.resting_picture("ThreeD")[-90:, -90:]
+    assert cube.std() > 10
     clicked.tab.goto("about:blank")
     server.process.terminate()
     server.process.wait(60)
@@ -89,9 +132,8 @@ def test_what_was_corrected_outlives_the_server(clicked, browser, server):
         page.wait("state('has_result') && state('opening') === ''")
         assert (page.state("volume_name"), page.state("additions")) == ("abdomen", 1)
         assert page.volume() == pytest.approx(volume, abs=0.01)
-        with page.tab.expect_download() as download:
-            page.tab.get_by_role("link", name="Scene .mrb", exact=True).click()
-        download.value.save_as(server.temporary / "scene.mrb")
+        assert page.resting_picture("ThreeD")[-90:, -90:].std() > 10  # the orientation cube is there again
+        page.save("Scene .mrb", server.temporary / "scene.mrb")
         page.context.close()
     _app, scene = open_standalone_scene()
     load_scene(scene, server.temporary / "scene.mrb")

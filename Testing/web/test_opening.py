@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 import pydicom
 import pytest
 import SimpleITK as sitk
+from AttentionUNetSegLib.training.phantom_tissues import Label
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from .conftest import Page
@@ -109,6 +111,63 @@ def test_a_dicom_folder_is_opened_as_it_is(first_screen, small_ct, tmp_path):
     assert first_screen.state("notices") == []
 
 
+def test_seg_and_sr_lie_on_the_slices_that_the_page_was_sent(first_screen, small_ct, tmp_path):
+    highdicom = pytest.importorskip("highdicom", reason="DICOM objects need the extra dicom")
+    label = small_ct.with_name("abdomen_label.nrrd")
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for name, content in dicom_series(small_ct, tmp_path, 4, "Venous"):
+        (folder / name).write_bytes(content)
+    first_screen.tab.locator("#ct-folder").set_input_files(folder)
+    first_screen.wait("state('volume_name') === 'Venous' && state('opening') === ''")
+    first_screen.button("Start from a segmentation instead").click()
+    with first_screen.tab.expect_file_chooser() as chooser:
+        first_screen.button("A segmentation file").click()
+    chooser.value.set_files(label)
+    first_screen.button(f"Label {int(Label.PANCREAS)}").click()  # it holds all organs, so the page asks which
+    first_screen.wait("state('has_result') && state('opening') === ''")
+    assert first_screen.save("SEG and SR .zip", tmp_path / "dicom.zip") == "Venous_pancreas_dicom.zip"
+    with zipfile.ZipFile(tmp_path / "dicom.zip") as bundle:
+        bundle.extractall(tmp_path)
+    seg = highdicom.seg.segread(tmp_path / "Venous_pancreas_seg.dcm")
+    (segment,) = seg.SegmentSequence
+    name = f"abdomen_label {int(Label.PANCREAS)}"
+    assert (segment.SegmentLabel, segment.SegmentAlgorithmType) == (name, "SEMIAUTOMATIC")
+    slices = sorted((pydicom.dcmread(path) for path in folder.iterdir()), key=lambda each: each.InstanceNumber)
+    frames = seg.get_pixels_by_source_instance(
+        [each.SOPInstanceUID for each in slices], assert_missing_frames_are_empty=True
+    )
+    expected = sitk.GetArrayFromImage(sitk.ReadImage(str(label))) == int(Label.PANCREAS)
+    np.testing.assert_array_equal(frames[..., 0] != 0, expected)
+    report = highdicom.sr.srread(tmp_path / "Venous_pancreas_measurements.dcm")
+    (group,) = report.content.get_volumetric_roi_measurement_groups()
+    volumes = [each.value for each in group.get_measurements() if each.name.meaning == "Volume"]
+    assert volumes[0] == pytest.approx(expected.sum() * 0.025, rel=0.002)  # the parts' volumes follow
+    assert seg.SOPInstanceUID in str(report)
+    first_screen.button("Phantom").click()  # a result would go with the next test's CT, and be asked about
+    first_screen.wait("state('volume_name').startsWith('Phantom') && state('opening') === ''")
+
+
+def test_an_upload_that_does_not_end_can_be_cancelled_and_leaves_nothing(first_screen, empty_server, small_ct):
+    """The line is slow: after seconds no more than a part of the file has come."""
+    line = first_screen.context.new_cdp_session(first_screen.tab)
+    line.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20_000}
+    line.send("Network.emulateNetworkConditions", slow)
+    before = first_screen.state("volume_name")
+    large = {"name": "slow.nrrd", "mimeType": "application/octet-stream", "buffer": small_ct.read_bytes() * 4}
+    choose(first_screen, large)
+    first_screen.wait("state('upload_fraction') > 0")
+    first_screen.button("Cancel").click()
+    first_screen.wait("state('upload_fraction') === 0 && state('opening') === ''")
+    line.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    assert first_screen.state("volume_name") == before
+    assert first_screen.state("notices") == []
+    assert uploads_left(empty_server) == []
+    choose(first_screen, small_ct)
+    first_screen.wait("state('volume_name') === 'abdomen' && state('opening') === ''")
+
+
 def test_header_and_data_are_opened_together(first_screen, small_ct, tmp_path):
     sitk.WriteImage(sitk.ReadImage(str(small_ct)), str(tmp_path / "apart.mhd"))
     choose(first_screen, tmp_path / "apart.mhd", tmp_path / "apart.raw")
@@ -133,22 +192,27 @@ def test_the_phantom_button_draws_a_ct(first_screen):
     assert first_screen.button("Segment Pancreas").is_enabled()
 
 
-def test_a_pipe_that_would_hang_is_refused_and_holds_up_nothing(browser, start_server, tmp_path):
+def test_a_pipe_that_would_hang_is_refused_and_the_page_says_when_the_server_has_ended(browser, start_server, tmp_path):
     os.mkfifo(tmp_path / "hangs.nrrd")
     running = start_server(tmp_path / "hangs.nrrd", "--stay")
     page = Page(browser, running)
     page.wait("state('notices').length > 0 && state('opening') === ''")
     assert "hangs.nrrd" in str(page.state("notices"))
     page.button("Choose a file").wait_for()
-    page.context.close()
     running.process.terminate()
+    page.tab.get_by_role("heading", name="The server has ended").wait_for()
     assert running.process.wait(30) == 0
+    page.context.close()
 
 
-def test_closing_the_tab_leaves_no_process_and_no_file_behind(browser, start_server, small_ct, tmp_path):
-    running = start_server(small_ct, "--linger", 2)
+def test_closing_the_tab_leaves_no_process_and_no_file_behind(browser, start_server, small_ct, tmp_path, monkeypatch):
+    """The CT's name is not UTF-8, and the system knows ASCII only."""
+    for name, value in (("LC_ALL", "C"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")):
+        monkeypatch.setenv(name, value)
+    ct = shutil.copy(small_ct, tmp_path / "M\udce4rz.nrrd")
+    running = start_server(ct, "--linger", 2)
     page = Page(browser, running)
-    page.wait("state('volume_name') !== '' && state('opening') === ''")
+    page.wait("state('volume_name') === 'M?rz' && state('opening') === ''")
     page.button("Segment Pancreas").click()
     page.wait("state('run') === 'running'")
     processes = [psutil.Process(running.process.pid), *psutil.Process(running.process.pid).children(recursive=True)]
@@ -159,14 +223,6 @@ def test_closing_the_tab_leaves_no_process_and_no_file_behind(browser, start_ser
     assert alive == []
     assert running.process.returncode == 0
     assert list(tmp_path.glob("attention-unet-seg*")) == []
-
-
-def test_the_page_says_when_the_server_has_ended(browser, start_server):
-    running = start_server("--stay")
-    page = Page(browser, running)
-    running.process.terminate()
-    page.tab.get_by_role("heading", name="The server has ended").wait_for()
-    page.context.close()
 
 
 def drop(page: Page, path: Path) -> None:

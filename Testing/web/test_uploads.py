@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 from AttentionUNetSegLib.errors import BadInput
+from AttentionUNetSegLib.web.background import read_in_background
 from AttentionUNetSegLib.web.received import choices_in
 from AttentionUNetSegLib.web.uploads import display_name, name_of_volume, unpack
+from AttentionUNetSegLib.worker.reading import Reader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,3 +104,23 @@ def test_a_damaged_archive_is_said_to_be_one(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(BadInput, match=r"scan\.zip is not a usable \.zip file"):
         unpack(path, "scan.zip", 10)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process is stopped the POSIX way")
+def test_cancel_ends_the_process_that_reads(tmp_path):
+    """A stopped process stands for one that hangs."""
+
+    async def open_and_cancel() -> psutil.Process:
+        opening = asyncio.create_task(read_in_background(Reader(), tmp_path / "hangs.nrrd"))
+        children: list[psutil.Process] = []
+        while not children:
+            await asyncio.sleep(0.01)
+            children = [each for each in psutil.Process().children() if "reading_process" in str(each.cmdline())]
+        children[0].send_signal(signal.SIGSTOP)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        return children[0]
+
+    _, alive = psutil.wait_procs([asyncio.run(open_and_cancel())], timeout=30)
+    assert alive == []

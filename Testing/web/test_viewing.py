@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from .conftest import Page
 from .test_page import _changed, _is_orange
 
 COUNT = """() => {
@@ -24,7 +25,14 @@ def viewed(page):
     page.button("Segment Pancreas").click()
     page.wait("state('has_result') && state('run') === ''")
     page.volume()
+    page.offset_of_gland = page.state("Red_offset")
     return page
+
+
+def show_gland(page) -> None:
+    """Bring the axial view back to the slice through the middle of the segment."""
+    page.tab.evaluate("offset => window.trame.state.set('Red_offset', offset)", page.offset_of_gland)
+    page.wait_for_picture("Red", lambda now: np.count_nonzero(_is_orange(now)) > 60)
 
 
 def middle_of(page, name: str = "Red") -> tuple[float, float]:
@@ -159,6 +167,53 @@ def test_an_overlay_says_what_it_is_and_shows_its_scale(viewed):
     viewed.wait_for_picture("Red", lambda now: _changed(now, plain) == 0)
 
 
+def test_the_contour_can_have_another_colour_width_and_fill(viewed):
+    show_gland(viewed)
+    before = viewed.resting_picture("Red")
+    viewed.choose("Colour", "Green")
+    green = viewed.wait_for_picture("Red", lambda now: _green(now) > 60)
+    assert np.count_nonzero(_is_orange(green)) == 0
+    viewed.set_slider("Width", 5)
+    viewed.wait_for_picture("Red", lambda now: _green(now) > 1.5 * _green(green))
+    viewed.set_slider("Width", 2)
+    viewed.set_slider("Fill", 1.0)
+    viewed.wait_for_picture("Red", lambda now: _green(now) > 3 * _green(green))
+    viewed.set_slider("Fill", 0.15)
+    viewed.choose("Colour", "Orange")
+    viewed.wait_for_picture("Red", lambda now: _changed(now, before) == 0)
+
+
+def _green(picture: np.ndarray) -> int:
+    """How many pixels have the colour of a green outline, faint or full."""
+    red, green, blue = np.moveaxis(picture, 2, 0)
+    return int(np.count_nonzero((green > red + 80) & (green > blue + 80)))
+
+
+def test_measurements_have_a_range_and_are_marked_old_when_the_segment_changes(viewed, tmp_path):
+    viewed.button("Measure").click()
+    viewed.wait("state('numbers_state') === 'ready'")
+    numbers = {each["key"]: each for each in viewed.state("numbers")}
+    low, high = map(float, numbers["volume"]["range"].split(" to "))
+    assert low < viewed.volume() < high
+    assert numbers["length"]["value"].endswith(" mm")
+    threshold = viewed.state("threshold")
+    viewed.set_slider("Threshold", threshold + 0.1)
+    viewed.wait("state('numbers_state') === 'old'")
+    viewed.tab.get_by_text("These are old").wait_for()
+    volume = viewed.volume()
+    name = viewed.save("Table .csv", tmp_path / "numbers.csv")  # what is saved is measured anew
+    assert name == "abdomen_measurements.csv"
+    rows = {row["key"]: row for row in csv.DictReader(io.StringIO((tmp_path / "numbers.csv").read_text()))}
+    assert float(rows["volume"]["value"]) == pytest.approx(volume, rel=0.002)
+    viewed.wait("state('numbers_state') === 'ready'")
+    viewed.save("Table .json", tmp_path / "numbers.json")
+    told = json.loads((tmp_path / "numbers.json").read_text())
+    assert told["measurements"]["quantities"]["volume"]["value"] == float(rows["volume"]["value"])
+    assert told["model"]["id"]
+    viewed.set_slider("Threshold", threshold)
+    viewed.wait("state('numbers_state') === 'old'")
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [
@@ -170,11 +225,8 @@ def test_an_overlay_says_what_it_is_and_shows_its_scale(viewed):
     ],
 )
 def test_results_leave_in_the_formats_of_others(viewed, small_ct, tmp_path, name, file):
-    with viewed.tab.expect_download() as download:
-        viewed.tab.get_by_role("link", name=name, exact=True).click()
-    assert download.value.suggested_filename == file
     path = tmp_path / file
-    download.value.save_as(path)
+    assert viewed.save(name, path) == file
     ct, volume = sitk.ReadImage(str(small_ct)), viewed.volume()
     if file.endswith(".nii.gz"):
         image = sitk.ReadImage(str(path))
@@ -234,6 +286,49 @@ def test_the_tools_are_one_stop_of_the_tab_key_and_arrows_choose_among_them(view
     viewed.tab.keyboard.press("ArrowRight")
     viewed.wait("state('tool') === 'add'")
     assert viewed.tab.evaluate("() => document.activeElement.getAttribute('aria-label')") == "Add"
-    assert viewed.tab.locator("[role=radio][tabindex='0']").count() == 1
+    assert viewed.tab.locator(".tool-bar [role=radio][tabindex='0']").count() == 1
     viewed.tab.keyboard.press("ArrowLeft")
     viewed.wait("state('tool') === 'browse'")
+
+
+@pytest.fixture
+def other_page(browser, server):
+    other = Page(browser, server)
+    other.tab.set_viewport_size({"width": 1600, "height": 700})
+    yield other
+    other.context.close()
+
+
+def test_clicks_land_where_they_are_made_while_another_window_is_open_and_after(viewed, other_page):
+    """Two windows of different sizes on one server."""
+    show_gland(viewed)
+    for window in (viewed, other_page, viewed):
+        window.tool("Remove")
+        # The picture still has the other window's shape: nothing has told the server that the mouse is here now.
+        before = _outline_box(window)
+        spot = {"x": before[1] + 20.0, "y": before[2] - 12.0}
+        window.view("Red").click(position=spot)
+        window.button("Let it act").click()  # there is nothing to remove, so the page asks
+        window.wait("state('removals') === 1")
+        window.wait_for_picture("Red", lambda now: np.count_nonzero(_is_red(now)) > 10)
+        window.resting_picture("Red")
+        # So far from the segment it changes nothing, and by now the view has taken this window's size.
+        after = _outline_box(window)
+        scale = (after[1] - after[0]) / (before[1] - before[0])
+        rows, columns = np.nonzero(_is_red(window.picture("Red")))
+        assert abs((np.median(columns) - after[1]) - 20.0 * scale) < 3
+        assert abs((np.median(rows) - after[2]) + 12.0 * scale) < 3
+        window.button("Undo").click()
+        window.wait("state('removals') === 0")
+
+
+def _outline_box(page: Page) -> tuple[float, float, float]:
+    """Leftmost and rightmost column, and the highest row, of the segment in the axial view."""
+    rows, columns = np.nonzero(_is_orange(page.resting_picture("Red")))
+    return float(columns.min()), float(columns.max()), float(rows.min())
+
+
+def _is_red(picture: np.ndarray) -> np.ndarray:
+    """Which pixels have the colour of the marker of a click that removes."""
+    red, green, blue = np.moveaxis(picture, 2, 0)
+    return (red > 190) & (green < 110) & (blue < 110)

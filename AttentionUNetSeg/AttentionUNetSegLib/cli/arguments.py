@@ -91,6 +91,7 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     add_dicom_options(command)
     command.add_argument("--csv", action="store_true", help="write the measurements as a table too (.csv)")
+    command.add_argument("--parts", action="store_true", help="write head, body and tail as segments too")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
     command.add_argument("--no-picture", action="store_true", help="draw no overview picture")
     command.add_argument("--force", action="store_true", help="also replace results of another input or origin")
@@ -146,6 +147,7 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     command.add_argument("-o", "--output", type=Path, metavar="OUT", help="folder (default: that of the result)")
     add_dicom_options(command)
     command.add_argument("--csv", action="store_true", help="write the measurements as a table too (.csv)")
+    command.add_argument("--parts", action="store_true", help="write head, body and tail as segments too")
     command.add_argument("--no-scene", action="store_true", help="write no scene file")
     command.add_argument("--no-picture", action="store_true", help="draw no overview picture")
     command.add_argument("--force", action="store_true", help="also replace results of another input or origin")

@@ -63,6 +63,11 @@ def _check(options: Namespace) -> None:
         raise BadInput(f"{options.processes} processes cannot do anything.", "Give 1 or more.")
     if options.scheduler is not None and options.processes is not None:
         raise BadInput("The workers of a scheduler are not started here.", "Leave out --processes or --scheduler.")
+    if options.dicom_seg or options.fractional:
+        from ..dicom_out import missing_library
+
+        if missing := missing_library():
+            raise BadInput(missing)
     if options.part is not None:
         from ..cohort.case import read_part
 
@@ -96,7 +101,7 @@ def _orders(
         Order(
             case, str(output), str(package.folder), package.weights_sha256, token, options.device, cluster.gpus,
             options.threshold, options.tta, options.keep_largest, not options.no_picture, options.max_memory,
-            cluster.threads,
+            cluster.threads, dicom=options.dicom_seg or options.fractional, fractional=options.fractional,
         )
         for case in cases
     ]  # fmt: skip
@@ -140,4 +145,7 @@ def _conclude(
     text = f"{count['done']} of {len(rows)} cases segmented"
     text += f", {count['failed']} without a result (the table says why)" if count["failed"] else ""
     text += f", {count['not run']} not run" if count["not run"] else ""
+    if options.dicom_seg or options.fractional:
+        with_objects = answer["with_dicom_objects"] = sum(bool(row.get("dicom_objects")) for row in rows)
+        text += f", {with_objects} with DICOM objects (the table says why others have none)"
     return answer, f"{text}, in {clock.seconds['total']:.0f} s.\nLook at these first: {page}\nTable: {files[0]}"

@@ -31,6 +31,10 @@ def add_cohort(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         "--scheduler", metavar="ADDRESS", help="join this Dask cluster: tcp://host:8786, or its scheduler file (.json)"
     )
+    command.add_argument(
+        "--dicom-seg", action="store_true", help="of DICOM series also write DICOM SEG, and its measurements as SR"
+    )
+    command.add_argument("--fractional", action="store_true", help="also write a DICOM SEG that keeps the probability")
     command.add_argument("--part", metavar="I/N", help="only the I-th of N parts of the cases, for array jobs")
     command.add_argument("--by-doubt", action="store_true", help="sort the table: what to look at first on top")
     command.add_argument("--retry-failed", action="store_true", help="try cases again that failed in an earlier run")

@@ -18,7 +18,7 @@ from .dicom_objects import check_dicom, require_dicom_files, store_objects, want
 from .given_input import GivenInput, path_or_address
 from .outputs import OutputFolder, stem_of
 from .report import correction_report, describe, write_report
-from .scene_files import draw, measure, open_scene, save
+from .scene_files import draw, measure, open_scene, save, save_parts
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def run(options: Namespace, terminal: Terminal) -> None:
             with clock.measure("save"), terminal.interrupts.deferred():
                 _save_fields(nodes, destination)
                 save(scene, nodes, destination, with_scene=not options.no_scene)
+                if options.parts:
+                    save_parts(destination, measurements)
             line.show(_SAVED, "Drawing the picture")
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
@@ -238,7 +240,7 @@ def _write_dicom(
         require_dicom_files(files, str(source["path"]))
         nobody = {"id": "correction", "name": "AttentionUNetSeg correction", "version": __version__}
         model = earlier.get("model") or nobody
-        by_hand = bool(editor.clicks) or editor.nodes.strokes is not None or "model" not in earlier
+        by_hand = editor.is_corrected or "model" not in earlier
         write_objects(options, destination, files, model, editor.settings[0], measurements, semiautomatic=by_hand)
 
 

@@ -14,8 +14,6 @@ from .outputs import OutputFolder
 if TYPE_CHECKING:
     from ..measure import Measurements
 
-SEGMENT, PROBABILITY, MEASUREMENTS = "pancreas.dcm", "probability.dcm", "measurements.dcm"
-
 
 def add_dicom_options(command: ArgumentParser) -> None:
     """Add the options to a command."""
@@ -62,24 +60,20 @@ def write_objects(
     semiautomatic: bool = False,
 ) -> None:
     """Write the objects of the segmentation and the probability that lie in `destination` already."""
-    import SimpleITK as sitk
+    from ..dicom_out import write_result_objects
+    from ..imaging import read_written
 
-    from ..dicom_out import ModelIdentity, coded_measurements, write_dicom_seg, write_measurement_report
-
-    made_by = ModelIdentity.of(model)
-    segment = destination.file(SEGMENT)
-    write_dicom_seg(
-        segment, sitk.ReadImage(str(destination.file("pancreas.seg.nrrd"))), dicom_files, made_by,
-        semiautomatic=semiautomatic, threshold=threshold,
-    )  # fmt: skip
-    coded = coded_measurements(measurements)
-    if coded:
-        write_measurement_report(destination.file(MEASUREMENTS), coded, segment, dicom_files, made_by)
-    if options.fractional:
-        write_dicom_seg(
-            destination.file(PROBABILITY), sitk.ReadImage(str(destination.file("probability.nrrd"))), dicom_files,
-            made_by, fractional=True, semiautomatic=semiautomatic, threshold=threshold,
-        )  # fmt: skip
+    write_result_objects(
+        destination.folder,
+        destination.stem,
+        read_written(destination.file("pancreas.seg.nrrd")),
+        read_written(destination.file("probability.nrrd")) if options.fractional else None,
+        dicom_files,
+        model,
+        threshold,
+        measurements,
+        semiautomatic=semiautomatic,
+    )
 
 
 def store_objects(url: str, outputs: OutputFolder, report: dict[str, object]) -> None:
@@ -90,6 +84,7 @@ def store_objects(url: str, outputs: OutputFolder, report: dict[str, object]) ->
     BadInput : the PACS refuses; the results stay where they are, and the report says so too.
     """
     from ..dicom_out import store
+    from ..dicom_out.result_objects import MEASUREMENTS, PROBABILITY, SEGMENT
     from .report import write_report
 
     files = [outputs.file(name) for name in (SEGMENT, PROBABILITY, MEASUREMENTS) if outputs.file(name).is_file()]

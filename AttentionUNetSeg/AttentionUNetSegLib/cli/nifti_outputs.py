@@ -31,12 +31,10 @@ def write_as_nifti(destination: OutputFolder, ct: sitk.Image) -> None:
     ------
     InternalError : a file cannot be written.
     """
-    import SimpleITK as sitk
-
-    from ..imaging import write_image
+    from ..imaging import read_written, write_image
 
     segmentation = destination.file("pancreas.seg.nrrd")
-    mask = sitk.ReadImage(str(segmentation)) > 0
+    mask = read_written(segmentation) > 0
     for key in mask.GetMetaDataKeys():
         mask.EraseMetaData(key)
     write_image(_on_voxels_of(ct, mask), destination.file("pancreas.nii.gz"))
@@ -44,12 +42,12 @@ def write_as_nifti(destination: OutputFolder, ct: sitk.Image) -> None:
     for ending, slope in (("probability", PROBABILITY_SLOPE), ("spread", SPREAD_SLOPE)):
         field = destination.file(f"{ending}.nrrd")
         if field.is_file():
-            _write_scaled(_on_voxels_of(ct, sitk.ReadImage(str(field))), destination.file(f"{ending}.nii.gz"), slope)
+            _write_scaled(_on_voxels_of(ct, read_written(field)), destination.file(f"{ending}.nii.gz"), slope)
             field.unlink()
     number = 1
     while (field := destination.file(f"attention_{number}.nrrd")).is_file():
         target = destination.file(f"attention_{number}.nii.gz")
-        _write_scaled(sitk.ReadImage(str(field)), target, PROBABILITY_SLOPE)
+        _write_scaled(read_written(field), target, PROBABILITY_SLOPE)
         field.unlink()
         number += 1
 

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from ..errors import BadInput
 from ..temporary_folder import prefix_of, sweep
 
 _FILE = (
-    r"((pancreas(\.seg|_own_grid)|probability|spread|attention_\d+)\.nrrd"
+    r"((pancreas(\.seg|_own_grid)|parts\.seg|probability|spread|attention_\d+)\.nrrd"
     r"|(pancreas|probability|spread|attention_\d+)\.nii\.gz|scene\.mrb|overview\.png|"
     r"measurements\.csv|(pancreas|probability|measurements)\.dcm|report\.json)"
 )
@@ -162,11 +163,17 @@ class OutputFolder:
 
 
 def stem_of(path: Path) -> str:
-    """The name of an image file without its endings ("ct.nii.gz" -> "ct"), or the name of a folder."""
+    """The name of an image file without its endings ("ct.nii.gz" -> "ct"), or the name of a folder.
+
+    What this system cannot write in a file's name (ASCII alone, in the locale C) is a question mark in it.
+    """
     from ..imaging.image_file import name_without_ending  # here: it costs half a second in which the worker can start
+    from ..imaging.plain_name import printable
 
     path = Path(os.path.abspath(path))
-    return (path.name or "volume") if path.is_dir() else name_without_ending(path)
+    stem = printable(path.name or "volume") if path.is_dir() else name_without_ending(path)
+    encoding = sys.getfilesystemencoding()
+    return stem.encode(encoding, "replace").decode(encoding)
 
 
 def _listed(report: dict[str, object]) -> set[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _ENDINGS = {
     "segmentation": "pancreas.seg.nrrd",
     "segmentation_on_own_grid": "pancreas_own_grid.nrrd",
+    "parts": "parts.seg.nrrd",
     "probability": "probability.nrrd",
     "spread": "spread.nrrd",
     "scene": "scene.mrb",

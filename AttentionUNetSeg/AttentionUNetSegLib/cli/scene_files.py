@@ -70,3 +70,15 @@ def measure(nodes: ResultNodes, destination: OutputFolder, with_csv: bool) -> Me
             for each in measurements:
                 table.writerow((each.key, each.name, each.value, each.low, each.high, each.printed_unit))
     return measurements
+
+
+def save_parts(destination: OutputFolder, measurements: Measurements) -> None:
+    """Write head, body and tail of the segmentation that lies in `destination`, where they could be told apart."""
+    from ..cohort.part_segments import write_parts
+    from ..imaging import read_written
+
+    if measurements.centre_line is not None:
+        mask = read_written(destination.file("pancreas.seg.nrrd"))
+        for key in mask.GetMetaDataKeys():  # those of its own segment
+            mask.EraseMetaData(key)
+        write_parts(mask, measurements.centre_line, destination.file("parts.seg.nrrd"))

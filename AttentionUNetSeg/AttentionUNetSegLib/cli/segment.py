@@ -27,7 +27,7 @@ from .given_input import GivenInput
 from .nifti_outputs import write_as_nifti
 from .outputs import OutputFolder
 from .report import describe, make_report, write_report
-from .scene_files import draw, measure, open_scene, save
+from .scene_files import draw, measure, open_scene, save, save_parts
 from .terminal import ProgressLine, Terminal
 
 # The rooms `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
@@ -93,6 +93,8 @@ def run(options: Namespace, terminal: Terminal) -> None:
             line.show(_SEGMENTED, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
                 save(scene, result.nodes, listener.destination, with_scene=not options.no_scene)
+                if options.parts:
+                    save_parts(listener.destination, measurements)
             line.show(_SAVED, "Drawing the picture")
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:

@@ -52,6 +52,8 @@ class CaseFolder:
     @contextmanager
     def under_way(self, run: str) -> Iterator[None]:
         """Mark the case as begun by this run for as long as the block runs; a process that dies leaves the mark."""
+        if self.begun():  # only then is anything left: looking for it takes as long as there are cases
+            self.sweep()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self._mark, "a", encoding="utf-8") as file:
@@ -69,19 +71,20 @@ class CaseFolder:
     @contextmanager
     def written(self) -> Iterator[Path]:
         """Yield an empty folder that becomes the case's folder; where the block fails nothing changes."""
-        self.sweep()
         staging = Path(f"{self._beside}.{uuid.uuid4().hex[:8]}.partial")
+        old = staging.with_suffix(".old")
         try:
             staging.mkdir(parents=True)
             yield staging
             if self.path.exists():
-                old = staging.with_suffix(".old")
                 self.path.rename(old)
             staging.rename(self.path)
         except OSError as error:
             raise InternalError(f"{self.path} cannot be written ({error.strerror or error}).") from error
         finally:
-            self.sweep()
+            if old.exists():
+                self._clear(old)
+            shutil.rmtree(staging, ignore_errors=True)
 
     def forget(self, run: str) -> None:
         """Delete what this run left of a case that it was made to stop: it did not die of it."""
@@ -93,12 +96,16 @@ class CaseFolder:
     def sweep(self) -> None:
         """Delete what a killed process left of this case beside its folder; bring back what it was about to replace."""
         for left in self.path.parent.glob(f"{self._beside.name}.*.old"):
-            if self.path.exists():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.rename(self.path)
+            self._clear(left)
         for left in self.path.parent.glob(f"{self._beside.name}.*.partial"):
             shutil.rmtree(left, ignore_errors=True)
+
+    def _clear(self, old: Path) -> None:
+        """Delete what was replaced, or bring it back where nothing has taken its place."""
+        if self.path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(self.path)
 
     @property
     def _mark(self) -> Path:

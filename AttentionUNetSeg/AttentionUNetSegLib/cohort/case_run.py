@@ -19,11 +19,11 @@ import SimpleITK as sitk
 from .. import __version__
 from ..errors import AttentionUNetSegError, BadModel, InternalError, OutOfMemory, UnavailableDevice
 from .case import Case
-from .case_folder import REPORT, STEM, CaseFolder, write_report
+from .case_files import lacks_objects, write_dicom, write_files
+from .case_folder import REPORT, CaseFolder, write_report
 
 if TYPE_CHECKING:
-    from ..imaging import Volume
-    from ..inference import Segmentation, Segmenter
+    from ..inference import Segmenter
 
 # The rooms imaging, inference and measure are imported where a case runs: whoever gives the orders needs no torch.
 
@@ -47,6 +47,8 @@ class Order:
     run : token of this run of the command.
     alone : nothing else is under way: a case that may have killed its worker is tried again.
     again : a failure that the folder holds does not count as finished.
+    dicom : also write the result as DICOM SEG and SR, where the CT is a DICOM series.
+    fractional : and its probability as a FRACTIONAL SEG.
     """
 
     case: Case
@@ -64,6 +66,8 @@ class Order:
     threads: int | None = None
     alone: bool = False
     again: bool = False
+    dicom: bool = False
+    fractional: bool = False
 
     @property
     def folder(self) -> CaseFolder:
@@ -79,14 +83,18 @@ class Order:
             "path": self.case.path,
             "series": self.case.series,
             "changed": _changed(Path(self.case.path)),
+            "objects": [name for name in ("dicom", "fractional") if getattr(self, name)],
         }
 
     def finished(self, again: bool = False) -> bool:
-        """Whether the case's folder holds the outcome of this order; with `again`, failures do not count."""
+        """Whether the case's folder holds the outcome of this order, or more; with `again`, failures do not count."""
         report = self.folder.report()
-        if report is None or report.get("settings") != self.settings:
+        if report is None:
             return False
-        return not (again and "error" in report)
+        made, wanted = dict(report.get("settings") or {}), self.settings
+        missing = set(wanted.pop("objects")) - set(made.pop("objects", ()))
+        failed = "error" in report or lacks_objects(report)
+        return made == wanted and not (missing and "error" not in report) and not (again and failed)
 
 
 @dataclass(frozen=True)
@@ -164,8 +172,13 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
         from ..measure import measure
 
         measurements = measure(found.probability, volume.image, threshold, order.keep_largest)
+    label, model, dicom = segmenter.package.labels[0], _model(segmenter), None
     with _stage(timings, "write"):
-        files = _write(order, segmenter, volume, found, threshold, place)
+        files, mask = write_files(place, label, volume, found, order, measurements)
+    if order.dicom or order.fractional:
+        with _stage(timings, "dicom"):
+            objects, dicom = write_dicom(place, label, volume, found, mask, order, model, measurements)
+            files |= objects
     report = {
         **_heading(order),
         "input": {
@@ -175,19 +188,20 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
             "spacing_mm": list(volume.image.GetSpacing()),
             "is_phantom": volume.is_phantom,
         },
-        "model": _model(segmenter),
+        "model": model,
         "device": found.device,
         "device_name": found.device_name,
         "tta": order.tta,
         "threshold": threshold,
         "keep_largest": order.keep_largest,
-        "volume_ml": {segmenter.package.labels[0]["name"]: measurements["volume"].value},
+        "volume_ml": {label["name"]: measurements["volume"].value},
         "measurements": measurements.as_json(),
         "warnings": found.warnings,
         "trust": {"distrust": bool(found.trust.reasons), **asdict(found.trust)},
         "predicted_dice": predicted_dice(found.probability, threshold),
         "timings": {**timings, "total": round(sum(timings.values()), 3)},
         "files": files,
+        "dicom": dicom,
     }
     write_report(report, place)
 
@@ -199,35 +213,10 @@ def predicted_dice(probability: sitk.Image, threshold: float) -> float | None:
     taken apart). It is as good as the network's calibration, and worth nothing on a CT unlike those it knows. None
     where nothing reaches the threshold.
     """
-    p = sitk.GetArrayViewFromImage(probability) / np.float32(255)
-    inside = p >= np.float32(threshold)
-    count = np.count_nonzero(inside)
-    return round(float(2 * p[inside].sum() / (count + p.sum())), 4) if count else None
-
-
-def _write(
-    order: Order, segmenter: Segmenter, volume: Volume, found: Segmentation, threshold: float, place: Path
-) -> dict[str, object]:
-    from ..imaging import keep_largest_component, write_image
-    from .picture import draw
-    from .segmentation_nrrd import write_segmentation_nrrd
-
-    inside = sitk.GetArrayFromImage(found.probability) >= threshold * 255
-    mask = sitk.GetImageFromArray((keep_largest_component(inside) if order.keep_largest else inside).astype(np.uint8))
-    mask.CopyInformation(found.probability)
-    names = {"segmentation": f"{STEM}_pancreas.seg.nrrd", "probability": f"{STEM}_probability.nrrd"}
-    write_segmentation_nrrd(mask, segmenter.package.labels[0], place / names["segmentation"])
-    write_image(found.probability, place / names["probability"], compress=True)
-    if found.spread is not None:
-        names["spread"] = f"{STEM}_spread.nrrd"
-        write_image(found.spread, place / names["spread"], compress=True)
-    attention = [f"{STEM}_attention_{n}.nrrd" for n in range(1, len(found.attention) + 1)]
-    for name, image in zip(attention, found.attention, strict=True):
-        write_image(image, place / name, compress=True)
-    if order.picture:
-        names["overview"] = f"{STEM}_overview.png"
-        draw(volume.image, mask, place / names["overview"])
-    return {**names, "attention": attention, "report": REPORT}
+    counts = np.bincount(sitk.GetArrayViewFromImage(probability).ravel(), minlength=256)  # uint8
+    p = np.arange(256) / 255
+    inside = np.where(p >= threshold, counts, 0)
+    return round(float(2 * (p @ inside) / (inside.sum() + p @ counts)), 4) if inside.any() else None
 
 
 def _failed(

@@ -21,6 +21,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .case.doubtful { border-color: #c60; } .case.failed { border-color: #b00; background: #fff4f2; }
 .case img { width: 100%; background: #000; } .case p { margin: .3rem 0; }
 .reason { color: #a04000; } .numbers { color: #555; }
+.key { display: inline-block; width: .9em; height: .9em; border: 1px solid #555; vertical-align: -.1em; }
 svg text { font: 12px system-ui, sans-serif; fill: #555; }
 """
 
@@ -45,13 +46,24 @@ def write_page(rows: Sequence[Row], path: Path, title: str) -> None:
 <h2>Volumes</h2>
 {_histogram([float(row["volume"]) for row in done])}
 <h2>Look at these first</h2>
-<p>Ordered by doubt: no result, then the number of reasons, then the Dice that the network expects of itself.</p>
+<p>Ordered by doubt: no result, then the number of reasons, then the Dice that the network expects of itself. Contours:
+{_legend()}, divided along the gland's centre line at its narrowest place (the neck) and halfway from there to the tip
+of the tail (Japan Pancreas Society, General Rules for the Study of Pancreatic Cancer, 6th edition 2009); one colour
+where there is no centre line.</p>
 <div class="sheet">
 {"".join(_card(row) for row in by_doubt(rows))}</div>
 </body></html>
 """
     with whole_file(path) as beside:
         beside.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _legend() -> str:
+    from .part_segments import COLOURS  # here: with it come libraries that the command can do without till now
+
+    return ", ".join(
+        f'<span class="key" style="background: rgb{colour}"></span> {part}' for part, colour in COLOURS.items()
+    )
 
 
 def _histogram(volumes: Sequence[float]) -> str:

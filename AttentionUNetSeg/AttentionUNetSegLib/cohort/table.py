@@ -22,13 +22,19 @@ FIRST = (
 def rows_of(cases: Iterable[Case], output: Path, unwritten: Sequence[Outcome] = ()) -> list[Row]:
     """Return a row a case, all with the same columns in the same order.
 
+    A column of the cohort's own table that is called like one of ours becomes `given_<name>`.
+
     Parameters
     ----------
     output : the cohort's folder.
     unwritten : outcomes whose report is not in the case's folder.
     """
     reports = {outcome.id: outcome.report for outcome in unwritten}
+    cases = list(cases)
     rows = [_row(case, reports.get(case.id) or CaseFolder(output, case.folder_name).report()) for case in cases]
+    own = {*FIRST, *(key for row in rows for key in row)}
+    for row, case in zip(rows, cases, strict=True):
+        row |= {f"given_{name}" if name in own else name: value for name, value in case.columns.items()}
     columns = list(dict.fromkeys([*FIRST, *(key for row in rows for key in row)]))
     return [{column: row.get(column) for column in columns} for row in rows]
 
@@ -65,9 +71,14 @@ def write_table(rows: Sequence[Row], path: Path) -> list[Path]:
     import pyarrow
     from pyarrow import parquet
 
+    from ..imaging.plain_name import printable
+
     other = path.with_suffix(".parquet")
+    texts = [
+        {key: printable(value) if isinstance(value, str) else value for key, value in row.items()} for row in rows
+    ]  # Parquet knows Unicode alone, and a path may be something else
     with whole_file(other) as beside:
-        parquet.write_table(pyarrow.Table.from_pylist(list(rows)), beside)
+        parquet.write_table(pyarrow.Table.from_pylist(texts), beside)
     return [path, other]
 
 
@@ -77,8 +88,6 @@ def _row(case: Case, report: dict | None) -> Row:
         row |= _failed(report) if "error" in report else _done(report)
         row |= {f"{stage}_seconds": seconds for stage, seconds in report.get("timings", {}).items()}
         row["folder"] = f"{CASES}/{case.folder_name}"
-    for name, value in case.columns.items():
-        row[f"given_{name}" if name in row or name in FIRST else name] = value
     return row
 
 
@@ -108,9 +117,13 @@ def _done(report: dict) -> Row:
     for key, quantity in measurements["quantities"].items():
         row |= {key: quantity["value"], f"{key}_low": quantity["low"], f"{key}_high": quantity["high"]}
     row["notes"] = " ".join(measurements["notes"])
+    row["warnings"] = " ".join(text for text in report["warnings"] if text not in trust["reasons"])
     row |= {f"model_{key}": report["model"][key] for key in ("id", "version", "sha256")}
     row["device"] = report["device"]
     row["reason_count"] = len(trust["reasons"])
     row["overview"] = report["files"].get("overview")
+    if dicom := report.get("dicom"):
+        row["dicom_objects"] = " ".join(name for key, name in report["files"].items() if key.startswith("dicom_"))
+        row["without_dicom_objects"] = dicom["reason"]
     return row
 

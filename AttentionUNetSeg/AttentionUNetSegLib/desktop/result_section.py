@@ -122,7 +122,7 @@ class ResultSection:
 
     def _apply_live(self, name: str, value: float) -> None:
         """Follow the mouse without the surface: making it takes far longer than the segment itself."""
-        if self._panel.editor is None:
+        if self._panel.editor is None or value == self._settings()[name]:
             return
         if self._had_surface is None:
             self._had_surface = self._panel.logic.hasSurface(self._panel.result)
@@ -142,8 +142,7 @@ class ResultSection:
             self._panel.logic.showSurface(result, True)
 
     def _apply(self, name: str, value: float | bool) -> None:
-        threshold, keep_largest, smoothing = self._panel.editor.settings
-        settings = {"threshold": threshold, "keep_largest": keep_largest, "smoothing": smoothing}
+        settings = self._settings()
         if settings[name] == value:
             return
         settings[name] = value
@@ -157,6 +156,9 @@ class ResultSection:
         else:
             self._show_volume(volume)
         self._panel.correction.update()
+
+    def _settings(self) -> dict[str, float | bool]:
+        return dict(zip(("threshold", "keep_largest", "smoothing"), self._panel.editor.settings, strict=True))
 
     def _show_volume(self, volume_ml: float) -> None:
         text = _("{volume:.1f} mL").format(volume=volume_ml)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..session.editing import ResultEditor
     from .panel import Panel
 
+_LONGEST = 30
+
 
 class WallsMenu:
     """Fills the menu anew whenever it opens. What is chosen lies on the result, not in the panel."""
@@ -31,7 +33,10 @@ class WallsMenu:
         editor = self._panel.editor
         self._button.enabled = editor is not None
         names = [] if editor is None else [_name(editor, each) for each in editor.walls]
-        self._button.text = ", ".join(names) if names else _("Nothing is closed")
+        text = ", ".join(names)
+        if len(text) > _LONGEST:  # the panel would grow
+            text = _("{count} segments").format(count=len(names))
+        self._button.text = text or _("Nothing is closed")
 
     def fill(self) -> None:
         """List the segments of the result's node, which can be ticked, and those of others, which can be copied."""

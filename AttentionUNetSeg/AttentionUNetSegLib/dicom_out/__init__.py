@@ -9,9 +9,11 @@ from .dicomweb import DicomwebSource, check_server, check_url, fetch_series, sto
 from .identity import PANCREAS, ModelIdentity, SegmentLabel
 from .libraries import missing_library
 from .measurement_report import write_measurement_report
+from .result_objects import write_result_objects
 from .segmentation_object import write_dicom_seg
 
 __all__ = [
+    "write_result_objects",
     "write_dicom_seg",
     "write_measurement_report",
     "coded_measurements",

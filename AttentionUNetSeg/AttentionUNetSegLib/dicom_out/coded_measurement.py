@@ -79,10 +79,10 @@ def _coded(quantity: Quantity) -> CodedMeasurement:
 def _site_and_key(key: str) -> tuple[Code | None, str]:
     """Split "head_volume" into the head and "volume"."""
     part, _, rest = key.partition("_")
-    return (_SITES[part], rest) if part in _SITES and rest else (None, key)
+    return (SITES[part], rest) if part in SITES and rest else (None, key)
 
 
-_SITES = {
+SITES = {
     "head": Code("SCT", "64163001", "Head of pancreas"),
     "body": Code("SCT", "40133006", "Body of pancreas"),
     "tail": Code("SCT", "73239005", "Tail of pancreas"),

@@ -131,17 +131,24 @@ def store(url: str, files: Sequence[Path]) -> None:
     ------
     BadInput : the server cannot be reached, or refuses one of them, with the reason.
     """
+    names: dict[str, str] = {}  # of the files, by the UIDs of what they hold
+
+    def read() -> Iterator[pydicom.Dataset]:
+        for file in files:
+            instance = pydicom.dcmread(file)
+            names[str(instance.SOPInstanceUID)] = file.name
+            yield instance
+
     with _sentences(url):
-        answer = _client(url).store_instances(pydicom.dcmread(file) for file in files)
+        answer = _client(url).store_instances(read())
     stored = {str(item.ReferencedSOPInstanceUID) for item in answer.get("ReferencedSOPSequence") or []}
     reasons = {
         str(item.get("ReferencedSOPInstanceUID")): f" (reason {int(item.get('FailureReason') or 0):#06x})"
         for item in answer.get("FailedSOPSequence") or []
     }
-    for file in files:
-        uid = str(pydicom.dcmread(file, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+    for uid, name in names.items():
         if uid not in stored:
-            raise BadInput(f"{urlsplit(url).hostname} did not store {file.name}{reasons.get(uid, '')}.")
+            raise BadInput(f"{urlsplit(url).hostname} did not store {name}{reasons.get(uid, '')}.")
 
 
 def _client(url: str) -> DICOMwebClient:

@@ -19,7 +19,7 @@ from .coded_measurement import PRIVATE_SCHEME, Code, CodedMeasurement
 from .identity import ModelIdentity
 from .libraries import require_libraries
 from .segmentation_object import MANUFACTURER, write_object
-from .source_series import read_source_series
+from .source_series import SourceSeries, source_series
 
 if TYPE_CHECKING:
     import highdicom
@@ -29,7 +29,7 @@ def write_measurement_report(
     path: str | os.PathLike[str],
     measurements: Iterable[CodedMeasurement],
     segmentation: str | os.PathLike[str],
-    dicom_files: Sequence[str | os.PathLike[str]],
+    dicom_files: Sequence[str | os.PathLike[str]] | SourceSeries,
     model: ModelIdentity,
 ) -> None:
     """Write a Comprehensive 3D SR with measurements of the segment of a SEG object.
@@ -39,7 +39,7 @@ def write_measurement_report(
     path : the file to write, whole or not at all.
     measurements : what was measured, at least one; see `coded_measurements`.
     segmentation : file of the SEG, written by `write_dicom_seg`.
-    dicom_files : the files of the CT that was segmented.
+    dicom_files : the files of the CT that was segmented, or what `read_source_series` made of them.
     model : which model made the segment.
 
     Raises
@@ -51,7 +51,7 @@ def write_measurement_report(
     import highdicom
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
 
-    headers = read_source_series(dicom_files).headers
+    headers = source_series(dicom_files).headers
     seg = highdicom.seg.segread(segmentation)
     number = int(headers[0].get("SeriesNumber") or 0) + 2000
     try:

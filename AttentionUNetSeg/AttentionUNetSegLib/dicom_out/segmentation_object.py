@@ -21,7 +21,7 @@ from ..whole_file import whole_file
 from .identity import PANCREAS, ModelIdentity, SegmentLabel
 from .libraries import require_libraries
 from .on_source_slices import on_source_slices
-from .source_series import SourceSeries, read_source_series
+from .source_series import SourceSeries, source_series
 
 if TYPE_CHECKING:
     import highdicom
@@ -33,7 +33,7 @@ LARGEST_FRACTION = 255
 def write_dicom_seg(
     path: str | os.PathLike[str],
     segment: sitk.Image,
-    dicom_files: Sequence[str | os.PathLike[str]],
+    dicom_files: Sequence[str | os.PathLike[str]] | SourceSeries,
     model: ModelIdentity,
     *,
     fractional: bool = False,
@@ -48,7 +48,8 @@ def write_dicom_seg(
     path : the file to write, whole or not at all.
     segment : 3D image, LPS; it may be cropped, and it may have another grid than the CT. The mask (everything above 0
         is inside); with `fractional` the probability, 0..255 if its voxels are integers, else 0..1.
-    dicom_files : the files of the CT that was segmented, in any order (`Volume.dicom_files`).
+    dicom_files : the files of the CT that was segmented, in any order (`Volume.dicom_files`); or what
+        `read_source_series` made of them, where several objects refer to it.
     model : what the algorithm identification says.
     fractional : write a FRACTIONAL object that keeps the probability in steps of 1/255, rather than a BINARY one.
     semiautomatic : a person had a hand in it (clicks, strokes), so it is SEMIAUTOMATIC rather than AUTOMATIC.
@@ -62,7 +63,7 @@ def write_dicom_seg(
     InternalError : the file cannot be written.
     """
     require_libraries()
-    series = read_source_series(dicom_files)
+    series = source_series(dicom_files)
     planes, first = on_source_slices(segment, series.grid, series.shifts, fractional)
     dataset = _segmentation(series, planes, first, model, fractional, semiautomatic, threshold, label)
     write_object(dataset, path)

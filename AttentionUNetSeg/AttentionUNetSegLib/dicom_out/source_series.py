@@ -46,6 +46,11 @@ class SourceSeries:
     shifts: np.ndarray | None = None
 
 
+def source_series(files: Sequence[str | PathLike[str]] | SourceSeries) -> SourceSeries:
+    """Return the series of these files, read where it has not been; raises as `read_source_series`."""
+    return files if isinstance(files, SourceSeries) else read_source_series(files)
+
+
 def read_source_series(files: Sequence[str | PathLike[str]]) -> SourceSeries:
     """Read the headers of a CT series from its files, which may come in any order.
 

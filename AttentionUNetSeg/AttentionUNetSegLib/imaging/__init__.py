@@ -9,12 +9,20 @@ from .components import body_box, bounding_box, keep_largest_component, volume_m
 from .dicom import DicomSeries, list_dicom_series
 from .field_of_view import field_of_view_doubts
 from .geometry import Geometry, coarser_grid, image_on_grid
-from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, write_image
+from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, read_written, write_image
 from .intensity import HUWindow
 from .probability import on_grid_of, probability_to_input_grid
 from .raw_nrrd import write_raw_nrrd
 from .resample import to_model_grid
-from .segmentation_file import StoredSegment, label_of, probability_of, read_probability, read_segment
+from .segmentation_file import (
+    SegmentationFile,
+    StoredSegment,
+    label_of,
+    open_segmentation,
+    probability_of,
+    read_probability,
+    read_segment,
+)
 from .volume import Volume, read_volume
 
 __all__ = [
@@ -23,6 +31,7 @@ __all__ = [
     "DicomSeries",
     "Geometry",
     "HUWindow",
+    "SegmentationFile",
     "StoredSegment",
     "Volume",
     "body_box",
@@ -36,11 +45,13 @@ __all__ = [
     "label_of",
     "list_dicom_series",
     "on_grid_of",
+    "open_segmentation",
     "probability_of",
     "probability_to_input_grid",
     "read_probability",
     "read_segment",
     "read_volume",
+    "read_written",
     "to_model_grid",
     "volume_ml",
     "write_image",

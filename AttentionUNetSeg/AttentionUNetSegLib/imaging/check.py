@@ -98,8 +98,9 @@ def check_shape(size: tuple[int, ...], components: int) -> None:
     if min(size) == 0:
         raise BadInput("The image is empty: it has no voxels.")
     if min(size[:3]) < FEWEST_SLICES:
+        what = "slices" if size[2] < FEWEST_SLICES else "rows or columns"
         raise BadInput(
-            f"The image has fewer than {FEWEST_SLICES} slices: it is {size[0]} x {size[1]} x {size[2]} voxels.",
+            f"The image has fewer than {FEWEST_SLICES} {what}: it is {size[0]} x {size[1]} x {size[2]} voxels.",
             "Give a whole abdominal CT volume.",
         )
 
@@ -110,7 +111,8 @@ def check_geometry(grid: Geometry) -> None:
     if not np.all(np.isfinite(numbers)) or min(grid.spacing) <= 0:
         spacing = " x ".join(f"{s:g}" for s in grid.spacing)
         raise BadInput(
-            f"The image's geometry is broken: spacing {spacing} mm, origin {grid.origin}.", "Export it again."
+            f"The image's geometry is broken: its spacing is {spacing} mm, its origin {_listed(grid.origin)}.",
+            "Export it again.",
         )
     if min(grid.spacing) < SPACING_MM[0] or max(grid.spacing) > SPACING_MM[1]:
         spacing = " x ".join(f"{s:.4g}" for s in grid.spacing)
@@ -128,14 +130,18 @@ def check_geometry(grid: Geometry) -> None:
         )
 
 
+def _listed(numbers: tuple[float, ...]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)
+
+
 def _not_hounsfield(lowest: float, highest: float, plausible: bool, is_floating: bool) -> tuple[str, str] | None:
     """Return why the values cannot be Hounsfield units and what to do, or None."""
     if not plausible:
         return "no value lies between -1100 and 3100", "Give the CT with its rescale slope and intercept applied."
     if lowest >= -1.01 and highest <= 1.01:
-        return "it looks normalised", "Give the original CT values."
+        return "it looks scaled to 0 to 1, or to -1 to 1", "Give the original CT values."
     if highest - lowest <= 20 and is_floating:
-        return "it looks standardised", "Give the original CT values."
+        return "it looks scaled to a mean of 0 and a deviation of 1", "Give the original CT values."
     return None
 
 

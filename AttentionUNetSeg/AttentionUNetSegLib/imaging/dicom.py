@@ -116,7 +116,8 @@ def read_dicom_file(path: Path) -> DicomVolume:
     if isinstance(header, str):
         raise BadInput(f"{name} cannot be read: {header}.", "Copy or export it again.")
     if header is None or header.modality != "CT":
-        kind = "a DICOM directory" if header is None or not header.modality else f"a DICOM {header.modality} object"
+        kind = "a DICOM file without an image (a DICOMDIR?)" if header is None else "a DICOM image of no known kind"
+        kind = f"a DICOM {header.modality} object" if header and header.modality else kind
         raise BadInput(f"{name} is {kind}, not a CT volume.", "Give the folder with the CT images.")
     if len(header.frames) == 1:
         raise BadInput(
@@ -231,11 +232,11 @@ def _choose(entries: Sequence[_Entry], folder: Path, wanted: str | None) -> _Ent
     if wanted is not None:
         return _wanted(entries, cts, place, str(wanted).strip())
     if not cts:
-        found = ", ".join(sorted({entry.series.modality or "unknown" for entry in entries}))
+        found = ", ".join(sorted({_kind_of(entry.series) for entry in entries}))
         problems = [problem for entry in entries for problem in entry.problems]
         said = f" {left_out_sentence(problems)}" if problems else ""
         raise BadInput(
-            f"The folder {place} holds no CT images with a position (it holds {found}).{said}", "Give the CT's folder."
+            f"The folder {place} holds no CT slices with a position (it holds {found}).{said}", "Give the CT's folder."
         )
     volumes = [entry for entry in cts if entry.series.image_count >= FEWEST_SLICES]
     if not volumes:
@@ -248,6 +249,12 @@ def _choose(entries: Sequence[_Entry], folder: Path, wanted: str | None) -> _Ent
     if len(volumes) > 1:
         raise BadInput(f"The folder {place} holds {_count(volumes)}: {_listed(volumes)}.", _how_to_choose(volumes))
     return volumes[0]
+
+
+def _kind_of(series: DicomSeries) -> str:
+    if series.modality == "CT":
+        return "CT localizers, or CT images without a position"
+    return f"{series.modality} objects" if series.modality else "objects of an unknown kind"
 
 
 def _wanted(entries: Sequence[_Entry], cts: Sequence[_Entry], folder: str, wanted: str) -> _Entry:

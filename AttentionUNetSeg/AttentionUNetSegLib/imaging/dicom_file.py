@@ -39,17 +39,22 @@ def is_dicom_file(path: Path) -> bool:
     return _is_dicom(_start(path))
 
 
-def open_header(path: Path, tags: Sequence[str]) -> pydicom.Dataset | None:
-    """Return these tags of a file; None where it is no DICOM file. Raises whatever pydicom raises on a damaged one."""
+def open_header(path: Path, tags: Sequence[str], most: int = _HEADER_BYTES) -> pydicom.Dataset | None:
+    """Return these tags of a file; None where it is no DICOM file. Raises whatever pydicom raises on a damaged one.
+
+    `most` : of a deflated file no more bytes than these are unpacked.
+    """
     start = _start(path)
     if not _is_dicom(start):
         return None
-    with _source(path, start, _HEADER_BYTES) as file:
+    with _source(path, start, most) as file:
         return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags), force=True)
 
 
 def stored_frames(path: Path, wanted: Sequence[int]) -> Iterator[np.ndarray]:
     """Yield frames of a file as they are stored, (rows, columns), integers, before any rescaling.
+
+    Frames of one bit a pixel (a binary DICOM SEG) come as 0 and 1.
 
     Parameters
     ----------
@@ -125,7 +130,7 @@ def _frames(path: Path, wanted: Sequence[int]) -> Iterator[np.ndarray]:
 def _promised_bytes(path: Path) -> int:
     header = open_header(path, ["Rows", "Columns", "NumberOfFrames", "BitsAllocated"])
     size = int(header.Rows) * int(header.Columns) * int(header.get("NumberOfFrames") or 1)
-    promised = size * -(-int(header.BitsAllocated) // 8)
+    promised = -(-size * int(header.BitsAllocated) // 8)
     if promised > max(_HARMLESS_BYTES, _LARGEST_RATIO * path.stat().st_size):
         raise ValueError(f"it would unpack to {promised / 1e9:.1f} GB, which is no CT")
     return promised
@@ -135,6 +140,9 @@ def _native(
     dataset: pydicom.Dataset, rows: int, columns: int, wanted: Sequence[int], order: str
 ) -> Iterator[np.ndarray]:
     allocated = int(dataset.BitsAllocated)
+    if allocated == 1:
+        yield from _single_bits(dataset.PixelData, rows, columns, wanted)
+        return
     if allocated not in (8, 16, 32):
         raise ValueError(f"its pixels have {allocated} bits")
     held = len(dataset.PixelData)
@@ -145,6 +153,17 @@ def _native(
             promised = (wanted[-1] + 1) * size * allocated // 8
             raise ValueError(f"it is incomplete: it holds {held} of {promised} bytes of pixels")
         yield _numbers(pixels[frame * size : (frame + 1) * size].reshape(rows, columns), dataset)
+
+
+def _single_bits(packed: bytes, rows: int, columns: int, wanted: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield frames of one bit a pixel, the lowest bit first; a frame may begin within a byte (PS3.5, 8.1.1)."""
+    size = rows * columns
+    for frame in wanted:
+        first, last = frame * size, (frame + 1) * size
+        if len(packed) * 8 < last:
+            raise ValueError(f"it is incomplete: it holds {len(packed)} of {-(-(wanted[-1] + 1) * size // 8)} bytes")
+        held = np.frombuffer(packed, np.uint8, -(-last // 8) - first // 8, first // 8)
+        yield np.unpackbits(held, bitorder="little")[first % 8 :][:size].reshape(rows, columns)
 
 
 def _numbers(pixels: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:

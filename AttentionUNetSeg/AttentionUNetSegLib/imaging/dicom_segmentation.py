@@ -6,6 +6,8 @@ Frames may come in any sequence, and frames without a voxel may be missing.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,23 @@ import pydicom
 import SimpleITK as sitk
 
 from ..errors import BadInput
-from .geometry import Geometry, image_on_grid
+from .check import check_geometry
+from .dicom_file import open_header, stored_frames
+from .dicom_header import items, number, numbers, text
+from .geometry import Geometry, grid_of_steps, image_on_grid
+from .plain_name import printable_name
+from .voxel_data import MOST_VOXELS
 
 Codes = tuple[tuple[str, str, str], tuple[str, str, str]]
 
 # No frame may lie further than this share of a step from where the grid has it.
 TOLERANCE = 0.05
+TAGS = [
+    "Modality", "SegmentationType", "SegmentSequence", "MaximumFractionalValue", "Rows", "Columns", "NumberOfFrames",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+# Some tens of thousands of frames; a deflated file that unpacks to more is not unpacked further.
+LONGEST_HEADER = 2**27
 
 
 @dataclass(frozen=True)
@@ -42,101 +55,151 @@ def read_dicom_segments(
 ) -> tuple[list[DicomSegment], Callable[[int], tuple[sitk.Image, bool]]]:
     """Return the segments of a file, and what makes of a segment's number its image, and whether that has fractions.
 
-    A mask is uint8, 0 or 1; fractions are float32, 0 to 1 (LPS, mm).
+    A mask is uint8, 0 or 1; fractions are float32, 0 to 1 (LPS, mm). Pixels are decoded as those of a CT are.
 
     Raises
     ------
-    BadInput : the file is no segmentation, or its frames form no regular grid.
+    BadInput : the file is damaged, no segmentation, or its frames form no regular grid.
     """
+    name = printable_name(path)
     try:
-        header = pydicom.dcmread(path)
-    except Exception as error:
-        raise BadInput(f"{path.name} cannot be read as DICOM ({error}).") from error
-    if header.get("Modality") != "SEG" or "SegmentSequence" not in header:
+        header = open_header(path, TAGS, LONGEST_HEADER)
+    except Exception as error:  # pydicom raises anything on damaged files
         raise BadInput(
-            f"{path.name} is a DICOM {header.get('Modality') or 'object'}, no segmentation.", "Give a DICOM SEG file."
-        )
+            f"{name} is a damaged DICOM file ({type(error).__name__}).", "Copy or export it again."
+        ) from error
+    modality = text(header, "Modality")
+    found = items(header, "SegmentSequence")
+    if modality != "SEG" or not found:
+        kind = f"a DICOM {modality} object" if modality not in ("", "SEG") else "a DICOM object without segments"
+        raise BadInput(f"{name} is {kind}, no segmentation.", "Give a DICOM SEG file.")
+    numbers_of = [number(item, "SegmentNumber") for item in found]
+    if None in numbers_of:
+        raise BadInput(f"{name} is damaged: a segment of it has no number.", "Export it again.")
     segments = [
         DicomSegment(
-            int(item.SegmentNumber),
-            str(item.get("SegmentLabel", "")),
-            (str(item.get("SegmentAlgorithmType", "")), str(item.get("SegmentAlgorithmName", ""))),
+            int(value),
+            text(item, "SegmentLabel"),
+            (text(item, "SegmentAlgorithmType"), text(item, "SegmentAlgorithmName")),
             _codes(item),
         )
-        for item in header.SegmentSequence
+        for value, item in zip(numbers_of, found, strict=True)
     ]
 
-    def take(number: int) -> tuple[sitk.Image, bool]:
-        return _image_of(header, number, path)
+    def take(wanted: int) -> tuple[sitk.Image, bool]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _image_of(header, wanted, path)
 
     return segments, take
 
 
 def _codes(item: pydicom.Dataset) -> Codes | None:
     found = []
-    for name in ("SegmentedPropertyCategoryCodeSequence", "SegmentedPropertyTypeCodeSequence"):
-        if not item.get(name):
+    for keyword in ("SegmentedPropertyCategoryCodeSequence", "SegmentedPropertyTypeCodeSequence"):
+        codes = items(item, keyword)
+        if not codes:
             return None
-        code = item[name].value[0]
-        found.append(
-            tuple(str(code.get(key, "")) for key in ("CodingSchemeDesignator", "CodeValue", "CodeMeaning"))
-        )
+        found.append(tuple(text(codes[0], key) for key in ("CodingSchemeDesignator", "CodeValue", "CodeMeaning")))
     return found[0], found[1]
 
 
-def _image_of(header: pydicom.Dataset, number: int, path: Path) -> tuple[sitk.Image, bool]:
-    kind = str(header.get("SegmentationType", "BINARY"))
-    frames = list(header.PerFrameFunctionalGroupsSequence)
-    shared = header.SharedFunctionalGroupsSequence[0]
-    positions = np.array(
-        [_macro(frame, shared, "PlanePositionSequence", path).ImagePositionPatient for frame in frames], dtype=float
-    )
-    orientation = np.array(
-        _macro(frames[0], shared, "PlaneOrientationSequence", path).ImageOrientationPatient, dtype=float
-    )
-    measures = _macro(frames[0], shared, "PixelMeasuresSequence", path)
-    row, column = orientation[:3], orientation[3:]
-    normal = np.cross(row, column)
-    along = positions @ normal
-    step = _step(along, measures)
-    places = (along - along.min()) / step
-    index = np.rint(places).astype(int)
-    first = positions[along.argmin()]
-    off = positions - first - np.outer(along - along.min(), normal)
-    if np.abs(places - index).max() > TOLERANCE or np.abs(off).max() > TOLERANCE * step:
-        raise BadInput(f"The frames of {path.name} form no regular grid.", "Export it as a label map.")
-    pixels = header.pixel_array
-    pixels = pixels[None] if pixels.ndim == 2 else pixels
-    volume = np.zeros((index.max() + 1, header.Rows, header.Columns), np.float32 if kind == "FRACTIONAL" else np.uint8)
-    for n, frame in enumerate(frames):
-        if kind == "LABELMAP":
-            volume[index[n]] = pixels[n] == number
-        elif int(_macro(frame, shared, "SegmentIdentificationSequence", path).ReferencedSegmentNumber) == number:
-            volume[index[n]] = pixels[n]
+def _image_of(header: pydicom.Dataset, wanted: int, path: Path) -> tuple[sitk.Image, bool]:
+    kind = text(header, "SegmentationType") or "BINARY"
+    frames = _Frames(header, printable_name(path))
+    index, grid = frames.places()
+    of_segment = list(range(len(frames.groups)))
+    if kind != "LABELMAP":
+        of_segment = [n for n in of_segment if frames.segment(n) == wanted]
+    volume = np.zeros(grid.size[::-1], np.float32 if kind == "FRACTIONAL" else np.uint8)
+    try:
+        for n, pixels in zip(of_segment, stored_frames(path, of_segment) if of_segment else (), strict=True):
+            if pixels.shape != volume.shape[1:]:
+                raise ValueError("a frame has another size than its header says")
+            here = volume[index[n]]
+            np.maximum(here, pixels == wanted if kind == "LABELMAP" else pixels, out=here, casting="unsafe")
+    except ValueError as error:
+        raise BadInput(f"{printable_name(path)} cannot be read: {error}.", "Copy or export it again.") from error
     if kind == "FRACTIONAL":
-        volume /= np.float32(header.get("MaximumFractionalValue", 255))
-    rows_mm, columns_mm = (float(value) for value in measures.PixelSpacing)
-    grid = Geometry(
-        volume.shape[::-1],
-        (columns_mm, rows_mm, float(step)),
-        tuple(first.tolist()),
-        tuple(np.stack([row, column, normal], axis=1).ravel().tolist()),
-    )
+        volume /= np.float32(number(header, "MaximumFractionalValue") or 255)
     return image_on_grid(volume, grid), kind == "FRACTIONAL"
 
 
-def _macro(frame: pydicom.Dataset, shared: pydicom.Dataset, name: str, path: Path) -> pydicom.Dataset:
-    """Return a functional group's first item, of the frame or of all frames together."""
-    for group in (frame, shared):
-        if group.get(name):
-            return group[name].value[0]
-    raise BadInput(f"The frames of {path.name} have no {name}, so nobody knows where they lie.")
+class _Frames:
+    """Where the frames of a segmentation lie. All methods raise BadInput where the header does not say it."""
+
+    def __init__(self, header: pydicom.Dataset, name: str) -> None:
+        self.name = name
+        self.groups = items(header, "PerFrameFunctionalGroupsSequence")
+        self._shared = (items(header, "SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
+        self._size = tuple(int(number(header, keyword) or 0) for keyword in ("Columns", "Rows"))
+        told = number(header, "NumberOfFrames") or 1
+        if not self.groups or len(self.groups) != told or min(self._size) < 1:
+            raise BadInput(
+                f"{name} is damaged: it has {told:g} frames of {self._size[0]} x {self._size[1]} pixels, and says of "
+                f"{len(self.groups)} where they lie.",
+                "Export it again.",
+            )
+
+    def segment(self, n: int) -> int:
+        """The number of the segment that a frame shows."""
+        return int(self._numbers(n, "SegmentIdentificationSequence", "ReferencedSegmentNumber", 1)[0])
+
+    def places(self) -> tuple[np.ndarray, Geometry]:
+        """Which slice of the grid each frame is, and the grid."""
+        count = len(self.groups)
+        orientations = np.array(
+            [self._numbers(n, "PlaneOrientationSequence", "ImageOrientationPatient", 6) for n in range(count)]
+        )
+        positions = np.array(
+            [self._numbers(n, "PlanePositionSequence", "ImagePositionPatient", 3) for n in range(count)]
+        )
+        rows_mm, columns_mm = self._numbers(0, "PixelMeasuresSequence", "PixelSpacing", 2)
+        row, column = orientations[0, :3], orientations[0, 3:]
+        square = np.array([row @ row, column @ column, row @ column]) - [1, 1, 0]
+        if np.abs(orientations - orientations[0]).max() > TOLERANCE or np.abs(square).max() > TOLERANCE:
+            raise self._no_grid()
+        normal = np.cross(row, column)
+        along = positions @ normal
+        step = _step(along, self._group(0, "PixelMeasuresSequence"))
+        at = (along - along.min()) / step
+        index = np.rint(at).astype(int)
+        first = positions[along.argmin()]
+        off = positions - first - np.outer(along - along.min(), normal)
+        if np.abs(at - index).max() > TOLERANCE or np.abs(off).max() > TOLERANCE * step:
+            raise self._no_grid()
+        size = (*self._size, int(index.max()) + 1)
+        if math.prod(size) > MOST_VOXELS:
+            voxels = " x ".join(map(str, size))
+            raise BadInput(f"{self.name} is larger than any CT: {voxels} voxels.", "Export it again.")
+        grid, _ = grid_of_steps(
+            np.stack([row * columns_mm, column * rows_mm, normal * step], axis=1), first, size, self.name
+        )
+        check_geometry(grid)
+        return index, grid
+
+    def _no_grid(self) -> BadInput:
+        return BadInput(f"The frames of {self.name} form no regular grid.", "Export it as a label map.")
+
+    def _group(self, n: int, group: str) -> pydicom.Dataset:
+        """A functional group's first item, of a frame or of all frames together."""
+        for where in (self.groups[n], self._shared):
+            if found := items(where, group):
+                return found[0]
+        raise BadInput(f"{self.name} is damaged: a frame of it has no {group}.", "Export it again.")
+
+    def _numbers(self, n: int, group: str, keyword: str, count: int) -> tuple[float, ...]:
+        values = numbers(self._group(n, group), keyword)
+        if len(values) != count:
+            raise BadInput(f"{self.name} is damaged: a frame of it has no usable {keyword}.", "Export it again.")
+        return values
 
 
 def _step(along: np.ndarray, measures: pydicom.Dataset) -> float:
     """Return the distance of neighbouring slices in mm."""
     apart = np.diff(np.unique(np.round(along, 3)))
-    told = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
-    if told and (not len(apart) or np.abs(apart / float(told) - np.rint(apart / float(told))).max() < TOLERANCE):
-        return float(told)
+    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+        told = abs(number(measures, keyword) or 0.0)
+        if told and (not len(apart) or np.abs(apart / told - np.rint(apart / told)).max() < TOLERANCE):
+            return told
     return float(apart.min()) if len(apart) else 1.0

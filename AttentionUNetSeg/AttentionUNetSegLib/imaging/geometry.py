@@ -166,12 +166,12 @@ def coarser_grid(grid: sitk.Image | Geometry, level: int) -> Geometry:
 
 
 def image_on_grid(array: np.ndarray, grid: sitk.Image | Geometry) -> sitk.Image:
-    """Return an image of a KJI array whose voxel (0, 0, 0) is the first voxel of `grid`.
+    """Return an image of a KJI array (or KJI and values) whose voxel (0, 0, 0) is the first voxel of `grid`.
 
     The array may have more or fewer voxels than the grid (feature maps of a padded input do): only origin, spacing and
     direction are taken from it.
     """
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=array.ndim == 4)
     geometry = grid if isinstance(grid, Geometry) else Geometry.of(grid)
     image.SetSpacing(geometry.spacing)
     image.SetOrigin(geometry.origin)

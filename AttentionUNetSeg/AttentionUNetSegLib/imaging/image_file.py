@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,17 @@ ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".h
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
-def read_image_file(path: Path, self_contained: bool = False) -> tuple[sitk.Image, list[str]]:
+# Refuses the size, the number of values per voxel, or the fields of a header before any voxel is read.
+CheckShape = Callable[[tuple[int, ...], int, Mapping[str, str]], None]
+
+
+def _one_ct(size: tuple[int, ...], components: int, fields: Mapping[str, str]) -> None:
+    check_shape(size, components)
+
+
+def read_image_file(
+    path: Path, self_contained: bool = False, check: CheckShape = _one_ct
+) -> tuple[sitk.Image, list[str]]:
     """Read a 3D image file; return it with warnings about its geometry.
 
     NIfTI, NRRD and MetaImage are read as their headers say, whatever the file is called; anything else by ITK. A 4D
@@ -39,10 +49,11 @@ def read_image_file(path: Path, self_contained: bool = False) -> tuple[sitk.Imag
     Parameters
     ----------
     self_contained : take only a NIfTI, NRRD or MetaImage file that holds its own voxels: who sent it is not known.
+    check : as `CheckShape`; what it lets through has to be three-dimensional. Without it, what can be a CT.
 
     Raises
     ------
-    BadInput : not readable, not one 3D volume, or a geometry that cannot be trusted.
+    BadInput : not readable, refused by `check`, or a geometry that cannot be trusted.
     """
     require_regular_file(path)
     header = _header(path, self_contained)
@@ -52,10 +63,11 @@ def read_image_file(path: Path, self_contained: bool = False) -> tuple[sitk.Imag
                 f"{printable_name(path)} is no NIfTI, NRRD or MHA file, or it is damaged.",
                 "Give one of these, or a DICOM folder.",
             )
-        return _read_by_itk(path)
+        return _read_by_itk(path, check)
+    check(header.data.size, header.data.components, header.fields)
+    check_geometry(header.grid)
     voxels, warnings = read_voxels(header.data, printable_name(path))
     image = image_on_grid(rescaled(voxels, *header.scale), header.grid)
-    check_geometry(header.grid)
     for key, value in header.fields.items():
         image.SetMetaData(printable(key), printable(value))
     return image, [*header.warnings, *warnings]
@@ -72,15 +84,17 @@ def _header(path: Path, self_contained: bool) -> ImageHeader | None:
             return metaimage(path, self_contained)
         return header
     except OSError as error:
-        raise BadInput(f"{printable_name(path)} cannot be read ({error.strerror}).", "Check its permissions.") from None
+        raise BadInput(
+            f"{printable_name(path)} cannot be read ({error.strerror}).", "Check its permissions and its disk."
+        ) from None
 
 
-def _read_by_itk(path: Path) -> tuple[sitk.Image, list[str]]:
+def _read_by_itk(path: Path, check: CheckShape) -> tuple[sitk.Image, list[str]]:
     reader = sitk.ImageFileReader()
     with plainly_named(path, ENDINGS) as plain, quiet_itk(), _sentences(path):
         reader.SetFileName(str(plain))
         reader.ReadImageInformation()
-        check_shape(reader.GetSize(), reader.GetNumberOfComponents())
+        check(reader.GetSize(), reader.GetNumberOfComponents(), {})
         if math.prod(reader.GetSize()) > MOST_VOXELS:
             raise BadInput(f"{printable_name(path)} is larger than any CT.", "Crop or downsample it.")
         image = reader.Execute()
@@ -94,6 +108,17 @@ def _read_by_itk(path: Path) -> tuple[sitk.Image, list[str]]:
             f"{printable_name(path)} holds no orientation: its axes were taken as left, posterior, superior."
         ]
     return image, []
+
+
+def read_written(path: Path) -> sitk.Image:
+    """Read an image that this package wrote, as it stands, whatever its folder is called (ITK takes UTF-8 alone).
+
+    Raises
+    ------
+    BadInput : it cannot be read.
+    """
+    with plainly_named(path, ENDINGS) as plain, quiet_itk(), _sentences(path):
+        return sitk.ReadImage(str(plain))
 
 
 def write_image(image: sitk.Image, path: str | os.PathLike, compress: bool = True) -> None:

@@ -56,9 +56,16 @@ def metaimage(path: Path, self_contained: bool) -> ImageHeader:
             raise BadInput(
                 f"{name} is no image that can be read, or it is damaged.", "Give a NIfTI, NRRD or MHA file."
             ) from None
-        raise BadInput(f"{name} is damaged: its header has no usable {str(error)[:60]}.", "Export it again.") from None
+        raise BadInput(
+            f"{name} cannot be read: DimSize, ElementType or another number is missing in its header, or is none that "
+            f"MetaImage knows ({str(error)[:60]}).",
+            "Export it again.",
+        ) from None
     if rank != len(size) or any(n < 1 for n in size):
-        raise BadInput(f"{name} is damaged: its header contradicts itself.", "Export it again.")
+        raise BadInput(
+            f"{name} is damaged: its header says {rank} for NDims and {fields['DimSize'][:60]} for DimSize.",
+            "Export it again.",
+        )
     named = _data_files(fields["ElementDataFile"], lines, size, name)
     is_big = _is_true(fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")))
     is_text = not _is_true(fields.get("BinaryData", "True"))

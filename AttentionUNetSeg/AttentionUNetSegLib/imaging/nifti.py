@@ -73,11 +73,15 @@ def nifti_image(path: Path, self_contained: bool) -> ImageHeader | None:
         voxel_file = beside(header_file, voxel_file.name, self_contained)
     rank = header.dim[0]
     if not 1 <= rank <= 7 or any(n < 0 for n in header.dim[1 : rank + 1]):
-        raise BadInput(f"{name} is damaged: its header says {rank} dimensions.", "Export it again.")
+        sizes = ", ".join(map(str, header.dim))
+        raise BadInput(f"{name} is damaged: the sizes in its header (dim) are {sizes}.", "Export it again.")
     size = tuple(max(1, n) for n in header.dim[1 : min(rank, 4) + 1])
     vectors = math.prod(max(1, n) for n in header.dim[5 : rank + 1])
     if header.datatype not in _KINDS and header.datatype not in _COMPONENTS:
-        raise BadInput(f"{name} holds values of a type that is no number (NIfTI data type {header.datatype}).")
+        raise BadInput(
+            f"{name} holds values of a type that is not read here (NIfTI data type {header.datatype}).",
+            "Export it again with whole numbers of 16 bits.",
+        )
     components = vectors * _COMPONENTS.get(header.datatype, 1)
     if header.datatype in (32, 1792):
         raise BadInput(f"{name} holds complex numbers, not Hounsfield units.", "Give a CT volume.")
@@ -96,23 +100,6 @@ def nifti_image(path: Path, self_contained: bool) -> ImageHeader | None:
     is_scaled = math.isfinite(header.slope) and header.slope != 0 and math.isfinite(header.intercept)
     scale = (header.slope, header.intercept) if is_scaled else (1.0, 0.0)
     return ImageHeader(data, grid, scale, {"descrip": header.description}, tuple(warnings))
-
-
-def check_nifti(path: Path, grid: Geometry) -> list[str]:
-    """Return warnings about the orientation of a NIfTI file that ITK placed on `grid`.
-
-    Raises
-    ------
-    BadInput : there is none that can be trusted, or ITK's is another one.
-    """
-    header = read_nifti_header(_of_pair(path, ".img", ".hdr"))
-    if header is None:
-        return [f"{printable_name(path)} holds no orientation: left and right may be swapped."]
-    own, warnings = _grid(header, grid.size, printable_name(path))
-    distance = float(np.linalg.norm(own.corners() - grid.corners(), axis=1).max())
-    if distance > LARGEST_DISAGREEMENT_MM:
-        raise BadInput(f"The orientation of {printable_name(path)} was not understood.", "Export it again.")
-    return warnings
 
 
 def read_nifti_header(path: Path) -> NiftiHeader | None:
@@ -183,7 +170,9 @@ def _grid(header: NiftiHeader, size: tuple[int, ...], name: str) -> tuple[Geomet
     if not np.all(np.isfinite(spacing)) or np.any(spacing == 0):
         raise BadInput("The NIfTI file holds no voxel size (pixdim is zero or not a number).", "Export it again.")
     if header.units not in _MM:
-        raise BadInput(f"{name} gives its voxel size in a unit that is none (code {header.units}).", "Export it again.")
+        raise BadInput(
+            f"{name} gives its voxel size in a unit that NIfTI does not know (code {header.units}).", "Export it again."
+        )
     to_mm = _MM[header.units]
     if header.qform_code <= 0 and header.sform_code <= 0:
         kind = " (it is an Analyze file)" if header.is_analyze else " (qform and sform codes are 0)"

@@ -63,11 +63,18 @@ def nrrd_image(path: Path, self_contained: bool) -> ImageHeader:
         )
     except (KeyError, ValueError) as error:
         raise BadInput(
-            f"{name} is damaged: its header has no usable sizes, type or encoding ({str(error)[:60]}).",
+            f"{name} cannot be read: sizes, type or encoding are missing in its header, or are none that NRRD knows "
+            f"({str(error)[:60]}).",
             "Export it again.",
         ) from None
-    if len(size) != int(fields.get("dimension", len(size))) or any(n < 1 for n in size) or line_skip:
-        raise BadInput(f"{name} cannot be read: its header contradicts itself.", "Export it again.")
+    if fields.get("dimension", str(len(size))) != str(len(size)) or any(n < 1 for n in size):
+        raise BadInput(
+            f"{name} is damaged: its header says {fields.get('dimension', 'nothing')[:20]} for its dimension and "
+            f"{fields['sizes'][:60]} for its sizes.",
+            "Export it again.",
+        )
+    if line_skip:
+        raise BadInput(f"{name} has lines to skip before its voxels, which is not read here.", "Export it again.")
     files = tuple(beside(path, each, self_contained) for each in named) or (path,)
     spatial, grid, warnings = _grid(fields, size, name)
     others = [n for axis, n in enumerate(size) if axis not in spatial and n > 1]

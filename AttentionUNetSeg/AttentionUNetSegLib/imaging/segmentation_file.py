@@ -7,6 +7,8 @@ read_probability(Path("softmax_pancreas.nii.gz"))
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +18,15 @@ import SimpleITK as sitk
 from ..errors import BadInput
 from .dicom_file import is_dicom_file
 from .dicom_segmentation import Codes, read_dicom_segments
-from .geometry import Geometry
-from .image_file import name_without_ending, quiet_itk
-from .nifti import check_nifti
+from .image_file import name_without_ending, read_image_file
+from .plain_name import printable, printable_name
+from .voxel_data import require_regular_file
 
 PREFERRED = "pancreas"
 # Asks for all segments of a file as one.
 EVERY = "*"
+# The field of a header that says that there are segments, and in which layers.
+LISTED = "Segment0_LabelValue"
 SHOWN = 12
 
 
@@ -65,6 +69,32 @@ class _Listed:
     algorithm: tuple[str, str] = ("", "")
 
 
+@dataclass(frozen=True)
+class SegmentationFile:
+    """A segmentation file whose segments are known and whose voxels are taken out one segment at a time.
+
+    Attributes
+    ----------
+    segments : label value and name ("" where the file gives none) of each.
+    name : of the file, for people.
+    """
+
+    segments: tuple[tuple[int, str], ...]
+    name: str
+    _listed: tuple[_Listed, ...]
+    _take: Callable[[_Listed | None], StoredSegment]
+
+    def take(self, index: int | None) -> StoredSegment:
+        """Return the segment at a place in `segments`; None: all of them as one."""
+        return self._take(None if index is None else self._listed[index])
+
+    def choose(self, wanted: str | None) -> StoredSegment:
+        """Return the segment that is asked for as in `read_segment`; raises BadInput likewise."""
+        if wanted == EVERY and self._listed:
+            return self.take(None)
+        return self._take(_chosen(list(self._listed), wanted, self.name))
+
+
 def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
     """Read one segment of a segmentation file as a mask on the file's own grid.
 
@@ -79,31 +109,48 @@ def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
     ------
     BadInput : there is no such file, it is no segmentation, it holds no such segment, or several and none was named.
     """
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.")
-    if is_dicom_file(path):
-        segments, take = read_dicom_segments(path)
-        listed = [_Listed(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
-        if wanted == EVERY and listed:
-            images = [take(one.value)[0] for one in listed]
+    return open_segmentation(path).choose(wanted)
+
+
+def open_segmentation(path: Path) -> SegmentationFile:
+    """Read a segmentation file and say what it holds; raises BadInput where there is none, or it is no segmentation."""
+    name = _existing(path)
+    listed, take = _open_dicom(path) if is_dicom_file(path) else _open_label_map(path, name)
+    return SegmentationFile(tuple((one.value, one.name) for one in listed), name, tuple(listed), take)
+
+
+def _open_dicom(path: Path) -> tuple[list[_Listed], Callable[[_Listed | None], StoredSegment]]:
+    segments, image_of = read_dicom_segments(path)
+    listed = [_Listed(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
+
+    def take(one: _Listed | None) -> StoredSegment:
+        if one is None:
+            images = [image_of(each.value)[0] for each in listed]
             return StoredSegment(_joined(images, images[0]), False, name_without_ending(path))
-        chosen = _chosen(listed, wanted, path.name)
-        image, is_probability = take(chosen.value)
-        name = chosen.name or name_without_ending(path)
-        return StoredSegment(image, is_probability, name, codes=chosen.codes, algorithm=chosen.algorithm)
+        image, is_probability = image_of(one.value)
+        title = one.name or name_without_ending(path)
+        return StoredSegment(image, is_probability, title, codes=one.codes, algorithm=one.algorithm)
+
+    return listed, take
+
+
+def _open_label_map(path: Path, name: str) -> tuple[list[_Listed], Callable[[_Listed | None], StoredSegment]]:
     image, header, warnings = _read(path)
-    voxels = _labels(image, path.name)
-    if wanted == EVERY and voxels.any():
-        return StoredSegment(_joined([image], image), False, name_without_ending(path), warnings=tuple(warnings))
+    voxels = _labels(image, name)
     layers = np.moveaxis(voxels, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else voxels[None]
-    listed = _of_header(header) or [_Listed(int(value), "") for value in np.unique(voxels) if value != 0]
-    chosen = _chosen(listed, wanted, path.name)
-    mask = sitk.GetImageFromArray((layers[chosen.layer] == chosen.value).astype(np.uint8))
-    mask.CopyInformation(image)
-    name = chosen.name or name_without_ending(path)
-    return StoredSegment(
-        mask, False, name, chosen.color, chosen.terminology, algorithm=chosen.algorithm, warnings=tuple(warnings)
-    )
+    listed = _of_header(header, len(layers), name) or _of_values(voxels)
+
+    def take(one: _Listed | None) -> StoredSegment:
+        if one is None:
+            return StoredSegment(_joined([image], image), False, name_without_ending(path), warnings=tuple(warnings))
+        mask = sitk.GetImageFromArray((layers[one.layer] == one.value).astype(np.uint8))
+        mask.CopyInformation(image)
+        title = one.name or name_without_ending(path)
+        return StoredSegment(
+            mask, False, title, one.color, one.terminology, algorithm=one.algorithm, warnings=tuple(warnings)
+        )
+
+    return listed, take
 
 
 def _joined(images: list[sitk.Image], grid: sitk.Image) -> sitk.Image:
@@ -122,18 +169,25 @@ def read_probability(path: Path) -> StoredSegment:
     ------
     BadInput : there is no such file, it is no volume, or its values are of neither range.
     """
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.")
+    name = _existing(path)
     if is_dicom_file(path):
         stored = read_segment(path)
         if stored.is_probability:
             return stored
-        raise BadInput(f"{path.name} is a DICOM segmentation without fractions, no probability.", "Take it as a mask.")
+        raise BadInput(f"{name} is a DICOM segmentation without fractions, no probability.", "Take it as a mask.")
     image, _, warnings = _read(path)
     if image.GetNumberOfComponentsPerPixel() > 1:
-        raise BadInput(f"{path.name} holds several values per voxel.", "Give the probability of one structure.")
-    probability = probability_of(image, path.name)
+        raise BadInput(f"{name} holds several values per voxel.", "Give the probability of one structure.")
+    probability = probability_of(image, name)
     return StoredSegment(probability, True, name_without_ending(path), warnings=tuple(warnings))
+
+
+def _existing(path: Path) -> str:
+    """Return the printable name of a file; raises BadInput where there is none."""
+    if not path.exists():
+        raise BadInput(f"There is no file {printable(str(path))}.")
+    require_regular_file(path)
+    return printable_name(path)
 
 
 def probability_of(image: sitk.Image, name: str) -> sitk.Image:
@@ -145,7 +199,7 @@ def probability_of(image: sitk.Image, name: str) -> sitk.Image:
     """
     values = sitk.GetArrayViewFromImage(image)
     if not np.isfinite(values).all():
-        raise BadInput(f"{name} holds values that are no numbers.")
+        raise BadInput(f"{name} holds values that are no numbers (NaN or infinity).", "Export it again.")
     lowest, highest = float(values.min()), float(values.max())
     is_fraction = values.dtype.kind == "f" and lowest >= -1e-6 and highest <= 1.0 + 1e-6
     is_stored = values.dtype.kind in "ui" and lowest >= 0 and 1 < highest <= 255
@@ -169,16 +223,22 @@ def label_of(image: sitk.Image, name: str, label: int | None) -> sitk.Image:
     BadInput : there is no such label, or there are several; `name` is named.
     """
     voxels = _labels(image, name)
-    listed = [_Listed(int(value), "") for value in np.unique(voxels) if value != 0]
+    listed = _of_values(voxels)
     chosen = _chosen(listed, None if label is None else str(label), name)
     mask = sitk.GetImageFromArray((voxels == chosen.value).astype(np.uint8))
     mask.CopyInformation(image)
     return mask
 
 
+def _of_values(voxels: np.ndarray) -> list[_Listed]:
+    return [_Listed(int(value), "") for value in np.unique(voxels) if value != 0]
+
+
 def _labels(image: sitk.Image, name: str) -> np.ndarray:
     voxels = sitk.GetArrayViewFromImage(image)
     if voxels.dtype.kind == "f":
+        if not np.isfinite(voxels).all():
+            raise BadInput(f"{name} holds values that are no numbers (NaN or infinity).", "Export it again.")
         if not np.array_equal(voxels, np.rint(voxels)):
             raise BadInput(
                 f"{name} holds fractions, so it is no segmentation.", "Say that it is a probability, if it is one."
@@ -189,49 +249,54 @@ def _labels(image: sitk.Image, name: str) -> np.ndarray:
 
 
 def _read(path: Path) -> tuple[sitk.Image, dict[str, str], list[str]]:
-    """Return a 3D image, its header and warnings about its geometry."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        with quiet_itk():
-            image = reader.Execute()
-    except RuntimeError as error:
-        if "orthonormal" in str(error):
-            raise BadInput(f"{path.name} has a sheared or empty orientation.", "Export it again.") from error
-        raise BadInput(
-            f"{path.name} is no image that can be read, or it is damaged.",
-            "Give a NIfTI, NRRD or MHA file, or a DICOM segmentation.",
-        ) from error
-    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
-        image = image[..., 0]
-    if image.GetDimension() != 3:
-        raise BadInput(f"{path.name} is not three-dimensional.", "Give one volume.")
-    warnings = check_nifti(path, Geometry.of(image)) if "qform_code" in header else []
-    return image, header, warnings
+    """Return a 3D image, its header and warnings about its geometry; guarded as a CT is, but of any size."""
+    name = printable_name(path)
 
-
-def _of_header(header: dict[str, str]) -> list[_Listed]:
-    """Return the segments that the header of a .seg.nrrd lists."""
-    found = []
-    while f"Segment{len(found)}_LabelValue" in header:
-        prefix = f"Segment{len(found)}_"
-        tags = dict(
-            tag.split(":", 1) for tag in header.get(prefix + "Tags", "").split("|") if ":" in tag
-        )
-        color = tuple(float(part) for part in header.get(prefix + "Color", "").split())
-        found.append(
-            _Listed(
-                int(header[prefix + "LabelValue"]),
-                header.get(prefix + "Name", ""),
-                int(header.get(prefix + "Layer", 0)),
-                color if len(color) == 3 else None,
-                tags.get("TerminologyEntry") or tags.get("Segmentation.TerminologyEntry"),
-                None,
-                (tags.get("DICOM.SegmentAlgorithmType", ""), tags.get("DICOM.SegmentAlgorithmName", "")),
+    def check(size: tuple[int, ...], components: int, fields: Mapping[str, str]) -> None:
+        if len(size) < 3 or any(n > 1 for n in size[3:]) or min(size) < 1:
+            raise BadInput(f"{name} is not three-dimensional.", "Give one volume.")
+        if components > 1 and LISTED not in fields:
+            raise BadInput(
+                f"{name} holds {components} values per voxel, and its header does not say what they are.",
+                "Give a label map, a probability of one structure, a .seg.nrrd or a DICOM SEG.",
             )
-        )
+
+    image, warnings = read_image_file(path, check=check)
+    return image, {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}, warnings
+
+
+def _of_header(header: dict[str, str], layers: int, name: str) -> list[_Listed]:
+    """Return the segments that the header of a .seg.nrrd lists; raises BadInput where it makes no sense."""
+    found: list[_Listed] = []
+    while f"Segment{len(found)}_LabelValue" in header:
+        found.append(_of_fields(header, f"Segment{len(found)}_", layers, name))
     return found
+
+
+def _of_fields(header: dict[str, str], prefix: str, layers: int, name: str) -> _Listed:
+    tags = dict(tag.split(":", 1) for tag in header.get(prefix + "Tags", "").split("|") if ":" in tag)
+    try:
+        value, layer = int(header[prefix + "LabelValue"]), int(header.get(prefix + "Layer", 0))
+    except ValueError:
+        value, layer = 0, -1
+    if not 0 <= layer < layers:
+        raise BadInput(
+            f"{name} is damaged: of {prefix[:-1]} its header gives no label value, or a layer that is not there.",
+            "Save it again.",
+        )
+    try:
+        color = tuple(min(1.0, max(0.0, float(part))) for part in header.get(prefix + "Color", "").split())
+    except ValueError:
+        color = ()
+    return _Listed(
+        value,
+        header.get(prefix + "Name", ""),
+        layer,
+        color if len(color) == 3 and all(map(math.isfinite, color)) else None,
+        tags.get("TerminologyEntry") or tags.get("Segmentation.TerminologyEntry"),
+        None,
+        (tags.get("DICOM.SegmentAlgorithmType", ""), tags.get("DICOM.SegmentAlgorithmName", "")),
+    )
 
 
 def _chosen(listed: list[_Listed], wanted: str | None, name: str) -> _Listed:

@@ -19,7 +19,6 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import BadInput
-from .check import check_shape
 from .plain_name import printable_name
 
 # More than 2048 slices of 1024 x 1024.
@@ -54,23 +53,25 @@ class VoxelData:
 
     @property
     def promised(self) -> int:
-        """Bytes of all voxels."""
-        return math.prod(self.size) * self.kind.itemsize
+        """Bytes of all values."""
+        return math.prod(self.size) * self.components * self.kind.itemsize
 
 
 def read_voxels(data: VoxelData, name: str) -> tuple[np.ndarray, list[str]]:
-    """Return the voxels (K, J, I) in this machine's byte order, and warnings.
+    """Return the voxels in this machine's byte order, and warnings.
+
+    The array's axes are K, J, I and, where a voxel has several values, these.
 
     Parameters
     ----------
+    data : of a 3D image; further axes have one place each.
     name : the image's, for sentences.
 
     Raises
     ------
-    BadInput : not one 3D volume, larger than any CT, incomplete, or damaged.
+    BadInput : larger than any CT, incomplete, or damaged.
     """
-    check_shape(data.size, data.components)
-    if math.prod(data.size) > MOST_VOXELS:
+    if math.prod(data.size) * data.components > MOST_VOXELS:
         size = " x ".join(map(str, data.size[:3]))
         raise BadInput(
             f"{name} is larger than any CT: its header says {size} voxels.",
@@ -84,16 +85,17 @@ def read_voxels(data: VoxelData, name: str) -> tuple[np.ndarray, list[str]]:
             f"{name} has {held / 1e6:.1f} MB and would unpack to {data.promised / 1e9:.1f} GB: that is no CT.",
             "Export it again.",
         )
-    more = False
+    more, count = False, math.prod(data.size) * data.components
     try:
         if data.packing in ("text", "hex"):
-            voxels = _written_out(data, name)
+            voxels = _written_out(data, name, count)
         else:
-            voxels = np.empty(math.prod(data.size), data.kind)
+            voxels = np.empty(count, data.kind)
             parts = np.array_split(voxels, len(data.files))
             for part, file in zip(parts, data.files, strict=True):
                 more |= _fill(part, file, data, name)
-        voxels = voxels.astype(data.kind.newbyteorder("="), copy=False).reshape(data.size[:3][::-1])
+        shape = (*data.size[:3][::-1], *([data.components] if data.components > 1 else []))
+        voxels = voxels.astype(data.kind.newbyteorder("="), copy=False).reshape(shape)
     except MemoryError:
         raise BadInput(
             f"{name} does not fit into memory ({data.promised / 1e9:.1f} GB).", "Crop or downsample it first."
@@ -228,12 +230,11 @@ def _chunks(file: BinaryIO, packing: str) -> Iterator[bytes]:
             left = b""  # padding after the stream
 
 
-def _written_out(data: VoxelData, name: str) -> np.ndarray:
+def _written_out(data: VoxelData, name: str, count: int) -> np.ndarray:
     """Read voxels that are written as numbers, or as two hexadecimal digits for each byte."""
     with open(data.files[0], "rb") as file:
         file.seek(data.offset)
         content = file.read()
-    count = math.prod(data.size)
     try:
         if data.packing == "hex":
             held = bytes.fromhex(content.decode("ascii"))

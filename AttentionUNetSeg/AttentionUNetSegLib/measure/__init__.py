@@ -8,5 +8,16 @@ The contrast phase is not guessed: that takes aorta and kidneys, and the models 
 from .centre_line import CentreLine
 from .measure import RANGE, Masks, measure, measure_masks
 from .measurements import Measurements, Quantity
+from .part_map import PARTS, part_map
 
-__all__ = ["RANGE", "CentreLine", "Masks", "Measurements", "Quantity", "measure", "measure_masks"]
+__all__ = [
+    "PARTS",
+    "RANGE",
+    "CentreLine",
+    "Masks",
+    "Measurements",
+    "Quantity",
+    "measure",
+    "measure_masks",
+    "part_map",
+]

@@ -21,6 +21,7 @@ from .deleting import delete_result
 from .display import show_attention
 from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
+from .label import label_of_segment
 from .marks import Mark, indices_of, read_marks, write_marks
 from .measurement_age import are_old, state_of_segment
 from .measurements import masks_of_result, measure_result, measurement_table, read_table
@@ -60,6 +61,7 @@ __all__ = [
     "import_result",
     "import_start",
     "joined_box",
+    "label_of_segment",
     "load_scene",
     "masks_of_result",
     "measure_result",

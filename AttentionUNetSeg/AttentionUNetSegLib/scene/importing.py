@@ -12,6 +12,7 @@ import SimpleITK as sitk
 import slicer
 
 from ..errors import InternalError
+from ..imaging.plain_name import plainly_named
 from ..models import SegmentLabel, check_threshold
 from . import provenance
 from .fields import LOWEST_SPREAD_SHOWN, add_field
@@ -120,7 +121,8 @@ def _is_on_same_voxels(one: sitk.Image, other: sitk.Image) -> bool:
 
 def _read_file(path: Path) -> sitk.Image:
     try:
-        image = sitk.ReadImage(str(path))
+        with plainly_named(path, (".nrrd",)) as plain:
+            image = sitk.ReadImage(str(plain))
     except RuntimeError as error:
         raise InternalError(f"The result file {path} is missing or damaged.", "Segment the CT again.") from error
     if image.GetPixelID() != sitk.sitkUInt8 or image.GetDimension() != 3:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import slicer
+from vtkmodules.vtkCommonCore import reference
 
 from ..models import SegmentLabel
 
 CATEGORY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 CATEGORY = ("SCT", "123037004", "Anatomical Structure")
+# What nobody gave a code to, and whose name does not tell either.
+TISSUE = ("SCT", "85756007", "Tissue")
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 
 
@@ -28,3 +31,14 @@ def add_segment(segmentation_node: slicer.vtkMRMLSegmentationNode, label: Segmen
     segment.SetTag("DICOM.SegmentAlgorithmType", "AUTOMATIC")
     segment.SetTag("DICOM.SegmentAlgorithmName", algorithm)
     return segment_id
+
+
+def label_of_segment(segment: slicer.vtkSegment) -> SegmentLabel:
+    """Return what a segment says of itself; a segment without a readable code is tissue of its own name."""
+    entry = reference("")
+    segment.GetTag(segment.GetTerminologyEntryTagName(), entry)
+    parts = str(entry).split("~")
+    code = tuple(parts[2].split("^")) if len(parts) > 2 else ()
+    scheme, value, meaning = code if len(code) == 3 and all(code) else TISSUE
+    color = tuple(round(255 * channel) for channel in segment.GetColor())
+    return SegmentLabel(segment.GetName() or meaning, scheme, value, meaning, color)

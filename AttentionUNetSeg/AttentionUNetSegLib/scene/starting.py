@@ -32,15 +32,13 @@ from .fields import add_field
 from .filing import file_in_folder_of
 from .geometry import grid_of_matrix, ijk_to_ras_of_image, ijk_to_ras_of_node, voxel_offset
 from .importing import import_result
-from .label import terminology_of
+from .label import TISSUE, terminology_of
 from .results import SOURCE_REFERENCE, ResultNodes
 from .segment import segment_id_of
 from .threshold import clean_mask, settings_of
 from .volumes import image_of_node
 
 SOURCE = "source"
-# What nobody gave a code to, and whose name does not tell either.
-TISSUE = ("SCT", "85756007", "Tissue")
 # The attributes that say where a result of this kind comes from; absent on those of the network.
 START, START_NAME, START_SEGMENT = "start", "start.name", "start.segment"
 

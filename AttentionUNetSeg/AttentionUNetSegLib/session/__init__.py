@@ -25,7 +25,14 @@ from .events import (
     Warned,
     WorkerReady,
 )
-from .starting import start_from_file, start_from_segment, start_from_volume, wall_from_file, wall_from_segment
+from .starting import (
+    add_wall_to,
+    start_from_file,
+    start_from_segment,
+    start_from_volume,
+    wall_from_file,
+    wall_from_segment,
+)
 
 __all__ = [
     "Session",
@@ -33,6 +40,7 @@ __all__ = [
     "Change",
     "Click",
     "DoubtfulClick",
+    "add_wall_to",
     "start_from_file",
     "start_from_segment",
     "start_from_volume",

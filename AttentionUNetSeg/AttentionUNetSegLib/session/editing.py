@@ -205,7 +205,7 @@ class ResultEditor(Marking):
         self._require_scene()
         self.absorb_strokes()
         if self._step.clicks or self._step.marks or self._step.strokes:
-            self._append(Step((), None))
+            self._append(Step((), None, walls=self._step.walls))
 
     def sync_from_markups(self, ask: bool = False) -> bool:
         """Take over what people did to the result's two point lists; return whether anything had changed.

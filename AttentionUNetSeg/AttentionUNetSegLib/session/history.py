@@ -31,6 +31,7 @@ class Step:
     strokes: CroppedField | None
     moved: int = 0  # order number of the click that this step moved, if that is all it did
     marks: tuple[Mark, ...] = ()
+    walls: tuple[str, ...] = ()  # IDs of segments
 
 
 class History:
@@ -106,6 +107,8 @@ class History:
             if step.marks:
                 marks.update((id(mark), mark) for mark in step.marks)
                 steps[-1]["marks"] = [list(marks).index(id(mark)) for mark in step.marks]
+            if step.walls:
+                steps[-1]["walls"] = list(step.walls)
         self._packed = {key: self._packed.get(key) or (field, _packed(field)) for key, field in strokes.items()}
         fields = [packed for _, packed in self._packed.values()]
         kept = {"current": self._current - first, "steps": steps, "strokes": fields}
@@ -116,13 +119,13 @@ class History:
 
 def read_history(nodes: ResultNodes) -> History:
     """Return the history that the scene holds; only the present state where it holds none, or one of another state."""
-    from ..scene import read_clicks, read_marks, read_strokes
+    from ..scene import read_clicks, read_marks, read_strokes, read_walls
     from ..scene.provenance import read
 
     strokes = read_strokes(nodes)
     # A copy: the node's own voxels change when strokes are written.
     strokes = None if strokes is None else replace(strokes, values=strokes.values.copy())
-    present = Step(read_clicks(nodes), strokes, marks=read_marks(nodes))
+    present = Step(read_clicks(nodes), strokes, marks=read_marks(nodes), walls=read_walls(nodes))
     try:
         kept = json.loads(read(nodes.segmentation, ATTRIBUTE) or "null")
         history = None if kept is None else _unpacked_history(kept)
@@ -130,7 +133,7 @@ def read_history(nodes: ResultNodes) -> History:
         history = None  # written by another version, or by hand
     if history is None or not _is_same(history.step, present):
         return History([present])
-    history.replace(replace(history.step, strokes=present.strokes))
+    history.replace(replace(history.step, strokes=present.strokes, walls=present.walls))
     return history
 
 
@@ -146,6 +149,7 @@ def _unpacked_history(kept: dict[str, Any]) -> History:
             None if step["strokes"] is None else strokes[step["strokes"]],
             int(step["moved"]),
             tuple(marks[n] for n in step.get("marks", [])),
+            tuple(map(str, step.get("walls", []))),
         )
         for step in kept["steps"]
     ]

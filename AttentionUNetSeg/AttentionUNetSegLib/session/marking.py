@@ -40,6 +40,11 @@ class Marking:
         """The strokes, lassos and boxes that teach, in the order in which they were made."""
         return self._step.marks
 
+    @property
+    def is_corrected(self) -> bool:
+        """Whether clicks, marks or strokes count now."""
+        return bool(self._step.clicks or self._step.marks or self._step.strokes is not None)
+
     def add_stroke(self, positions_ras_world: Sequence[Position], positive: bool, radius_mm: float = 0.0) -> str:
         """Add tissue, or remove it, along a line through world RAS positions in mm; return the mark's id.
 
@@ -104,6 +109,8 @@ class Marking:
     def walls(self) -> tuple[str, ...]:
         """IDs of the segments of the result's node that clicks and strokes do not enter. Setting applies them anew.
 
+        Undo and redo go through it too.
+
         Raises
         ------
         BadInput : there is no such segment, or it is the result's own.
@@ -117,13 +124,16 @@ class Marking:
         from ..scene import write_walls
 
         self._require_scene()
-        wanted = tuple(segment_ids)
-        if wanted == self.walls:
+        wanted, before = tuple(segment_ids), self.walls
+        if wanted == before:
             return
         self.absorb_strokes()
-        write_walls(self.nodes, wanted)
-        if self._step.clicks or self._step.marks:
-            self._apply(self._step)
+        write_walls(self.nodes, wanted)  # refuses what is no segment, or the result's own
+        try:
+            self._append(replace(self._step, walls=wanted, moved=0))
+        except BaseException:
+            write_walls(self.nodes, before)
+            raise
 
     def _add_mark(
         self, kind: str, positions: Sequence[Position], positive: bool, radius_mm: float = 0.0

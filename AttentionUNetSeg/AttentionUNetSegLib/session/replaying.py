@@ -42,17 +42,29 @@ class Replaying:
         `click`, if the step is about one. Raises BadInput as `corrected`.
         """
         from ..scene import (
+            read_walls,
             recompute_segment,
             voxel_of,
             write_clicks,
             write_corrected,
             write_marks,
             write_strokes,
+            write_walls,
         )
         from ..scene.strokes import segment_on_ct
 
         before = segment_on_ct(self._nodes)
-        corrected = self.corrected(step, reach_mm)
+        segments = self._nodes.segmentation.GetSegmentation()
+        walls = tuple(name for name in step.walls if segments.GetSegment(name) is not None)
+        walls_before = read_walls(self._nodes)
+        if walls != walls_before:
+            write_walls(self._nodes, walls)
+        try:
+            corrected = self.corrected(step, reach_mm)
+        except BaseException:
+            if walls != walls_before:
+                write_walls(self._nodes, walls_before)
+            raise
         self.write(write_clicks, step.clicks)
         write_marks(self._nodes, step.marks)
         write_strokes(self._nodes, step.strokes)

@@ -80,7 +80,7 @@ def wall_from_file(editor: ResultEditor, path: Path) -> str:
     from ..imaging import read_segment
     from ..imaging.segmentation_file import EVERY
 
-    return _close(editor, read_segment(path, EVERY))
+    return add_wall_to(editor, read_segment(path, EVERY))
 
 
 def wall_from_segment(editor: ResultEditor, segmentation_node: vtkMRMLSegmentationNode, segment_id: str) -> str:
@@ -92,11 +92,11 @@ def wall_from_segment(editor: ResultEditor, segmentation_node: vtkMRMLSegmentati
     """
     from ..scene import segment_in_frame_of
 
-    return _close(editor, segment_in_frame_of(editor.nodes.volume, segmentation_node, segment_id))
+    return add_wall_to(editor, segment_in_frame_of(editor.nodes.volume, segmentation_node, segment_id))
 
 
-def _close(editor: ResultEditor, stored: StoredSegment) -> str:
-    """Make a stored segment a wall; return the ID of the new segment."""
+def add_wall_to(editor: ResultEditor, stored: StoredSegment) -> str:
+    """Make a segment from elsewhere a wall; return the ID of the new segment; raises BadInput as `wall_from_file`."""
     from ..scene import add_wall, write_walls
 
     before = editor.walls

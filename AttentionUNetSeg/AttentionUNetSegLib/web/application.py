@@ -11,27 +11,30 @@ from trame_server import Server
 
 from ..errors import BadModel
 from ..models import Catalogue
-from ..scene import open_standalone_scene
+from ..scene import ResultNodes, open_standalone_scene, settings_of
 from ..scene.provenance import read
 from ..session import ResultReady, Session
 from .comparing import Comparing
 from .desk import Desk
 from .downloads import Downloads
+from .gland_numbers import GlandNumbers
 from .keeping import Keeping
 from .opening import Opening
 from .page import build_page
 from .questions import Questions
 from .segmenting import Segmenting
 from .shown_result import ShownResult
+from .starting import Starting
 from .tools import Tools
 from .uploads import Uploads
 from .views import FourViews
+from .walls import Walls
 from .window_level import WindowLevel
 
 _STATIC = Path(__file__).with_name("static")
 _ASSETS = {
     "serve": {"page": str(_STATIC)},
-    "scripts": [f"page/{name}.js" for name in ("panes", "page", "keys", "lines")],
+    "scripts": [f"page/{name}.js" for name in ("panes", "page", "keys", "lines", "sketch")],
     "styles": ["page/page.css"],
 }
 
@@ -65,10 +68,16 @@ class Application:
         self.desk = Desk(server, slicer_app, folder)
         self._questions = Questions(self.desk)
         self._keeping = Keeping(self.desk)
-        self._tools = Tools(self.desk, self._questions, on_change=self._take_change)
+        self._tools = Tools(
+            self.desk,
+            self._questions,
+            on_change=self._take_change,
+            changing=lambda: self._shown_result.surface_later(),
+        )
         self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
         self.desk.session = Session(catalogue, on_event=lambda event: self._segmenting.take(event))
-        self._shown_result = ShownResult(self.desk)
+        self._numbers = GlandNumbers(self.desk)
+        self._shown_result = ShownResult(self.desk, on_change=self._note_change)
         self._comparing = Comparing(self.desk)
         self._window = WindowLevel(self.desk)
         self._segmenting = Segmenting(self.desk, catalogue, self._questions, self._take_result, model)
@@ -79,10 +88,18 @@ class Application:
             on_opened=self._start_anew,
             may_open=lambda: not self._segmenting.is_at_work,
         )
-        server.controller.add("open_kept")(lambda: self.desk.start(self._open_kept()))
+        self._walls = Walls(self.desk, self._tools.change)
+        self._starting = Starting(self.desk, self._questions, self._opening, self._walls, self._take_start)
+        server.controller.add("open_kept")(self._begin_with_kept)
         server.controller.add("discard_kept")(self._keeping.discard)
-        self.uploads = Uploads(folder, upload_limit_mb, self._opening.open_upload, self._opening.open_files)
-        self.downloads = Downloads(self.desk, self._shown_result.saving)
+        self.uploads = Uploads(
+            folder,
+            upload_limit_mb,
+            self._opening.open_upload,
+            self._opening.open_files,
+            self._starting.take_file,
+        )
+        self.downloads = Downloads(self.desk, self._shown_result.saving, self._numbers)
         build_page(server, upload_limit_mb)
         self._pump = asyncio.get_running_loop().create_task(self._segmenting.pump())
 
@@ -102,24 +119,46 @@ class Application:
         await self.desk.close()
 
     def _take_result(self, event: ResultReady) -> None:
+        self._take_nodes(event.result.nodes, event.result.threshold)
+
+    def _take_start(self, nodes: ResultNodes) -> None:
+        self._take_nodes(nodes, settings_of(nodes)[0])
+
+    def _take_nodes(self, nodes: ResultNodes, threshold: float) -> None:
+        """Make a new result the one that the page shows and corrects; `threshold` is the one to come back to."""
         self._keeping.begin_anew()
-        self._shown_result.take(event.result.nodes, event.result.threshold)
+        self._show_result(nodes, threshold)
+        self.desk.show(unsaved=False)
+
+    def _show_result(self, nodes: ResultNodes, threshold: float) -> None:
+        self._numbers.forget()
+        self._shown_result.take(nodes, threshold)
         self._tools.take_result()
         self._comparing.begin()
-        self.desk.show(unsaved=False)
-        self._keeping.note_change()
+        self._walls.publish()
+        self._starting.publish()
 
     def _take_change(self) -> None:
         self._shown_result.show_volume()
+
+    def _note_change(self) -> None:
+        self._numbers.compare()
         self._keeping.note_change()
 
     def _start_anew(self) -> None:
         self._keeping.begin_anew()
         self._window.begin()
+        self._numbers.forget()
         self._shown_result.forget()
         self._comparing.forget()
         self._tools.forget()
+        self._starting.forget_offered()
+        self._walls.publish()
+        self._starting.publish()
         self.desk.show(unsaved=False)
+
+    def _begin_with_kept(self) -> None:
+        self.desk.start(self._open_kept())
 
     async def _open_kept(self) -> None:
         """Go on with what an earlier server left."""
@@ -134,10 +173,8 @@ class Application:
                 return
             self._opening.show_volume(volume)
             self._window.begin()
-            self._shown_result.take(self.desk.result, self._model_threshold())
-            self._tools.take_result()
-            self._comparing.begin()
-            self.desk.show(unsaved=bool(self.desk.editor.clicks or self.desk.result.strokes))
+            self._show_result(self.desk.result, self._model_threshold())
+            self.desk.show(unsaved=self.desk.editor.is_corrected)
         finally:
             self.desk.show(opening="")
 

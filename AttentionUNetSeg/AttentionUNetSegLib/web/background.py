@@ -6,7 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
+
+from ..imaging import Volume
+from ..worker.reading import Reader
 
 _T = TypeVar("_T")
 
@@ -35,3 +39,14 @@ async def in_background(work: Callable[..., _T], *arguments: Any) -> _T:
 
     threading.Thread(target=run, daemon=True, name=f"page: {work.__name__}").start()
     return await done
+
+
+async def read_in_background(
+    reader: Reader, path: Path, series: str | None = None, self_contained: bool = False
+) -> Volume:
+    """Read a CT in the reader's process, which is killed when the waiting is cancelled; raises as `Reader.read`."""
+    try:
+        return await in_background(reader.read, path, series, self_contained)
+    except asyncio.CancelledError:
+        reader.stop()
+        raise

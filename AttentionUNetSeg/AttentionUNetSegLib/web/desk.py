@@ -141,9 +141,9 @@ class LatestOnly:
     async def _run(self) -> None:
         try:
             while self._is_wanted:
-                await self._desk.breathe()
                 self._is_wanted = False
                 with self._desk.reporting():
                     self._react()
+                await self._desk.breathe()  # in which all that has come meanwhile becomes one
         finally:
             self._is_running = False

@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,14 +14,24 @@ from pathlib import Path
 import slicer
 from aiohttp import web
 
-from ..dicom_out import ModelIdentity, missing_library, write_dicom_seg
+from .. import __version__
+from ..dicom_out import (
+    ModelIdentity,
+    coded_measurements,
+    missing_library,
+    write_dicom_seg,
+    write_measurement_report,
+)
 from ..errors import AttentionUNetSegError, BadInput, InternalError
 from ..imaging import write_image
-from ..scene import save_scene, save_segmentation
+from ..measure import Measurements
+from ..scene import label_of_segment, save_scene, save_segmentation, segment_on_source_grid, start_of
 from ..scene.provenance import read
+from ..scene.segment import segment_id_of
 from ..scene.surface_file import write_surface
 from ..scene.volumes import image_of_node
 from .desk import Desk
+from .gland_numbers import GlandNumbers, write_numbers
 from .result_report import report_of, write_csv, write_json
 from .segment_image import segment_image
 
@@ -28,18 +39,23 @@ from .segment_image import segment_image
 class Downloads:
     """The route `download/<what>`.
 
-    That is segment, nifti, seg (DICOM), stl, obj, json, csv, probability, spread, attention_<level>, scene.
+    That is segment, nifti, own_grid, seg (DICOM), dicom (SEG and SR, zipped), stl, obj, json, csv (the report),
+    numbers_json, numbers_csv (the measurements), probability, spread, attention_<level>, scene.
 
     Parameters
     ----------
     desk : whose result is saved.
     saving : makes the context that the scene is written in.
+    numbers : measures the result.
 
     State: `saving`, a sentence while a file is being written, else ""; `can_save_seg`, whether the CT was DICOM.
     """
 
-    def __init__(self, desk: Desk, saving: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, desk: Desk, saving: Callable[[], AbstractContextManager[None]], numbers: GlandNumbers
+    ) -> None:
         self._desk = desk
+        self._numbers = numbers
         self._saving = saving
         self._lock = asyncio.Lock()
         desk.server.state.update({"saving": "", "can_save_seg": False})
@@ -88,8 +104,21 @@ class Downloads:
             self._desk.show(unsaved=False)
         elif what == "nifti":
             await asyncio.to_thread(write_image, segment_image(result), path)
+        elif what == "own_grid":
+            image = segment_on_source_grid(result)
+            if image is None:
+                raise BadInput("This result lies on the CT's own voxels.", "Save the segment.")
+            await asyncio.to_thread(write_image, image, path)
         elif what == "seg":
             await asyncio.to_thread(self._seg_writer(), path)
+        elif what == "dicom":
+            write = self._seg_writer()
+            await asyncio.to_thread(write, path, await self._numbers.current())
+        elif what in ("numbers_json", "numbers_csv"):
+            measured = await self._numbers.current()
+            report = report_of(self._desk)
+            about = {key: report[key] for key in ("program", "created", "input", "model", "start", "note")}
+            write_numbers(measured, {**about, "segment": self._desk.server.state.segment_name}, path)
         elif what in ("stl", "obj"):
             with self._saving():
                 write_surface(result, path)
@@ -98,7 +127,7 @@ class Downloads:
             (write_json if what == "json" else write_csv)(report, path)
         else:
             node, values = self._volume(what)
-            if node is result.corrected and self._is_corrected():
+            if node is result.corrected and self._desk.editor.is_corrected:
                 path = folder / f"{stem}_probability_corrected.nrrd"
             # A copy of the voxels: compressing them needs neither the scene nor this thread.
             image = image_of_node(node)
@@ -106,12 +135,11 @@ class Downloads:
             await asyncio.to_thread(write_image, image, path)
         return path
 
-    def _is_corrected(self) -> bool:
-        """Whether there are corrections now; the volume of some that were undone stays in the scene."""
-        return bool(self._desk.editor.clicks) or self._desk.result.strokes is not None
+    def _seg_writer(self) -> Callable[..., None]:
+        """Read everything of the scene that DICOM objects need, and return what writes them without the scene.
 
-    def _seg_writer(self) -> Callable[[Path], None]:
-        """Read everything of the scene that a DICOM SEG needs, and return what writes it without the scene."""
+        That takes a path; and measurements, where it shall be a .zip of the SEG and an SR that refers to it.
+        """
         desk = self._desk
         if not desk.dicom_files:
             raise BadInput("A DICOM SEG refers to the DICOM files of its CT.", "Open the CT as a DICOM folder.")
@@ -119,16 +147,34 @@ class Downloads:
             raise BadInput(missing)
         segmentation = desk.result.segmentation
         keys = ("id", "name", "version", "sha256")
-        model = ModelIdentity.of({key: read(segmentation, f"model.{key}") for key in keys})
-        image, files, threshold = segment_image(desk.result), desk.dicom_files, desk.editor.settings[0]
-        hand = self._is_corrected()
-        return lambda path: write_dicom_seg(path, image, files, model, semiautomatic=hand, threshold=threshold)
+        made = {key: read(segmentation, f"model.{key}") for key in keys}
+        if start_of(desk.result) is not None:
+            made = {"id": "correction", "name": "AttentionUNetSeg correction", "version": __version__}
+        model, files, threshold = ModelIdentity.of(made), desk.dicom_files, desk.editor.settings[0]
+        image = segment_image(desk.result)
+        label = label_of_segment(segmentation.GetSegmentation().GetSegment(segment_id_of(desk.result)))
+        hand = desk.editor.is_corrected or start_of(desk.result) is not None
+
+        def write(path: Path, measured: Measurements | None = None) -> None:
+            seg = path if measured is None else path.with_name(path.name.replace("_dicom.zip", "_seg.dcm"))
+            write_dicom_seg(seg, image, files, model, semiautomatic=hand, threshold=threshold, label=label)
+            if measured is not None:
+                written, coded = [seg], coded_measurements(measured)
+                if coded:
+                    written.append(path.with_name(path.name.replace("_dicom.zip", "_measurements.dcm")))
+                    write_measurement_report(written[-1], coded, seg, files, model)
+                with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+                    for each in written:
+                        bundle.write(each, each.name)
+
+        return write
 
     def _volume(self, what: str) -> tuple[slicer.vtkMRMLScalarVolumeNode, str]:
         """Return what is shown, corrections included, and what its values mean."""
         result = self._desk.result
         if what == "probability":
-            return result.field, "probability of pancreas = value / 255"
+            is_mask = (start_of(result) or {}).get("kind") == "mask"
+            return result.field, _MASK_VALUES if is_mask else "probability of the segment = value / 255"
         if what == "spread" and result.spread is not None:
             return result.spread, "standard deviation of the probability = value / 510"
         level = what.removeprefix("attention_")
@@ -137,11 +183,17 @@ class Downloads:
         raise InternalError(f"There is nothing called {what!r} to save.")
 
 
+_MASK_VALUES = "value / 255: 0.5 at the border of the mask that it started from, 0 and 1 from 3 mm on"
+
 _NAMES = {
     "segment": "pancreas.seg.nrrd",
     "scene": "scene.mrb",
     "nifti": "pancreas.nii.gz",
+    "own_grid": "own_grid.nrrd",
     "seg": "pancreas_seg.dcm",
+    "dicom": "pancreas_dicom.zip",
+    "numbers_json": "measurements.json",
+    "numbers_csv": "measurements.csv",
     "stl": "pancreas.stl",
     "obj": "pancreas.obj",
     "json": "report.json",

@@ -14,15 +14,16 @@ from typing import Any
 import slicer
 
 from ..errors import BadInput
-from ..imaging import Volume, read_volume
+from ..imaging import Volume
 from ..imaging.plain_name import printable_name
 from ..scene import add_volume
 from ..training.phantom import make_phantom
-from .background import in_background
+from ..worker.reading import Reader
+from .background import in_background, read_in_background
 from .desk import Desk
 from .questions import Questions
 from .received import Choice, Received, as_table, choices_in
-from .uploads import display_name, name_of_volume, unpack
+from .uploads import display_name, name_of_volume, unpack, without_our_names
 
 # Coarser than the command line's: it is there in seconds, and the network works at 3 mm anyway.
 PHANTOM_SPACING_MM = (1.2, 1.2, 2.5)
@@ -69,6 +70,7 @@ class Opening:
         self._offered: _Offered | None = None
         self._task: asyncio.Task | None = None
         self._source: Path | None = None
+        self._reader = Reader()
         desk.server.state.update(
             {
                 "opening": "",
@@ -86,31 +88,31 @@ class Opening:
 
     async def open_upload(self, path: Path, sent_name: str) -> None:
         """Open a file that the page sent; it is deleted afterwards. Asks first where corrections would be lost."""
-        if not self._is_idle():
+        if not self.is_idle():
             _delete(path)
             return
         self._questions.ask_before_losing(
             "Open another CT",
-            lambda: self._open_in_background(self._open_upload(path, sent_name)),
+            lambda: self.run(self._open_upload(path, sent_name)),
             on_no=lambda: _delete(path),
         )
 
     def open_path(self, path: Path, series: str | None = None) -> None:
         """Open a file or folder of the person's own, named at the start."""
-        self._open_in_background(self._read(path, printable_name(path), series, is_ours=False))
+        self.run(self._read(path, printable_name(path), series, is_ours=False))
 
     def open_phantom(self) -> None:
         """Draw a synthetic CT and open it; every call draws another one."""
-        if self._is_idle():
-            self._questions.ask_before_losing("Open a phantom", lambda: self._open_in_background(self._draw_phantom()))
+        if self.is_idle():
+            self._questions.ask_before_losing("Open a phantom", lambda: self.run(self._draw_phantom()))
 
     def open_series(self, value: int) -> None:
         """Open one of the offered series and files."""
-        if self._offered is None or not self._is_idle() or not 0 <= value < len(self._offered.choices):
+        if self._offered is None or not self.is_idle() or not 0 <= value < len(self._offered.choices):
             return
         offered, self._offered = self._offered, None
         self._desk.show(series=[])
-        self._open_in_background(self._read_choice(offered.choices[value], offered.name, offered.received))
+        self.run(self._read_choice(offered.choices[value], offered.name, offered.received))
 
     def forget_series(self) -> None:
         """Open none of what is offered."""
@@ -119,7 +121,8 @@ class Opening:
             offered.received.delete()
         self._desk.show(series=[])
 
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
+        """Whether something can be opened now; where not, the person is told why."""
         if self._desk.server.state.opening:
             return False
         if not self._may_open():
@@ -129,21 +132,22 @@ class Opening:
 
     async def open_files(self, received: Received, sent_name: str) -> None:
         """Open what is a CT among the files of a folder that the page sent."""
-        if not self._is_idle():
+        if not self.is_idle():
             received.delete()
             return
         self._questions.ask_before_losing(
             "Open another CT",
-            lambda: self._open_in_background(self._choose_and_read(received, display_name(sent_name))),
+            lambda: self.run(self._choose_and_read(received, display_name(sent_name))),
             on_no=received.delete,
         )
 
     def cancel(self) -> None:
-        """Give up what is being opened. What reads a file that hangs goes on alone, until the process ends."""
+        """Give up what is being opened: the process that reads it is killed. A folder is looked through to its end."""
         if self._task is not None:
             self._task.cancel()
 
-    def _open_in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Open something in the background; `cancel` gives it up."""
         self._task = self._desk.start(work)
 
     async def _open_upload(self, path: Path, sent_name: str) -> None:
@@ -168,7 +172,7 @@ class Opening:
             received.delete()
             self._end()
             if isinstance(error, BadInput):
-                raise _without_our_names(error, received.folder, name) from error
+                raise without_our_names(error, received.folder, name) from error
             raise
         if len(choices) == 1:
             await self._read_choice(choices[0], name, received)
@@ -199,13 +203,13 @@ class Opening:
                     return
             # A header may name what was sent beside it, by a plain name; with nothing beside it, all is inside.
             alone = is_ours and path.is_file() and len(os.listdir(path.parent)) == 1
-            volume = await in_background(lambda: read_volume(path, series, self_contained=alone))
+            volume = await read_in_background(self._reader, path, series, self_contained=alone)
             keep = is_ours and bool(volume.dicom_files)
             await self._show(dataclasses.replace(volume, name=name) if is_ours and path.is_file() else volume)
             if keep:
                 self._source = path
         except BadInput as error:
-            raise _without_our_names(error, path, name) if is_ours else error from error
+            raise without_our_names(error, path, name) if is_ours else error from error
         finally:
             self._end()
             if is_ours and not (keep and self._source == path):
@@ -264,12 +268,3 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _without_our_names(error: BadInput, path: Path, name: str) -> BadInput:
-    """The same error about the file as the person knows it: our path says nothing to them."""
-
-    def rename(text: Any) -> str:
-        return str(text).replace(str(path), name).replace(path.name, name)
-
-    return BadInput(rename(error.message), rename(error.hint))

@@ -41,6 +41,8 @@ _OF_ONE_TAB = {
     "maximized": None,
     "show_card": False,
     "show_help": False,
+    "show_start": False,
+    "picked": [],
     "menu": None,
     "show_lines": False,
 }
@@ -84,6 +86,14 @@ def build_page(server: Server, upload_limit_mb: int) -> VAppLayout:
             change="utils.get('attentionUNetSeg').chosen($event)",
             **attributes(aria_label="DICOM folder", webkitdirectory=""),
         )
+        html.Input(
+            type="file",
+            id="segmentation-file",
+            classes="visually-hidden",
+            tabindex=-1,
+            change="utils.get('attentionUNetSeg').chosenSegmentation($event)",
+            **attributes(aria_label="Segmentation file"),
+        )
         with html.Div(classes="page"):
             with html.Aside(classes="panel", **attributes(aria_label="Segmentation")):
                 build_panel(server)
@@ -105,7 +115,10 @@ def _build_status_bar() -> None:
         html.Span("{{ volume_name ? tool_hints[tool] : '' }}", classes="ellipsis")
         html.Span(id="under-mouse", classes="under-mouse")
         html.Span(
-            "{{ additions + removals > 0 ? additions + ' added, ' + removals + ' removed by clicks' : '' }}",
+            "{{ [last_change, additions + removals > 0 ? additions + ' added, ' + removals + ' removed by clicks' "
+            ": '', marks > 0 ? marks + (marks === 1 ? ' region' : ' regions') : ''].filter(Boolean).join(' · ') }}",
             classes="counts",
+            id="counts",
+            **attributes(role="status"),
         )
         html.Span("Research software: not a medical device", classes="status-end")

@@ -19,8 +19,10 @@ def build_panel(server: Server) -> None:
         _build_run(server)
         _build_result()
         _build_overlay()
+        _build_walls()
         _build_look()
         _build_measurements(server)
+        _build_numbers(server)
         _build_files()
 
 
@@ -77,6 +79,14 @@ def _build_run(server: Server) -> None:
             classes="check",
             title="Test-time augmentation: the mean over slightly changed copies of the CT, and where they differ",
         )
+        html.Button(
+            "Start from a segmentation instead",
+            type="button",
+            classes="quiet-button",
+            disabled=("!volume_name || opening !== '' || run !== ''",),
+            click="show_start = true",
+            title="Correct what another tool made",
+        )
         # Button and progress take turns in one place of one size.
         with html.Div(classes="run"):
             vuetify.VBtn(
@@ -106,13 +116,36 @@ def _build_run(server: Server) -> None:
                 )
 
 
+def _build_walls() -> None:
+    with html.Section(classes=("['section', has_result ? '' : 'idle']",), **attributes(aria_label="Do not enter")):
+        with html.Div(classes="headline"):
+            html.H2("Do not enter")
+            html.Button(
+                "From a file",
+                type="button",
+                classes="quiet-button",
+                disabled=("!has_result || opening !== '' || run !== ''",),
+                click="picked = []; utils.get('attentionUNetSeg').chooseSegmentation('wall')",
+                title="Segments that clicks and strokes keep out of: vessels, duodenum",
+            )
+        html.Div("No other segments: clicks and strokes go anywhere.", classes="small", v_if=("walls.length === 0",))
+        with html.Div(v_for="each in walls", key="each.id"):
+            vuetify.VCheckbox(
+                model_value=("each.is_wall",),
+                label=("each.name",),
+                classes="check",
+                update_modelValue="trigger('toggle_wall', [each.id])",
+            )
+
+
 def _build_result() -> None:
     with html.Section(classes=("['section', has_result ? '' : 'idle']",), **attributes(aria_label="Result")):
         with html.Div(classes="headline"):
-            html.H2("Pancreas")
+            html.H2("{{ segment_name }}")
             with html.Div(classes="volume", **attributes(aria_live="polite")):
                 html.Span("{{ volume_ml === null ? '–' : volume_ml.toFixed(1) }}", classes="number", id="volume")
                 html.Span(" mL")
+        html.Div("{{ started_from }}", classes="small", v_if=("started_from",))
         _slider("threshold", "Threshold", 0.05, 0.95, 0.01, "threshold.toFixed(2)")
         _slider("smoothing_mm", "Smoothing", 0, 4, 0.5, "smoothing_mm.toFixed(1) + ' mm'")
         with html.Div(classes="row"):
@@ -125,7 +158,7 @@ def _build_result() -> None:
                 classes="quiet-button",
                 disabled=("!has_result",),
                 click="threshold = model_threshold; smoothing_mm = 0; keep_largest = false",
-                title="The model's own threshold, no smoothing",
+                title="The threshold that it began with, no smoothing",
             )
         html.Div("{{ parts_note }}", classes="small", v_if=("parts_note",), **attributes(role="status"))
         with html.Div(classes="with-button compare"):
@@ -167,10 +200,44 @@ def _build_look() -> None:
         _slider("surface_opacity", "3D opacity", 0.1, 1, 0.05, "Math.round(100 * surface_opacity) + ' %'")
 
 
-def _build_measurements(server: Server) -> None:
-    with html.Section(classes="section", v_if=("measurements.length > 0",), **attributes(aria_label="Measurements")):
+def _build_numbers(server: Server) -> None:
+    with html.Section(classes=("['section', has_result ? '' : 'idle']",), **attributes(aria_label="Measurements")):
         with html.Div(classes="headline"):
             html.H2("Measurements")
+            html.Button(
+                "{{ numbers_state === 'working' ? 'Measuring' : numbers.length > 0 ? 'Measure again' : 'Measure' }}",
+                type="button",
+                classes="quiet-button",
+                disabled=("!has_result || numbers_state === 'working'",),
+                click=server.controller.measure,
+                title="Volume, attenuation, fat, length, thickness, head, body and tail",
+            )
+        html.Div(
+            "These are old: the segment has changed since.",
+            classes="small old-note",
+            v_if=("numbers_state === 'old'",),
+            **attributes(role="status"),
+        )
+        with html.Table(
+            classes=("['numbers', numbers_state === 'ready' ? '' : 'old']",), v_if=("numbers.length > 0",)
+        ):
+            with html.Thead(), html.Tr():
+                for title in ("", "Value", "Threshold 0.3 to 0.7"):
+                    html.Th(title, scope="col")
+            with html.Tbody(), html.Tr(v_for="each in numbers", key="each.key"):
+                html.Th("{{ each.name }}", scope="row")
+                html.Td("{{ each.value }}")
+                html.Td("{{ each.range }}")
+        html.Div("{{ note }}", v_for="note in numbers_notes", key="note", classes="small")
+        with html.Div(classes="files"):
+            for ending in ("csv", "json"):
+                _file_button(f"'download/numbers_{ending}'", "Table", f".{ending}", "has_result")
+
+
+def _build_measurements(server: Server) -> None:
+    with html.Section(classes="section", v_if=("measurements.length > 0",), **attributes(aria_label="Distances")):
+        with html.Div(classes="headline"):
+            html.H2("Distances and areas")
             html.Button(
                 "Remove all", type="button", classes="quiet-button", click=server.controller.remove_measurements
             )
@@ -196,6 +263,8 @@ def _build_files() -> None:
                 ("scene", "Scene", ".mrb", "has_result"),
                 ("nifti", "Segment", ".nii.gz", "has_result"),
                 ("seg", "DICOM SEG", ".dcm", "has_result && can_save_seg"),
+                ("dicom", "SEG and SR", ".zip", "has_result && can_save_seg"),
+                ("own_grid", "On its own grid", ".nrrd", "has_own_grid"),
                 ("stl", "Surface", ".stl", "has_result"),
                 ("obj", "Surface", ".obj", "has_result"),
                 ("json", "Report", ".json", "has_result"),

@@ -23,6 +23,7 @@ def build_menu(server: Server) -> None:
         for text, click, shown in (
             ("Remove this click", (controller.remove_click, "[menu.click]"), "menu.click"),
             ("Remove all clicks", controller.clear_clicks, "additions + removals > 0"),
+            ("Remove all corrections", controller.clear_corrections, "additions + removals + marks > 0 || can_undo"),
             ("Show everything again", controller.reset_views, "true"),
         ):
             html.Button(

@@ -12,7 +12,7 @@ from .page_attributes import attributes
 def build_start(server: Server) -> None:
     """Build what a person sees before there is a CT, and while one is being opened."""
     browse = "utils.get('attentionUNetSeg').choose()"
-    with html.Div(classes="start", v_if=("!volume_name || opening",)):
+    with html.Div(classes="start", v_if=("!volume_name || opening || upload_fraction > 0",)):
         with html.Div(classes="start-card", v_if=("!opening && upload_fraction === 0",)):
             html.H1("Segment the pancreas on an abdominal CT")
             with html.Ol(classes="steps"):

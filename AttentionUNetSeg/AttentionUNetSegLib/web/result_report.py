@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import InternalError
+from ..scene import start_of
 from ..scene.provenance import read
 from .desk import Desk
 
@@ -28,7 +29,10 @@ def report_of(desk: Desk) -> dict[str, Any]:
         "keep_largest": keep_largest,
         "smoothing_mm": smoothing_mm,
         "reach_mm": editor.reach_mm,
+        "start": start_of(desk.result),
         "strokes": desk.result.strokes is not None,
+        "marks": [f"{'add' if each.positive else 'remove'} {each.kind}" for each in editor.marks],
+        "walls": [each["name"] for each in desk.server.state.walls if each["is_wall"]],
         "clicks": [
             {"kind": "add" if each.positive else "remove", "ras_mm": [round(x, 3) for x in each.position_ras_world]}
             for each in editor.clicks
@@ -51,8 +55,10 @@ def write_csv(report: dict[str, Any], path: Path) -> None:
             rows += [(f"model_{name}", each) for name, each in value.items()]
         elif key == "clicks":
             rows += [(f"click_{each['kind']}_ras_mm", " ".join(map(str, each["ras_mm"]))) for each in value]
-        elif key == "measurements":
-            rows += [("measurement", each) for each in value]
+        elif key in ("measurements", "marks", "walls"):
+            rows += [(key.removesuffix("s"), each) for each in value]
+        elif key == "start":
+            rows += [(f"start_{name}", each) for name, each in (value or {}).items()]
         else:
             rows.append((key, value))
     try:

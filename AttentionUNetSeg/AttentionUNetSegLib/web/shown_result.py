@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import slicer
 from scipy import ndimage
 
-from ..scene import ResultNodes, arrange_slice_views, show_attention
+from ..scene import ResultNodes, arrange_slice_views, show_attention, start_of
 from ..scene.segment import segment_id_of
 from ..scene.strokes import segment_on_ct
-from ..scene.surface import CLOSED_SURFACE, make_surface
+from ..scene.surface import CLOSED_SURFACE, has_surface, make_surface
 from ..session.editing import ResultEditor
 from .desk import Desk, LatestOnly
 
@@ -34,6 +34,7 @@ _NOTES = {
     "off": "",
     "probability": "How sure the network is that a voxel is pancreas, from 0 to 1, with your corrections.",
     _SPREAD: "How far eight passes over slightly changed copies differ (standard deviation): high is doubtful.",
+    "mask": "The segmentation that this began with: 0.5 at its border, 0 and 1 from 3 mm on, with your corrections.",
     "attention": "How much the gate lets through to the decoder, from 0 to 1. It is no probability of pancreas.",
 }
 CONTOURS = {
@@ -51,11 +52,13 @@ class ShownResult:
     State: `has_result`, `volume_ml`, `model_threshold`, `threshold`, `keep_largest`, `smoothing_mm`; `overlays`
     (choices), `overlay` ("off", "probability", "spread", "1", "2", ...), `overlay_opacity`, `overlay_color`,
     `overlay_colors` (choices), `overlay_ramp` (CSS), `overlay_top` (what the ramp ends with);
-    `attention_levels`; `has_spread`; `show_segment`.
+    `attention_levels`; `has_spread`; `show_segment`; `segment_name`; `started_from` (what the result began with, ""
+    where that is the network); `has_own_grid` (whether that lay on a grid of its own).
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, on_change: Callable[[], None]) -> None:
         self._desk = desk
+        self._on_change = on_change
         self._apply_settings = LatestOnly(desk, self._set_threshold)
         self._apply_overlay = LatestOnly(desk, self._show_overlay)
         desk.server.state.update(
@@ -69,6 +72,9 @@ class ShownResult:
                 "overlays": _overlays([], False),
                 "attention_levels": [],
                 "has_spread": False,
+                "segment_name": "Pancreas",
+                "started_from": "",
+                "has_own_grid": False,
                 "overlay_top": "1",
                 "overlay": "off",
                 "overlay_opacity": 0.5,
@@ -103,6 +109,9 @@ class ShownResult:
             overlays=_overlays([], False),
             attention_levels=[],
             has_spread=False,
+            segment_name="Pancreas",
+            started_from="",
+            has_own_grid=False,
         )
 
     def take(self, nodes: ResultNodes, model_threshold: float) -> None:
@@ -130,6 +139,9 @@ class ShownResult:
             attention_levels=levels,
             has_spread=has_spread,
             show_segment=True,
+            segment_name=nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes)).GetName(),
+            started_from=_start_text(nodes),
+            has_own_grid=nodes.source is not None,
         )
         self.show_volume()
         self._show_look()
@@ -138,37 +150,40 @@ class ShownResult:
     def show_volume(self) -> None:
         """Show the segment's volume as it is now, and why it has more parts than was asked for."""
         editor, note = self._desk.editor, ""
-        if editor.settings[1] and (editor.clicks or self._desk.result.strokes is not None):
+        if editor.settings[1] and editor.is_corrected:
             parts = count_parts(self._desk.result)
             if parts > 1:
                 note = f"{parts} parts: the largest, and those with your clicks or strokes in them."
         self._desk.show(volume_ml=round(editor.volume_ml, 2), parts_note=note)
+        self._on_change()
 
     def _set_threshold(self) -> None:
         state, editor = self._desk.server.state, self._desk.editor
         wanted = (float(state.threshold), bool(state.keep_largest), float(state.smoothing_mm))
         if editor is None or wanted == tuple(editor.settings):
             return
-        with self._surface_later():
+        with self.surface_later():
             editor.set_threshold(*wanted)
         self.show_volume()
 
     @contextmanager
-    def _surface_later(self) -> Iterator[None]:
+    def surface_later(self) -> Iterator[None]:
         """Leave the surface as it is while the segment changes, and make it anew when that has come to rest.
 
         It is most of what a step of the threshold costs, and the slices do not need it.
         """
-        nodes = self._desk.result
+        nodes, editor = self._desk.result, self._desk.slicer_app.segmentation_editor
         segmentation = nodes.segmentation.GetSegmentation()
         segment = segmentation.GetSegment(segment_id_of(nodes))
         surface = segment.GetRepresentation(CLOSED_SURFACE)
+        editor.show_3d(False)  # as long as it shows surfaces it makes one whenever the node changes and has none
         segmentation.RemoveRepresentation(CLOSED_SURFACE)
         try:
             yield
         finally:
             if surface is not None:
                 segment.AddRepresentation(CLOSED_SURFACE, surface)
+                editor.show_3d(True)
             if self._surface_timer is not None:
                 self._surface_timer.cancel()
             self._surface_timer = asyncio.get_running_loop().call_later(_SURFACE_REST_SECONDS, self._make_surface)
@@ -181,8 +196,12 @@ class ShownResult:
         self._surface_timer = None
         nodes = self._desk.result
         if nodes is not None:
-            nodes.segmentation.GetSegmentation().RemoveRepresentation(CLOSED_SURFACE)
-            make_surface(nodes)
+            editor, views = self._desk.slicer_app.segmentation_editor, self._desk.views
+            with views.drawing_only(views.three_d):
+                editor.show_3d(False)
+                make_surface(nodes)
+                if has_surface(nodes):
+                    editor.show_3d(True)
 
     def _show_overlay(self) -> None:
         state, nodes = self._desk.server.state, self._desk.result
@@ -250,7 +269,9 @@ class ShownResult:
         # The spread's scale ends at 0.5: a standard deviation of values in 0..1 is never more.
         top = "0.5" if self._desk.server.state.overlay == _SPREAD else "1"
         overlay = self._desk.server.state.overlay
-        note = _NOTES.get(overlay, _NOTES["attention"])
+        nodes = self._desk.result
+        is_mask = overlay == "probability" and nodes is not None and (start_of(nodes) or {}).get("kind") == "mask"
+        note = _NOTES["mask"] if is_mask else _NOTES.get(overlay, _NOTES["attention"])
         ramp = f"linear-gradient(to right, {', '.join(stops)})"
         self._desk.show(overlay_ramp=ramp, overlay_top=top, overlay_note=note)
 
@@ -263,6 +284,11 @@ def _overlays(levels: list[int], has_spread: bool) -> list[dict[str, str]]:
         gates[-1]["title"] += " (coarsest)"
     spread = [{"value": _SPREAD, "title": "Spread (standard deviation)"}] if has_spread else []
     return [{"value": "off", "title": "None"}, {"value": "probability", "title": "Probability"}, *spread, *gates]
+
+
+def _start_text(nodes: ResultNodes) -> str:
+    start = start_of(nodes)
+    return "" if start is None else f"Started from {start['segment']} ({start['kind']}) of {start['name']}"
 
 
 def count_parts(nodes: ResultNodes) -> int:

@@ -1,17 +1,19 @@
 """Slicer views as pictures in a page: rough (JPEG) while they change, exact (PNG) as soon as they rest.
 
-One picture of a view is under way at a time: a slow browser or machine sees fewer pictures, never old ones. Every
-picture has a number and keeps its geometry for a while: what a person clicks on is the picture that they saw, whatever
-the view shows by then.
+One picture of a view is under way at a time: a slow browser or machine sees fewer pictures, never old ones. One view is
+drawn at a time too, and its picture sent before the next is drawn: what changed first is seen first. Every picture has
+a number and keeps its geometry for a while: what a person clicks on is the picture that they saw, whatever the view
+shows by then.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import io
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -102,6 +104,41 @@ class ViewWindow:
         interactor.InvokeEvent(f"{event['type']}Event")
 
 
+class Turns:
+    """Lets one view at a time draw and send: those of the lowest rank first, of these the one that waits longest."""
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._numbers = count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def of(self, rank: int) -> AsyncIterator[None]:
+        """Make a context for what one view does in its turn."""
+        if self._is_taken:
+            mine = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (rank, next(self._numbers), mine))
+            try:
+                await mine
+            except asyncio.CancelledError:
+                if mine.done() and not mine.cancelled():
+                    self._pass_on()
+                raise
+        self._is_taken = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            _, _, next_one = heapq.heappop(self._waiting)
+            if not next_one.done():
+                next_one.set_result(None)  # the turn stays taken until it wakes
+                return
+        self._is_taken = False
+
+
 class ViewStream(ScheduledRenderStrategy):
     """Draws a view when it asks for it and sends the pictures.
 
@@ -111,10 +148,18 @@ class ViewStream(ScheduledRenderStrategy):
     ----------
     window : what is drawn.
     send : takes each encoded picture, and what is to be known of it (type, number, width, height, matrix).
+    turns : shared by the views of a page; `rank` says who goes first.
     """
 
-    def __init__(self, window: ViewWindow, send: Callable[[bytes, dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        window: ViewWindow,
+        send: Callable[[bytes, dict[str, Any]], None],
+        turns: Turns | None = None,
+        rank: int = 0,
+    ) -> None:
         super().__init__()
+        self._turns, self._rank = turns or Turns(), rank
         self._window = window
         self._send = send
         self._numbers = count(1)
@@ -148,15 +193,24 @@ class ViewStream(ScheduledRenderStrategy):
             await self._wanted.wait()
             self._wanted.clear()
             started = time.monotonic()
-            pixels, geometry = self._window.draw()
-            await self._push(pixels, geometry, is_still=False)
+            async with self._turns.of(self._rank):
+                pixels, geometry = self._window.draw()
+                content = await _encoded(pixels, is_still=False)
+                is_sent = self._shown.is_set()
+                if is_sent:
+                    self._tell(content, geometry, is_still=False)
+                    await asyncio.sleep(0.001)  # in which it goes out
+            if not is_sent:
+                await self._push(content, geometry, is_still=False)
             await asyncio.sleep(max(0.0, 1.0 / PICTURES_PER_SECOND - (time.monotonic() - started)))
             if not await self._happens_within(STILL_AFTER_SECONDS, self._wanted):
-                await self._push(pixels, geometry, is_still=True)
+                await self._push(await _encoded(pixels, is_still=True), geometry, is_still=True)
 
-    async def _push(self, pixels: np.ndarray, geometry: Geometry, is_still: bool) -> None:
-        content = await asyncio.get_running_loop().run_in_executor(None, _encode, pixels, is_still)
+    async def _push(self, content: bytes, geometry: Geometry, is_still: bool) -> None:
         await self._happens_within(LONGEST_WAIT_SECONDS, self._shown)
+        self._tell(content, geometry, is_still)
+
+    def _tell(self, content: bytes, geometry: Geometry, is_still: bool) -> None:
         self._shown.clear()
         self._latest = number = next(self._numbers)
         self._geometries[number] = geometry
@@ -182,6 +236,10 @@ class ViewStream(ScheduledRenderStrategy):
             finally:
                 change.cancel()
         return event.is_set()
+
+
+async def _encoded(pixels: np.ndarray, is_still: bool) -> bytes:
+    return await asyncio.get_running_loop().run_in_executor(None, _encode, pixels, is_still)
 
 
 def _encode(pixels: np.ndarray, is_still: bool) -> bytes:

@@ -1,9 +1,10 @@
-"""What the mouse does in a slice: browse, add, remove, paint, erase; and undoing it."""
+"""What the mouse does in a slice: browse, add, remove (by clicks, lassos, boxes), paint, erase; and undoing it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import slicer
@@ -17,6 +18,7 @@ from trame_slicer.views import SliceView
 
 from ..session import DoubtfulClick
 from .desk import Desk, LatestOnly
+from .drawing import CLICK, Drawing
 from .measuring import AREA, DISTANCE, Measuring
 from .questions import Questions
 from .readout import Readout
@@ -31,47 +33,65 @@ _MEASURES = (DISTANCE, AREA)
 class Tools:
     """The tool in hand, and the history of corrections.
 
-    State: `tool`, `reach_mm` (of a click), `brush_mm` (diameter), `can_undo`, `can_redo`, `additions`, `removals`
-    (numbers of clicks).
+    State: `tool`, `shape` (what Add and Remove draw: see `drawing`), `reach_mm` (of a click), `box_mm` (a box's depth),
+    `brush_mm` (diameter), `teach` (whether what is painted spreads as clicks do); `can_undo`, `can_redo`, `additions`,
+    `removals` (numbers of clicks), `marks` (number of strokes, lassos and boxes that teach), `last_change` (a few
+    words).
 
     Parameters
     ----------
     desk : whose result is corrected.
     questions : asked before a click acts that a person may not have meant.
     on_change : called when the segment was changed by a tool.
+    changing : makes a context that the segment is changed in.
     """
 
-    def __init__(self, desk: Desk, questions: Questions, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        questions: Questions,
+        on_change: Callable[[], None],
+        changing: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._desk = desk
         self._questions = questions
         self._on_change = on_change
+        self._changing = changing
         self._pressed: tuple[SliceView, int, int] | None = None
         self._buttons: set[str] = set()
         self._readout = Readout(desk)
         self._measuring = Measuring(desk)
+        self._drawing = Drawing()
         self._dragged: str | None = None
         self._destination = (0.0, 0.0, 0.0)
         self._move_click = LatestOnly(desk, self._follow_click)
         desk.server.state.update(
             {
                 "tool": BROWSE,
+                "shape": CLICK,
                 "reach_mm": 15.0,
+                "box_mm": 20.0,
                 "brush_mm": 10.0,
+                "teach": False,
                 "can_undo": False,
                 "can_redo": False,
                 "additions": 0,
                 "removals": 0,
+                "marks": 0,
+                "last_change": "",
             }
         )
         controller, state = desk.server.controller, desk.server.state
-        controller.add("undo")(lambda: self._change(lambda: desk.editor.undo()))
-        controller.add("redo")(lambda: self._change(lambda: desk.editor.redo()))
+        controller.add("undo")(lambda: self.change(lambda: desk.editor.undo()))
+        controller.add("redo")(lambda: self.change(lambda: desk.editor.redo()))
         controller.add("remove_click")(self.remove_click)
         desk.server.trigger("remove_click")(self.remove_click)
         controller.add("clear_clicks")(self.remove_all_clicks)
+        controller.add("clear_corrections")(self.remove_all_corrections)
         controller.add("reset_views")(lambda: desk.views.reset())
         state.change("tool", "has_result")(lambda **values: self._take_in_hand())
         state.change("brush_mm")(lambda **values: self._set_brush())
+        state.change("teach", "has_result")(lambda **values: self._set_teaching())
         state.change("reach_mm")(LatestOnly(desk, self._set_reach))
 
     def forget(self) -> None:
@@ -87,6 +107,7 @@ class Tools:
         segment_editor.set_active_segmentation(desk.result.segmentation, desk.volume)
         segment_editor.show_3d(True)
         self._set_reach()
+        self._set_teaching()
         self._show_history()
         self._take_in_hand()
         if desk.editor.notice:
@@ -112,6 +133,9 @@ class Tools:
             if tool in _MEASURES:
                 self._measuring.begin(tool, view, event)
                 return True
+            if self._is_drawing(tool):
+                self._drawing.begin(self._desk.server.state.shape, view, event)
+                return True
             if tool not in _EFFECTS:
                 self._dragged = self._readout.click_at(view, event["ras"], event["mm_per_pixel"])
             return tool in (ADD, REMOVE) or self._dragged is not None
@@ -120,6 +144,9 @@ class Tools:
         if kind == "MouseMove" and tool in _MEASURES and "LeftButton" in self._buttons:
             if self._pressed is not None and self._pressed[0] is view:
                 self._measuring.follow(event)
+            return True
+        if kind == "MouseMove" and self._is_drawing(tool) and "LeftButton" in self._buttons:
+            self._drawing.follow(view, event)
             return True
         if kind == "MouseMove" and self._dragged is not None:
             if self._pressed is not None and _distance(self._pressed, event) > _CLICK_PIXELS:
@@ -141,45 +168,59 @@ class Tools:
         if tool in _MEASURES:
             self._measuring.end()
             return True
+        if self._is_drawing(tool):
+            apply = self._drawing.finish(view, event, tool == ADD, float(self._desk.server.state.box_mm))
+            if apply is not None:
+                self.change(lambda: apply(self._desk.editor))
+            return True
         if tool in _EFFECTS:
             # The effect writes its stroke while it gets this very event.
             asyncio.get_running_loop().call_soon(self._absorb_strokes)
         elif is_click and (tool == BROWSE or dragged is not None):
             self._desk.views.jump_to(position, but=view)
         elif is_click:
-            self._change(lambda: self._desk.editor.add_click(position, positive=tool == ADD, ask=True))
+            self.change(lambda: self._desk.editor.add_click(position, positive=tool == ADD, ask=True))
         elif dragged is not None:
-            self._change(lambda: self._desk.editor.move_click(dragged, position, ask=True))
+            self.change(lambda: self._desk.editor.move_click(dragged, position, ask=True))
         return tool in (ADD, REMOVE) or dragged is not None
 
     def _follow_click(self) -> None:
         """Move the click that is being dragged to where the mouse is by now."""
         if self._dragged is not None:
             dragged, destination = self._dragged, self._destination
-            self._change(lambda: self._desk.editor.move_click(dragged, destination))
+            self.change(lambda: self._desk.editor.move_click(dragged, destination))
 
     def remove_click(self, click: str) -> None:
         """Take one click back."""
-        self._change(lambda: self._desk.editor.remove_click(click))
+        self.change(lambda: self._desk.editor.remove_click(click))
 
     def remove_all_clicks(self) -> None:
         """Take all clicks back at once; strokes stay."""
-        self._change(lambda: self._desk.editor.remove_click(None))
+        self.change(lambda: self._desk.editor.remove_click(None))
+
+    def remove_all_corrections(self) -> None:
+        """Take clicks, strokes, lassos and boxes back at once; undo brings them again."""
+        self.change(lambda: self._desk.editor.clear())
+
+    def _is_drawing(self, tool: str) -> bool:
+        return tool in (ADD, REMOVE) and self._desk.server.state.shape != CLICK
 
     def _absorb_strokes(self) -> None:
-        self._change(lambda: self._desk.editor.absorb_strokes())
+        self.change(lambda: self._desk.editor.absorb_strokes())
 
-    def _change(self, do: Callable[[], Any]) -> None:
+    def change(self, do: Callable[[], Any]) -> None:
+        """Correct the desk's result and show what came of it; asks where a click may not have been meant."""
         if self._desk.editor is None:
             return
         with self._desk.reporting():
             try:
-                do()
+                with self._changing():
+                    do()
             except DoubtfulClick as doubt:
                 self._ask(doubt)
         for text in self._desk.editor.warnings:
             self._desk.notice("warning", text)
-        self._desk.show(unsaved=bool(self._desk.editor.clicks or self._desk.result.strokes is not None))
+        self._desk.show(unsaved=self._desk.editor.is_corrected)
         self._show_history()
         self._on_change()
 
@@ -189,7 +230,7 @@ class Tools:
             "Did you mean this click?",
             doubt.message,
             "Let it act",
-            lambda: self._change(lambda: editor.apply_anyway(doubt)),
+            lambda: self.change(lambda: editor.apply_anyway(doubt)),
             no="Leave it out",
         )
 
@@ -201,6 +242,8 @@ class Tools:
             can_redo=bool(editor and editor.can_redo),
             additions=sum(click.positive for click in clicks),
             removals=sum(not click.positive for click in clicks),
+            marks=len(editor.marks) if editor else 0,
+            last_change=editor.last_change.text if editor and editor.last_change else "",
         )
 
     # --- What is in hand ---
@@ -209,6 +252,7 @@ class Tools:
         desk = self._desk
         tool = desk.server.state.tool if desk.editor is not None else BROWSE
         self._measuring.cancel()
+        self._drawing.cancel()
         interaction = desk.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         mode = slicer.vtkMRMLInteractionNode
         interaction.SetCurrentInteractionMode(mode.AdjustWindowLevel if tool == BROWSE else mode.ViewTransform)
@@ -221,6 +265,12 @@ class Tools:
             brush = editor.get_effect(effect)
             brush.set_use_sphere_brush(True)
             brush.set_brush_diameter(float(self._desk.server.state.brush_mm), BrushDiameterMode.Absolute)
+
+    def _set_teaching(self) -> None:
+        editor, teach = self._desk.editor, bool(self._desk.server.state.teach)
+        if editor is not None and editor.strokes_teach != teach:
+            with self._desk.reporting():
+                editor.strokes_teach = teach
 
     def _set_reach(self) -> None:
         if self._desk.editor is not None:

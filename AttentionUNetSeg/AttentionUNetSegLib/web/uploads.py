@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from aiohttp import web
 
@@ -22,6 +23,8 @@ _WHOLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
 _LONGEST_NAME = 80
 _CHUNK = 1 << 20
 _ONE_SERIES = "Send one CT series only."
+# What a segmentation is sent for: to start from, to start from its values, or to be kept out of.
+MASK, PROBABILITY, WALL = "mask", "probability", "wall"
 
 
 class Uploads:
@@ -33,6 +36,7 @@ class Uploads:
     limit_mb : the largest file, and the largest content of an archive.
     on_upload : called with each file that has come in completely, and the sender's name of it.
     on_files : called with each folder's files likewise.
+    on_segmentation : called with each segmentation likewise, and what it was sent for.
     """
 
     def __init__(
@@ -41,20 +45,27 @@ class Uploads:
         limit_mb: int,
         on_upload: Callable[[Path, str], Awaitable[None]],
         on_files: Callable[[Received, str], Awaitable[None]],
+        on_segmentation: Callable[[Path, str, str], Awaitable[None]],
     ) -> None:
         self._folder = folder
         self._limit = limit_mb * 1024 * 1024
         self._on_upload = on_upload
         self._on_files = on_files
+        self._on_segmentation = on_segmentation
 
     async def receive(self, request: web.Request) -> web.Response:
-        """POST upload?name=...: the body is the file, or several as a form. Answers with a sentence where it cannot."""
-        sent_name = request.query.get("name", "")
+        """POST upload?name=...: the body is the file, or several as a form. Answers with a sentence where it cannot.
+
+        With `&as=mask`, `probability` or `wall` it is no CT but a segmentation.
+        """
+        sent_name, purpose = request.query.get("name", ""), request.query.get("as", "")
         try:
             if request.content_type == "multipart/form-data":
                 await self._on_files(await self._store_several(request, sent_name), sent_name)
                 return web.json_response({})
-            ending = _ending(sent_name)
+            ending = _known_ending(sent_name) if purpose else _ending(sent_name)
+            if purpose not in ("", MASK, PROBABILITY, WALL):
+                raise BadInput("What was sent is not what this page sends.", "Reload the page.")
             if (request.content_length or 0) > self._limit:
                 raise self._too_large(sent_name)
             path = self._folder / f"{uuid.uuid4().hex}{ending}"
@@ -68,7 +79,10 @@ class Uploads:
         except OSError as error:
             failure = InternalError(f"The file could not be stored ({error.strerror}).", "Check the free space.")
             return web.json_response({"message": failure.message, "hint": failure.hint}, status=507)
-        await self._on_upload(path, sent_name)
+        if purpose:
+            await self._on_segmentation(path, sent_name, purpose)
+        else:
+            await self._on_upload(path, sent_name)
         return web.json_response({})
 
     async def _store(self, request: web.Request, path: Path, sent_name: str) -> None:
@@ -149,6 +163,15 @@ def name_of_volume(sent_name: str) -> str:
     name = display_name(sent_name)
     ending = _known_ending(name)
     return name[: len(name) - len(ending)] if len(name) > len(ending) else name
+
+
+def without_our_names(error: BadInput, path: Path, name: str) -> BadInput:
+    """Return the same error about the file as the person knows it: our path says nothing to them."""
+
+    def rename(text: Any) -> str:
+        return str(text).replace(str(path), name).replace(path.name, name)
+
+    return BadInput(rename(error.message), rename(error.hint))
 
 
 def _unpack_into(received: Received, archive: Path, name: str, left: int) -> None:

@@ -21,7 +21,7 @@ from trame_slicer.views import (
 
 from .pane_protocol import PaneProtocol
 from .scale_bar import ScaleBar
-from .streaming import ViewStream, ViewWindow
+from .streaming import Turns, ViewStream, ViewWindow
 
 # The names that Slicer itself gives these views: a scene saved here opens there with the same pictures.
 SLICE_VIEWS = ("Red", "Green", "Yellow")
@@ -176,12 +176,15 @@ class FourViews:
             self._move(self.slices[name], self.slices[name].get_slice_range()[int(last)])
 
     def _move(self, view: SliceView, offset: float) -> None:
-        with self._drawing_only(view):
+        with self.drawing_only(view):
             view.set_slice_value(offset)
 
     @contextmanager
-    def _drawing_only(self, view: SliceView) -> Iterator[None]:
-        """Keep the other slices from being drawn again: where this one lies is drawn into them by the page."""
+    def drawing_only(self, view: AbstractView) -> Iterator[None]:
+        """Keep the other slices from being drawn again, by a change that they show nothing of.
+
+        Where a slice lies is drawn into the others by the page, and surfaces are in the 3D view alone.
+        """
         others = [other for other in self.slices.values() if other is not view]
         before = [other.is_render_blocked for other in others]
         try:
@@ -264,6 +267,7 @@ class _Factory(IViewFactory):
         super().__init__()
         self._protocol = protocol
         self._resizing = resizing
+        self._turns = Turns()
 
     def panes(self) -> list[_Pane]:
         return list(self._views.values())
@@ -288,7 +292,10 @@ class _Factory(IViewFactory):
             view.set_background_color_from_string(_BACKGROUND)
         view.set_view_properties(definition.properties)
         window = ViewWindow(view, resizing=lambda: self._resizing(name))
-        stream = ViewStream(window, lambda content, meta: self._protocol.send(name, content, meta))
+        # The surface is what takes longest, and slices are what people correct in.
+        stream = ViewStream(
+            window, lambda content, meta: self._protocol.send(name, content, meta), self._turns, rank=int(not is_slice)
+        )
         view.set_scheduled_render(stream)
         self._protocol.add(name, window, stream)
         return _Pane(view, window, stream)

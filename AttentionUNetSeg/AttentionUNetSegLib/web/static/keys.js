@@ -7,7 +7,8 @@
   const call = (...values) => window.attentionUNetSegPanes.call(...values);
   const TOOLS = {
     b: "browse", a: "add", r: "remove", p: "paint", e: "erase", d: "distance", m: "area",
-    s: "segment", f: "reset", l: "lines", w: "window",
+    s: "segment", f: "reset", l: "lines", w: "window", t: "teach",
+    1: "shape-click", 2: "shape-lasso", 3: "shape-box",
   };
   const CLICK_PIXELS = 4;
   let under = null; // { pane, values } of the place under the mouse
@@ -33,6 +34,26 @@
       set("menu", null);
     }
   }
+
+  function moveThreshold(step) {
+    if (state("has_result")) {
+      set("threshold", Math.round(100 * Math.min(0.95, Math.max(0.05, state("threshold") + step))) / 100);
+    }
+  }
+
+  function nextOverlay() {
+    if (state("has_result")) {
+      const values = state("overlays").map((each) => each.value);
+      set("overlay", values[(values.indexOf(state("overlay")) + 1) % values.length]);
+    }
+  }
+
+  const OTHERS = {
+    "+": () => moveThreshold(0.05),
+    "=": () => moveThreshold(0.05),
+    "-": () => moveThreshold(-0.05),
+    o: nextOverlay,
+  };
 
   const SLICE_KEYS = {
     ArrowUp: () => step(1),
@@ -110,6 +131,9 @@
       if (name) {
         event.preventDefault();
         press(name);
+      } else if (key.toLowerCase() === "s") {
+        event.preventDefault();
+        document.querySelector("a[href='download/segment']:not(.v-btn--disabled)")?.click();
       }
       return;
     }
@@ -155,6 +179,8 @@
         isHolding = true;
         window.trame.trigger("hold_comparison", [true]);
       }
+    } else if (OTHERS[key]) {
+      OTHERS[key]();
     } else if (TOOLS[key]) {
       press(TOOLS[key]);
     }
@@ -175,10 +201,16 @@
     screenshot: () => window.attentionUNetSegLines.screenshot(),
   };
 
-  window.addEventListener("beforeunload", (event) => {
-    if (window.trame && state("unsaved")) {
-      event.preventDefault();
-      event.returnValue = "";
-    }
-  });
+  // Whoever is asked may stay. Then trame, which hangs up at this event, must not have heard of it.
+  window.addEventListener(
+    "beforeunload",
+    (event) => {
+      if (window.trame && state("unsaved")) {
+        event.preventDefault();
+        event.returnValue = "";
+        event.stopImmediatePropagation();
+      }
+    },
+    true
+  );
 })();

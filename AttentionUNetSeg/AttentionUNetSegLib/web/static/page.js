@@ -3,6 +3,7 @@
   "use strict";
 
   let sending = null;
+  let segmentationPurpose = "mask";
 
   function set(name, value) {
     window.trame.state.set(name, value);
@@ -27,9 +28,22 @@
       return;
     }
     const isOne = files.length === 1 && files[0].path === files[0].file.name && !/\.(dcm|mhd)$/i.test(files[0].path);
+    const address = "upload?name=" + encodeURIComponent(isOne ? files[0].file.name : name);
+    if (isOne) {
+      post(address, files[0].file);
+      return;
+    }
+    const form = new FormData();
+    for (const { file, path } of files) {
+      form.append("file", file, path);
+    }
+    post(address, form);
+  }
+
+  function post(address, body) {
     const request = new XMLHttpRequest();
     sending = request;
-    request.open("POST", "upload?name=" + encodeURIComponent(isOne ? files[0].file.name : name));
+    request.open("POST", address);
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) {
         set("upload_fraction", Math.max(0.001, event.loaded / event.total));
@@ -54,15 +68,7 @@
       complain("The file could not be sent.", "Is the server still running? Is the file too large?");
     };
     set("upload_fraction", 0.001);
-    if (isOne) {
-      request.send(files[0].file);
-      return;
-    }
-    const form = new FormData();
-    for (const { file, path } of files) {
-      form.append("file", file, path);
-    }
-    request.send(form);
+    request.send(body);
   }
 
   // All files below a dropped file or folder.
@@ -96,6 +102,17 @@
       event.target.value = "";
       if (files.length > 0) {
         send(files, files[0].path.split("/")[0]);
+      }
+    },
+    chooseSegmentation(purpose) {
+      segmentationPurpose = purpose;
+      document.getElementById("segmentation-file").click();
+    },
+    chosenSegmentation(event) {
+      const [file] = event.target.files;
+      event.target.value = "";
+      if (file && !isBusy()) {
+        post(`upload?name=${encodeURIComponent(file.name)}&as=${segmentationPurpose}`, file);
       }
     },
     stopSending() {

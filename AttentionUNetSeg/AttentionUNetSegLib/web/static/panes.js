@@ -14,6 +14,13 @@
     return session ? session.call("attentionunetseg." + method, values).catch(() => null) : Promise.resolve(null);
   }
 
+  function layer(classes) {
+    const element = document.createElementNS(SVG, "svg");
+    element.setAttribute("class", classes);
+    element.setAttribute("aria-hidden", "true");
+    return element;
+  }
+
   class Pane {
     constructor(root) {
       this.root = root;
@@ -25,10 +32,10 @@
       this.wheel = 0;
       this.canvas = document.createElement("canvas");
       this.canvas.className = "picture";
-      this.lines = document.createElementNS(SVG, "svg");
-      this.lines.setAttribute("class", "lines");
-      this.lines.setAttribute("aria-hidden", "true");
-      root.replaceChildren(this.canvas, this.lines);
+      // Where the other views lie, and what is being drawn.
+      this.lines = layer("lines");
+      this.sketch = layer("lines sketch");
+      root.replaceChildren(this.canvas, this.lines, this.sketch);
       this.listen();
       new ResizeObserver(() => this.tellSize()).observe(root);
     }
@@ -50,7 +57,9 @@
       if (this.canvas.width !== meta.width || this.canvas.height !== meta.height) {
         this.canvas.width = meta.width;
         this.canvas.height = meta.height;
-        this.lines.setAttribute("viewBox", `0 0 ${meta.width} ${meta.height}`);
+        for (const each of [this.lines, this.sketch]) {
+          each.setAttribute("viewBox", `0 0 ${meta.width} ${meta.height}`);
+        }
       }
       this.canvas.getContext("2d").drawImage(picture, 0, 0);
       picture.close();
