@@ -15,7 +15,10 @@ from dicom_slice import dicom_slice
 def archive(tmp_path: Path) -> Path:
     """Two images of one name, a DICOM study of two series, a text, and results of an earlier run."""
     root = tmp_path / "archive"
-    for place in ("a/ct.nii.gz", "a/ct.nrrd", "b/ct.nii.gz", "a/notes.txt", ".hidden/ct.nii.gz", "out/cases/x/y.nrrd"):
+    for place in (
+        "a/ct.nii.gz", "a/ct.seg.nrrd", "a/ct.nrrd", "b/ct.nii.gz", "a/notes.txt", ".hidden/ct.nii.gz",
+        "out/cases/x/y.nrrd",
+    ):  # fmt: skip
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         (root / place).write_bytes(b"no image")
     study = root / "c" / "study"

@@ -77,6 +77,23 @@ def test_the_delete_key_and_the_menu_remove_a_click_and_undo_brings_it_back(clic
         clicked.wait("state('additions') === 1")
 
 
+def test_a_click_into_air_is_asked_about(clicked, small_ct):
+    ct = sitk.ReadImage(str(small_ct))
+    x, y, _ = ct.TransformIndexToPhysicalPoint((4, 4, 0))
+    (place,) = clicked.on_screen((-x, -y, clicked.state("Red_offset")))
+    volume = clicked.volume()
+    for answer, additions in (("Leave it out", 1), ("Let it act", 2)):
+        clicked.tab.mouse.click(*place)
+        clicked.wait("state('question') !== null")
+        assert "There is air or padding" in clicked.state("question")["text"]
+        clicked.button(answer).click()
+        clicked.wait(f"state('question') === null && state('additions') === {additions}")
+        clicked.tab.get_by_role("dialog").wait_for(state="hidden")  # until then it catches what is clicked
+    clicked.button("Undo").click()
+    clicked.wait("state('additions') === 1")
+    assert clicked.volume() == volume
+
+
 def test_a_segment_that_a_hand_touched_says_so(clicked, tmp_path):
     clicked.save("Segment .seg.nrrd", tmp_path / "corrected.seg.nrrd")
     tags = sitk.ReadImage(str(tmp_path / "corrected.seg.nrrd")).GetMetaData("Segment0_Tags")

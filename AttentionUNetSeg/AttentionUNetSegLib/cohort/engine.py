@@ -147,9 +147,11 @@ class _Run:
     def _take(self, future: Future, order: Order) -> None:
         from distributed.scheduler import KilledWorker
 
-        if future.status in ("cancelled", "lost"):
-            raise self._scheduler_is_gone()
-        error = future.exception() if future.status == "error" else None
+        try:
+            error = future.exception() if future.status == "error" else None
+            outcome = future.result() if future.status == "finished" else None
+        except (CancelledError, asyncio.CancelledError, TimeoutError, OSError):  # it went away this very moment
+            raise self._scheduler_is_gone() from None
         if isinstance(error, KilledWorker):
             self._suspect(order)
         elif isinstance(error, AttentionUNetSegError):
@@ -157,12 +159,12 @@ class _Run:
         elif error is not None:
             reason = " ".join(str(error).split())[:300].rstrip(".")
             raise InternalError(f"A worker cannot run cases: {type(error).__name__}: {reason}.") from error
+        elif outcome is None:  # cancelled, or lost
+            raise self._scheduler_is_gone()
+        elif outcome.state == SUSPECT:
+            self._suspect(order)
         else:
-            outcome: Outcome = future.result()
-            if outcome.state == SUSPECT:
-                self._suspect(order)
-            else:
-                self._end(outcome)
+            self._end(outcome)
         future.release()
 
     def _suspect(self, order: Order) -> None:

@@ -14,6 +14,7 @@ from ..imaging.image_file import name_without_ending
 from .case import Case, require_unique
 
 ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+SEGMENTATIONS = ".seg.nrrd"
 PATH, ID, SERIES = "path", "id", "series"
 
 
@@ -64,6 +65,8 @@ def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Case]:
         dicom = False
         for name in sorted(names):
             path = here / name
+            if name.lower().endswith(SEGMENTATIONS):  # no CT, and often beside one
+                continue
             if name.lower().endswith(ENDINGS):
                 yield _image_case(path, folder, taken)
             elif not name.startswith(".") and not dicom:

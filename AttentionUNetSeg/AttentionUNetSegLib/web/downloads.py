@@ -156,12 +156,12 @@ class Downloads:
         hand = desk.editor.is_corrected or start_of(desk.result) is not None
 
         def write(path: Path, measured: Measurements | None = None) -> None:
-            seg = path if measured is None else path.with_name(path.name.replace(".zip", "_seg.dcm"))
+            seg = path if measured is None else path.with_name(path.name.replace("_dicom.zip", "_seg.dcm"))
             write_dicom_seg(seg, image, files, model, semiautomatic=hand, threshold=threshold, label=label)
             if measured is not None:
                 written, coded = [seg], coded_measurements(measured)
                 if coded:
-                    written.append(path.with_name(path.name.replace(".zip", "_measurements.dcm")))
+                    written.append(path.with_name(path.name.replace("_dicom.zip", "_measurements.dcm")))
                     write_measurement_report(written[-1], coded, seg, files, model)
                 with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
                     for each in written:

@@ -6,12 +6,13 @@ is left behind, and no file lies between the two, because the voxels come throug
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 import numpy as np
 import SimpleITK as sitk
@@ -46,9 +47,10 @@ class Reader:
         if process is None or process.poll() is not None:
             process = self._process = _started()
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            return _received(process.stdout)
+            stdin, stdout = cast(IO[bytes], process.stdin), cast(io.BufferedReader, process.stdout)  # both are pipes
+            stdin.write(json.dumps(request).encode() + b"\n")
+            stdin.flush()
+            return _received(stdout)
         except (OSError, EOFError, ValueError) as error:
             process.kill()  # where it still runs, nobody can tell what it would say next
             code = process.wait()
@@ -98,7 +100,7 @@ def path_of(text: str) -> Path:
     return Path(os.fsdecode(text.encode("latin-1")))
 
 
-def _received(stream: BinaryIO) -> Volume:
+def _received(stream: io.BufferedReader) -> Volume:
     """Take an answer; raises EOFError or ValueError where it is none, and what it tells of."""
     answer = json.loads(stream.readline())
     if "error" in answer:
@@ -106,7 +108,7 @@ def _received(stream: BinaryIO) -> Volume:
         kind = {"bad_input": BadInput, "internal": InternalError}.get(error["code"], AttentionUNetSegError)
         raise kind(error["message"], error.get("hint", ""))
     voxels = np.empty(answer["size"][::-1], answer["kind"])
-    left = memoryview(voxels).cast("B")
+    left = voxels.data.cast("B")
     while left:
         count = stream.readinto(left)
         if not count:

@@ -31,7 +31,7 @@ def main() -> None:
                 import SimpleITK as sitk
 
                 voxels = sitk.GetArrayViewFromImage(image)  # of memory that is the image's: it has to live until here
-                stream.write(memoryview(voxels).cast("B"))
+                stream.write(voxels.data.cast("B"))
                 del voxels, image
             stream.flush()
 
