@@ -92,6 +92,19 @@ def test_from_the_pacs_and_back(allowed_in, phantom_folder, tiny_model_package, 
     )
 
 
+def test_a_start_of_another_organ_is_not_called_pancreas(phantom_folder, tmp_path):
+    liver = tmp_path / "liver.nrrd"
+    sitk.WriteImage(sitk.Cast(read_volume(phantom_folder).image > 30, sitk.sitkUInt8), str(liver))
+    outcome = command_line(
+        "correct", phantom_folder, "--start", liver, "-o", tmp_path / "out", "--dicom-seg", "--no-scene",
+        "--no-picture", "--json", temporary=tmp_path,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    (segment,) = pydicom.dcmread(tmp_path / "out" / outcome.answer["files"]["dicom_seg"]).SegmentSequence
+    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue != "15776009"  # pancreas
+    assert "ancreas" not in segment.SegmentLabel
+
+
 def test_what_makes_it_impossible_is_said_before_any_work(phantom_folder, tmp_path, tiny_model_package, capfd):
     image = tmp_path / "ct.nrrd"
     sitk.WriteImage(read_volume(phantom_folder).image, str(image))

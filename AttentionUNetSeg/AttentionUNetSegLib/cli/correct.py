@@ -88,7 +88,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
                     draw(nodes, destination.file("overview.png"), terminal, warn)
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
-                    _write_dicom(options, destination, source, earlier.report, editor, measurements)
+                    _write_dicom(options, destination, source, earlier.report, editor, nodes, measurements)
             report = correction_report(
                 outputs, earlier.report, source, editor, warnings, clock.seconds, staging, measurements
             )
@@ -229,6 +229,7 @@ def _write_dicom(
     source: dict[str, object],
     earlier: dict[str, object],
     editor: ResultEditor,
+    nodes: ResultNodes,
     measurements: Measurements,
 ) -> None:
     """Write the DICOM objects; the CT is read again for its files, or fetched again from where it came."""
@@ -241,7 +242,8 @@ def _write_dicom(
         nobody = {"id": "correction", "name": "AttentionUNetSeg correction", "version": __version__}
         model = earlier.get("model") or nobody
         by_hand = editor.is_corrected or "model" not in earlier
-        write_objects(options, destination, files, model, editor.settings[0], measurements, semiautomatic=by_hand)
+        made = nodes, files, model, editor.settings[0], measurements
+        write_objects(options, destination, *made, semiautomatic=by_hand)
 
 
 def _save_fields(nodes: ResultNodes, destination: OutputFolder) -> None:

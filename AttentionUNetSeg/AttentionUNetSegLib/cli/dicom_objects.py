@@ -13,6 +13,7 @@ from .outputs import OutputFolder
 
 if TYPE_CHECKING:
     from ..measure import Measurements
+    from ..scene import ResultNodes
 
 
 def add_dicom_options(command: ArgumentParser) -> None:
@@ -53,15 +54,21 @@ def require_dicom_files(dicom_files: Sequence[Path], name: str) -> None:
 def write_objects(
     options: Namespace,
     destination: OutputFolder,
+    nodes: ResultNodes,
     dicom_files: Sequence[Path],
     model: Mapping[str, object],
     threshold: float,
     measurements: Measurements,
     semiautomatic: bool = False,
 ) -> None:
-    """Write the objects of the segmentation and the probability that lie in `destination` already."""
+    """Write the objects of the segmentation and the probability that lie in `destination` already.
+
+    What the segment in `nodes` says that it is, the objects say too: models and starts need not be of the pancreas.
+    """
     from ..dicom_out import write_result_objects
     from ..imaging import read_written
+    from ..scene import label_of_segment
+    from ..scene.segment import segment_id_of
 
     write_result_objects(
         destination.folder,
@@ -73,6 +80,7 @@ def write_objects(
         threshold,
         measurements,
         semiautomatic=semiautomatic,
+        label=label_of_segment(nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))),
     )
 
 
