@@ -1,4 +1,4 @@
-"""The recipe of pancreas-ct 0.4.0: who is left out where, what is averaged, which constants come from which folds."""
+"""The recipe of pancreas-ct 0.5.0: who is left out where, what is averaged, which constants come from which folds."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_is_announced_is_counted_among_poor_and_good_results():
 def test_the_bundled_card_tells_what_was_measured_and_what_was_not():
     package = Catalogue().get("pancreas-ct")
     dice = next(entry for entry in package.manifest["performance"] if entry["metric"] == "Dice")
-    assert package.manifest["version"] == "0.4.0" and dice["n"] == 20
+    assert package.manifest["version"] == "0.5.0" and dice["n"] == 20
     assert "measured on none of them" in package.manifest["limitations"]
     assert {"nih_pancreas", "negative", "painted"} <= {entry["name"] for entry in package.manifest["training"]["data"]}
     assert json.dumps(package.manifest)
