@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -122,5 +123,8 @@ def test_cancel_ends_the_process_that_reads(tmp_path):
             await opening
         return children[0]
 
-    _, alive = psutil.wait_procs([asyncio.run(open_and_cancel())], timeout=30)
+    # In a thread of its own: where a browser was driven before, this one has an event loop already.
+    with ThreadPoolExecutor(1) as beside:
+        process = beside.submit(asyncio.run, open_and_cancel()).result(timeout=60)
+    _, alive = psutil.wait_procs([process], timeout=30)
     assert alive == []

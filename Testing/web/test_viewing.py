@@ -90,11 +90,9 @@ def test_a_dragged_window_shows_its_numbers_and_can_be_brought_back(viewed):
     drag(viewed, (0, 0), (60, 20))
     viewed.wait("state('window') === 'Own' && state('window_width') !== 400")
     width = viewed.tab.get_by_label("Window width in HU")
-    for _ in range(100):  # the last steps of the drag may still be on their way
-        if float(width.input_value()) == viewed.state("window_width"):
-            break
-        viewed.tab.wait_for_timeout(100)
-    assert float(width.input_value()) == viewed.state("window_width")
+    # The last steps of the drag may still be on their way.
+    shown = "Number(document.querySelector('[aria-label=\"Window width in HU\"]').value)"
+    viewed.wait(f"{shown} !== 400 && {shown} === state('window_width')")
     viewed.button("Reset the window").click()
     viewed.wait("state('window') === 'Abdomen 400 / 40' && state('window_width') === 400")
     viewed.wait_for_picture("Red", lambda now: _changed(now, before) == 0)
