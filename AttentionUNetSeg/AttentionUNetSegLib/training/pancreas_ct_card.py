@@ -111,10 +111,10 @@ def limitations(row: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         f"{results['models']['0.3.0']['at_0.5']['dice']['mean']:.2f}), lowest "
         f"{row['dice']['minimum']:.2f}; the volume was off by {row['volume_error_percent_median']:.0f} % in the "
         "median. What is bundled was trained longer, with all patients, and was measured on none of them. Without "
-        "contrast medium, in late arterial phase, and on other scanners next to nothing was measured. Expect failures on what "
-        "the data hardly holds: tumours, cysts, pancreatitis, stents, after surgery, children, shrunken glands, and "
-        "scans that show only a part of the upper abdomen. A part of the splenic or portal vein, of duodenum or "
-        "jejunum may be taken in."
+        "contrast medium, in late arterial phase, and on other scanners next to nothing was measured. Expect "
+        "failures on what the data hardly holds: tumours, cysts, pancreatitis, stents, after surgery, children, "
+        "shrunken glands, and scans that show only a part of the upper abdomen. A part of the splenic or portal "
+        "vein, of duodenum or jejunum may be taken in."
     )
 
 
