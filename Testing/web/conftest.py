@@ -203,6 +203,7 @@ class Page:
 
     def volume(self) -> float:
         """The segment's volume in mL once it has come to rest, as the page holds it."""
+        self.wait("state('volume_ml') !== null")
         before = None
         while (now := self.state("volume_ml")) != before:
             before = now
