@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from ..worker.launch import WorkerCommand
 from ..worker.transport import ProcessExit
@@ -16,10 +18,13 @@ class AnsweringProcess:
     ----------
     command : what to start; its standard input stays open until `cancel`, and it ends when that is closed.
     on_end : called with how it ended, what it wrote on stdout, and the last line of stderr; never after `cancel`.
+    folder : what passes between the two as files; it is deleted after `on_end`, or by `cancel`.
     """
 
-    def __init__(self, command: WorkerCommand, on_end: Callable[[ProcessExit, str, str], None]) -> None:
-        self._on_end = on_end
+    def __init__(
+        self, command: WorkerCommand, on_end: Callable[[ProcessExit, str, str], None], folder: Path
+    ) -> None:
+        self._on_end, self._folder = on_end, folder
         self._said: list[str] = []
         self._last_words = ""
         self._transport = QProcessTransport(command)
@@ -32,6 +37,7 @@ class AnsweringProcess:
         """Stop it, and call nobody."""
         self._on_end = lambda exit, said, last_words: None
         self._transport.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- What the transport tells ---
 
@@ -45,4 +51,7 @@ class AnsweringProcess:
 
     def on_exit(self, exit: ProcessExit) -> None:
         """Tell."""
-        self._on_end(exit, "\n".join(self._said), self._last_words)
+        try:
+            self._on_end(exit, "\n".join(self._said), self._last_words)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)

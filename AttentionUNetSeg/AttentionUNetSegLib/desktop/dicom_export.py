@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +44,6 @@ class DicomExport:
     ) -> None:
         self.nodes = nodes
         self._files, self._target, self._on_end = files, Path(folder), on_end
-        self._folder: Path | None = None
         self._running: AnsweringProcess | None = None
 
     def start(self) -> None:
@@ -72,9 +70,9 @@ class DicomExport:
                 threshold=masks.threshold, report=str(report), masks=str(folder), ct=identity.ct,
             ).save(folder / "request.json")  # fmt: skip
 
-        self._folder = folder_with(write)
-        command = dicom_seg_command(self._folder / "request.json", python, environment)
-        self._running = AnsweringProcess(command, self._take)
+        used = folder_with(write)
+        command = dicom_seg_command(used / "request.json", python, environment)
+        self._running = AnsweringProcess(command, self._take, used)
         self._running.start()
 
     def cancel(self) -> None:
@@ -82,19 +80,13 @@ class DicomExport:
         self._on_end = lambda outcome: None
         if self._running is not None:
             self._running.cancel()
-            self._clean()
 
     def _take(self, exit: ProcessExit, said: str, last_words: str) -> None:
-        self._clean()
         try:
             outcome = read_answer(said, last_words or exit.describe()).splitlines()
         except AttentionUNetSegError as error:
             outcome = error
         self._on_end(outcome)
-
-    def _clean(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def require_dicom_files(volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:

@@ -31,7 +31,6 @@ class Measuring:
     def __init__(self, nodes: ResultNodes, on_end: Callable[[AttentionUNetSegError | None], None]) -> None:
         self.nodes = nodes
         self._on_end = on_end
-        self._folder: Path | None = None
         self._state = ""
         self._running: AnsweringProcess | None = None
 
@@ -45,10 +44,10 @@ class Measuring:
         """
         self._state = state_of_segment(self.nodes)
         masks = masks_of_result(self.nodes)
-        self._folder = folder_with(lambda folder: write_masks(*masks, folder))
+        used = folder_with(lambda folder: write_masks(*masks, folder))
         worker = worker_command(slicer_python())
-        arguments = (worker.arguments[0], "-m", "AttentionUNetSegLib.measure", str(self._folder))
-        self._running = AnsweringProcess(replace(worker, arguments=arguments), self._take)
+        arguments = (worker.arguments[0], "-m", "AttentionUNetSegLib.measure", str(used))
+        self._running = AnsweringProcess(replace(worker, arguments=arguments), self._take, used)
         self._running.start()
 
     def cancel(self) -> None:
@@ -56,10 +55,8 @@ class Measuring:
         self._on_end = lambda error: None
         if self._running is not None:
             self._running.cancel()
-            self._clean()
 
     def _take(self, exit: ProcessExit, said: str, last_words: str) -> None:
-        self._clean()
         try:
             error = None
             measurements = _measurements_of(exit, said, last_words)
@@ -69,10 +66,6 @@ class Measuring:
         except AttentionUNetSegError as raised:
             error = raised
         self._on_end(error)
-
-    def _clean(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def folder_with(write: Callable[[Path], None]) -> Path:

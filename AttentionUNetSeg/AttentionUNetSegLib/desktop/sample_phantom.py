@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +72,7 @@ class PhantomMaking:
         program = [worker.arguments[0], "-m", "AttentionUNetSegLib.desktop.phantom_process"]
         spacing = ",".join(str(each) for each in _SPACING_MM)
         command = replace(worker, arguments=(*program, str(self._path), str(_SEED), spacing))
-        self._running = AnsweringProcess(command, self._take)
+        self._running = AnsweringProcess(command, self._take, self._folder)
         self._running.start()
 
     def cancel(self) -> None:
@@ -81,15 +80,10 @@ class PhantomMaking:
         self._on_end = lambda outcome: None
         if self._running is not None:
             self._running.cancel()
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _take(self, exit: ProcessExit, _said: str, last_words: str) -> None:
         """Bring the phantom into the scene, or tell why there is none."""
-        try:
-            outcome = self._outcome(exit, last_words)
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self._on_end(outcome)
+        self._on_end(self._outcome(exit, last_words))
 
     # --- helpers ---
 
