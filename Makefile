@@ -63,6 +63,7 @@ test: $(INSTALLED)
 		echo "Warning: the tests against a PACS will be skipped: on Debian, install $(DICOM_TOOLS)"; \
 	fi
 	$(BIN)/ruff check AttentionUNetSeg Testing
+	$(BIN)/ruff format --check -q AttentionUNetSeg Testing
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -97,4 +97,3 @@ class RespondingTest(PanelTestCase):
         told = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in gaps.longest.items() if what != "nothing")
         print(f"largest gaps in the event loop, CT of {size} voxels: {told}")
         self.assertLess(max(gaps.longest.values()), 10.0, told)  # a machine may be slow; what is told is read
-

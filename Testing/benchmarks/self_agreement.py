@@ -86,9 +86,7 @@ def agreement(segmenter: Segmenter, scan: LabelledScan) -> Iterator[tuple[str, f
         yield f"scaled {factor}", dice(again, plain)
     turn = sitk.Euler3DTransform(middle(ct), 0.0, 0.0, np.radians(10.0))
     turned = sitk.Resample(ct, ct, turn, sitk.sitkLinear, -1024.0)
-    yield "turned 10 degrees", dice(
-        found(segmenter, turned), sitk.Resample(plain, ct, turn, sitk.sitkNearestNeighbor)
-    )
+    yield "turned 10 degrees", dice(found(segmenter, turned), sitk.Resample(plain, ct, turn, sitk.sitkNearestNeighbor))
 
 
 def where_there_is_none(segmenter: Segmenter, scan: LabelledScan) -> float:

@@ -81,7 +81,7 @@ def test_results_of_another_input_of_the_same_name_are_spared(tmp_path):
         OutputFolder(tmp_path, "ct").check(other, force=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{\"files\": 3}", "{\"files\": {\"a\": [1, \"../x\"]}, \"input\": 4}"])
+@pytest.mark.parametrize("text", ["", "[]", '{"files": 3}', '{"files": {"a": [1, "../x"]}, "input": 4}'])
 def test_a_report_that_is_no_report_is_a_file_of_unknown_origin(text, tmp_path):
     (tmp_path / "ct_report.json").write_text(text, encoding="utf-8")
     with pytest.raises(BadInput, match="not listed"):

@@ -91,7 +91,7 @@ def test_refuses_what_is_no_manifest_at_all(document):
         ("intended_input", "mr", 'intended_input: "ct" or "phantom" expected, got "mr".'),
         ("default", 1, "default: true or false expected, got 1."),
         ("labels.0.color.2", 256, "labels[0].color[2]: a whole number from 0 to 255 expected, got 256."),
-        ("labels.0.code", {}, 'labels[0].code.scheme: missing; text of 1 to 16 characters expected.'),
+        ("labels.0.code", {}, "labels[0].code.scheme: missing; text of 1 to 16 characters expected."),
         ("labels", [], "labels: 1 to 255 objects expected, got 0."),
         ("weights.file", "a/b.pt", 'weights.file: a plain file name that ends in .pt expected, got "a/b.pt".'),
         ("output.treshold", 0.5, "output.treshold: unknown field; known here are activation, threshold, trust."),

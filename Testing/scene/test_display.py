@@ -99,9 +99,7 @@ def test_a_gate_that_does_not_exist_is_refused(nodes, level):
         show_attention(nodes, level)
 
 
-def test_the_centre_of_the_segment_is_the_middle_of_a_ball_and_follows_the_transform(
-    scene, ct_node, job, move
-):
+def test_the_centre_of_the_segment_is_the_middle_of_a_ball_and_follows_the_transform(scene, ct_node, job, move):
     middle = np.array(OFFSET_IJK) + (9, 11, 6)
     left, posterior, superior = job.ct.TransformIndexToPhysicalPoint(middle.tolist())
     nodes = import_result(scene, ct_node, job.result, job.folder, keep_largest=True)

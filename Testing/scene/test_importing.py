@@ -78,9 +78,7 @@ def test_volumes_keep_values_and_places(nodes, job):
         matrix = slicer.util.vtkMatrixFromArray(np.eye(4))
         node.GetIJKToRASMatrix(matrix)
         left, posterior, superior = image.TransformIndexToPhysicalPoint((3, 4, 5))
-        assert matrix.MultiplyPoint((3, 4, 5, 1))[:3] == pytest.approx(
-            (-left, -posterior, superior), abs=1e-5
-        )
+        assert matrix.MultiplyPoint((3, 4, 5, 1))[:3] == pytest.approx((-left, -posterior, superior), abs=1e-5)
 
 
 def test_volumes_are_shown_in_inferno_with_the_lowest_values_hidden(nodes):
@@ -112,9 +110,7 @@ def test_everything_is_in_one_folder_beside_the_ct(scene, ct_node, job):
 
 
 def test_every_node_says_where_it_comes_from(nodes):
-    for node, role in zip(
-        outputs(nodes), ["segmentation", "probability", "attention_1", "attention_2"], strict=True
-    ):
+    for node, role in zip(outputs(nodes), ["segmentation", "probability", "attention_1", "attention_2"], strict=True):
         assert attribute(node, "role") == role
         assert attribute(node, "result") == nodes.result_id
         assert attribute(node, "model.id") == "pancreas-test"

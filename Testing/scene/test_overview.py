@@ -156,9 +156,7 @@ def test_too_small_a_picture_and_a_missing_folder_are_refused(nodes, tmp_path):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the libraries are hidden the Linux way")
-@pytest.mark.parametrize(
-    "hidden", ["libEGL.so.1 libEGL.so libOSMesa.so.8 libOSMesa.so", "libX11.so.6 libX11.so"]
-)
+@pytest.mark.parametrize("hidden", ["libEGL.so.1 libEGL.so libOSMesa.so.8 libOSMesa.so", "libX11.so.6 libX11.so"])
 def test_a_machine_without_the_libraries_gets_a_sentence_that_names_the_package(tmp_path, hidden):
     """Empty files in front of the real libraries: loading them fails, and VTK would crash."""
     for name in hidden.split():
@@ -183,9 +181,7 @@ def test_a_real_ct_is_the_right_way_round(scene, shared_data, tmp_path):
         pytest.skip(f"{folder} holds no CT with a teacher's labels")
     mask = sitk.ReadImage(str(folder / "teacher_pancreas.nii.gz")) > 0
     sitk.WriteImage(sitk.Cast(mask, sitk.sitkUInt8) * 255, str(tmp_path / "probability.nrrd"))
-    nodes = import_result(
-        scene, add_volume(scene, read_volume(folder / "ct.nii.gz")), {"threshold": 0.5}, tmp_path
-    )
+    nodes = import_result(scene, add_volume(scene, read_volume(folder / "ct.nii.gz")), {"threshold": 0.5}, tmp_path)
     shown = panels(picture(nodes, tmp_path / "out.png"))
     grey = shown["axial"].max(axis=-1)
     rows, columns = grey.shape

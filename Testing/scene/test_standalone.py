@@ -29,9 +29,7 @@ def test_inferno_is_there_under_the_name_that_slicer_uses_and_outlives_clearing(
     scene.Clear(False)
     assert inferno_color_node(scene).GetID() == INFERNO_NODE_ID
     named = [
-        node
-        for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode", scene)
-        if node.GetName() == "Inferno"
+        node for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode", scene) if node.GetName() == "Inferno"
     ]
     assert len(named) == 1
 
@@ -60,9 +58,7 @@ try:
 except RenderingUnavailable:
     pass
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False
-    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     assert (tmp_path / "ct_scene.mrb").is_file()
 
@@ -77,7 +73,5 @@ def test_nothing_uses_what_only_desktop_slicer_has(path):
 
 def test_importing_the_room_loads_neither_trame_nor_torch():
     code = "import sys, AttentionUNetSegLib.scene; print({'torch', 'trame_slicer', 'qt'} & set(sys.modules))"
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert run.stdout.strip() == "set()"

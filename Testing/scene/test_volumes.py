@@ -33,9 +33,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
 )
 def test_round_trip_keeps_voxels_and_geometry(scene, tmp_path, dtype, spacing, origin, angles, flip, seed):
     info = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.finfo(np.float32)
-    values = (
-        np.random.default_rng(seed).uniform(float(info.min) / 4, float(info.max) / 4, (4, 3, 5)).astype(dtype)
-    )
+    values = np.random.default_rng(seed).uniform(float(info.min) / 4, float(info.max) / 4, (4, 3, 5)).astype(dtype)
     image = sitk.GetImageFromArray(values)
     image.SetSpacing(spacing)
     image.SetOrigin(origin)

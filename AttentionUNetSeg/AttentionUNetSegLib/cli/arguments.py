@@ -108,7 +108,9 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     )
     command.set_defaults(module="correct", clicks=[])
     command.add_argument(
-        "result", type=Path, metavar="RESULT",
+        "result",
+        type=Path,
+        metavar="RESULT",
         help="output folder, *_scene.mrb or *_report.json of segment or correct; with --start: the CT",
     )
     start = command.add_mutually_exclusive_group()

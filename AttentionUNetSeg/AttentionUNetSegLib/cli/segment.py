@@ -162,9 +162,7 @@ class _Listener:
 
 
 @contextmanager
-def _started_session(
-    options: Namespace, terminal: Terminal, line: ProgressLine
-) -> Iterator[tuple[Session, _Listener]]:
+def _started_session(options: Namespace, terminal: Terminal, line: ProgressLine) -> Iterator[tuple[Session, _Listener]]:
     listener = _Listener(terminal, line, options.device)
     with Session(on_event=listener) as session:
         line.show(0.0, "Reading the CT")

@@ -192,9 +192,7 @@ class _Run:
     def _tell(self) -> None:
         seconds = time.monotonic() - self._started
         self._on_progress(
-            Progress(
-                self._total, self._earlier, self._done, self._failed, len(self._under_way), self._workers, seconds
-            )
+            Progress(self._total, self._earlier, self._done, self._failed, len(self._under_way), self._workers, seconds)
         )
 
     def _let_go(self) -> None:

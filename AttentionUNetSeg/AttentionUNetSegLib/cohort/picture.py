@@ -59,9 +59,7 @@ def draw(ct: sitk.Image, mask: sitk.Image, path: Path, colours: Sequence[tuple[i
         raise InternalError(f"The picture {path} cannot be written.") from error
 
 
-def _along_the_patient(
-    ct: sitk.Image, mask: sitk.Image
-) -> tuple[np.ndarray, np.ndarray, list[int], list[float]]:
+def _along_the_patient(ct: sitk.Image, mask: sitk.Image) -> tuple[np.ndarray, np.ndarray, list[int], list[float]]:
     """CT and labels as arrays (S, P, L), the index in the CT of the labels' first voxel, and the CT's spacing."""
     grid, own = Geometry.of(ct), Geometry.of(mask)
     hu, labels = sitk.GetArrayViewFromImage(ct), sitk.GetArrayFromImage(mask)

@@ -60,9 +60,7 @@ def write_table(rows: Sequence[Row], path: Path) -> list[Path]:
     ------
     InternalError : a file cannot be written.
     """
-    with whole_file(path) as beside, open(
-        beside, "w", newline="", encoding="utf-8", errors="surrogateescape"
-    ) as file:
+    with whole_file(path) as beside, open(beside, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else list(FIRST))
         table.writeheader()
         table.writerows(rows)
@@ -126,4 +124,3 @@ def _done(report: dict) -> Row:
         row["dicom_objects"] = " ".join(name for key, name in report["files"].items() if key.startswith("dicom_"))
         row["without_dicom_objects"] = dicom["reason"]
     return row
-

@@ -100,8 +100,7 @@ class BlockGrid:
     def distance_mm(self, voxel: Triple) -> np.ndarray:
         """Return the straight distance of the middle of every block from a voxel of the CT."""
         axes = [
-            (middles - at) * size
-            for middles, at, size in zip(self.middles(), voxel, self._voxel_spacing, strict=True)
+            (middles - at) * size for middles, at, size in zip(self.middles(), voxel, self._voxel_spacing, strict=True)
         ]
         return np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij", sparse=True)))
 
@@ -116,8 +115,7 @@ class BlockGrid:
     def middles(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return where, along each axis, the middles of the blocks lie, counted in voxels of the CT."""
         return tuple(
-            np.arange(part.start, part.stop) * n + (n - 1) / 2
-            for part, n in zip(self.blocks, self.merged, strict=True)
+            np.arange(part.start, part.stop) * n + (n - 1) / 2 for part, n in zip(self.blocks, self.merged, strict=True)
         )
 
     @property

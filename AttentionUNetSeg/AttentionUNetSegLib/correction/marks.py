@@ -164,9 +164,7 @@ def _unlike_its_border(ct: np.ndarray, region: np.ndarray, spacing: Spacing) -> 
     depth = ndimage.distance_transform_edt(mask, sampling=sampling)[inner]
     mask = mask[inner]
     margin = [int(np.ceil(3 * SMOOTHING_MM / size)) for size in spacing]
-    around = tuple(
-        slice(max(0, a - m), min(n, b + m)) for a, b, m, n in zip(low, high, margin, ct.shape, strict=True)
-    )
+    around = tuple(slice(max(0, a - m), min(n, b + m)) for a, b, m, n in zip(low, high, margin, ct.shape, strict=True))
     smooth = ndimage.gaussian_filter(
         soft_tissue(ct[around]).astype(np.float32), [SMOOTHING_MM / size for size in spacing]
     )

@@ -21,9 +21,7 @@ class AnsweringProcess:
     folder : what passes between the two as files; it is deleted after `on_end`, or by `cancel`.
     """
 
-    def __init__(
-        self, command: WorkerCommand, on_end: Callable[[ProcessExit, str, str], None], folder: Path
-    ) -> None:
+    def __init__(self, command: WorkerCommand, on_end: Callable[[ProcessExit, str, str], None], folder: Path) -> None:
         self._on_end, self._folder = on_end, folder
         self._said: list[str] = []
         self._last_words = ""

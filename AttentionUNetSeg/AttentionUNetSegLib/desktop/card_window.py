@@ -19,4 +19,3 @@ def show_card(package: ModelPackage) -> Any:
     box.detailedText = model_card(package)
     box.show()
     return box
-

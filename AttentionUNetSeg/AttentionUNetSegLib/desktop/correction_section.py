@@ -242,7 +242,7 @@ class CorrectionSection(VTKObservationMixin):
         is_drawing = self._drawing.is_on and not self._drawing.is_ended
         self._is_showing = True
         self._ui.addClickButton.checked = self._place_mode.is_on(lists[0]) or (is_drawing and self._drawing.positive)
-        self._ui.removeClickButton.checked = (
-            self._place_mode.is_on(lists[1]) or (is_drawing and not self._drawing.positive)
+        self._ui.removeClickButton.checked = self._place_mode.is_on(lists[1]) or (
+            is_drawing and not self._drawing.positive
         )
         self._is_showing = False

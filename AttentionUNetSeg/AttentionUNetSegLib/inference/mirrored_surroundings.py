@@ -31,9 +31,7 @@ class Mirrored:
     size: tuple[int, int, int]
 
     @classmethod
-    def about(
-        cls, box: Sequence[slice], shape: Sequence[int], spacing_mm: Sequence[float], stride: int
-    ) -> Mirrored:
+    def about(cls, box: Sequence[slice], shape: Sequence[int], spacing_mm: Sequence[float], stride: int) -> Mirrored:
         """Mirror where the field ends with the scan; where air around the body was cut away, air is the truth.
 
         Parameters

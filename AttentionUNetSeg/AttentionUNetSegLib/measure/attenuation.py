@@ -20,9 +20,7 @@ def attenuation(ct: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     if not len(values):
         return {}
     found = {"hu_mean": float(values.mean(dtype=float)), "hu_sd": float(values.std(dtype=float))}
-    found |= {
-        f"hu_p{p:02d}": float(v) for p, v in zip(PERCENTILES, np.percentile(values, PERCENTILES), strict=True)
-    }
+    found |= {f"hu_p{p:02d}": float(v) for p, v in zip(PERCENTILES, np.percentile(values, PERCENTILES), strict=True)}
     return found
 
 

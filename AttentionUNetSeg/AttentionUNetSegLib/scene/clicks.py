@@ -170,9 +170,7 @@ def _add_list(nodes: ResultNodes, positive: bool) -> slicer.vtkMRMLMarkupsFiduci
     display.SetColor(*color)
     role = ADD_CLICKS if positive else REMOVE_CLICKS
     provenance.stamp(node, role, {"result": nodes.result_id})
-    nodes.segmentation.SetNodeReferenceID(
-        ADD_CLICKS_REFERENCE if positive else REMOVE_CLICKS_REFERENCE, node.GetID()
-    )
+    nodes.segmentation.SetNodeReferenceID(ADD_CLICKS_REFERENCE if positive else REMOVE_CLICKS_REFERENCE, node.GetID())
     file_in_folder_of(nodes.segmentation, node)
     return node
 

@@ -33,9 +33,7 @@ def note_place(
     provenance.write(node, ON_CT, json.dumps(kept))
 
 
-def on_ct(
-    node: slicer.vtkMRMLScalarVolumeNode, volume_node: slicer.vtkMRMLScalarVolumeNode
-) -> np.ndarray | None:
+def on_ct(node: slicer.vtkMRMLScalarVolumeNode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray | None:
     """Return the 4x4 matrix from the volume's voxel index (i, j, k, 1) to the CT's; None where nobody can tell.
 
     What was noted counts as long as both have as many voxels as then. Otherwise, and in scenes of earlier versions,

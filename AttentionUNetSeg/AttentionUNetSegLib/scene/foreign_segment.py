@@ -105,9 +105,7 @@ def _cut(mask: sitk.Image) -> sitk.Image:
     return sitk.ConstantPad(mask[tuple(reversed(held))], room, room, 0)
 
 
-def _part_that_counts(
-    node: slicer.vtkMRMLScalarVolumeNode, label: int | None, is_probability: bool
-) -> sitk.Image:
+def _part_that_counts(node: slicer.vtkMRMLScalarVolumeNode, label: int | None, is_probability: bool) -> sitk.Image:
     """Return the box of a volume that holds a label, or what is not 0; the whole where that tells what is wrong.
 
     Most of a volume is neither, and all that follows takes time by the voxel.

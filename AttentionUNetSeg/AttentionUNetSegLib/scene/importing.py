@@ -58,9 +58,7 @@ def import_result(
     probability, attention, spread = _read_files(Path(folder), result.get("files"))
     offset = voxel_offset(ijk_to_ras_of_image(probability), ijk_to_ras_of_node(volume_node))
     if offset is None:
-        raise InternalError(
-            f"The probability in {folder} does not lie on the voxels of {volume_node.GetName()}."
-        )
+        raise InternalError(f"The probability in {folder} does not lie on the voxels of {volume_node.GetName()}.")
     if box is not None:
         probability = _cut(probability, offset, box)
     fields = provenance.record(result, uuid.uuid4().hex)
@@ -138,9 +136,7 @@ def _add_segmentation(
 ) -> slicer.vtkMRMLSegmentationNode:
     label = SegmentLabel.of_manifest((result.get("labels") or [{}])[0])
     model = result.get("model", {})
-    algorithm = (
-        " ".join(str(model[key]) for key in ("name", "version") if model.get(key)) or "AttentionUNetSeg"
-    )
+    algorithm = " ".join(str(model[key]) for key in ("name", "version") if model.get(key)) or "AttentionUNetSeg"
     earlier = sum(found.volume is volume_node for found in find_results(scene))
     number = f" {earlier + 1}" if earlier else ""
     name = scene.GenerateUniqueName(f"{volume_node.GetName()} {label.name.lower()}{number}")

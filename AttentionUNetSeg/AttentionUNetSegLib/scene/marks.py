@@ -78,9 +78,7 @@ def write_marks(nodes: ResultNodes, marks: Sequence[Mark]) -> None:
 
 def listed(marks: Sequence[Mark]) -> list[list[Any]]:
     """Return marks as JSON has them; to a hundredth of a voxel."""
-    return [
-        [mark.order, mark.kind, mark.positive, np.round(mark.points, 2).tolist(), mark.radius_mm] for mark in marks
-    ]
+    return [[mark.order, mark.kind, mark.positive, np.round(mark.points, 2).tolist(), mark.radius_mm] for mark in marks]
 
 
 def marks_of(kept: list[list[Any]]) -> tuple[Mark, ...]:

@@ -42,9 +42,7 @@ def require_offscreen_rendering() -> None:
             if sys.platform.startswith("linux")
             else "Run it in a session with a display and an OpenGL driver."
         )
-        raise RenderingUnavailable(
-            "The picture cannot be drawn: OpenGL libraries (EGL) are missing here.", hint
-        )
+        raise RenderingUnavailable("The picture cannot be drawn: OpenGL libraries (EGL) are missing here.", hint)
 
 
 def begin_to_find_out() -> None:

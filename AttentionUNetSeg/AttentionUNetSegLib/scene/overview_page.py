@@ -38,9 +38,7 @@ def panel_size(size: tuple[int, int]) -> tuple[int, int]:
     return (width - 4 * GAP) // 3, (height - _footer_height(size) - 3 * GAP) // 2
 
 
-def compose(
-    panels: list[Panel], heading: str, details: str, bar: ColorBar, size: tuple[int, int]
-) -> Image.Image:
+def compose(panels: list[Panel], heading: str, details: str, bar: ColorBar, size: tuple[int, int]) -> Image.Image:
     """Return the page: the first three panels above the other three, then heading and details beside the colour bar."""
     page = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(page)
@@ -55,9 +53,7 @@ def compose(
     return page
 
 
-def _letter_panel(
-    draw: ImageDraw.ImageDraw, panel: Panel, box: tuple[int, int, int, int], font_size: int
-) -> None:
+def _letter_panel(draw: ImageDraw.ImageDraw, panel: Panel, box: tuple[int, int, int, int], font_size: int) -> None:
     left, top, right, bottom = box
     pad = font_size // 2
     font = ImageFont.load_default(font_size)
@@ -72,9 +68,7 @@ def _letter_panel(
     _text(draw, (left + pad, top + pad), panel.title, font, TEXT, "lt")
 
 
-def _write_footer(
-    page: Image.Image, draw: ImageDraw.ImageDraw, heading: str, details: str, bar: ColorBar
-) -> None:
+def _write_footer(page: Image.Image, draw: ImageDraw.ImageDraw, heading: str, details: str, bar: ColorBar) -> None:
     width, height = page.size
     footer = _footer_height(page.size)
     top = height - footer
@@ -92,9 +86,7 @@ def _write_footer(
     hidden = left + round(bar.lowest * bar_width)
     draw.rectangle((left, bar_top, hidden, bar_top + bar_height - 1), fill=(45, 45, 48))
     for value, anchor in ((0.0, "lb"), (bar.lowest, "mb"), (1.0, "rb")):
-        _text(
-            draw, (left + round(value * bar_width), height - pad), f"{value:.1f}", small, QUIET_TEXT, anchor
-        )
+        _text(draw, (left + round(value * bar_width), height - pad), f"{value:.1f}", small, QUIET_TEXT, anchor)
 
 
 def _fitted(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, room: int) -> str:

@@ -26,9 +26,7 @@ class PictureScene:
     Use `open_picture_scene`. All positions are world RAS millimetres.
     """
 
-    def __init__(
-        self, nodes: ResultNodes, overlay: slicer.vtkMRMLScalarVolumeNode, size: tuple[int, int]
-    ) -> None:
+    def __init__(self, nodes: ResultNodes, overlay: slicer.vtkMRMLScalarVolumeNode, size: tuple[int, int]) -> None:
         from trame_slicer.views import SliceView
 
         self._app = new_application()
@@ -49,15 +47,11 @@ class PictureScene:
         self._view.fit_view_to_content()  # tells the slice node the size of the window
         self._size = size
 
-    def draw(
-        self, plane: str, position: np.ndarray, mm_per_pixel: float, overlay_opacity: float
-    ) -> np.ndarray:
+    def draw(self, plane: str, position: np.ndarray, mm_per_pixel: float, overlay_opacity: float) -> np.ndarray:
         """Return one slice as RGB uint8 (rows from the top, columns, 3); `position` is the picture's middle."""
         node = self._view.get_view_node()
         node.SetOrientation(plane)
-        node.SetFieldOfView(
-            self._size[0] * mm_per_pixel, self._size[1] * mm_per_pixel, node.GetFieldOfView()[2]
-        )
+        node.SetFieldOfView(self._size[0] * mm_per_pixel, self._size[1] * mm_per_pixel, node.GetFieldOfView()[2])
         node.SetXYZOrigin(0, 0, 0)
         node.JumpSliceByCentering(*position)
         self._view.set_foreground_opacity(overlay_opacity)
@@ -68,9 +62,7 @@ class PictureScene:
         grab.SetInputBufferTypeToRGB()
         grab.Update()
         width, height, _ = grab.GetOutput().GetDimensions()
-        return (
-            vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars()).reshape(height, width, 3)[::-1].copy()
-        )
+        return vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars()).reshape(height, width, 3)[::-1].copy()
 
     def directions(self) -> tuple[np.ndarray, np.ndarray]:
         """Return where right and up point to in the plane drawn last (RAS unit vectors)."""
@@ -108,9 +100,7 @@ class PictureScene:
         copy.CreateDefaultDisplayNodes()
         display, original = copy.GetDisplayNode(), nodes.segmentation.GetDisplayNode()
         display.SetVisibility(original is None or bool(original.GetVisibility()))
-        display.SetSegmentVisibility(
-            segment_id, original is None or original.GetSegmentVisibility(segment_id)
-        )
+        display.SetSegmentVisibility(segment_id, original is None or original.GetSegmentVisibility(segment_id))
         display.SetVisibility2DFill(False)
         display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
 

@@ -39,9 +39,7 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
             if written:
                 require_same_bundle(partial, stored)
         if not written:
-            raise InternalError(
-                f"The scene could not be written to {path}.", "Check free space and permissions."
-            )
+            raise InternalError(f"The scene could not be written to {path}.", "Check free space and permissions.")
 
 
 def load_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
@@ -69,9 +67,7 @@ def save_segmentation(nodes: ResultNodes, path: Path | str) -> None:
     """
     path = Path(path)
     with _beside(path, ".seg.nrrd") as partial:
-        storage = (
-            slicer.vtkMRMLSegmentationStorageNode()
-        )  # not in the scene: the node's own file name is not ours
+        storage = slicer.vtkMRMLSegmentationStorageNode()  # not in the scene: the node's own file name is not ours
         storage.SetFileName(str(partial))
         storage.UseCompressionOn()
         if not storage.WriteData(nodes.segmentation):

@@ -133,9 +133,7 @@ def _on_ct(
     offset = voxel_offset(ijk_to_ras_of_image(stored.image), matrix)
     if offset is not None:
         field = CroppedField(offset[::-1], start)
-        box = tuple(
-            slice(max(0, part.start), min(n, part.stop)) for part, n in zip(field.box, size[::-1], strict=True)
-        )
+        box = tuple(slice(max(0, part.start), min(n, part.stop)) for part, n in zip(field.box, size[::-1], strict=True))
         values = field.on(box) if all(part.start < part.stop for part in box) else np.zeros((0, 0, 0), np.uint8)
     else:
         grid = grid_of_matrix(matrix, size)

@@ -28,9 +28,7 @@ from .segment_grid import DIGEST, segment_grid
 from .surface import drop_surface, has_surface, make_surface, wants_surface
 
 
-def set_threshold(
-    nodes: ResultNodes, threshold: float, keep_largest: bool = False, smoothing_mm: float = 0.0
-) -> float:
+def set_threshold(nodes: ResultNodes, threshold: float, keep_largest: bool = False, smoothing_mm: float = 0.0) -> float:
     """Recompute the segment from the probability and return its volume in mL (parent transforms left out).
 
     A voxel with the stored value v (0..255) belongs to the segment when v / 255 >= threshold; a voxel of
@@ -183,9 +181,7 @@ def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImage
         grid, offset = ijk_to_ras_of_node(nodes.field), (0, 0, 0)
     size = mask.values.shape[::-1]
     labelmap = slicer.vtkOrientedImageData()
-    labelmap.SetExtent(
-        *[bound for first, n in zip(offset, size, strict=True) for bound in (first, first + n - 1)]
-    )
+    labelmap.SetExtent(*[bound for first, n in zip(offset, size, strict=True) for bound in (first, first + n - 1)])
     labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(grid))
     labelmap.GetPointData().SetScalars(numpy_to_vtk(mask.values.ravel(), deep=True))
     return labelmap

@@ -118,9 +118,7 @@ def _voxels_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     if scalars is None or scalars.GetNumberOfTuples() == 0:
         raise BadInput(f"The volume {volume_node.GetName()} holds no voxels.", "Load the CT again.")
     if scalars.GetNumberOfComponents() != 1:
-        raise BadInput(
-            f"The volume {volume_node.GetName()} has several values per voxel.", "Choose a CT volume."
-        )
+        raise BadInput(f"The volume {volume_node.GetName()} has several values per voxel.", "Choose a CT volume.")
     return vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1])
 
 

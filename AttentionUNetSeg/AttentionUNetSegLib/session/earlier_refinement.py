@@ -100,9 +100,7 @@ def read_earlier_refinement(nodes: ResultNodes) -> EarlierRefinement | None:
         return None
     try:
         fields = json.loads(made_for)
-        clicks = tuple(
-            PlacedClick(int(order), tuple(ras), bool(positive)) for order, ras, positive in fields["clicks"]
-        )
+        clicks = tuple(PlacedClick(int(order), tuple(ras), bool(positive)) for order, ras, positive in fields["clicks"])
         field = read_field(node, nodes.volume)
         return EarlierRefinement(replace(field, values=field.values.copy()), clicks, float(fields["reach_mm"]))
     except (BadInput, KeyError, TypeError, ValueError):  # the CT was resampled, or the scene was changed by hand

@@ -346,9 +346,7 @@ class ResultEditor(Marking):
 
         require_together(self.nodes)
 
-    def _change_clicks(
-        self, clicks: tuple[PlacedClick, ...], moved: int = 0, about: PlacedClick | None = None
-    ) -> None:
+    def _change_clicks(self, clicks: tuple[PlacedClick, ...], moved: int = 0, about: PlacedClick | None = None) -> None:
         from ..scene import voxel_of
 
         for click in clicks:

@@ -135,9 +135,7 @@ class Marking:
             write_walls(self.nodes, before)
             raise
 
-    def _add_mark(
-        self, kind: str, positions: Sequence[Position], positive: bool, radius_mm: float = 0.0
-    ) -> str:
+    def _add_mark(self, kind: str, positions: Sequence[Position], positive: bool, radius_mm: float = 0.0) -> str:
         import slicer
 
         from ..scene import Mark, indices_of

@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, model, tta in models:
             keep = options.probabilities if name == VERSION else None
             rows.setdefault(name, []).extend(_held(model, apart, number, tta, keep))
-            print(f"fold {number}, {name}: {_line(summary(rows[name][-len(apart):], 0.5))}", flush=True)
+            print(f"fold {number}, {name}: {_line(summary(rows[name][-len(apart) :], 0.5))}", flush=True)
     document = {
         "command": COMMAND, "date": datetime.date.today().isoformat(), "machine": machine(),
         "data": f"{len(rows[VERSION])} {DATA}",
@@ -248,8 +248,9 @@ def _document(held: Sequence[Held]) -> dict[str, Any]:
         "announced_by_other_folds_limit": announced(held, limits),
         "thresholds": thresholds,
         "at_other_folds_threshold": summary(held, thresholds),
-        "dice_by_threshold": {str(value): _rounded(np.mean([each.dice_at(value) for each in held]))
-                              for value in THRESHOLDS},
+        "dice_by_threshold": {
+            str(value): _rounded(np.mean([each.dice_at(value) for each in held])) for value in THRESHOLDS
+        },
         "gates": _gates(held),
         "doubt": doubt(held),
         "cases": [{"fold": each.fold, **each.measured} for each in held],

@@ -51,9 +51,7 @@ class Downloads:
     State: `saving`, a sentence while a file is being written, else ""; `can_save_seg`, whether the CT was DICOM.
     """
 
-    def __init__(
-        self, desk: Desk, saving: Callable[[], AbstractContextManager[None]], numbers: GlandNumbers
-    ) -> None:
+    def __init__(self, desk: Desk, saving: Callable[[], AbstractContextManager[None]], numbers: GlandNumbers) -> None:
         self._desk = desk
         self._numbers = numbers
         self._saving = saving

@@ -113,9 +113,7 @@ def _build_start(server: Server) -> None:
                 key="each.value",
                 block=True,
                 classes="series",
-                click=(
-                    "show_start = false; trigger('start_from_node', [each.value])"
-                ),
+                click=("show_start = false; trigger('start_from_node', [each.value])"),
             )
 
 

@@ -218,9 +218,7 @@ def _build_numbers(server: Server) -> None:
             v_if=("numbers_state === 'old'",),
             **attributes(role="status"),
         )
-        with html.Table(
-            classes=("['numbers', numbers_state === 'ready' ? '' : 'old']",), v_if=("numbers.length > 0",)
-        ):
+        with html.Table(classes=("['numbers', numbers_state === 'ready' ? '' : 'old']",), v_if=("numbers.length > 0",)):
             with html.Thead(), html.Tr():
                 for title in ("", "Value", "Threshold 0.3 to 0.7"):
                     html.Th(title, scope="col")

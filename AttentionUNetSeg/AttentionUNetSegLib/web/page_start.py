@@ -27,9 +27,7 @@ def build_start(server: Server) -> None:
             with html.Div(classes="kept", v_if=("kept",), **attributes(role="region", aria_label="Kept session")):
                 html.P("An earlier session was kept: {{ kept.name }}, {{ kept.text }}, {{ kept.when }}.")
                 with html.Div(classes="drop-buttons"):
-                    vuetify.VBtn(
-                        "Go on with it", color="primary", variant="flat", click=server.controller.open_kept
-                    )
+                    vuetify.VBtn("Go on with it", color="primary", variant="flat", click=server.controller.open_kept)
                     vuetify.VBtn("Discard it", click=server.controller.discard_kept)
             with html.Div(classes="drop"):
                 vuetify.VIcon("mdi-tray-arrow-down", size=30, color="secondary")

@@ -67,7 +67,5 @@ class Walls:
                 if name != segment_id_of(nodes):
                     is_wall = name in chosen
                     display.SetSegmentVisibility(name, is_wall)
-                    listed.append(
-                        {"id": name, "name": segmentation.GetSegment(name).GetName(), "is_wall": is_wall}
-                    )
+                    listed.append({"id": name, "name": segmentation.GetSegment(name).GetName(), "is_wall": is_wall})
         self._desk.show(walls=listed)

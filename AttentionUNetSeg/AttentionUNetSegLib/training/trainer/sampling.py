@@ -132,9 +132,7 @@ class PatchSampler:
         spatial = spatial.scaled(factor)
         shape = case.parts.shape
         centre = self._centre(rng, case.places, shape, np.array(self.patch) * factor)
-        grid, certain, far = self._field_of_view(
-            spatial.grid(centre, self.device), case.places, shape, rng, factor
-        )
+        grid, certain, far = self._field_of_view(spatial.grid(centre, self.device), case.places, shape, rng, factor)
         lowest, highest = grid.reshape(-1, 3).amin(0), grid.reshape(-1, 3).amax(0)
         low = lowest.floor().clamp_min(0).long().cpu().numpy()
         high = np.minimum(highest.ceil().long().cpu().numpy() + 1, shape)
@@ -172,7 +170,11 @@ class PatchSampler:
         return np.zeros((0, 3))
 
     def _field_of_view(
-        self, grid: Tensor, places: Mapping[str, np.ndarray], shape: Sequence[int], rng: np.random.Generator,
+        self,
+        grid: Tensor,
+        places: Mapping[str, np.ndarray],
+        shape: Sequence[int],
+        rng: np.random.Generator,
         scale: float = 1.0,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`grid`, mirrored at the borders of the field, which may be cut first; where it lay inside, and where too far.
