@@ -134,9 +134,11 @@ class Job:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _array_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[str, int]:
-    scalars = volume_node.GetImageData().GetPointData().GetScalars()
-    return scalars.GetAddressAsString(""), scalars.GetMTime()
+def _array_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[str, int] | None:
+    """Return what changes when the node's voxels do; None where there are none, which `export_volume` refuses."""
+    image = volume_node.GetImageData()
+    scalars = image.GetPointData().GetScalars() if image else None
+    return scalars and (scalars.GetAddressAsString(""), scalars.GetMTime())
 
 
 def _geometry(volume_node: vtkMRMLScalarVolumeNode) -> tuple[float, ...]:
