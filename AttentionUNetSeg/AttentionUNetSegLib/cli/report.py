@@ -65,6 +65,7 @@ def make_report(
             "reasons": list(result.trust.reasons),
             "mean_probability": result.trust.mean_probability,
             "mean_spread": result.trust.mean_spread,
+            "expected_dice": result.trust.expected_dice,
         },
         "timings": _rounded(timings),
         "segment_timings": _rounded(result.timings),

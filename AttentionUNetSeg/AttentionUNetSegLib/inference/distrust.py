@@ -21,6 +21,8 @@ from ..models import ModelPackage, SegmentLabel
 SMALLEST_ML, LARGEST_ML = 25.0, 180.0
 # A second part of this size, against the largest, is no crumb.
 COMPARABLE_PART, COMPARABLE_ML = 1 / 3, 5.0
+# A whole abdomen of such probabilities would weigh as much as the organ.
+NEXT_TO_NOTHING = 0.02
 # Less than this in the outermost slice is a stray voxel or the very end of the organ.
 CUT_MM2 = 50.0
 
@@ -36,11 +38,13 @@ class Trust:
         of the segment that it expects to be right. None where nothing was found.
     mean_spread : mean standard deviation of the probability over the passes of test-time augmentation within the
         segment, 0..0.5. None without test-time augmentation, or where nothing was found.
+    expected_dice : what `expected_dice` says of the segment at the model's threshold. None where nothing was found.
     """
 
     reasons: list[str] = field(default_factory=list)
     mean_probability: float | None = None
     mean_spread: float | None = None
+    expected_dice: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def judge(found: Found, package: ModelPackage, is_phantom: bool) -> Trust:
     if mask.any():
         trust.mean_probability = round(float(found.probability[mask].mean()), 4)
         trust.mean_spread = None if found.spread is None else round(float(found.spread[mask].mean()), 4)
+        trust.expected_dice = round(expected_dice(found.probability, package.threshold), 4)
     if is_phantom:
         trust.reasons += _emptiness(found, package)
     elif package.is_phantom_only:
@@ -85,6 +90,25 @@ def judge(found: Found, package: ModelPackage, is_phantom: bool) -> Trust:
     else:
         trust.reasons += reasons_to_distrust(found, package, trust)
     return trust
+
+
+def expected_dice(probability: np.ndarray, threshold: float) -> float:
+    """The Dice that a network expects of its own segment: 2 sum(p inside) / (voxels inside + sum(p everywhere)).
+
+    What the Dice would be if p were the true chance of every voxel (the expectations of both sums; Li et al. 2022,
+    "Estimating model performance under domain shifts with class-specific confidence scores", MICCAI). Unlike the mean
+    probability within the segment it falls, too, where the network hesitates outside of it: at a part that is missing.
+    Probabilities below 0.02 count as none. It is as good as the network's calibration, and worth little on a CT unlike
+    those that it knows.
+
+    Parameters
+    ----------
+    probability : 0..1, of any shape.
+    threshold : lowest probability of the segment; something has to reach it.
+    """
+    inside = probability[probability >= threshold]
+    anywhere = probability[probability >= NEXT_TO_NOTHING].sum(dtype=float)
+    return float(2 * inside.sum(dtype=float) / (inside.size + anywhere))
 
 
 def phantom_only_warning(package: ModelPackage) -> str:
@@ -157,14 +181,19 @@ def _scattered(found: Found, mask: np.ndarray) -> Iterator[str]:
 
 
 def _doubt_of_the_network(package: ModelPackage, trust: Trust) -> Iterator[str]:
-    """The spread, where there is one, and the probability."""
+    """The spread, where there is one, and the probability inside and outside of the segment."""
     limits = package.trust_limits
     if trust.mean_spread is not None and trust.mean_spread > limits.spread:
         yield (
             f"Small changes of the CT change the result: the spread of the probability within the segment is "
             f"{trust.mean_spread:.2f} on average, above {limits.spread:g}."
         )
-    if trust.mean_probability < limits.mean_probability:
+    if limits.expected_dice is not None and trust.expected_dice < limits.expected_dice:
+        yield (
+            f"The network is unsure: it expects a Dice of {trust.expected_dice:.2f} of its own segment, below "
+            f"{limits.expected_dice:g}; look for parts that are missing or too much."
+        )
+    if limits.mean_probability is not None and trust.mean_probability < limits.mean_probability:
         yield (
             f"The network is unsure: the probability within the segment is {trust.mean_probability:.2f} on average, "
             f"below {limits.mean_probability:g}."
