@@ -132,6 +132,8 @@ def _measured(
         seconds=seconds,
         mean_spread=result.trust.mean_spread,
         mean_probability=result.trust.mean_probability,
+        expected_dice=result.trust.expected_dice,
+        agreement=result.trust.agreement,
         gates=_gates(result, loaded, label),
         warnings=tuple(result.warnings),
     )
