@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import to_model_grid
 from AttentionUNetSegLib.inference.distrust import Found, judge
 from AttentionUNetSegLib.models import ModelPackage
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 
 WHOLE = 60.0  # mL
 
