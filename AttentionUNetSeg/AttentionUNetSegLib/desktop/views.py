@@ -9,9 +9,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..scene import ResultNodes, center_slices, show_also_others, show_ct, show_only
-from ..scene.camera import look_at_result
-from ..scene.showing import hide_all
-from ..scene.windowing import PRESETS, set_window, set_window_unless_chosen, window_name
+from ..scene.showing import hide_all, look_at_result
+from ..scene.volumes import PRESETS, set_window, set_window_unless_chosen, window_name
 from .delayed_call import DelayedCall
 from .messages import Messages
 from .parameters import Selection

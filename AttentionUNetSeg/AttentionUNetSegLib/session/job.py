@@ -57,7 +57,7 @@ class Job:
         AttentionUNetSegError : the volume has gone, holds nothing to segment, or cannot be written.
         OSError : there is no place for the folder.
         """
-        from ..scene.region import box_of_region, widened
+        from ..scene.geometry import box_of_region, widened
 
         self.require_volume()
         self.labels = package.labels
