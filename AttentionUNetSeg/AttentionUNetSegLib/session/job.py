@@ -41,7 +41,7 @@ class Job:
     files: protocol.ResultFiles | None = None
     export_seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
-    box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.region`
+    box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.geometry`
     _geometry: tuple[float, ...] = ()
     _array: tuple[str, int] | None = None
     _exported: list[tuple[int, int]] | None = None  # the box that was; None: the whole CT
