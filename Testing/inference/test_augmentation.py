@@ -50,7 +50,7 @@ def both(phantom_model_package, ct):
 
 def test_the_spread_lies_on_the_probability_and_is_high_at_the_border_of_the_segment(both):
     plain, augmented = both
-    assert plain.spread is None and plain.trust.mean_spread is None
+    assert plain.spread is None and plain.quality.mean_spread is None
     spread, probability = augmented.spread, augmented.probability
     assert spread.GetPixelID() == sitk.sitkUInt8 and spread.GetSize() == probability.GetSize()
     assert spread.GetOrigin() == probability.GetOrigin() and spread.GetDirection() == probability.GetDirection()
@@ -59,7 +59,7 @@ def test_the_spread_lies_on_the_probability_and_is_high_at_the_border_of_the_seg
     assert 0.02 < deviation.max() <= 0.5
     border, inside, outside = (mean > 0.3) & (mean < 0.7), mean > 0.95, mean < 0.05
     assert deviation[border].mean() > 3 * max(deviation[inside].mean(), deviation[outside].mean())
-    assert 0 < augmented.trust.mean_spread < 0.25
+    assert 0 < augmented.quality.mean_spread < 0.25
     assert augmented.volume_ml["Pancreas"] == pytest.approx(plain.volume_ml["Pancreas"], rel=0.2)
 
 
@@ -76,8 +76,8 @@ def test_the_passes_lie_on_each_other(both, ct):
 
 def test_a_sure_model_on_its_own_kind_of_image_gives_no_warning(both):
     for result in both:
-        assert result.warnings == [] and result.trust.reasons == []
-        assert result.trust.mean_probability > 0.8
+        assert result.warnings == [] and result.quality.reasons == ()
+        assert result.quality.mean_probability > 0.8
 
 
 def test_the_spread_is_a_file_only_where_there_is_one(both, tmp_path):

@@ -173,7 +173,7 @@ def test_the_same_ct_gives_the_same_bits_and_is_left_alone(segmenter, package, p
     for other in others:
         pairs = zip([first.probability, *first.attention], [other.probability, *other.attention], strict=True)
         assert all(np.array_equal(*map(sitk.GetArrayViewFromImage, pair)) for pair in pairs)
-        assert (first.volume_ml, first.trust, first.tile_count) == (other.volume_ml, other.trust, other.tile_count)
+        assert (first.volume_ml, first.quality, first.tile_count) == (other.volume_ml, other.quality, other.tile_count)
     assert np.array_equal(before, sitk.GetArrayViewFromImage(phantom))
 
 

@@ -260,7 +260,10 @@ def test_errors_that_explain_themselves_leave_no_copy_of_the_ct(
     with (broken / "weights.pt").open("r+b") as weights:
         weights.write(b"damaged")
     with Session(on_event=listener) as session:
-        for request in (SegmentRequest(model=load_package(broken)), SegmentRequest(tiny_model_package, "cuda:99")):
+        for request in (
+            SegmentRequest(model=load_package(broken)),
+            SegmentRequest(model=tiny_model_package, device="cuda:99"),
+        ):
             with pytest.raises((BadModel, UnavailableDevice)) as caught:
                 session.wait(session.segment(volume_node, request), LIMIT)
             assert "kept" not in str(caught.value) and str(tmp_path) not in caught.value.hint

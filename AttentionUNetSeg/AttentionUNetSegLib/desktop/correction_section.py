@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from ..correction.influence import FURTHEST
+from ..contracts import FURTHEST
 from ..session import DoubtfulClick
 from .delayed_call import DelayedCall
 from .drawing import CLICK, TOOLS, Drawing, hint, tool_name

@@ -6,7 +6,6 @@ SimpleITK (LPS) and MRML (RAS) voxel by voxel, never resampled.
 
 from .centre_line import show_centre_line
 from .clicks import (
-    PlacedClick,
     placed,
     read_clicks,
     require_click_lists,
@@ -43,7 +42,6 @@ __all__ = [
     "Apart",
     "CroppedField",
     "Mark",
-    "PlacedClick",
     "RenderingUnavailable",
     "ResultNodes",
     "add_volume",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..contracts import INPUT_FILE, ResultFiles, run_options_of
 from ..errors import BadInput
 from ..models import ModelPackage
 from ..temporary_folder import make_folder
@@ -34,7 +35,7 @@ class Job:
     has_worker: bool = False  # one that was ready: before, no worker can have failed at the job
     folder: Path | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
-    files: protocol.ResultFiles | None = None
+    files: ResultFiles | None = None
     export_seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
     box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.region`
@@ -61,7 +62,7 @@ class Job:
         if self.request.region is not None:
             self.box = box_of_region(self.volume_node, self.request.region)
             exported = widened(self.box, self.volume_node, CONTEXT_MM)
-        export_volume(self.volume_node, self.folder / "input.nrrd", box=exported)
+        export_volume(self.volume_node, self.folder / INPUT_FILE, box=exported)
         self._geometry = _geometry(self.volume_node)
         self._array = _array_of(self.volume_node)
         self._exported = exported
@@ -70,11 +71,7 @@ class Job:
             job=self.id,
             folder=str(self.folder),
             model=str(package.folder),
-            device=self.request.device,
-            tta=self.request.tta,
-            max_memory_mb=self.request.max_memory_mb,
-            any_intensity=self.request.any_intensity,
-            is_part=self.box is not None,
+            **run_options_of(self.request, is_part=self.request.is_part or self.box is not None),
         )
         job_folder.write_job(self.folder, message)
         return message
@@ -103,7 +100,7 @@ class Job:
         if self._exported is not None:
             voxels = voxels[tuple(slice(first, end) for first, end in reversed(self._exported))]
         try:
-            image = sitk.ReadImage(str(self.folder / "input.nrrd"))
+            image = sitk.ReadImage(str(self.folder / INPUT_FILE))
         except RuntimeError:
             return True
         exported = sitk.GetArrayViewFromImage(image)

@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from ..contracts import SegmentOptions
 from ..imaging import write_image
 from ..inference import Segmenter
-from ..inference.distrust import SMALLEST_ML
+from ..inference.quality import SMALLEST_ML
 from ..models import load_package
 from ..whole_file import whole_file
-from .evaluation import EvaluationOptions, MeasuredCase, evaluate_scans
+from .evaluation import MeasuredCase, evaluate_scans
 from .evaluation.bootstrap import bootstrap_interval
 from .evaluation.case_metrics import CaseMetrics, compare
 from .evaluation.cropped_case import CroppedCase
@@ -223,7 +224,7 @@ def markdown(document: Mapping[str, Any]) -> str:
 def _held(
     segmenter: Segmenter, scans: Sequence[LabelledScan], fold: int, tta: bool, keep: Path | None
 ) -> Iterator[Held]:
-    for measured in evaluate_scans(segmenter, scans, EvaluationOptions(tta=tta)):
+    for measured in evaluate_scans(segmenter, scans, SegmentOptions(tta=tta)):
         if not isinstance(measured, MeasuredCase):
             raise SystemExit(f"{measured.name} could not be measured: {measured.reason}")
         row = measured.result.as_json()

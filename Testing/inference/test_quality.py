@@ -1,4 +1,4 @@
-"""Reasons to distrust a result: each comes where it should, and none where all is well."""
+"""Reasons to disquality a result: each comes where it should, and none where all is well."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import to_model_grid
-from AttentionUNetSegLib.inference.distrust import Found, judge
+from AttentionUNetSegLib.inference.quality import FoundSegment, assess_quality
 from AttentionUNetSegLib.models import ModelPackage
 from AttentionUNetSegLib.training.phantom import make_phantom
 
@@ -38,37 +38,39 @@ def balls(ct: sitk.Image, *centres_and_ml: tuple[tuple[float, float, float], flo
     return probability
 
 
-def found(ct: sitk.Image, probability: np.ndarray, spread: float | None = None, volume: float | None = None) -> Found:
+def found(
+    ct: sitk.Image, probability: np.ndarray, spread: float | None = None, volume: float | None = None
+) -> FoundSegment:
     box = tuple(slice(0, n) for n in probability.shape)
     volume = np.count_nonzero(probability >= 0.5) * 0.064 if volume is None else volume
-    return Found(ct, box, probability, None if spread is None else np.full_like(probability, spread), volume)
+    return FoundSegment(ct, box, probability, None if spread is None else np.full_like(probability, spread), volume)
 
 
 MIDDLE = (0.5, 0.5, 0.5)
 
 
 def reasons(ct, package, probability, **changes) -> list[str]:
-    return judge(found(ct, probability, **changes), package, False).reasons
+    return list(assess_quality(found(ct, probability, **changes), package, False).reasons)
 
 
 def test_a_sound_result_gives_none(ct, package):
-    trust = judge(found(ct, balls(ct, (MIDDLE, WHOLE))), package, False)
-    assert trust.reasons == []
-    assert trust.mean_probability == pytest.approx(0.95) and trust.mean_spread is None
-    trust = judge(found(ct, balls(ct, (MIDDLE, WHOLE)), spread=0.03), package, False)
-    assert trust.reasons == [] and trust.mean_spread == pytest.approx(0.03)
+    quality = assess_quality(found(ct, balls(ct, (MIDDLE, WHOLE))), package, False)
+    assert quality.reasons == ()
+    assert quality.mean_probability == pytest.approx(0.95) and quality.mean_spread is None
+    quality = assess_quality(found(ct, balls(ct, (MIDDLE, WHOLE)), spread=0.03), package, False)
+    assert quality.reasons == () and quality.mean_spread == pytest.approx(0.03)
 
 
 def test_doubts_that_were_looked_for_before_are_not_looked_for_again(ct, package):
     known = replace(found(ct, balls(ct, (MIDDLE, WHOLE))), doubts=lambda: ["The scan shows a leg."])
-    assert judge(known, package, False).reasons == ["The scan shows a leg."]
-    assert judge(replace(known, is_part=True), package, False).reasons == []
+    assert assess_quality(known, package, False).reasons == ("The scan shows a leg.",)
+    assert assess_quality(replace(known, is_part=True), package, False).reasons == ()
 
 
 def test_nothing_found(ct, package):
-    trust = judge(found(ct, balls(ct)), package, False)
-    assert len(trust.reasons) == 1 and "No pancreas was found" in trust.reasons[0]
-    assert trust.mean_probability is None and trust.mean_spread is None
+    quality = assess_quality(found(ct, balls(ct)), package, False)
+    assert len(quality.reasons) == 1 and "No pancreas was found" in quality.reasons[0]
+    assert quality.mean_probability is None and quality.mean_spread is None
 
 
 @pytest.mark.parametrize(("ml", "word"), [(15.0, "small"), (260.0, "large")])
@@ -118,7 +120,7 @@ def test_the_box_that_the_network_saw_has_its_place_in_the_scan(ct, package):
     probability = balls(ct, ((1.0, 0.5, 0.5), 100.0))
     part = replace(found(ct, probability), box=(slice(20, None), slice(0, None), slice(0, None)))
     part = replace(part, probability=probability[20:])
-    (reason,) = judge(part, package, False).reasons
+    (reason,) = assess_quality(part, package, False).reasons
     assert "upper end" in reason
 
 
@@ -135,7 +137,7 @@ def test_a_doubting_network(ct, package):
 
 def test_the_limits_of_doubt_are_the_models_own(ct, package):
     manifest = copy.deepcopy(package.manifest)
-    manifest["output"]["trust"] = {"spread_limit": 0.2, "mean_probability_limit": 0.97}
+    manifest["output"]["quality"] = {"spread_limit": 0.2, "mean_probability_limit": 0.97}
     strict = ModelPackage(package.folder, manifest)
     sure = balls(ct, (MIDDLE, WHOLE))
     (reason,) = reasons(ct, strict, sure, spread=0.15)
@@ -144,12 +146,12 @@ def test_the_limits_of_doubt_are_the_models_own(ct, package):
 
 def test_a_part_that_a_person_chose_is_not_judged_by_its_borders(ct, package):
     part = replace(found(ct[:, :, :12], balls(ct[:, :, :12], ((0.0, 0.5, 0.5), 15.0))), is_part=True)
-    assert judge(part, package, False).reasons == []
-    assert len(judge(replace(part, is_part=False), package, False).reasons) >= 2
+    assert assess_quality(part, package, False).reasons == ()
+    assert len(assess_quality(replace(part, is_part=False), package, False).reasons) >= 2
 
 
 def test_phantoms_are_no_patients(ct, package, tiny_model_package):
     odd = found(ct[:, :, :12], balls(ct[:, :, :12], ((0.0, 0.5, 0.5), 15.0)))
-    assert judge(odd, tiny_model_package, True).reasons == []
-    (loud,) = judge(odd, tiny_model_package, False).reasons
+    assert assess_quality(odd, tiny_model_package, True).reasons == ()
+    (loud,) = assess_quality(odd, tiny_model_package, False).reasons
     assert "DO NOT USE" in loud
