@@ -82,8 +82,8 @@ def test_a_sure_model_on_its_own_kind_of_image_gives_no_warning(both):
 
 def test_the_spread_is_a_file_only_where_there_is_one(both, tmp_path):
     plain, augmented = both
-    assert "spread" not in write_segmentation(plain, tmp_path)
+    assert write_segmentation(plain, tmp_path).spread is None
     assert not (tmp_path / "spread.nrrd").exists()
     files = write_segmentation(augmented, tmp_path)
-    read = sitk.ReadImage(str(tmp_path / files["spread"]))
+    read = sitk.ReadImage(str(tmp_path / files.spread))
     assert np.array_equal(sitk.GetArrayViewFromImage(read), sitk.GetArrayViewFromImage(augmented.spread))

@@ -137,7 +137,7 @@ def test_a_doubting_network(ct, package):
 
 def test_the_limits_of_doubt_are_the_models_own(ct, package):
     manifest = copy.deepcopy(package.manifest)
-    manifest["output"]["quality"] = {"spread_limit": 0.2, "mean_probability_limit": 0.97}
+    manifest["output"]["trust"] = {"spread_limit": 0.2, "mean_probability_limit": 0.97}
     strict = ModelPackage(package.folder, manifest)
     sure = balls(ct, (MIDDLE, WHOLE))
     (reason,) = reasons(ct, strict, sure, spread=0.15)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from AttentionUNetSegLib.contracts import ResultFiles
 from AttentionUNetSegLib.errors import BadModel, Cancelled, UnavailableDevice
 from AttentionUNetSegLib.imaging import (
     HUWindow,
@@ -210,10 +211,10 @@ def test_progress_is_determinate_and_cancel_is_obeyed(segmenter, phantom):
 def test_files_of_a_result(segmenter, phantom, tmp_path):
     result = segmenter.segment(Volume(phantom, "phantom", True, ()))
     files = write_segmentation(result, tmp_path)
-    assert files == {"probability": "probability.nrrd", "attention": ["attention_1.nrrd", "attention_2.nrrd"]}
-    read = sitk.ReadImage(str(tmp_path / files["probability"]))
+    assert files == ResultFiles("probability.nrrd", ("attention_1.nrrd", "attention_2.nrrd"))
+    read = sitk.ReadImage(str(tmp_path / files.probability))
     assert np.allclose(read.GetOrigin(), result.probability.GetOrigin())
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([files["probability"], *files["attention"]])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([files.probability, *files.attention])
 
 
 def spoiled(package, tmp_path, weights=None, **changes):

@@ -179,7 +179,9 @@ def test_what_earlier_versions_said_is_refused_with_the_reason():
 
 
 def test_fields_with_a_default_may_be_missing():
-    assert message_from_fields(SEGMENT) == Segment("1", "/job", "/model", "input.nrrd", device="auto", tta=False, max_memory_mb=None)
+    assert message_from_fields(SEGMENT) == Segment(
+        "1", "/job", "/model", "input.nrrd", device="auto", tta=False, max_memory_mb=None
+    )
 
 
 @pytest.mark.parametrize(
