@@ -201,11 +201,14 @@ class QualityReport:
         part of the segment that it expects to be right. None where nothing was found.
     mean_spread : mean standard deviation of the probability over the passes of test-time augmentation within the
         segment, 0..0.5. None after a single pass, or where nothing was found.
+    expected_dice : the Dice (0..1) that the network expects of its own segment at the model's threshold. None where
+        nothing was found.
     """
 
     reasons: tuple[str, ...] = ()
     mean_probability: float | None = None
     mean_spread: float | None = None
+    expected_dice: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as "trust" of a report."""

@@ -39,7 +39,7 @@ def test_a_case_leaves_a_folder_that_slicer_and_correct_go_on_with(phantom_folde
         f"Pancreas {part}" for part in ("head", "body", "tail")
     ]
     assert "SCT^73239005^Tail of pancreas" in parts.GetMetaData("Segment2_Tags")
-    assert 0 < report["predicted_dice"] <= 1 and report["volume_ml"]["Pancreas"] > 0
+    assert 0 < report["expected_dice"] <= 1 and report["volume_ml"]["Pancreas"] > 0
 
     segment = sitk.ReadImage(str(folder / files["segmentation"]))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(parts) > 0, sitk.GetArrayFromImage(segment) > 0)

@@ -115,7 +115,7 @@ def test_forty_phantoms_survive_the_death_of_a_worker_the_scheduler_and_the_comm
     assert len({row["id"] for row in rows}) == 40 and {row["state"] for row in rows} == {"done"}
     assert all(float(row["volume_low"]) <= float(row["volume"]) <= float(row["volume_high"]) for row in rows)
     assert {row["model_sha256"] for row in rows} == {tiny_model_package.weights_sha256}
-    dice = [float(row["predicted_dice"]) for row in rows]
+    dice = [float(row["expected_dice"]) for row in rows]
     assert dice == sorted(dice), "the lowest first: none of these has other reasons"
     page = (output / "cohort.html").read_text(encoding="utf-8")
     pictures = re.findall(r'<img loading="lazy" src="([^"]+)"', page)

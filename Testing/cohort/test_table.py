@@ -13,7 +13,7 @@ DONE = {
     "trust": {"distrust": True, "reasons": ["It is small."], "mean_probability": 0.7, "mean_spread": None},
     "measurements": {"quantities": {"length": {"value": 150.5, "low": 140.0, "high": 160.0}}, "notes": []},
     "model": {"id": "m", "version": "1", "sha256": "0"},
-    "predicted_dice": 0.9, "threshold": 0.5, "device": "cpu", "warnings": ["It is small.", "It is tilted."],
+    "expected_dice": 0.9, "threshold": 0.5, "device": "cpu", "warnings": ["It is small.", "It is tilted."],
     "files": {}, "timings": {"read": 1.0},
 }  # fmt: skip
 FAILED = {"error": {"code": "bad_input", "message": "It is none.", "hint": ""}}

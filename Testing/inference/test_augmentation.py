@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.inference import Segmenter, SegmentOptions, write_segmentation
 from AttentionUNetSegLib.inference.augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import to_model_grid
 from AttentionUNetSegLib.inference.quality import FoundSegment, assess_quality
 from AttentionUNetSegLib.models import ModelPackage
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 
 WHOLE = 60.0  # mL
 
@@ -70,7 +70,7 @@ def test_doubts_that_were_looked_for_before_are_not_looked_for_again(ct, package
 def test_nothing_found(ct, package):
     quality = assess_quality(found(ct, balls(ct)), package, False)
     assert len(quality.reasons) == 1 and "No pancreas was found" in quality.reasons[0]
-    assert quality.mean_probability is None and quality.mean_spread is None
+    assert quality.mean_probability is None and quality.mean_spread is None and quality.expected_dice is None
 
 
 @pytest.mark.parametrize(("ml", "word"), [(15.0, "small"), (260.0, "large")])
@@ -142,6 +142,23 @@ def test_the_limits_of_doubt_are_the_models_own(ct, package):
     sure = balls(ct, (MIDDLE, WHOLE))
     (reason,) = reasons(ct, strict, sure, spread=0.15)
     assert "below 0.97" in reason
+
+
+def test_a_part_that_may_be_missing_lowers_the_dice_that_the_network_expects(ct, package):
+    sure = balls(ct, (MIDDLE, WHOLE))
+    whole = assess_quality(found(ct, sure), package, False)
+    assert whole.expected_dice == pytest.approx(2 * 0.95 / 1.95, abs=1e-3), "the 0.01 everywhere is next to nothing"
+    missing = np.where(balls(ct, ((0.5, 0.5, 0.8), WHOLE)) > 0.5, np.float32(0.45), sure)
+    missing[sure > 0.5] = 0.95
+    doubted = assess_quality(found(ct, missing), package, False)
+    assert doubted.mean_probability == whole.mean_probability and doubted.expected_dice < 0.85
+
+    manifest = copy.deepcopy(package.manifest)
+    manifest["output"]["trust"] = {"expected_dice_limit": 0.9}
+    strict = ModelPackage(package.folder, manifest)
+    assert assess_quality(found(ct, sure), strict, False).reasons == ()
+    (reason,) = assess_quality(found(ct, missing), strict, False).reasons
+    assert f"a Dice of {doubted.expected_dice:.2f}" in reason and "below 0.9" in reason
 
 
 def test_a_part_that_a_person_chose_is_not_judged_by_its_borders(ct, package):

@@ -190,8 +190,8 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
         "volume_ml": {label["name"]: measurements["volume"].value},
         "measurements": measurements.as_json(),
         "warnings": found.warnings,
+        "expected_dice": _expected_dice(found.probability, threshold),
         "trust": found.quality.as_json(),
-        "predicted_dice": predicted_dice(found.probability, threshold),
         "timings": {**timings, "total": round(sum(timings.values()), 3)},
         "files": files,
         "dicom": dicom,
@@ -199,17 +199,12 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
     write_report(report, place)
 
 
-def predicted_dice(probability: sitk.Image, threshold: float) -> float | None:
-    """The Dice that the network expects of its own segment: 2 sum(p inside) / (voxels inside + sum(p everywhere)).
+def _expected_dice(probability: sitk.Image, threshold: float) -> float | None:
+    """At the threshold of the order, not the model's; None where nothing reaches it."""
+    from ..inference.quality import expected_dice
 
-    What the segment's Dice would be on average if p were the true chance of every voxel (the expectation of both sums,
-    taken apart). It is as good as the network's calibration, and worth nothing on a CT unlike those it knows. None
-    where nothing reaches the threshold.
-    """
-    counts = np.bincount(sitk.GetArrayViewFromImage(probability).ravel(), minlength=256)  # uint8
-    p = np.arange(256) / 255
-    inside = np.where(p >= threshold, counts, 0)
-    return round(float(2 * (p @ inside) / (inside.sum() + p @ counts)), 4) if inside.any() else None
+    p = sitk.GetArrayViewFromImage(probability) / np.float32(255)
+    return round(expected_dice(p, threshold), 4) if (p >= threshold).any() else None
 
 
 def _failed(

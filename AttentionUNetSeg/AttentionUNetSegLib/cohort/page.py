@@ -105,8 +105,8 @@ def _card(row: Row) -> str:
         numbers = [f"{row['volume']:.0f} mL ({row['volume_low']:.0f} to {row['volume_high']:.0f})"]
         if row["length"] is not None:
             numbers.append(f"length {row['length']:.0f} mm, thickness {row['thickness']:.0f} mm")
-        if row["predicted_dice"] is not None:
-            numbers.append(f"expected Dice {row['predicted_dice']:.2f}")
+        if row["expected_dice"] is not None:
+            numbers.append(f"expected Dice {row['expected_dice']:.2f}")
         lines.append(f'<p class="numbers">{escape(", ".join(numbers))}</p>')
         lines.append(
             f'<p><a href="{folder}/result_pancreas.seg.nrrd">segment</a>, '

@@ -14,7 +14,7 @@ from .case_run import Outcome
 
 Row = dict[str, object]
 FIRST = (
-    "id", "state", "volume", "distrust", "reasons", "predicted_dice", "mean_probability", "mean_spread", "error",
+    "id", "state", "volume", "distrust", "reasons", "expected_dice", "mean_probability", "mean_spread", "error",
     "path", "series",
 )  # fmt: skip
 
@@ -47,7 +47,7 @@ def by_doubt(rows: Iterable[Row]) -> list[Row]:
     """
 
     def doubt(row: Row) -> tuple:
-        dice = row["predicted_dice"]
+        dice = row["expected_dice"]
         return (row["state"] == "done", -int(row.get("reason_count") or 0), -1.0 if dice is None else dice, row["id"])
 
     return sorted(rows, key=doubt)
@@ -104,7 +104,8 @@ def _done(report: dict) -> Row:
         "state": "done",
         "distrust": trust["distrust"],
         "reasons": " ".join(trust["reasons"]),
-        "predicted_dice": report["predicted_dice"],
+        # A cohort that an earlier release began calls it otherwise.
+        "expected_dice": report.get("expected_dice", report.get("predicted_dice")),
         "mean_probability": trust["mean_probability"],
         "mean_spread": trust["mean_spread"],
         "size": " ".join(map(str, source["size"])),

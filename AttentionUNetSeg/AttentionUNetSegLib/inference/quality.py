@@ -22,6 +22,8 @@ from ..models import ModelPackage, SegmentLabel
 SMALLEST_ML, LARGEST_ML = 25.0, 180.0
 # A second part of this size, against the largest, is no crumb.
 COMPARABLE_PART, COMPARABLE_ML = 1 / 3, 5.0
+# A whole abdomen of such probabilities would weigh as much as the organ.
+NEXT_TO_NOTHING = 0.02
 # Less than this in the outermost slice is a stray voxel or the very end of the organ.
 CUT_MM2 = 50.0
 
@@ -60,7 +62,8 @@ def assess_quality(found: FoundSegment, package: ModelPackage, is_phantom: bool)
     quality = QualityReport()
     if mask.any():
         spread = None if found.spread is None else round(float(found.spread[mask].mean()), 4)
-        quality = QualityReport((), round(float(found.probability[mask].mean()), 4), spread)
+        expected = round(expected_dice(found.probability, package.threshold), 4)
+        quality = QualityReport((), round(float(found.probability[mask].mean()), 4), spread, expected)
     if is_phantom:
         reasons = list(_emptiness(found, package))
     elif package.is_phantom_only:
@@ -68,6 +71,25 @@ def assess_quality(found: FoundSegment, package: ModelPackage, is_phantom: bool)
     else:
         reasons = reasons_to_distrust(found, package, quality)
     return replace(quality, reasons=tuple(reasons))
+
+
+def expected_dice(probability: np.ndarray, threshold: float) -> float:
+    """The Dice that a network expects of its own segment: 2 sum(p inside) / (voxels inside + sum(p everywhere)).
+
+    What the Dice would be if p were the true chance of every voxel (the expectations of both sums; Li et al. 2022,
+    "Estimating model performance under domain shifts with class-specific confidence scores", MICCAI). Unlike the mean
+    probability within the segment it falls, too, where the network hesitates outside of it: at a part that is missing.
+    Probabilities below 0.02 count as none. It is as good as the network's calibration, and worth little on a CT unlike
+    those that it knows.
+
+    Parameters
+    ----------
+    probability : 0..1, of any shape.
+    threshold : lowest probability of the segment; something has to reach it.
+    """
+    inside = probability[probability >= threshold]
+    anywhere = probability[probability >= NEXT_TO_NOTHING].sum(dtype=float)
+    return float(2 * inside.sum(dtype=float) / (inside.size + anywhere))
 
 
 def phantom_only_warning(package: ModelPackage) -> str:
@@ -140,14 +162,19 @@ def _scattered(found: FoundSegment, mask: np.ndarray) -> Iterator[str]:
 
 
 def _doubt_of_the_network(package: ModelPackage, quality: QualityReport) -> Iterator[str]:
-    """The spread, where there is one, and the probability."""
+    """The spread, where there is one, and the probability inside and outside of the segment."""
     limits = package.trust_limits
     if quality.mean_spread is not None and quality.mean_spread > limits.spread:
         yield (
             f"Small changes of the CT change the result: the spread of the probability within the segment is "
             f"{quality.mean_spread:.2f} on average, above {limits.spread:g}."
         )
-    if quality.mean_probability < limits.mean_probability:
+    if limits.expected_dice is not None and quality.expected_dice < limits.expected_dice:
+        yield (
+            f"The network is unsure: it expects a Dice of {quality.expected_dice:.2f} of its own segment, below "
+            f"{limits.expected_dice:g}; look for parts that are missing or too much."
+        )
+    if limits.mean_probability is not None and quality.mean_probability < limits.mean_probability:
         yield (
             f"The network is unsure: the probability within the segment is {quality.mean_probability:.2f} on average, "
             f"below {limits.mean_probability:g}."

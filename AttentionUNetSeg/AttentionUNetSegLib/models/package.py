@@ -29,11 +29,14 @@ class TrustLimits:
     ----------
     spread : largest mean of the probability's standard deviation over the passes of test-time augmentation, within
         the segment, 0..0.5.
-    mean_probability : lowest mean probability within the segment, 0..1.
+    mean_probability : lowest mean probability within the segment, 0..1; None where the manifest has a limit of the
+        expected Dice only.
+    expected_dice : lowest Dice that the network itself expects, 0..1; None where the manifest says nothing of it.
     """
 
     spread: float = 0.1
-    mean_probability: float = 0.75
+    mean_probability: float | None = 0.75
+    expected_dice: float | None = None
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,11 @@ class ModelPackage:
         """When the model's own doubt is worth a warning."""
         given = self.manifest["output"].get("trust", {})
         default = TrustLimits()
+        expected = given.get("expected_dice_limit")
         return TrustLimits(
-            float(given.get("spread_limit", default.spread)),
-            float(given.get("mean_probability_limit", default.mean_probability)),
+            given.get("spread_limit", default.spread),
+            given.get("mean_probability_limit", default.mean_probability if expected is None else None),
+            expected,
         )
 
     @property
