@@ -81,7 +81,7 @@ class RunOptions:
     ----------
     device : "auto", "cpu", "cuda", "cuda:1", "mps".
     tta : test-time augmentation: the mean over eight passes with small shifts of grid and HU, and their spread; eight
-        times the work of the network.
+        times the work of one pass. Without it, as many passes as the model's card says.
     max_memory_mb : bound for the memory of a forward pass in MB; None: what the device has free.
     any_intensity : run on values that are not Hounsfield units too, with a warning.
     is_part : the CT is a part that a person chose from a larger one: its field of view is not judged.
@@ -200,15 +200,17 @@ class QualityReport:
     mean_probability : mean probability (0..1) within the segment at the model's threshold; of a calibrated network, the
         part of the segment that it expects to be right. None where nothing was found.
     mean_spread : mean standard deviation of the probability over the passes of test-time augmentation within the
-        segment, 0..0.5. None after a single pass, or where nothing was found.
+        segment, 0..0.5. None without test-time augmentation, or where nothing was found.
     expected_dice : the Dice (0..1) that the network expects of its own segment at the model's threshold. None where
         nothing was found.
+    agreement : Dice between the segments of the first two passes. None after a single pass, or where nothing was found.
     """
 
     reasons: tuple[str, ...] = ()
     mean_probability: float | None = None
     mean_spread: float | None = None
     expected_dice: float | None = None
+    agreement: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as "trust" of a report."""

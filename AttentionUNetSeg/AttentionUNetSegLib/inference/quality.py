@@ -40,6 +40,8 @@ class FoundSegment:
     spread : standard deviation over the passes, likewise; None after a single pass.
     volume_ml : of the segment, measured on the CT's own voxels.
     is_part : the CT is a part that a person chose from a larger one: its borders and its size mean nothing.
+    agreement : Dice, 0..1, between the segments of the first two passes at the model's threshold; None after a single
+        pass.
     doubts : gives the `field_of_view_doubts` of `ct` where they were looked for before; None where not.
     """
 
@@ -49,6 +51,7 @@ class FoundSegment:
     spread: np.ndarray | None
     volume_ml: float
     is_part: bool = False
+    agreement: float | None = None
     doubts: Callable[[], list[str]] | None = None
 
 
@@ -62,8 +65,9 @@ def assess_quality(found: FoundSegment, package: ModelPackage, is_phantom: bool)
     quality = QualityReport()
     if mask.any():
         spread = None if found.spread is None else round(float(found.spread[mask].mean()), 4)
+        agreement = None if found.agreement is None else round(found.agreement, 4)
         expected = round(expected_dice(found.probability, package.threshold), 4)
-        quality = QualityReport((), round(float(found.probability[mask].mean()), 4), spread, expected)
+        quality = QualityReport((), round(float(found.probability[mask].mean()), 4), spread, expected, agreement)
     if is_phantom:
         reasons = list(_emptiness(found, package))
     elif package.is_phantom_only:
@@ -168,6 +172,12 @@ def _doubt_of_the_network(package: ModelPackage, quality: QualityReport) -> Iter
         yield (
             f"Small changes of the CT change the result: the spread of the probability within the segment is "
             f"{quality.mean_spread:.2f} on average, above {limits.spread:g}."
+        )
+    if limits.agreement is not None and quality.agreement is not None and quality.agreement < limits.agreement:
+        yield (
+            "The network is unsure: two looks at the CT, the voxel grid moved in between, find different segments "
+            f"(Dice {quality.agreement:.2f} between them, below {limits.agreement:g}); look for parts that are missing "
+            "or too much."
         )
     if limits.expected_dice is not None and quality.expected_dice < limits.expected_dice:
         yield (
