@@ -169,9 +169,7 @@ def test_two_looks_that_find_different_segments_are_told_of(ct, package):
     assert assess_quality(result, strict, False).reasons == (), "a single pass does not tell"
     (reason,) = assess_quality(replace(result, agreement=0.712), strict, False).reasons
     assert "Dice 0.71 between them, below 0.8" in reason
-    assert assess_quality(replace(result, agreement=0.712), package, False).reasons == (), (
-        "the model's card gives no limit"
-    )
+    assert assess_quality(replace(result, agreement=0.712), package, False).reasons == (), "the card gives no limit"
 
 
 def test_a_part_that_a_person_chose_is_not_judged_by_its_borders(ct, package):
