@@ -24,7 +24,7 @@ class CaseResult:
     mean_spread : mean standard deviation over the augmented passes within the segment, 0..0.5; None without spread or
         segment.
     mean_probability, expected_dice, agreement : what the network itself says of its segment; None without a segment,
-        the last also after a single pass. All four are what a report says of the result: `inference.distrust.Trust`.
+        the last also after a single pass. All four are what a report says of the result: `contracts.QualityReport`.
     gates : what each attention gate does, finest first.
     warnings : what the segmentation warned of.
     """
