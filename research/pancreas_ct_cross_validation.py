@@ -1,7 +1,7 @@
 """How good ``pancreas-ct`` is on patients whose CT, label and shape it never saw: manual contours, in folds.
 
 ``python -m research.pancreas_ct_cross_validation --work FOLDER --start-from PACKAGE --out OUT``
-measures the folds' models of `pancreas_ct_manual` after each stage, each on the patients of its fold, and
+measures the folds' models of `pancreas_ct_manual`, each on the patients of its fold, and
 ``pancreas-ct`` 0.3.0 (PACKAGE) on the same ones, and writes ``OUT.json`` and ``OUT.md``. 0.3.0 saw the shapes, not the
 CTs, of six of them, and the step that is cross-validated began with it. What was measured stays in
 ``FOLDER/cross_validation``, so that folds can be measured one after the other, or beside each other with ``--folds``;
@@ -47,8 +47,8 @@ USELESS_DICE = 0.5
 MOST_FALSE_ALARMS = 0.1
 THRESHOLDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(11))
 BEFORE = "0.3.0"
-# What the folds' models after each stage stand for. The last one, with two passes of the network, is what is bundled.
-STAGE_VERSIONS = ("0.4.0", "0.5.0")
+# What the folds' models stand for; with two passes of the network, that is what is bundled.
+ONE_PASS = "0.5.0"
 VERSION, PASSES = "0.5.1", 2
 EIGHT_PASSES = f"{VERSION}, 8 passes"
 # What the network says of its own segment, the better the higher.
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in numbers:
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
         stages = stage_packages(options.work, f"fold_{number}")
-        models = {BEFORE: load_package(options.start_from), **dict(zip(STAGE_VERSIONS, stages, strict=True))}
+        models = {BEFORE: load_package(options.start_from), ONE_PASS: stages[-1]}
         models[VERSION] = models[EIGHT_PASSES] = with_passes(stages[-1], PASSES)
         for name, package in models.items():
             if name == EIGHT_PASSES and not options.tta:
@@ -202,8 +202,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"{document['data']}; folds {', '.join(map(str, document['folds']))}. `{document['command']}`; "
         f"{document['machine']}.", "",
         "0.3.0 saw the shapes (not the CTs) of six of these patients. The other rows are the folds' models of the step "
-        "that uses these contours, after its first stage (0.4.0) and its last (0.5.0; 0.5.1 is the same network, which "
-        "looks twice, the voxel grid moved in between), each on patients whose CT, label and shape that step left out. "
+        "that uses these contours (0.5.0; 0.5.1 is the same network, which looks twice, the voxel grid moved in "
+        "between), each on patients whose CT, label and shape that step left out. "
         "That two looks are worth it was chosen on folds 0 and 1. What is bundled was trained on longer, with all "
         "patients.", "",
         "| model | n | Dice (95 % interval) | lowest | below 0.5 | NSD at 2 mm | HD95 (mm) | recall | precision | "
