@@ -245,13 +245,15 @@ def _held(
     """What a model says of the patients of a fold: measured, or as it was measured before."""
     store = work / "cross_validation" / f"fold_{fold}_{name.replace(' ', '_').replace(',', '')}.pickle"
     if store.is_file():
-        sha256, held = pickle.loads(store.read_bytes())
+        sha256, values = pickle.loads(store.read_bytes())
         if sha256 == package.weights_sha256:
-            return held
+            return [Held(*each) for each in values]
     held = list(_measured(package, name == EIGHT_PASSES, scans, fold, keep))
     store.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(store) as beside:
-        beside.write_bytes(pickle.dumps((package.weights_sha256, held)))
+        # Not as `Held`: run as a command, this module has another name.
+        values = [(each.patient, each.fold, each.case, each.measured) for each in held]
+        beside.write_bytes(pickle.dumps((package.weights_sha256, values)))
     return held
 
 
