@@ -13,8 +13,8 @@ from ..errors import BadInput
 from .block_grid import BlockGrid, Box, Triple
 from .influence import FURTHEST, Influence, influence_of, soft_tissue
 from .log_odds import LOG_ODDS, stored_probability
+from .neighbouring_clicks import with_own_reaches
 from .random_field import change_around_clicks
-from .rivalry import with_own_reaches
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
 
 # Log odds of a click in the tissue that it lies on: so much, and so many times what the network says to the contrary,
@@ -166,7 +166,8 @@ def _joined(boxes: Iterable[Box]) -> list[Box]:
         while overlapping := [other for other in joined if _overlap(box, other)]:
             joined = [other for other in joined if other not in overlapping]
             for other in overlapping:
-                box = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
+                k, j, i = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
+                box = (k, j, i)
         joined.append(box)
     return joined
 

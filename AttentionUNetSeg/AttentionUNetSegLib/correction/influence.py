@@ -213,11 +213,11 @@ def _tight(grid: BlockGrid, distance: np.ndarray) -> tuple[Box, np.ndarray]:
     first = np.maximum(reached.min(axis=0) - 1, 0)
     end = np.minimum(reached.max(axis=0) + 2, distance.shape)
     part = tuple(slice(int(a), int(b)) for a, b in zip(first, end, strict=True))
-    blocks = tuple(
+    k, j, i = (
         slice(inner.start + outer.start, inner.stop + outer.start)
         for inner, outer in zip(part, grid.blocks, strict=True)
     )
-    return blocks, distance[part].copy()
+    return (k, j, i), distance[part].copy()
 
 
 def _denoised(hu: np.ndarray, grid: BlockGrid) -> np.ndarray:

@@ -46,7 +46,8 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
             return None
         box.append(slice(int(hits[0]), int(hits[-1]) + 1))
         mask = mask[(slice(None),) * axis + (box[-1],)]  # the next axis need not look outside
-    return tuple(box)
+    k, j, i = box
+    return k, j, i
 
 
 def body_box(image: sitk.Image) -> tuple[slice, slice, slice]:
@@ -68,13 +69,14 @@ def body_box(image: sitk.Image) -> tuple[slice, slice, slice]:
     labels, count = ndimage.label(opened)
     shape = image.GetSize()[::-1]
     if not count:
-        return tuple(slice(0, n) for n in shape)
+        return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
     found = ndimage.find_objects(labels)[_largest_label(labels) - 1]
     margin = np.ceil(BODY_MARGIN_MM / spacing).astype(int)
-    return tuple(
+    k, j, i = (
         slice(int(max(0, s.start * step[a] - margin[a])), int(min(shape[a], (s.stop - 1) * step[a] + 1 + margin[a])))
         for a, s in enumerate(found)
     )
+    return k, j, i
 
 
 def _largest_label(labels: np.ndarray) -> int:

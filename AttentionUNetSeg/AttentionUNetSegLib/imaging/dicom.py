@@ -14,7 +14,7 @@ from ..errors import BadInput
 from .check import FEWEST_SLICES
 from .dicom_header import DicomFrame, DicomHeader, read_header
 from .dicom_outliers import usual_modality, without_outliers
-from .dicom_parts import parts_of
+from .dicom_parts import Part, parts_of
 from .dicom_volume import left_out_sentence, volume_of_frames
 from .plain_name import printable, printable_name
 
@@ -182,7 +182,7 @@ def _scan(folder: Path) -> _Scan:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Every file below the folder once, through links too; a link back to a folder above is not followed again."""
-    seen = set()
+    seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if _is_new(os.path.join(parent, name), seen))
         for name in sorted(names):
@@ -205,7 +205,8 @@ def _entries(uid: str, headers: Sequence[DicomHeader]) -> Iterator[_Entry]:
     problems = [(header.path, reason) for header in headers for reason in header.problems]
     problems += [(each.path, f"its modality is {each.modality}") for each in images if each.modality != modality]
     frames = [frame for header in images if header.modality == modality for frame in header.frames]
-    parts, doubles = [], 0
+    parts: list[Part] = []
+    doubles = 0
     if modality == "CT":
         frames, outliers = without_outliers(frames)
         problems += outliers

@@ -214,7 +214,8 @@ class _Sources:
 def _frame(sources: _Sources, path: Path, position: int) -> DicomFrame:
     rescaling = "PixelValueTransformationSequence"
     file = sources.file
-    shape = tuple(int(sources.numbers("", keyword, 1)[0]) for keyword in ("Rows", "Columns"))
+    rows, columns = (int(sources.numbers("", keyword, 1)[0]) for keyword in ("Rows", "Columns"))
+    shape = rows, columns
     plane = SlicePlane(
         position=sources.numbers("PlanePositionSequence", "ImagePositionPatient", 3),
         orientation=sources.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),

@@ -54,7 +54,7 @@ def _is_in_patient(dense: np.ndarray, missing: np.ndarray) -> bool:
     if np.any(_is_between(dense, 1) & _is_between(dense, 2) & missing) or np.any(_is_between(dense, 0) & missing):
         return True
     border = ndimage.binary_dilation(missing) & ~missing
-    return np.count_nonzero(border & dense) > _MOST_AGAINST_TISSUE * max(1, np.count_nonzero(border))
+    return int(np.count_nonzero(border & dense)) > _MOST_AGAINST_TISSUE * max(1, int(np.count_nonzero(border)))
 
 
 def _is_between(mask: np.ndarray, axis: int) -> np.ndarray:

@@ -176,7 +176,7 @@ def _steps(
     try:
         if vectors:
             steps = np.array([vectors[axis][:3] for axis in spatial], dtype=float).T
-            origin = _vector(fields.get("space origin", "(0,0,0)"))[:3]
+            origin = _numbers(fields.get("space origin", "(0,0,0)"))[:3]
         else:
             spacings = [float(each) for each in fields.get("spacings", "").split()]
             if spacings and len(spacings) != len(size):
@@ -187,7 +187,7 @@ def _steps(
                     f"{name} has a negative spacing: whether its axis is mirrored cannot be known.", "Export it again."
                 )
             steps = np.diag(chosen)
-            origin = _vector(fields.get("space origin", "(0,0,0)"))[:3]
+            origin = _numbers(fields.get("space origin", "(0,0,0)"))[:3]
         if steps.shape != (3, 3) or len(origin) != 3:
             raise ValueError("space directions")
     except (ValueError, TypeError):
@@ -196,6 +196,8 @@ def _steps(
 
 
 def _vector(text: str) -> list[float] | None:
-    if text == "none":
-        return None
+    return None if text == "none" else _numbers(text)
+
+
+def _numbers(text: str) -> list[float]:
     return [float(part) for part in text.strip("() ").split(",")]

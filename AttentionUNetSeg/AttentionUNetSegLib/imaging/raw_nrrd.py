@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -60,9 +60,9 @@ def raw_nrrd_slabs(
         file.write(("\n".join(header) + "\n\n").encode("utf-8"))
         slices = max(1, _BYTES_AT_ONCE // max(1, voxels[:1].nbytes))
         for first in range(0, len(voxels), slices):
-            file.write(memoryview(np.ascontiguousarray(voxels[first : first + slices])).cast("B"))
+            file.write(memoryview(np.ascontiguousarray(voxels[first : first + slices]).data).cast("B"))
             yield min(1.0, (first + slices) / len(voxels))
 
 
-def _vector(values: np.ndarray) -> str:
+def _vector(values: Iterable[float]) -> str:
     return f"({','.join(repr(float(value)) for value in values)})"

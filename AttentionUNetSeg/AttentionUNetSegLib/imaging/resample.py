@@ -8,7 +8,15 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import sparse
 
-from .geometry import Geometry, Triple, closest_patient_axes, image_on_grid, obliqueness_degrees
+from .geometry import (
+    Geometry,
+    Triple,
+    closest_patient_axes,
+    image_on_grid,
+    obliqueness_degrees,
+    triple_of,
+    whole_numbers_of,
+)
 
 AIR_HU = -1024.0
 # The top of the 12-bit CT scale: metal above it carries no information, but would bleed into its neighbours.
@@ -51,7 +59,7 @@ def to_model_grid(
     own_spacing = [0.0, 0.0, 0.0]
     for patient_axis, image_axis in enumerate(order):
         own_spacing[image_axis] = float(spacing_mm[patient_axis])
-    coarse_grid = grid.resampled(tuple(own_spacing))
+    coarse_grid = grid.resampled(triple_of(own_spacing))
     coarse = (resampled or resampled_along_own_axes)(sitk.GetArrayViewFromImage(image), grid, coarse_grid)
     result = _turn_to_patient_axes(coarse, coarse_grid, order, flipped)
     if obliqueness_degrees(grid.axes) > LARGEST_OBLIQUENESS_DEGREES:
@@ -136,9 +144,9 @@ def _turn_to_patient_axes(
     return image_on_grid(
         turned,
         Geometry(
-            tuple(grid.size[a] for a in order),
-            tuple(grid.spacing[a] for a in order),
-            tuple(grid.physical(first_voxel).tolist()),
+            whole_numbers_of(grid.size[a] for a in order),
+            triple_of(grid.spacing[a] for a in order),
+            triple_of(grid.physical(first_voxel)),
             tuple(axes.ravel().tolist()),
         ),
     )

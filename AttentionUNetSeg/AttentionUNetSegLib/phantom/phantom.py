@@ -140,11 +140,12 @@ class _Canvas:
                 f"A phantom of {extent_mm} mm at {spacing_mm} mm has fewer than 8 voxels along an axis.",
                 "Use a larger extent or a smaller spacing.",
             )
-        self.spacing = tuple(float(s) for s in spacing_mm)
+        x, y, z = spacing_mm
+        self.spacing = (float(x), float(y), float(z))
         self.axes = tuple((np.arange(n) - 0.5 * (n - 1)) * s for n, s in zip(sizes, self.spacing, strict=True))
         self.hu = np.full(sizes[::-1], -1000, np.float32)
         self.labels = np.zeros(sizes[::-1], np.uint8)
-        self._texture: tuple[np.ndarray, np.ndarray] | None = None
+        self._texture = (np.zeros_like(self.hu), np.zeros_like(self.hu))  # none yet
 
     def image(self, array: np.ndarray) -> sitk.Image:
         """`array` (KJI) with this grid's geometry."""
@@ -155,7 +156,7 @@ class _Canvas:
 
     def add_texture(self, rng: np.random.Generator) -> None:
         """Prepare the fine and the coarse random field of tissue texture, unit variance, fixed in space."""
-        self._texture = tuple(self._random_field(rng, cell_mm) for cell_mm in (3.0, 12.0))
+        self._texture = self._random_field(rng, 3.0), self._random_field(rng, 12.0)
 
     def paint(self, layer: Layer, hu: float) -> None:
         """Blend a layer in: its edge voxels in proportion to the part covered; its label where more than half is."""
@@ -189,7 +190,8 @@ class _Canvas:
             if stop - start < 3:
                 return None
             parts.append(slice(start, stop))
-        return tuple(parts[::-1])
+        i, j, k = parts
+        return k, j, i
 
     def _random_field(self, rng: np.random.Generator, cell_mm: float) -> np.ndarray:
         """White noise on a lattice of `cell_mm`, interpolated to the grid; the lattice is fixed in space."""
