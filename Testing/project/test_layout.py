@@ -45,8 +45,6 @@ SMALL_FOR_A_REASON = {
     "training/trainer/presets.py": "what a person chooses by name; documents point at it",
     "web/scale_bar.py": OWN_WIDGET,
     "web/segment_image.py": OWN_WIDGET,
-    "worker/failures.py": "errors as the protocol names them",
-    "worker/job_files.py": "which files lie in a job's folder",
 }
 
 TEXTS = {
@@ -145,6 +143,31 @@ def importers_of_modules() -> dict[Path, set[Path]]:
                     if file.with_suffix(".py") in found:
                         found[file.with_suffix(".py")].add(path)
     return found
+
+
+@pytest.mark.parametrize("package", ["correction", "imaging", "inference", "models", "phantom"])
+def test_public_functions_say_what_their_parameters_are(package: str):
+    """Of two and more parameters, each with its type where numpydoc looks for it."""
+    exported = {
+        name.name
+        for node in ast.walk(ast.parse(LIBRARY_TEXTS[LIBRARY / package / "__init__.py"]))
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    unsaid = []
+    for path in sorted((LIBRARY / package).glob("*.py")):
+        for function in ast.walk(ast.parse(LIBRARY_TEXTS[path])):
+            if not (isinstance(function, ast.FunctionDef) and function.name in exported):
+                continue
+            parameters = [*function.args.args, *function.args.kwonlyargs]
+            said = "\n" + (ast.get_docstring(function) or "") + "\n"
+            unsaid += [
+                f"{relative(path)}: {function.name}, {each.arg} : {ast.unparse(each.annotation)}"
+                for each in parameters
+                if len(parameters) > 1
+                and not re.search(rf"\n(\w+, )*{each.arg}(, \w+)* : {re.escape(ast.unparse(each.annotation))}\n", said)
+            ]
+    assert unsaid == []
 
 
 def test_library_files_are_well_named():

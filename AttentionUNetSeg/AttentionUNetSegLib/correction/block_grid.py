@@ -22,9 +22,11 @@ class BlockGrid:
 
     Attributes
     ----------
-    blocks : which blocks, along each axis.
+    blocks : Box
+        Which blocks, along each axis.
     merged : voxels per block along each axis.
-    spacing : size of the blocks in mm.
+    spacing : tuple[float, float, float]
+        Size of the blocks in mm.
     """
 
     def __init__(self, blocks: Box, spacing: tuple[float, float, float]) -> None:
@@ -50,7 +52,8 @@ class BlockGrid:
 
         Parameters
         ----------
-        voxels : (k, j, i) on the CT, one or (n, 3).
+        voxels : Triple | np.ndarray
+            (k, j, i) on the CT, one or (n, 3).
         origin, shape : of the array of voxels that is given.
         """
         merged = _voxels_per_block(spacing)

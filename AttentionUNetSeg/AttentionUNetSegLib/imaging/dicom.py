@@ -25,15 +25,23 @@ class DicomSeries:
 
     Attributes
     ----------
-    uid : Series Instance UID; of a part "<UID>/<its number>".
-    number : Series Number, None where the files have none.
-    description : Series Description, may be empty.
-    modality : "CT", "RTSTRUCT", ...
-    image_count : number of slices that can form a volume (frames of multi-frame files; no localizers, no doubles); 0
-        for objects that are not images.
-    files : all files of the series.
-    part : number of the part from 1, 0 for a whole series.
-    part_name : what tells it from the other parts, such as "acquisition 2".
+    uid : str
+        Series Instance UID; of a part "<UID>/<its number>".
+    number : int | None
+        Series Number, None where the files have none.
+    description : str
+        Series Description, may be empty.
+    modality : str
+        "CT", "RTSTRUCT", ...
+    image_count : int
+        Number of slices that can form a volume (frames of multi-frame files; no localizers, no doubles); 0 for objects
+        that are not images.
+    files : tuple[Path, ...]
+        All files of the series.
+    part : int
+        Number of the part from 1, 0 for a whole series.
+    part_name : str
+        What tells it from the other parts, such as "acquisition 2".
     """
 
     uid: str
@@ -71,7 +79,8 @@ def list_dicom_series(folder: str | os.PathLike) -> list[DicomSeries]:
 
     Raises
     ------
-    BadInput : the folder does not exist or holds no DICOM file.
+    BadInput
+        The folder does not exist or holds no DICOM file.
     """
     return [entry.series for entry in _scan(Path(folder)).entries]
 
@@ -84,7 +93,8 @@ def read_dicom_series(folder: Path, series: str | None = None) -> DicomVolume:
 
     Raises
     ------
-    BadInput : no CT, several CTs, a series that does not exist, or slices that form no regular grid.
+    BadInput
+        No CT, several CTs, a series that does not exist, or slices that form no regular grid.
     """
     scan = _scan(Path(folder))
     entry = _choose(scan.entries, folder, series)
@@ -109,7 +119,8 @@ def read_dicom_file(path: Path) -> DicomVolume:
 
     Raises
     ------
-    BadInput : not a CT, a single slice of a series, or frames that form no regular grid.
+    BadInput
+        Not a CT, a single slice of a series, or frames that form no regular grid.
     """
     header = read_header(path)
     name = printable_name(path)

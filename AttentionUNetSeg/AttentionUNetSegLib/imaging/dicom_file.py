@@ -63,11 +63,13 @@ def stored_frames(path: Path, wanted: Sequence[int]) -> Iterator[np.ndarray]:
 
     Parameters
     ----------
-    wanted : their numbers, from 0, ascending.
+    wanted : Sequence[int]
+        Their numbers, from 0, ascending.
 
     Raises
     ------
-    ValueError : with the reason why the pixels cannot be read, as a part of a sentence.
+    ValueError
+        With the reason why the pixels cannot be read, as a part of a sentence.
     """
     try:
         yield from _frames(path, wanted)

@@ -59,7 +59,8 @@ def read_dicom_segments(
 
     Raises
     ------
-    BadInput : the file is damaged, no segmentation, or its frames form no regular grid.
+    BadInput
+        The file is damaged, no segmentation, or its frames form no regular grid.
     """
     name = printable_name(path)
     try:

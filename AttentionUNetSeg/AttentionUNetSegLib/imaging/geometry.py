@@ -23,10 +23,14 @@ class Geometry:
 
     Attributes
     ----------
-    size : voxels along I, J, K.
-    spacing : distance of neighbouring voxel centres along I, J, K in mm.
-    origin : LPS position in mm of the centre of voxel (0, 0, 0).
-    direction : 3x3 matrix, row by row; its columns are the unit vectors of I, J, K.
+    size : tuple[int, int, int]
+        Voxels along I, J, K.
+    spacing : Triple
+        Distance of neighbouring voxel centres along I, J, K in mm.
+    origin : Triple
+        LPS position in mm of the centre of voxel (0, 0, 0).
+    direction : tuple[float, ...]
+        3x3 matrix, row by row; its columns are the unit vectors of I, J, K.
     """
 
     size: tuple[int, int, int]
@@ -116,14 +120,18 @@ def grid_of_steps(
 
     Parameters
     ----------
-    steps : 3x3, column a is the step (LPS, mm) from a voxel to the next along axis a.
-    origin : LPS position in mm of the centre of the first voxel.
-    name : the image's, for sentences.
+    steps : np.ndarray
+        3x3, column a is the step (LPS, mm) from a voxel to the next along axis a.
+    origin : np.ndarray
+        LPS position in mm of the centre of the first voxel.
+    name : str
+        The image's, for sentences.
 
     Raises
     ------
-    BadInput : numbers that are none, an axis without length, or axes that are more than 0.5 degrees off or would move a
-        voxel by more than half a voxel.
+    BadInput
+        Numbers that are none, an axis without length, or axes that are more than 0.5 degrees off or would move a voxel
+        by more than half a voxel.
     """
     spacing = np.linalg.norm(steps, axis=0)
     if not (np.all(np.isfinite(steps)) and np.all(np.isfinite(origin)) and spacing.min() > 0):
@@ -168,6 +176,13 @@ def coarser_grid(grid: sitk.Image | Geometry, level: int) -> Geometry:
 
     That is the grid of feature maps after `level` poolings by two. Its first voxel lies (2^level - 1) / 2 fine voxels
     further in; its size is rounded up, so that it covers the whole of `grid`.
+
+    Parameters
+    ----------
+    grid : sitk.Image | Geometry
+        The fine grid, or an image on it.
+    level : int
+        How many times it is halved; 0 returns the grid itself.
     """
     fine = grid if isinstance(grid, Geometry) else Geometry.of(grid)
     factor = 2**level
@@ -184,6 +199,13 @@ def image_on_grid(array: np.ndarray, grid: sitk.Image | Geometry) -> sitk.Image:
 
     The array may have more or fewer voxels than the grid (feature maps of a padded input do): only origin, spacing and
     direction are taken from it.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        KJI, or KJI and values; it is copied.
+    grid : sitk.Image | Geometry
+        The grid (LPS, mm), or an image on it.
     """
     image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=array.ndim == 4)
     geometry = grid if isinstance(grid, Geometry) else Geometry.of(grid)
@@ -198,7 +220,8 @@ def closest_patient_axes(direction: np.ndarray) -> tuple[tuple[int, int, int], t
 
     Parameters
     ----------
-    direction : 3x3, column a is the unit vector of image axis a in LPS.
+    direction : np.ndarray
+        3x3, column a is the unit vector of image axis a in LPS.
 
     Returns
     -------

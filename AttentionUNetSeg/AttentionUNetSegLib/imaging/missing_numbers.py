@@ -21,7 +21,8 @@ def without_missing_numbers(image: sitk.Image, name: str) -> tuple[sitk.Image, l
 
     Raises
     ------
-    BadInput : such voxels lie inside the patient, or no voxel holds a number.
+    BadInput
+        Such voxels lie inside the patient, or no voxel holds a number.
     """
     if image.GetPixelID() not in (sitk.sitkFloat32, sitk.sitkFloat64):
         return image, []

@@ -25,9 +25,21 @@ def write_raw_nrrd(
 
     Format: https://teem.sourceforge.net/nrrd/format.html, version 4 of the header.
 
+    Parameters
+    ----------
+    voxels : np.ndarray
+        3D, KJI.
+    grid : Geometry
+        Where they lie (LPS, mm).
+    path : str | os.PathLike[str]
+        The file to write.
+    meta_data : Mapping[str, str] | None
+        Further keys and values of the header.
+
     Raises
     ------
-    InternalError : the file cannot be written.
+    InternalError
+        The file cannot be written.
     """
     for _slab in raw_nrrd_slabs(voxels, grid, path, meta_data):
         pass
@@ -39,6 +51,17 @@ def raw_nrrd_slabs(
     """Do as `write_raw_nrrd`, and yield the fraction that is written after each slab of some slices.
 
     The file is there when the iterator has ended; of one that is closed earlier nothing is left.
+
+    Parameters
+    ----------
+    voxels : np.ndarray
+        As in `write_raw_nrrd`.
+    grid : Geometry
+        As in `write_raw_nrrd`.
+    path : str | os.PathLike[str]
+        As in `write_raw_nrrd`.
+    meta_data : Mapping[str, str] | None
+        As in `write_raw_nrrd`.
     """
     kind = {"i": "int", "u": "uint", "f": "float"}[voxels.dtype.kind] + str(8 * voxels.dtype.itemsize)
     kind = {"float32": "float", "float64": "double"}.get(kind, kind)

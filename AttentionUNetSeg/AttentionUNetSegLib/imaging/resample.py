@@ -46,9 +46,12 @@ def to_model_grid(
 
     Parameters
     ----------
-    image : 3D, one component, any scalar type, HU.
-    spacing_mm : spacing of the result along L, P, S in mm.
-    resampled : does the heavy part instead of `resampled_along_own_axes`, with the same outcome.
+    image : sitk.Image
+        3D, one component, any scalar type, HU.
+    spacing_mm : Triple
+        Spacing of the result along L, P, S in mm.
+    resampled : Callable[[np.ndarray, Geometry, Geometry], np.ndarray] | None
+        Does the heavy part instead of `resampled_along_own_axes`, with the same outcome.
 
     Returns
     -------
@@ -72,8 +75,10 @@ def resampling_weights(n_in: int, n_out: int, ratio: float) -> sparse.csr_matrix
 
     Parameters
     ----------
-    n_in, n_out : number of voxels before and after.
-    ratio : spacing after / spacing before.
+    n_in, n_out : int
+        Number of voxels before and after.
+    ratio : float
+        Spacing after / spacing before.
     """
     width = max(1.0, ratio)
     positions = (n_in - 1) / 2 + (np.arange(n_out) - (n_out - 1) / 2) * ratio

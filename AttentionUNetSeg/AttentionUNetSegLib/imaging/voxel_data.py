@@ -34,13 +34,20 @@ class VoxelData:
 
     Attributes
     ----------
-    files : the files that hold them, one after the other.
-    kind : numpy type with byte order.
-    size : voxels along I, J, K (and further axes).
-    offset : bytes of each file before its packed or plain stream; -1: the voxels end the file.
-    skip : bytes of the (unpacked) stream before the voxels.
-    packing : "", "gzip" (or zlib), "bzip2", "text" (numbers) or "hex".
-    components : values per voxel.
+    files : tuple[Path, ...]
+        The files that hold them, one after the other.
+    kind : np.dtype
+        numpy type with byte order.
+    size : tuple[int, ...]
+        Voxels along I, J, K (and further axes).
+    offset : int
+        Bytes of each file before its packed or plain stream; -1: the voxels end the file.
+    skip : int
+        Bytes of the (unpacked) stream before the voxels.
+    packing : str
+        "", "gzip" (or zlib), "bzip2", "text" (numbers) or "hex".
+    components : int
+        Values per voxel.
     """
 
     files: tuple[Path, ...]
@@ -64,12 +71,15 @@ def read_voxels(data: VoxelData, name: str) -> tuple[np.ndarray, list[str]]:
 
     Parameters
     ----------
-    data : of a 3D image; further axes have one place each.
-    name : the image's, for sentences.
+    data : VoxelData
+        Of a 3D image; further axes have one place each.
+    name : str
+        The image's, for sentences.
 
     Raises
     ------
-    BadInput : larger than any CT, incomplete, or damaged.
+    BadInput
+        Larger than any CT, incomplete, or damaged.
     """
     if math.prod(data.size) * data.components > MOST_VOXELS:
         size = " x ".join(map(str, data.size[:3]))
@@ -135,11 +145,13 @@ def beside(header: Path, named: str, self_contained: bool) -> Path:
 
     Parameters
     ----------
-    self_contained : whether the voxels must be in the header's own file (an upload).
+    self_contained : bool
+        Whether the voxels must be in the header's own file (an upload).
 
     Raises
     ------
-    BadInput : a path, a file elsewhere (also through a link), no regular file, or any other file at all.
+    BadInput
+        A path, a file elsewhere (also through a link), no regular file, or any other file at all.
     """
     name = printable_name(header)
     shown = "".join(letter for letter in named if letter.isprintable())[:80]

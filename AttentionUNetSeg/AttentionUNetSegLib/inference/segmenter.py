@@ -89,10 +89,13 @@ class Segmenter:
 
         Parameters
         ----------
-        volume : CT in HU with its geometry; it is not changed.
-        options : defaults where None. `device` is the segmenter's own, `any_intensity` and what says how a segment is
-            made are not asked for here.
-        observer : sees progress and warnings, and can cancel.
+        volume : Volume
+            CT in HU with its geometry; it is not changed.
+        options : RunOptions | None
+            Defaults where None. `device` is the segmenter's own, `any_intensity` and what says how a segment is made
+            are not asked for here.
+        observer : Observer | None
+            Sees progress and warnings, and can cancel.
 
         Returns
         -------
@@ -100,8 +103,10 @@ class Segmenter:
 
         Raises
         ------
-        Cancelled : the observer asked for it.
-        OutOfMemory : neither the device nor main memory suffices for the smallest tile.
+        Cancelled
+            The observer asked for it.
+        OutOfMemory
+            Neither the device nor main memory suffices for the smallest tile.
         """
         options, observer = options or RunOptions(), observer or SilentObserver()
         package, timings = self.package, {}
@@ -222,7 +227,8 @@ def load_network(package: ModelPackage) -> AttentionUNet:
 
     Raises
     ------
-    BadModel : the file's hash, its content, or a tensor's shape is not what the manifest says; the sentence names it.
+    BadModel
+        The file's hash, its content, or a tensor's shape is not what the manifest says; the sentence names it.
     """
     verify_weights(package)
     network = build_network(package.network)

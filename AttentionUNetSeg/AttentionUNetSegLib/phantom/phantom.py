@@ -61,15 +61,21 @@ def make_phantom(
 
     Parameters
     ----------
-    seed : non-negative integer.
-    spacing_mm : voxel size (x, y, z), 0.3 to 10 mm each.
-    phase : contrast phase; None draws one.
-    extent_mm : field of view (x, y, z) about the pancreas; the default holds the whole width of every phantom.
-    noise_hu : standard deviation of the noise in 2 mm slices; None draws 7..16 HU. Thicker slices have less.
+    seed : int
+        Non-negative integer.
+    spacing_mm : tuple[float, float, float]
+        Voxel size (x, y, z), 0.3 to 10 mm each.
+    phase : Phase | None
+        Contrast phase; None draws one.
+    extent_mm : tuple[float, float, float]
+        Field of view (x, y, z) about the pancreas; the default holds the whole width of every phantom.
+    noise_hu : float | None
+        Standard deviation of the noise in 2 mm slices; None draws 7..16 HU. Thicker slices have less.
 
     Raises
     ------
-    BadInput : a spacing, extent, phase or seed that makes no image.
+    BadInput
+        A spacing, extent, phase or seed that makes no image.
     """
     if phase is not None and phase not in PHASES:
         raise BadInput(f"The phase {phase!r} is not one of {', '.join(PHASES)}.", "Choose one of these.")
@@ -116,10 +122,21 @@ def write_phantom(phantom: Phantom, path: str | Path, label_path: str | Path | N
 
     NRRD and MetaImage carry the mark as the key `AttentionUNetSeg_phantom`, NIfTI in `descrip`.
 
+    Parameters
+    ----------
+    phantom : Phantom
+        What `make_phantom` returned.
+    path : str | Path
+        The file for the CT: .nrrd, .mha, .nii or .nii.gz.
+    label_path : str | Path | None
+        The file for the label map; None: it is not written.
+
     Raises
     ------
-    BadInput : an unknown suffix or a folder that does not exist.
-    InternalError : the file could not be written.
+    BadInput
+        An unknown suffix or a folder that does not exist.
+    InternalError
+        The file could not be written.
     """
     for image, target in ((phantom.ct, path), (phantom.labels, label_path)):
         if target is not None:
