@@ -23,8 +23,10 @@ class Pass:
 
     Attributes
     ----------
-    shift : the field begins this many voxels earlier along K, J, I; other pooling windows then see each place.
-    hu : added to the CT's values before the intensity window.
+    shift : tuple[int, int, int]
+        The field begins this many voxels earlier along K, J, I; other pooling windows then see each place.
+    hu : float
+        Added to the CT's values before the intensity window.
     """
 
     shift: tuple[int, int, int] = (0, 0, 0)
@@ -50,7 +52,8 @@ class Agreement:
 
     Parameters
     ----------
-    threshold : lowest probability of the segment.
+    threshold : float
+        Lowest probability of the segment.
 
     Attributes
     ----------
@@ -80,19 +83,19 @@ def mean_and_spread(probabilities: Iterable[np.ndarray]) -> tuple[np.ndarray, np
 
     Parameters
     ----------
-    probabilities : one or more float32 arrays of one shape; the first is overwritten.
+    probabilities : Iterable[np.ndarray]
+        One or more float32 arrays of one shape; the first is overwritten.
 
     Returns
     -------
     mean, and the standard deviation over the passes (of these passes, not an estimate for others: 0 to 0.5), None after
     a single pass. Welford's update (Technometrics 1962), which does not lose small spreads to rounding.
     """
-    mean = squares = None
-    count = 0
-    for count, probability in enumerate(probabilities, start=1):
-        if mean is None:
-            mean = probability
-            continue
+    looks = iter(probabilities)
+    mean = next(looks)
+    squares: np.ndarray | None = None
+    count = 1
+    for count, probability in enumerate(looks, start=2):
         squares = np.zeros_like(mean) if squares is None else squares
         difference = probability - mean
         mean += difference / count

@@ -7,7 +7,7 @@ hold nothing but air are not computed. What happens when memory is short says `f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from .device import ComputeDevice, repeatable
 from .fallback import Attempt, Fallback
 from .forward_pass import ForwardPass, multiply_adds, peak_bytes
-from .fusion import FusedNetwork
+from .fusion import FusedGate, FusedNetwork
 from .memory import memory_budget, release_cached_memory
 from .observer import Observer, StageProgress
 from .tiling import Shape, importance_map, padded_shape, smallest_tile, tile_shape, tiles
@@ -33,11 +33,15 @@ class FieldPrediction:
 
     Attributes
     ----------
-    logits : (out_channels, K, J, I), float32, the field's own shape.
-    attention : per gate, gate 1 (finest) first: how often its grid is halved against the field's, and its
-        coefficients (K_n, J_n, I_n), float32 in 0..1.
-    tile_count : 1 for a single pass over the whole field, else the tiles computed.
-    computed : (K, J, I), bool: where the network looked. None: everywhere.
+    logits : Tensor
+        (out_channels, K, J, I), float32, the field's own shape.
+    attention : list[tuple[int, Tensor]]
+        Per gate, gate 1 (finest) first: how often its grid is halved against the field's, and its coefficients (K_n,
+        J_n, I_n), float32 in 0..1.
+    tile_count : int
+        1 for a single pass over the whole field, else the tiles computed.
+    computed : Tensor | None
+        (K, J, I), bool: where the network looked. None: everywhere.
     """
 
     logits: Tensor
@@ -57,10 +61,14 @@ class FieldPredictor:
 
     Attributes
     ----------
-    make_network : makes the fused network for a device, when it is needed there.
-    device : where the network computes, or did last.
-    memory_limit_mb : upper limit for one forward pass in MB, or None.
-    overlap : overlap of neighbouring tiles as a part of their side.
+    make_network : Callable[[ComputeDevice], FusedNetwork]
+        Makes the fused network for a device, when it is needed there.
+    device : ComputeDevice
+        Where the network computes, or did last.
+    memory_limit_mb : float | None
+        Upper limit for one forward pass in MB, or None.
+    overlap : float
+        Overlap of neighbouring tiles as a part of their side.
     """
 
     make_network: Callable[[ComputeDevice], FusedNetwork]
@@ -87,15 +95,21 @@ class FieldPredictor:
 
         Parameters
         ----------
-        intensities : (K, J, I), float32, 0..1 (see `imaging.HUWindow`); 0 is air and what lies outside.
-        observer : hears the warnings.
-        progress : the network's share of the progress, counted in multiply-adds.
-        go_on : begin with the device and the tiles that the last field ended with: for passes over one CT.
+        intensities : np.ndarray | Tensor
+            (K, J, I), float32, 0..1 (see `imaging.HUWindow`); 0 is air and what lies outside.
+        observer : Observer
+            Hears the warnings.
+        progress : StageProgress
+            The network's share of the progress, counted in multiply-adds.
+        go_on : bool
+            Begin with the device and the tiles that the last field ended with: for passes over one CT.
 
         Raises
         ------
-        Cancelled : the observer asked for it.
-        OutOfMemory : not even the smallest tile fits into main memory.
+        Cancelled
+            The observer asked for it.
+        OutOfMemory
+            Not even the smallest tile fits into main memory.
         """
         values = torch.as_tensor(intensities)
         return self.fallback.run(lambda attempt: self._predict(attempt, values, progress), observer, go_on)
@@ -139,17 +153,17 @@ class FieldPredictor:
         for corner in plan.corners:
             logits, coefficients = forward.run(_tile_tensor(intensities, corner, plan.tile))
             blend.add(logits.cpu().numpy(), coefficients_of=self._per_gate(coefficients), corner=corner)
-        logits, attention, computed = blend.finished(self.network.out_channels, self._gate_levels())
+        blended, alphas, computed = blend.finished(self.network.out_channels, self._gate_levels())
 
         def cut(array: np.ndarray, level: int) -> Tensor:
-            return torch.from_numpy(_cropped(array, shape, level)).to(place)
+            return _cropped(torch.from_numpy(array), shape, level).to(place)
 
-        maps = [(level, cut(alpha, level)) for level, alpha in attention]
-        return FieldPrediction(cut(logits, 0), maps, len(plan.corners), cut(computed, 0))
+        maps = [(level, cut(alpha, level)) for level, alpha in alphas]
+        return FieldPrediction(cut(blended, 0), maps, len(plan.corners), cut(computed, 0))
 
     def _gate_levels(self) -> list[int]:
         """How often each gate's grid is halved against the field's."""
-        gates = [gate for gate in self.network.gates if hasattr(gate, "is_grid")]
+        gates = [gate for gate in self.network.gates if isinstance(gate, FusedGate)]
         return [level + gate.is_grid for level, gate in enumerate(gates)]
 
     def _per_gate(self, coefficients: list[Tensor]) -> list[tuple[int, Tensor]]:
@@ -209,7 +223,8 @@ class _Blend:
 
     def _add(self, key: object, values: np.ndarray, corner: tuple[int, int, int], level: int) -> None:
         total = self._array(self.sums, key, values.shape[:-3], level)
-        total[(..., *_window(corner, self.importances[0].shape, level))] += values * self._importance(level)
+        window = _window(corner, self.importances[0].shape, level)
+        total[(Ellipsis,) + window] += values * self._importance(level)
 
     def _importance(self, level: int) -> np.ndarray:
         """The tile's importance map on a grid `level` times halved: the mean of the places that each place covers."""
@@ -242,6 +257,6 @@ def _tile_tensor(intensities: Tensor, corner: Shape, tile: Shape) -> Tensor:
     return F.pad(part, [amount for pair in reversed(missing) for amount in pair])[None, None]
 
 
-def _cropped(array, shape: tuple[int, ...], level: int):
-    """The part of an array or tensor, `level` times halved, that covers a field of `shape`."""
-    return array[(..., *(slice(0, -(-length // 2**level)) for length in shape))]
+def _cropped(values: Tensor, shape: Sequence[int], level: int) -> Tensor:
+    """The part of a tensor, `level` times halved, that covers a field of `shape`."""
+    return values[(Ellipsis,) + tuple(slice(0, -(-length // 2**level)) for length in shape)]

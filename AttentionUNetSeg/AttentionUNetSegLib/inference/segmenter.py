@@ -27,7 +27,7 @@ from ..imaging import (
     volume_ml,
 )
 from ..imaging.geometry import Geometry
-from ..models import ModelPackage, SegmentLabel, verify_weights
+from ..models import Catalogue, ModelPackage, SegmentLabel, verify_weights
 from ..network import AttentionUNet, build_network
 from .augmentation import PASSES, SPREAD_SCALE, Agreement, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
@@ -48,17 +48,28 @@ class Segmenter:
 
     Parameters
     ----------
-    package : the model package; its weights' hash is verified first.
-    device : see `choose_device`.
+    model : ModelPackage or str
+        The model package, or the id of one that is installed (``"pancreas-ct"``). Its weights' hash is verified first.
+    device : str
+        Where to compute: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``, see `choose_device`.
 
     Raises
     ------
-    BadModel : weights missing, damaged, or not those of the manifest's network.
-    UnavailableDevice : there is no such device.
+    BadModel
+        No model with this id is installed; or weights missing, damaged, or not those of the manifest's network.
+    UnavailableDevice
+        There is no such device.
+
+    Examples
+    --------
+    >>> from AttentionUNetSegLib import Segmenter, read_volume
+    >>> segmentation = Segmenter("pancreas-ct").segment(read_volume("ct.nii.gz"))  # doctest: +SKIP
+    >>> segmentation.volume_ml  # doctest: +SKIP
+    {'Pancreas': 81.27}
     """
 
-    def __init__(self, package: ModelPackage, device: str = "auto") -> None:
-        self.package = package
+    def __init__(self, model: ModelPackage | str, device: str = "auto") -> None:
+        package = self.package = Catalogue().get(model) if isinstance(model, str) else model
         chosen = choose_device(device)
         network = self.network = load_network(package)
         self.predictor = FieldPredictor(lambda where: _fused(network, where), chosen)
@@ -78,10 +89,13 @@ class Segmenter:
 
         Parameters
         ----------
-        volume : CT in HU with its geometry; it is not changed.
-        options : defaults where None. `device` is the segmenter's own, `any_intensity` and what says how a segment is
-            made are not asked for here.
-        observer : sees progress and warnings, and can cancel.
+        volume : Volume
+            CT in HU with its geometry; it is not changed.
+        options : RunOptions | None
+            Defaults where None. `device` is the segmenter's own, `any_intensity` and what says how a segment is made
+            are not asked for here.
+        observer : Observer | None
+            Sees progress and warnings, and can cancel.
 
         Returns
         -------
@@ -89,17 +103,20 @@ class Segmenter:
 
         Raises
         ------
-        Cancelled : the observer asked for it.
-        OutOfMemory : neither the device nor main memory suffices for the smallest tile.
+        Cancelled
+            The observer asked for it.
+        OutOfMemory
+            Neither the device nor main memory suffices for the smallest tile.
         """
         options, observer = options or RunOptions(), observer or SilentObserver()
-        package, timings = self.package, {}
+        package = self.package
+        timings: dict[str, float] = {}
         warnings = _Warnings(observer, volume.warnings)
         if package.is_phantom_only and not volume.is_phantom:
             warnings.warning(phantom_only_warning(package))
 
         with _stage(timings, "resample", observer, 0.02, "Resampling"):
-            coarse = to_model_grid(volume.image, package.spacing_mm, self.grids and self.grids.resampled)
+            coarse = to_model_grid(volume.image, package.spacing_mm, self.grids.resampled if self.grids else None)
             box = body_box(coarse)
         is_judged = not (volume.is_phantom or package.is_phantom_only or options.is_part)
         doubts = self._beside.submit(field_of_view_doubts, coarse).result if self._beside and is_judged else None
@@ -115,7 +132,7 @@ class Segmenter:
             )
             probability = self._one_organ(surroundings.cropped(probability), warnings)
             # Of two passes a spread says little; their agreement is told as a number.
-            spread = surroundings.cropped(spread) if options.tta else None
+            spread = surroundings.cropped(spread) if options.tta and spread is not None else None
             attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in attention]
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
@@ -123,7 +140,7 @@ class Segmenter:
                 image_on_grid(probability, grid),
                 volume.image,
                 LOWEST_PROBABILITY,
-                self.grids and self.grids.interpolated,
+                self.grids.interpolated if self.grids else None,
             )
             spread_image = spread if spread is None else on_grid_of(image_on_grid(spread, grid), restored, SPREAD_SCALE)
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
@@ -211,7 +228,8 @@ def load_network(package: ModelPackage) -> AttentionUNet:
 
     Raises
     ------
-    BadModel : the file's hash, its content, or a tensor's shape is not what the manifest says; the sentence names it.
+    BadModel
+        The file's hash, its content, or a tensor's shape is not what the manifest says; the sentence names it.
     """
     verify_weights(package)
     network = build_network(package.network)
@@ -250,7 +268,8 @@ class _Warnings:
     """Passes everything on to an observer and keeps the warnings for the result."""
 
     def __init__(self, observer: Observer, texts: Iterable[str]) -> None:
-        self.observer, self.texts = observer, []
+        self.observer = observer
+        self.texts: list[str] = []
         for text in texts:
             self.warning(text)
 
@@ -258,6 +277,12 @@ class _Warnings:
         if message not in self.texts:
             self.texts.append(message)
             self.observer.warning(message)
+
+    def progress(self, fraction: float, stage: str) -> None:
+        self.observer.progress(fraction, stage)
+
+    def cancelled(self) -> bool:
+        return self.observer.cancelled()
 
 
 @contextmanager

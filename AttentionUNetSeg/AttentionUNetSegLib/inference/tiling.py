@@ -12,7 +12,12 @@ Shape = tuple[int, int, int]
 
 def padded_shape(shape: Sequence[int], stride: int) -> Shape:
     """`shape` (K, J, I) with each length rounded up to a multiple of `stride`."""
-    return tuple(-(-length // stride) * stride for length in shape)
+    k, j, i = (_rounded_up(length, stride) for length in shape)
+    return k, j, i
+
+
+def _rounded_up(length: float, stride: int) -> int:
+    return int(-(-length // stride)) * stride
 
 
 def tile_shape(shape: Sequence[int], stride: int, fits: Callable[[Shape], bool]) -> Shape:
@@ -20,18 +25,21 @@ def tile_shape(shape: Sequence[int], stride: int, fits: Callable[[Shape], bool])
 
     Parameters
     ----------
-    shape : (K, J, I) of the field.
-    stride : every length of a tile is a multiple of it and, if tiled, at least four of it.
-    fits : whether a tile of a shape fits into memory. The smallest tile is returned even if it does not.
+    shape : Sequence[int]
+        (K, J, I) of the field.
+    stride : int
+        Every length of a tile is a multiple of it and, if tiled, at least four of it.
+    fits : Callable[[Shape], bool]
+        Whether a tile of a shape fits into memory. The smallest tile is returned even if it does not.
     """
     tile = list(padded_shape(shape, stride))
-    while not fits(tuple(tile)):
+    while not fits((tile[0], tile[1], tile[2])):
         longest = max(range(3), key=lambda axis: tile[axis])
         if tile[longest] <= 4 * stride:
             break
         # Half of the side and half of an overlap, so that two tiles still cover what one did.
-        tile[longest] = max(4 * stride, padded_shape((tile[longest] * 0.55, 0, 0), stride)[0])
-    return tuple(int(length) for length in tile)
+        tile[longest] = max(4 * stride, _rounded_up(tile[longest] * 0.55, stride))
+    return tile[0], tile[1], tile[2]
 
 
 def smallest_tile(tile: Sequence[int], stride: int) -> bool:
@@ -55,8 +63,8 @@ def tile_starts(length: int, tile: int, stride: int, overlap: float) -> list[int
 
 def tiles(shape: Sequence[int], tile: Sequence[int], stride: int, overlap: float = 0.5) -> list[Shape]:
     """First corners (K, J, I) of all tiles of a padded field."""
-    axes = [tile_starts(length, side, stride, overlap) for length, side in zip(shape, tile, strict=True)]
-    return list(itertools.product(*axes))
+    k, j, i = (tile_starts(length, side, stride, overlap) for length, side in zip(shape, tile, strict=True))
+    return list(itertools.product(k, j, i))
 
 
 def importance_map(tile: Sequence[int], sigma_scale: float = 0.125) -> np.ndarray:
@@ -64,8 +72,10 @@ def importance_map(tile: Sequence[int], sigma_scale: float = 0.125) -> np.ndarra
 
     Parameters
     ----------
-    tile : (K, J, I).
-    sigma_scale : standard deviation as a part of the side; 1/8 as in nnU-Net (Isensee et al., Nature Methods 2021).
+    tile : Sequence[int]
+        (K, J, I).
+    sigma_scale : float
+        Standard deviation as a part of the side; 1/8 as in nnU-Net (Isensee et al., Nature Methods 2021).
 
     Returns
     -------
