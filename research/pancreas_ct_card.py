@@ -76,7 +76,7 @@ def finished(
         "id": "pancreas-ct", "version": VERSION, "name": NAME, "description": DESCRIPTION,
         "intended_use": INTENDED_USE, "default": True,
         "output": {"activation": "sigmoid", "threshold": THRESHOLD, "passes": PASSES,
-                   "trust": {"agreement_limit": measured["limit_of_certainty"]}},
+                   "trust": {"expected_dice_limit": measured["limit_of_expected_dice"]}},
         "training": {**final.manifest["training"], "summary": summary, "command": TRAINED_BY,
                      "data": list(data.values())},
         "performance": performance(row, results), "limitations": limitations(row, results),

@@ -52,8 +52,9 @@ ONE_PASS = "0.5.0"
 VERSION, PASSES = "0.5.1", 2
 EIGHT_PASSES = f"{VERSION}, 8 passes"
 # What the network says of its own segment, the better the higher.
-CERTAINTIES = {"agreement": "agreement of two passes", "expected_dice": "expected Dice",
-               "mean_probability": "mean probability"}  # fmt: skip
+CERTAINTIES = {"expected_dice": "expected Dice", "mean_probability": "mean probability"}
+# Poor results are too few to choose a limit by: what it is chosen by are results that need more than a touch.
+WEAK_DICE = 0.7
 
 
 @dataclass(frozen=True)
@@ -155,29 +156,26 @@ def leave_one_fold_out(held: Sequence[Held], choose: Callable[[Sequence[Held]], 
 
 
 def doubt(held: Sequence[Held]) -> dict[str, Any]:
-    """How well poor results (Dice below 0.6) are told from others by what the network says of its own segment."""
+    """How well poor results (Dice below 0.6, and below 0.7) are told from others by what the network says of them."""
     dice = np.array([each.measured["dice"] for each in held])
-    poor = dice < POOR_DICE
-    result: dict[str, Any] = {"poor": int(poor.sum()), "others": int((~poor).sum())}
+    result: dict[str, Any] = {}
     for name in (*CERTAINTIES, "mean_spread"):
         # Nothing found, and spread 0: as unsure, and as sure, as can be.
         sure = np.array([each.measured.get(name) or 0.0 for each in held]) * (-1 if name == "mean_spread" else 1)
         if sure.any():
-            result[name] = {"area_under_curve": area_under_curve(-sure[poor], -sure[~poor]),
-                            "correlation_with_dice": _rounded(np.corrcoef(sure, dice)[0, 1])}  # fmt: skip
+            result[name] = {
+                **{f"area_under_curve_{limit:g}": area_under_curve(-sure[dice < limit], -sure[dice >= limit])
+                   for limit in (POOR_DICE, WEAK_DICE)},
+                "correlation_with_dice": _rounded(np.corrcoef(sure, dice)[0, 1]),
+                "mean_excess_over_dice": _rounded((sure - dice).mean()),
+            }  # fmt: skip
     return result
 
 
-def certainty(held: Sequence[Held]) -> np.ndarray:
-    """What results are judged by: the agreement of two passes where there are two, else the mean probability."""
-    has_two = any(each.measured.get("agreement") is not None for each in held)
-    return np.array([each.measured["agreement" if has_two else "mean_probability"] or 0.0 for each in held])
-
-
 def best_limit(held: Sequence[Held]) -> float:
-    """The `certainty` below which a result is called unsure: at most one good result in ten is."""
-    good = np.array([each.measured["dice"] >= POOR_DICE for each in held])
-    return _rounded(np.quantile(certainty(held)[good], MOST_FALSE_ALARMS))
+    """The expected Dice below which a result is called unsure: at most one in ten of those that are not weak is."""
+    good = np.array([each.measured["dice"] >= WEAK_DICE for each in held])
+    return _rounded(np.quantile(_expected(held)[good], MOST_FALSE_ALARMS))
 
 
 def doubt_limits_by_fold(held: Sequence[Held]) -> dict[int, float]:
@@ -185,14 +183,21 @@ def doubt_limits_by_fold(held: Sequence[Held]) -> dict[int, float]:
     return leave_one_fold_out(held, best_limit)
 
 
-def announced(held: Sequence[Held], limits: Mapping[int, float]) -> dict[str, int]:
-    """How many poor results, and others, are called unsure, empty or too small, with limits from the other folds."""
+def announced(held: Sequence[Held], limits: Mapping[int, float]) -> dict[str, list[int]]:
+    """Of poor (Dice below 0.6), weak (to 0.7) and other results: how many are announced, of how many.
+
+    Announced are those that are called unsure, empty or too small, with limits from the other folds.
+    """
     limit = np.array([limits[each.fold] for each in held])
     too_small = np.array([each.measured["whole_ml"] < SMALLEST_ML for each in held])
-    told = (certainty(held) < limit) | too_small
-    poor = np.array([each.measured["dice"] < POOR_DICE for each in held])
-    return {"poor": int(poor.sum()), "poor_announced": int((told & poor).sum()),
-            "others": int((~poor).sum()), "others_announced": int((told & ~poor).sum())}  # fmt: skip
+    told = (_expected(held) < limit) | too_small
+    dice = np.array([each.measured["dice"] for each in held])
+    kinds = {"poor": dice < POOR_DICE, "weak": (dice >= POOR_DICE) & (dice < WEAK_DICE), "others": dice >= WEAK_DICE}
+    return {kind: [int((told & which).sum()), int(which.sum())] for kind, which in kinds.items()}
+
+
+def _expected(held: Sequence[Held]) -> np.ndarray:
+    return np.array([each.measured["expected_dice"] or 0.0 for each in held])
 
 
 def markdown(document: Mapping[str, Any]) -> str:
@@ -218,18 +223,21 @@ def markdown(document: Mapping[str, Any]) -> str:
         for number, gate in enumerate(model["gates"], start=1):
             lines.append(f"| {name} | {number} | {gate['auc']:.3f} (lowest {gate['lowest_auc']:.3f}) | "
                          f"{gate['inside']:.2f} | {gate['outside']:.2f} |")  # fmt: skip
-    lines += ["", "Announced: unsure (the agreement of two passes, after one pass the mean probability, is below a "
-              f"limit from the other folds), nothing found, or below {SMALLEST_ML:g} mL. AUC: how well poor results "
-              "are told from others.",
-              "", "| model | thresholds of the folds | poor results (Dice below 0.6) | announced | others announced | "
-              + " | ".join(f"AUC of the {words}" for words in CERTAINTIES.values()) + " |",
+    lines += ["", "Announced: unsure (the Dice that the network expects is below a limit from the other folds), "
+              f"nothing found, or below {SMALLEST_ML:g} mL. AUC: how well results below Dice 0.7 are told from others.",
+              "",
+              "| model | thresholds of the folds | announced below Dice 0.6 | 0.6 to 0.7 | above | "
+              + " | ".join(f"{words}: AUC, correlation with the Dice" for words in CERTAINTIES.values()) + " |",
               "|" + "---|" * (5 + len(CERTAINTIES))]  # fmt: skip
     for name, model in document["models"].items():
-        told = model["announced_by_other_folds_limit"]
-        curves = (model["doubt"].get(key, {}).get("area_under_curve") for key in CERTAINTIES)
-        lines.append(f"| {name} | {', '.join(str(value) for value in model['thresholds'].values())} | {told['poor']} | "
-                     f"{told['poor_announced']} | {told['others_announced']} of {told['others']} | "
-                     + " | ".join("-" if auc is None else f"{auc:.2f}" for auc in curves) + " |")  # fmt: skip
+        told = " | ".join(f"{some} of {all_}" for some, all_ in model["announced_by_other_folds_limit"].values())
+        measures = []
+        for key in CERTAINTIES:
+            row = model["doubt"][key]
+            auc = row[f"area_under_curve_{WEAK_DICE:g}"]
+            measures.append(f"{'-' if auc is None else f'{auc:.2f}'}, {row['correlation_with_dice']:.2f}")
+        thresholds = ", ".join(str(value) for value in model["thresholds"].values())
+        lines.append(f"| {name} | {thresholds} | {told} | {' | '.join(measures)} |")
     lines += ["", "Dice of each patient:", "", "| patient | fold | " + " | ".join(document["models"]) + " |",
               "|---|---|" + "---|" * len(document["models"])]  # fmt: skip
     columns = [{case["patient"]: case for case in model["cases"]} for model in document["models"].values()]
@@ -280,8 +288,8 @@ def _document(held: Sequence[Held]) -> dict[str, Any]:
         # What a model that is trained on everybody should use: chosen on all folds.
         "threshold": chosen,
         "at_threshold": summary(held, chosen),
-        "limit_of_certainty": best_limit(held),
-        "limits_of_certainty": limits,
+        "limit_of_expected_dice": best_limit(held),
+        "limits_of_expected_dice": limits,
         "announced_by_other_folds_limit": announced(held, limits),
         "thresholds": thresholds,
         "at_other_folds_threshold": summary(held, thresholds),

@@ -203,14 +203,12 @@ class QualityReport:
         segment, 0..0.5. None without test-time augmentation, or where nothing was found.
     expected_dice : the Dice (0..1) that the network expects of its own segment at the model's threshold. None where
         nothing was found.
-    agreement : Dice between the segments of the first two passes. None after a single pass, or where nothing was found.
     """
 
     reasons: tuple[str, ...] = ()
     mean_probability: float | None = None
     mean_spread: float | None = None
     expected_dice: float | None = None
-    agreement: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as "trust" of a report."""

@@ -83,14 +83,13 @@ def test_a_sure_model_on_its_own_kind_of_image_gives_no_warning(both):
         assert result.quality.mean_probability > 0.8
 
 
-def test_a_model_may_want_two_passes_whose_mean_and_agreement_are_kept(phantom_model_package, ct, both, monkeypatch):
+def test_a_model_may_want_two_passes_whose_mean_is_its_result(phantom_model_package, ct, both, monkeypatch):
     manifest = copy.deepcopy(phantom_model_package.manifest)
     manifest["output"]["passes"] = 2
     segmenter = Segmenter(replace(phantom_model_package, manifest=manifest), "cpu")
     volume = Volume(ct, "phantom", True, ())
     twice = segmenter.segment(volume)
     assert twice.spread is None and twice.quality.mean_spread is None
-    assert both[0].quality.agreement is None and both[1].quality.agreement == twice.quality.agreement
 
     monkeypatch.setattr("AttentionUNetSegLib.inference.segmenter.PASSES", PASSES[1:])
     second = Segmenter(phantom_model_package, "cpu").segment(volume)
@@ -99,9 +98,6 @@ def test_a_model_may_want_two_passes_whose_mean_and_agreement_are_kept(phantom_m
     organ = mean >= 64  # far islands are left out after averaging
     assert np.abs(mean - (one + other) / 2)[organ].max() <= 2
     assert np.abs(mean - one).max() > 20, "one pass alone is another result"
-    a, b = one >= 127.5, other >= 127.5
-    assert twice.quality.agreement == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=0.01)
-    assert twice.quality.agreement < 0.995
 
 
 def test_the_spread_is_a_file_only_where_there_is_one(both, tmp_path):

@@ -161,17 +161,6 @@ def test_a_part_that_may_be_missing_lowers_the_dice_that_the_network_expects(ct,
     assert f"a Dice of {doubted.expected_dice:.2f}" in reason and "below 0.9" in reason
 
 
-def test_two_looks_that_find_different_segments_are_told_of(ct, package):
-    manifest = copy.deepcopy(package.manifest)
-    manifest["output"]["trust"] = {"agreement_limit": 0.8}
-    strict, result = ModelPackage(package.folder, manifest), found(ct, balls(ct, (MIDDLE, WHOLE)))
-    assert assess_quality(replace(result, agreement=0.81), strict, False).reasons == ()
-    assert assess_quality(result, strict, False).reasons == (), "a single pass does not tell"
-    (reason,) = assess_quality(replace(result, agreement=0.712), strict, False).reasons
-    assert "Dice 0.71 between them, below 0.8" in reason
-    assert assess_quality(replace(result, agreement=0.712), package, False).reasons == (), "the card gives no limit"
-
-
 def test_a_part_that_a_person_chose_is_not_judged_by_its_borders(ct, package):
     part = replace(found(ct[:, :, :12], balls(ct[:, :, :12], ((0.0, 0.5, 0.5), 15.0))), is_part=True)
     assert assess_quality(part, package, False).reasons == ()

@@ -32,7 +32,7 @@ def held(patient: str, fold: int, inside: int, outside: int, sure: float, agreem
     label[2:6, 2:6, 2:6] = True
     probability = np.where(label, inside, outside).astype(np.uint8)
     case = CroppedCase(probability, probability >= 128, label, (2.0, 2.0, 2.0), (0, 0, 0), None, probability >= 128)
-    each = Held(patient, fold, case, {"mean_probability": sure, "agreement": agreement, "whole_ml": 60.0})
+    each = Held(patient, fold, case, {"expected_dice": sure, "whole_ml": 60.0})
     return Held(patient, fold, case, {**each.measured, "dice": each.dice_at(0.5)})
 
 
@@ -66,18 +66,10 @@ def test_a_threshold_is_chosen_on_the_other_folds():
 
 def test_what_is_announced_is_counted_among_poor_and_good_results():
     good, unsure, poor = held("a", 0, 255, 0, 0.9), held("b", 0, 255, 0, 0.6), held("c", 0, 0, 255, 0.6)
-    assert announced([good, unsure, poor], {0: 0.7}) == {
-        "poor": 1, "poor_announced": 1, "others": 2, "others_announced": 1,
-    }  # fmt: skip
-
-
-def test_after_two_passes_their_agreement_is_what_announces():
-    good, poor = held("a", 0, 255, 0, 0.6, agreement=0.9), held("b", 0, 0, 255, 0.9, agreement=0.7)
-    assert announced([good, poor], {0: 0.8}) == {
-        "poor": 1, "poor_announced": 1, "others": 1, "others_announced": 0,
-    }  # fmt: skip
-    told = doubt([good, poor])
-    assert told["agreement"]["area_under_curve"] == 1.0 and told["mean_probability"]["area_under_curve"] == 0.0
+    assert announced([good, unsure, poor], {0: 0.7}) == {"poor": [1, 1], "weak": [0, 0], "others": [1, 2]}
+    told = doubt([good, held("c", 0, 0, 255, 0.6)])
+    assert told["expected_dice"]["area_under_curve_0.6"] == told["expected_dice"]["area_under_curve_0.7"] == 1.0
+    assert doubt([unsure, held("c", 0, 0, 255, 0.7)])["expected_dice"]["area_under_curve_0.7"] == 0.0
     assert best_limit([good, poor]) == 0.9, "of the good results, the poor do not count"
 
 

@@ -46,8 +46,6 @@ class FoundSegment:
         Of the segment, measured on the CT's own voxels.
     is_part : bool
         The CT is a part that a person chose from a larger one: its borders and its size mean nothing.
-    agreement : float | None
-        Dice, 0..1, between the segments of the first two passes at the model's threshold; None after a single pass.
     doubts : Callable[[], list[str]] | None
         Gives the `field_of_view_doubts` of `ct` where they were looked for before; None where not.
     """
@@ -58,7 +56,6 @@ class FoundSegment:
     spread: np.ndarray | None
     volume_ml: float
     is_part: bool = False
-    agreement: float | None = None
     doubts: Callable[[], list[str]] | None = None
 
 
@@ -72,9 +69,8 @@ def assess_quality(found: FoundSegment, package: ModelPackage, is_phantom: bool)
     quality = QualityReport()
     if mask.any():
         spread = None if found.spread is None else round(float(found.spread[mask].mean()), 4)
-        agreement = None if found.agreement is None else round(found.agreement, 4)
         expected = round(expected_dice(found.probability, package.threshold), 4)
-        quality = QualityReport((), round(float(found.probability[mask].mean()), 4), spread, expected, agreement)
+        quality = QualityReport((), round(float(found.probability[mask].mean()), 4), spread, expected)
     if is_phantom:
         reasons = list(_emptiness(found, package))
     elif package.is_phantom_only:
@@ -181,12 +177,6 @@ def _doubt_of_the_network(package: ModelPackage, quality: QualityReport) -> Iter
         yield (
             f"Small changes of the CT change the result: the spread of the probability within the segment is "
             f"{quality.mean_spread:.2f} on average, above {limits.spread:g}."
-        )
-    if limits.agreement is not None and quality.agreement is not None and quality.agreement < limits.agreement:
-        yield (
-            "The network is unsure: two looks at the CT, the voxel grid moved in between, find different segments "
-            f"(Dice {quality.agreement:.2f} between them, below {limits.agreement:g}); look for parts that are missing "
-            "or too much."
         )
     dice, probability = quality.expected_dice, quality.mean_probability
     if limits.expected_dice is not None and dice is not None and dice < limits.expected_dice:

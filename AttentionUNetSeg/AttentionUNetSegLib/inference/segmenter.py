@@ -29,7 +29,7 @@ from ..imaging import (
 from ..imaging.geometry import Geometry
 from ..models import Catalogue, ModelPackage, SegmentLabel, verify_weights
 from ..network import AttentionUNet, build_network
-from .augmentation import PASSES, SPREAD_SCALE, Agreement, Pass, mean_and_spread
+from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
 from .device_grids import DeviceGrids
 from .field import FieldPredictor
@@ -126,12 +126,11 @@ class Segmenter:
             hu = sitk.GetArrayViewFromImage(coarse)[box]
             surroundings = Mirrored.about(box, coarse.GetSize()[::-1], package.spacing_mm, self.network.stride)
             passes = PASSES if options.tta else PASSES[: package.passes]
-            agreement = Agreement(package.threshold)
             probability, spread, (attention, tile_count) = self._predict(
-                surroundings.padded(hu), passes, agreement, warnings, progress
+                surroundings.padded(hu), passes, warnings, progress
             )
             probability = self._one_organ(surroundings.cropped(probability), warnings)
-            # Of two passes a spread says little; their agreement is told as a number.
+            # Of two passes a spread says little.
             spread = surroundings.cropped(spread) if options.tta and spread is not None else None
             attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in attention]
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
@@ -146,9 +145,7 @@ class Segmenter:
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
             volumes = self._volumes(restored)
             volume_found = next(iter(volumes.values()))
-            found = FoundSegment(
-                coarse, box, probability, spread, volume_found, options.is_part, agreement.dice, doubts
-            )
+            found = FoundSegment(coarse, box, probability, spread, volume_found, options.is_part, doubts)
             quality = assess_quality(found, package, volume.is_phantom)
         for reason in quality.reasons:
             warnings.warning(reason)
@@ -183,7 +180,6 @@ class Segmenter:
         self,
         hu: np.ndarray,
         passes: tuple[Pass, ...],
-        agreement: Agreement,
         observer: Observer,
         progress: StageProgress,
     ) -> tuple[np.ndarray, np.ndarray | None, tuple[list[tuple[int, np.ndarray]], int]]:
@@ -206,7 +202,7 @@ class Segmenter:
                 probability = prediction.probability(self._channel, self._is_softmax).numpy()
                 yield probability[tuple(slice(amount, None) for amount in look.shift)]
 
-        return (*mean_and_spread(agreement.listening(probabilities())), first[0])
+        return (*mean_and_spread(probabilities()), first[0])
 
     @property
     def _channel(self) -> int:

@@ -34,14 +34,11 @@ class TrustLimits:
         Lowest mean probability within the segment, 0..1; None where the manifest has other limits only.
     expected_dice : float | None
         Lowest Dice that the network itself expects, 0..1; None where the manifest says nothing of it.
-    agreement : float | None
-        Lowest Dice between the segments of the first two passes, 0..1; likewise.
     """
 
     spread: float = 0.1
     mean_probability: float | None = 0.75
     expected_dice: float | None = None
-    agreement: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,13 +142,11 @@ class ModelPackage:
         """When the model's own doubt is worth a warning."""
         given = self.manifest["output"].get("trust", {})
         default = TrustLimits()
-        expected, agreement = given.get("expected_dice_limit"), given.get("agreement_limit")
-        has_others = expected is not None or agreement is not None
+        expected = given.get("expected_dice_limit")
         return TrustLimits(
             given.get("spread_limit", default.spread),
-            given.get("mean_probability_limit", None if has_others else default.mean_probability),
+            given.get("mean_probability_limit", default.mean_probability if expected is None else None),
             expected,
-            agreement,
         )
 
     @property
