@@ -80,7 +80,8 @@ class ShowingTest(PanelTestCase):
 
     def test_the_surface_follows_its_check_box(self) -> None:
         self.assertTrue(self.ui.show3DCheckBox.checked)
-        self.assertTrue(self.logic.hasSurface(self.segmentation))
+        self.assertFalse(self.logic.hasSurface(self.segmentation), "a result is seen before its surface is made")
+        process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface", 20.0)
         self.click(self.ui.show3DCheckBox)
         self.assertFalse(self.logic.hasSurface(self.segmentation))
         self.click(self.ui.show3DCheckBox)
