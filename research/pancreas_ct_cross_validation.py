@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from AttentionUNetSegLib.contracts import SegmentOptions
 from AttentionUNetSegLib.imaging import write_image
 from AttentionUNetSegLib.inference import Segmenter
-from AttentionUNetSegLib.inference.distrust import SMALLEST_ML
+from AttentionUNetSegLib.inference.quality import SMALLEST_ML
 from AttentionUNetSegLib.models import load_package
-from AttentionUNetSegLib.training.evaluation import EvaluationOptions, MeasuredCase, evaluate_scans
+from AttentionUNetSegLib.training.evaluation import MeasuredCase, evaluate_scans
 from AttentionUNetSegLib.training.evaluation.bootstrap import bootstrap_interval
 from AttentionUNetSegLib.training.evaluation.case_metrics import CaseMetrics, compare
 from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
@@ -223,7 +224,7 @@ def markdown(document: Mapping[str, Any]) -> str:
 def _held(
     segmenter: Segmenter, scans: Sequence[LabelledScan], fold: int, tta: bool, keep: Path | None
 ) -> Iterator[Held]:
-    for measured in evaluate_scans(segmenter, scans, EvaluationOptions(tta=tta)):
+    for measured in evaluate_scans(segmenter, scans, SegmentOptions(tta=tta)):
         if not isinstance(measured, MeasuredCase):
             raise SystemExit(f"{measured.name} could not be measured: {measured.reason}")
         row = measured.result.as_json()

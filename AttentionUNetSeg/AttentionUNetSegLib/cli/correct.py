@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..contracts import PROBABILITY_FILE
 from ..errors import BadInput
 from ..session import ResultEditor, start_from_file, wall_from_file
 from .clock import Clock
@@ -254,4 +255,4 @@ def _save_fields(nodes: ResultNodes, destination: OutputFolder) -> None:
     own = segment_on_source_grid(nodes)
     if own is not None:
         write_image(own, destination.file("pancreas_own_grid.nrrd"))
-    export_volume(nodes.field, destination.file("probability.nrrd"), compress=True)
+    export_volume(nodes.field, destination.file(PROBABILITY_FILE), compress=True)

@@ -15,8 +15,8 @@ import slicer
 from aiohttp import web
 
 from .. import __version__
+from ..contracts import ModelIdentity
 from ..dicom_out import (
-    ModelIdentity,
     coded_measurements,
     missing_library,
     write_dicom_seg,

@@ -24,7 +24,7 @@ class CaseResult:
     mean_spread : mean standard deviation over the augmented passes within the segment, 0..0.5; None without spread or
         segment.
     mean_probability : mean probability within the segment at the model's threshold; None without a segment. Both are
-        what a report says of the result, see `inference.distrust.Trust`.
+        what a report says of the result, see `contracts.QualityReport`.
     gates : what each attention gate does, finest first.
     warnings : what the segmentation warned of.
     """
