@@ -117,6 +117,8 @@ def _measured(
         seconds=seconds,
         mean_spread=result.quality.mean_spread,
         mean_probability=result.quality.mean_probability,
+        expected_dice=result.quality.expected_dice,
+        agreement=result.quality.agreement,
         gates=_gates(result, loaded, label),
         warnings=tuple(result.warnings),
     )
