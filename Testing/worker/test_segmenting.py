@@ -155,6 +155,7 @@ def test_running_out_of_memory_is_told_and_the_next_run_works(warm_client, new_j
     warm_client.submit(new_job("the same again", slow_model_package.folder, SLOW_SIZE))
     warm_client.pump_until_network("the same again")
     warm_client.cancel("the same again")
+    assert warm_client.wait("the same again", 30).code is ErrorCode.CANCELLED
 
 
 @contextlib.contextmanager
