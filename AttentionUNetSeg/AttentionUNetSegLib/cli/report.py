@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InternalError
+from ..measure import ContrastPhase
 from ..session import ResultEditor, SegmentRequest, SegmentResult
 from .outputs import OutputFolder
 
@@ -163,7 +164,9 @@ def _described_measurements(measurements: dict[str, object]) -> list[str]:
     if not told:
         return []
     line = ", ".join(told)
-    return [line[0].upper() + line[1:], *measurements["notes"]]
+    phase = measurements.get("contrast_phase")
+    guess = [] if phase is None else [ContrastPhase.of_json(phase).sentence]
+    return [line[0].upper() + line[1:], *guess, *measurements["notes"]]
 
 
 def _files(outputs: OutputFolder, staging: Path) -> dict[str, object]:

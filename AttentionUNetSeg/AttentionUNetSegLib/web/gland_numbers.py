@@ -85,7 +85,9 @@ class GlandNumbers:
             return  # another CT or result has come, and forgot about this one
         self._measured, self._about = measured, state
         measurement_table(nodes, measured, state)
-        desk.show(numbers=[_row(each) for each in measured], numbers_notes=list(measured.notes), numbers_state=READY)
+        desk.show(
+            numbers=[_row(each) for each in measured], numbers_notes=list(measured.sentences), numbers_state=READY
+        )
         self.compare()
 
 
