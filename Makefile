@@ -62,8 +62,8 @@ test: $(INSTALLED)
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y --no-install-recommends $(DICOM_TOOLS); } || \
 		echo "Warning: the tests against a PACS will be skipped: on Debian, install $(DICOM_TOOLS)"; \
 	fi
-	$(BIN)/ruff check AttentionUNetSeg Testing
-	$(BIN)/ruff format --check -q AttentionUNetSeg Testing
+	$(BIN)/ruff check AttentionUNetSeg Testing research
+	$(BIN)/ruff format --check -q AttentionUNetSeg Testing research
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -72,7 +72,7 @@ test: $(INSTALLED)
 clean:
 	rm -rf $(VENV) build dist demo-output AttentionUNetSeg/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml setup.py
 	@command -v "$(PYTHON)" >/dev/null || \
 		{ echo "Python 3.10 or newer is needed, and '$(PYTHON)' was not found. Install it, or name it: make PYTHON=..."; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -19,8 +19,9 @@ if os.environ.get("CI"):
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT / "Testing") not in sys.path:
-    sys.path.insert(0, str(ROOT / "Testing"))
+for folder in (ROOT, ROOT / "Testing"):  # `research` and what tests share
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 from phantom_package import PHANTOM_MODEL  # noqa: E402
 

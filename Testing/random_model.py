@@ -14,7 +14,7 @@ def write_random_model(
     """Write the package into `folder` (its parent exists) and return it; `in_half` stores the weights as float16."""
     import torch
     from AttentionUNetSegLib.network import build_network
-    from AttentionUNetSegLib.training.pancreas_package import PANCREAS, packaged_weights
+    from AttentionUNetSegLib.training.trainer.export import PANCREAS, packaged_weights
 
     network = {
         "architecture": "AttentionUNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 1,

@@ -141,8 +141,8 @@ class PanelTestCase(unittest.TestCase):
         """Add a synthetic CT and return its node; `self.truth` is its pancreas, KJI."""
         import SimpleITK as sitk
         from AttentionUNetSegLib.imaging import Volume
+        from AttentionUNetSegLib.phantom import make_phantom
         from AttentionUNetSegLib.scene import add_volume
-        from AttentionUNetSegLib.training.phantom import make_phantom
 
         key = (seed, spacing_mm)
         if key not in _PHANTOMS:

@@ -97,13 +97,21 @@ class MeasuringTest(PanelTestCase):
             self.assertEqual(np.count_nonzero(seg.pixel_array), np.count_nonzero(mask))
             report = pydicom.dcmread(next(iter(self.folder.glob("*_sr.dcm"))))
             self.assertIn("Volume", str(report.ContentSequence))
+            self.ui.dicomKindComboBox.setCurrentIndex(1)
+            self.panel.measurements.export_to(str(self.folder))
+            process_until(lambda: "probability.dcm" in self.ui.messageLabel.text or self.message_is_error(), "it")
+            seg = highdicom.seg.segread(next(iter(self.folder.glob("*_probability.dcm"))))
+            self.assertEqual(seg.SegmentationType, "FRACTIONAL")
+            field = slicer.util.arrayFromVolume(self.panel.editor.nodes.field)
+            self.assertEqual(int(np.sum(seg.pixel_array, dtype=np.int64)), int(np.sum(field, dtype=np.int64)))
+            self.ui.dicomKindComboBox.setCurrentIndex(0)
             # A CT that somebody moved no longer says where on the slices the segment lies.
             volume.SetOrigin(*(each + 7.0 for each in volume.GetOrigin()))
             self.panel.editor.move_along()
             self.panel.measurements.export_to(str(self.folder))
             process_until(self.message_is_error, "the refusal")
             self.assert_message("moved")
-            self.assertEqual(len(list(self.folder.glob("*.dcm"))), 2)
+            self.assertEqual(len(list(self.folder.glob("*.dcm"))), 3)
 
     def message_is_error(self) -> bool:
         """Whether the notice that is shown is an error."""

@@ -40,6 +40,7 @@ CONTROLS = [
     "measureButton",
     "showTableButton",
     "exportDicomButton",
+    "dicomKindComboBox",
     "centreLineCheckBox",
     "startNodeSelector",
     "startPartComboBox",

@@ -34,6 +34,7 @@ class SegmentingTest(PanelTestCase):
         self.click(self.ui.segmentButton)
         self.assertFalse(self.ui.segmentButton.enabled, "the same volume twice at once")
         process_until(look, "the result")
+        self.assertEqual(len(self.logic.results()), 1, self.ui.messageLabel.text)
         self.assertEqual(fractions, sorted(fractions))
         self.assertTrue(any("Starting" in stage for stage in stages) or len(stages) > 1, stages)
         self.assertTrue(all("phantom" in stage and " s" in stage for stage in stages), stages)

@@ -135,6 +135,46 @@ class ShowingTest(PanelTestCase):
         self.assertFalse(legend.GetVisibility())
         self.assertEqual(list(self.segmentation.GetDisplayNode().GetSegmentColor(segment_id)), list(own))
 
+    def test_an_overlay_fades_in_at_its_low_end(self) -> None:
+        logics = list(slicer.app.applicationLogic().GetSliceLogics())
+        if not logics:
+            self.skipTest("There is no slice view.")
+        self.ui.overlayComboBox.setCurrentIndex(1)
+        self.ui.overlayThresholdSlider.value = 0.2
+        slicer.app.processEvents()
+        self.assertIn("0.20", self.ui.overlayMeaningLabel.text)
+        self.assertIn("0.45", self.ui.overlayMeaningLabel.text)
+        values, opacity = self.overlay_pixels(logics[0])
+        self.assertEqual(opacity[values < 51].max(initial=0), 0)
+        edge, full = opacity[(values >= 51) & (values < 70)], opacity[values > 120]
+        self.assertGreater(len(edge), 0)
+        self.assertLess(edge.max(), 90, "a hard edge")
+        self.assertEqual(full.min(), 255)
+        between = opacity[(values > 51) & (values < 115)]
+        self.assertGreater(len(np.unique(between)), 5, "a step is no ramp")
+        # Another overlay, a person's own, is drawn as Slicer draws it.
+        other = self.add_phantom(seed=4, name="another examination")
+        display = other.GetDisplayNode()
+        display.SetThreshold(-100.0, 3000.0)
+        display.ApplyThresholdOn()
+        process_for(0.1)
+        for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            composite.SetForegroundVolumeID(other.GetID())
+        self.assertEqual(set(np.unique(self.overlay_pixels(logics[0])[1])), {0, 255})
+
+    @staticmethod
+    def overlay_pixels(logic: object) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values, and the opacities (0 to 255), of the foreground that a slice view draws."""
+        from vtk.util.numpy_support import vtk_to_numpy
+
+        layer = logic.GetForegroundLayer()
+        arrays = []
+        for port in (layer.GetReslice().GetOutputPort(), layer.GetVolumeDisplayNode().GetOutputImageDataConnection()):
+            port.GetProducer().Update()
+            image = port.GetProducer().GetOutputDataObject(0)
+            arrays.append(vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetNumberOfPoints(), -1))
+        return arrays[0][:, 0].astype(int), arrays[1][:, 3].astype(int)
+
     @staticmethod
     def color_of(node: object, value: int) -> list[float]:
         """Return the colour (red, green, blue) of a stored value of a field."""

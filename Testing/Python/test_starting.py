@@ -177,5 +177,12 @@ class StartingTest(PanelTestCase):
         menu.fill()
         next(action for action in menu.menu.actions() if action.text == "vessels").setChecked(False)
         self.assertEqual(self.panel.editor.walls, ())
-        self.assertTrue((self.segment_mask(result) & wall).any(), "open again, the stroke reaches on")
+        opened = self.segment_mask(result)
+        self.assertTrue((opened & wall).any(), "open again, the stroke reaches on")
+        self.click(self.ui.undoButton)  # what is closed is a step like any other
+        self.assertIn("vessels", self.ui.wallsButton.text)
+        np.testing.assert_array_equal(self.segment_mask(result), closed)
+        self.click(self.ui.redoButton)
+        self.assertEqual(self.panel.editor.walls, ())
+        np.testing.assert_array_equal(self.segment_mask(result), opened)
         self.ui.toolComboBox.setCurrentIndex(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from AttentionUNetSegLib.cli import main
-from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
+from AttentionUNetSegLib.phantom import make_phantom, write_phantom
 from command_outcome import Outcome
 
 LIMIT = 600  # seconds; nothing here takes that long unless it hangs

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from AttentionUNetSegLib.phantom import make_phantom
 from AttentionUNetSegLib.session.earlier_refinement import NOTICE
-from AttentionUNetSegLib.training.phantom import make_phantom
 from refined_scene import refined_scene
 
 ENDINGS = {"pancreas.seg.nrrd", "probability.nrrd", "scene.mrb", "report.json", "overview.png"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from AttentionUNetSegLib.cohort import Case, Order
-from AttentionUNetSegLib.training.phantom import Phantom, make_phantom, write_phantom
+from AttentionUNetSegLib.phantom import Phantom, make_phantom, write_phantom
 
 pytest.importorskip("distributed")
 

@@ -1,4 +1,4 @@
-"""Clicks on phantoms: what a person gains by one. Testing/benchmarks/correction.py measures it at length."""
+"""Clicks on phantoms: what a person gains by one. research/benchmarks/correction.py measures it at length."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.correction import Seed, correct_probability
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 from scipy import ndimage
 
 REACH_MM = 15.0

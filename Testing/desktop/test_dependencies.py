@@ -16,8 +16,8 @@ from desktop_double.qt_dialogs import answers
 def panel(module, monkeypatch):
     """The panel with a phantom selected, in a Slicer whose Python has no torch until it is installed."""
     from AttentionUNetSegLib.imaging import Volume
+    from AttentionUNetSegLib.phantom import make_phantom
     from AttentionUNetSegLib.scene import add_volume
-    from AttentionUNetSegLib.training.phantom import make_phantom
 
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(

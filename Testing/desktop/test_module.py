@@ -31,8 +31,8 @@ def widget(module):
 @pytest.fixture
 def volume_node(slicer_app):
     from AttentionUNetSegLib.imaging import Volume
+    from AttentionUNetSegLib.phantom import make_phantom
     from AttentionUNetSegLib.scene import add_volume
-    from AttentionUNetSegLib.training.phantom import make_phantom
 
     return add_volume(slicer.mrmlScene, Volume(make_phantom(3, (6, 6, 8)).ct, "phantom", is_phantom=True))
 

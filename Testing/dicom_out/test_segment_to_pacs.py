@@ -16,7 +16,7 @@ from AttentionUNetSegLib.cli.outputs import OutputFolder
 from AttentionUNetSegLib.dicom_out import DicomwebSource, fetch_series, store
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import read_volume
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 from command_outcome import Outcome
 from dicom_judges import errors_by_dciodvfy, placed, placed_image
 from dicom_slice import dicom_series

@@ -5,7 +5,7 @@
 
 On a machine that is lent bare, with torch alone: carry the wheels (`pip download --only-binary=:all: --no-deps -d .whl
 SimpleITK pydicom monai` for its Python), there `pip install --no-index --no-deps --find-links .whl SimpleITK pydicom
-monai`, and give `--out $OUT` for what shall come back; then copy gpu.json to Testing/benchmarks/results.
+monai`, and give `--out $OUT` for what shall come back; then copy gpu.json to research/benchmarks/results.
 
 For each number of slices, in a process of its own: from the CT in memory to the result, cold (libraries, model and
 device are loaded in that time) and warm (median of five), the seconds of each stage, the largest memory that tensors
@@ -31,7 +31,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-for folder in (ROOT / "AttentionUNetSeg", ROOT / "Testing", ROOT / "Testing" / "benchmarks"):
+for folder in (ROOT / "AttentionUNetSeg", ROOT / "Testing", ROOT):
     sys.path.insert(0, str(folder))
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="model package (default: the bundled model for CT)")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--no-tests", action="store_true", help="measure only")
-    parser.add_argument("--write", action="store_true", help="keep the numbers in benchmarks/results/gpu.json")
+    parser.add_argument("--write", action="store_true", help="keep the numbers in research/benchmarks/results/gpu.json")
     parser.add_argument("--out", type=Path, help="folder to keep the numbers in instead")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -57,7 +57,7 @@ def main() -> None:
     for row in rows:
         print(json.dumps(row, indent=2), flush=True)
     if arguments.write or arguments.out:
-        import machine
+        from research.benchmarks import machine
 
         machine.RESULTS = arguments.out or machine.RESULTS
         print("written to", machine.write_results("gpu", rows))
@@ -225,7 +225,7 @@ def phantom_ct(pixels: int, slices: int):
     """An int16 CT of a phantom, 0.8 x 0.8 x 1 mm at 512 pixels; each voxel of a coarser one stands twice per axis."""
     import numpy as np
     import SimpleITK as sitk
-    from AttentionUNetSegLib.training.phantom import make_phantom
+    from AttentionUNetSegLib.phantom import make_phantom
 
     side = 409.6 / (pixels // 2)
     height = min(slices, 200)

@@ -19,7 +19,7 @@ from AttentionUNetSegLib.imaging import Volume  # noqa: E402
 from AttentionUNetSegLib.inference import Segmenter, SilentObserver  # noqa: E402
 from AttentionUNetSegLib.inference.fusion import FusedNetwork  # noqa: E402
 from AttentionUNetSegLib.models import load_package  # noqa: E402
-from AttentionUNetSegLib.training.phantom import make_phantom  # noqa: E402
+from AttentionUNetSegLib.phantom import make_phantom  # noqa: E402
 from phantom_package import PHANTOM_MODEL  # noqa: E402
 
 

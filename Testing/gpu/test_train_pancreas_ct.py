@@ -11,9 +11,10 @@ import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import write_image
 from AttentionUNetSegLib.models import load_package
-from AttentionUNetSegLib.training import pancreas_ct_manual as recipe
 from AttentionUNetSegLib.training.datasets.table import TABLE_NAME, write_table
 from AttentionUNetSegLib.training.synthesis.part_map import INDEX
+
+from research import pancreas_ct_manual as recipe
 
 _specification = importlib.util.spec_from_file_location(
     "train_pancreas_ct", Path(__file__).with_name("train_pancreas_ct.py")

@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "AttentionUNetSeg"))
+sys.path[:0] = [str(ROOT / "AttentionUNetSeg"), str(ROOT)]
 
 PACKED = ROOT / ".gpu-data"
 LARGEST_MB = 60.0
@@ -65,8 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
 def packed(options: argparse.Namespace) -> int:
     """Write the data sets, reduced, and the part maps; returns 1 where they are too large to travel."""
     from AttentionUNetSegLib.models import load_package
-    from AttentionUNetSegLib.training.pancreas_ct_manual import SPACING_MM, manual_step_scans
-    from AttentionUNetSegLib.training.reduced_scans import write_reduced_scans
+
+    from research.pancreas_ct_manual import SPACING_MM, manual_step_scans
+    from research.reduced_scans import write_reduced_scans
 
     if options.before and (version := load_package(options.before).version) != BEFORE_VERSION:
         raise SystemExit(f"{options.before} is version {version}: folds begin with {BEFORE_VERSION}.")
@@ -104,7 +105,8 @@ def trained(options: argparse.Namespace) -> int:
     # The recipe looks for the manual contours below this folder.
     os.environ["ATTENTIONUNETSEG_DATA"] = str(options.packed / "data")
     import torch
-    from AttentionUNetSegLib.training import pancreas_ct_manual as recipe
+
+    from research import pancreas_ct_manual as recipe
 
     starts = {part: first_weights(options, part) for part in options.parts}  # refused now, not after nine minutes
     if options.patch:
@@ -138,7 +140,8 @@ def trained(options: argparse.Namespace) -> int:
 def first_weights(options: argparse.Namespace, part: str) -> Path:
     """What a part begins with; *final* as the recipe wants it, in the place of the mean of its folds."""
     from AttentionUNetSegLib.models import load_package
-    from AttentionUNetSegLib.training import pancreas_ct_manual as recipe
+
+    from research import pancreas_ct_manual as recipe
 
     if part != "final":
         before = options.packed / BEFORE
@@ -154,8 +157,9 @@ def first_weights(options: argparse.Namespace, part: str) -> Path:
 
 def prepare(work: Path) -> None:
     """Bring the scans to the model's grid, in as many processes as there are processors, before the clock of a part."""
-    from AttentionUNetSegLib.training import pancreas_ct_manual as recipe
     from AttentionUNetSegLib.training.trainer.preparation import available_processes, prepare_cases
+
+    from research import pancreas_ct_manual as recipe
 
     scans = [scan for scan in recipe.manual_step_scans(work) if scan.part_map is None]
     prepare_cases(scans, recipe.SPACING_MM, work / "cache", available_processes())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import field_of_view_doubts, list_dicom_series, read_volume, to_model_grid
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 
 ABDOMINAL = ["acrin_flt_001", "acrin_nsclc_042", "cptac_c3l00189", "crlm_1006", "totalsegmentator_example"]
 SPACING_MM = (4.0, 4.0, 4.0)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.inference import Segmenter, SegmentOptions, write_segmentation
 from AttentionUNetSegLib.inference.augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -78,6 +81,27 @@ def test_a_sure_model_on_its_own_kind_of_image_gives_no_warning(both):
     for result in both:
         assert result.warnings == [] and result.trust.reasons == []
         assert result.trust.mean_probability > 0.8
+
+
+def test_a_model_may_want_two_passes_whose_mean_and_agreement_are_kept(phantom_model_package, ct, both, monkeypatch):
+    manifest = copy.deepcopy(phantom_model_package.manifest)
+    manifest["output"]["passes"] = 2
+    segmenter = Segmenter(replace(phantom_model_package, manifest=manifest), "cpu")
+    volume = Volume(ct, "phantom", True, ())
+    twice = segmenter.segment(volume)
+    assert twice.spread is None and twice.trust.mean_spread is None
+    assert both[0].trust.agreement is None and both[1].trust.agreement == twice.trust.agreement
+
+    monkeypatch.setattr("AttentionUNetSegLib.inference.segmenter.PASSES", PASSES[1:])
+    second = Segmenter(phantom_model_package, "cpu").segment(volume)
+    images = [sitk.GetArrayFromImage(sitk.Resample(each.probability, ct)) for each in (both[0], second, twice)]
+    one, other, mean = (image.astype(float) for image in images)
+    organ = mean >= 64  # far islands are left out after averaging
+    assert np.abs(mean - (one + other) / 2)[organ].max() <= 2
+    assert np.abs(mean - one).max() > 20, "one pass alone is another result"
+    a, b = one >= 127.5, other >= 127.5
+    assert twice.trust.agreement == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=0.01)
+    assert twice.trust.agreement < 0.995
 
 
 def test_the_spread_is_a_file_only_where_there_is_one(both, tmp_path):

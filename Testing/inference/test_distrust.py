@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import to_model_grid
 from AttentionUNetSegLib.inference.distrust import Found, judge
 from AttentionUNetSegLib.models import ModelPackage
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 
 WHOLE = 60.0  # mL
 
@@ -157,6 +157,17 @@ def test_a_part_that_may_be_missing_lowers_the_dice_that_the_network_expects(ct,
     assert judge(found(ct, sure), strict, False).reasons == []
     (reason,) = judge(found(ct, missing), strict, False).reasons
     assert f"a Dice of {doubted.expected_dice:.2f}" in reason and "below 0.9" in reason
+
+
+def test_two_looks_that_find_different_segments_are_told_of(ct, package):
+    manifest = copy.deepcopy(package.manifest)
+    manifest["output"]["trust"] = {"agreement_limit": 0.8}
+    strict, result = ModelPackage(package.folder, manifest), found(ct, balls(ct, (MIDDLE, WHOLE)))
+    assert judge(replace(result, agreement=0.81), strict, False).reasons == []
+    assert judge(result, strict, False).reasons == [], "a single pass does not tell"
+    (reason,) = judge(replace(result, agreement=0.712), strict, False).reasons
+    assert "Dice 0.71 between them, below 0.8" in reason
+    assert judge(replace(result, agreement=0.712), package, False).reasons == [], "the model's card gives no limit"
 
 
 def test_a_part_that_a_person_chose_is_not_judged_by_its_borders(ct, package):

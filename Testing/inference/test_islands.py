@@ -46,7 +46,7 @@ def test_a_network_that_sees_pancreas_in_a_neck_too_is_told_of(phantom_model_pac
     """The whole pipeline: the island is neither in the probability nor in the volume, and a sentence says so."""
     from AttentionUNetSegLib.imaging import Volume
     from AttentionUNetSegLib.inference import Segmenter
-    from AttentionUNetSegLib.training.phantom import make_phantom
+    from AttentionUNetSegLib.phantom import make_phantom
 
     phantom = make_phantom(3, (2.5, 2.5, 4.0))
     segmenter = Segmenter(phantom_model_package, "cpu")

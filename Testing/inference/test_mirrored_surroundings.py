@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.inference import Segmenter, mirrored_surroundings
 from AttentionUNetSegLib.inference.mirrored_surroundings import Mirrored
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])

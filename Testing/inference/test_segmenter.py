@@ -34,7 +34,7 @@ from AttentionUNetSegLib.inference.mirrored_surroundings import Mirrored
 from AttentionUNetSegLib.inference.segmenter import load_network
 from AttentionUNetSegLib.models import load_package, write_package
 from AttentionUNetSegLib.network import build_network
-from AttentionUNetSegLib.training.phantom import make_phantom
+from AttentionUNetSegLib.phantom import make_phantom
 from trained_looking import trained_looking
 
 

@@ -214,6 +214,9 @@ def test_the_limits_of_trust_are_the_manifests_or_sane(make_package, manifest):
     output = {**manifest["output"], "trust": {"spread_limit": 0.07}}
     package = load_package(make_package("own", output=output))
     assert package.trust_limits == TrustLimits(0.07, default.mean_probability)
+    output["trust"] = {"agreement_limit": 0.8}
+    limits = load_package(make_package("agreeing", output=output)).trust_limits
+    assert (limits.mean_probability, limits.agreement) == (None, 0.8)
     output["trust"] = {"expected_dice_limit": 0.7}
     assert load_package(make_package("expecting", output=output)).trust_limits == TrustLimits(default.spread, None, 0.7)
     with pytest.raises(BadModel, match="output.trust.spread_limit"):

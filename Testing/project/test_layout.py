@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    tomllib = pytest.importorskip("tomli")
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE_FOLDER = ROOT / "AttentionUNetSeg"
@@ -23,14 +19,15 @@ BUNDLED_MODELS = MODULE_FOLDER / "Resources" / "Models"
 TOP_LEVEL = {
     "AttentionUNetSeg", "Resources", "Testing", "CMakeLists.txt", "README.md", "LICENSE.txt", "pyproject.toml",
     "Makefile", "AttentionUNetSeg.json", ".ci", ".gitignore", "Documentation", "CONTRIBUTING.md", "CHANGELOG.md",
-    "CITATION.cff", ".github", ".pre-commit-config.yaml",
+    "CITATION.cff", ".github", ".pre-commit-config.yaml", "setup.py", "research",
 }  # fmt: skip
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 LONGEST_FILE = 600
 
 TEXTS = {
     path: path.read_text(encoding="utf-8")
-    for path in sorted([*MODULE_FOLDER.rglob("*.py"), *(ROOT / "Testing").rglob("*.py")])
+    for folder in (MODULE_FOLDER, ROOT / "Testing", ROOT / "research")
+    for path in sorted(folder.rglob("*.py"))
 }
 LIBRARY_TEXTS = {path: text for path, text in TEXTS.items() if path.is_relative_to(LIBRARY)}
 
@@ -65,6 +62,30 @@ def test_every_target_the_readme_names_is_in_the_makefile():
     assert named <= targets
 
 
+def test_every_module_that_a_document_or_a_model_card_runs_exists():
+    cards = [*BUNDLED_MODELS.rglob("model.json"), *(ROOT / "Testing").rglob("model.json")]
+    named = {
+        (relative(path), module)
+        for path in [
+            *ROOT.glob("*.md"),
+            *(ROOT / "Documentation").glob("*.md"),
+            ROOT / "research" / "README.md",
+            *cards,
+        ]
+        for module in re.findall(
+            r"python -m ((?:research|AttentionUNetSegLib)[\w.]*)", path.read_text(encoding="utf-8")
+        )
+        if not module.endswith(".NAME")
+    }
+    assert len(named) > 15
+    missing = []
+    for name, module in sorted(named):
+        file = (ROOT if module.startswith("research") else MODULE_FOLDER) / module.replace(".", "/")
+        if not (file.with_suffix(".py").is_file() or (file / "__main__.py").is_file()):
+            missing.append((name, module))
+    assert missing == []
+
+
 def test_library_files_are_short():
     lengths = {relative(path): len(text.splitlines()) for path, text in LIBRARY_TEXTS.items()}
     assert len(lengths) > 100
@@ -80,9 +101,7 @@ def test_library_files_are_well_named():
 
 def test_the_library_does_not_know_the_development_data():
     knowing = [
-        relative(path)
-        for path, text in LIBRARY_TEXTS.items()
-        if not path.is_relative_to(LIBRARY / "training") and ("../shared" in text or "ATTENTIONUNETSEG_DATA" in text)
+        relative(path) for path, text in LIBRARY_TEXTS.items() if "../shared" in text or "ATTENTIONUNETSEG_DATA" in text
     ]
     assert knowing == []
 
@@ -103,12 +122,16 @@ def test_cmake_lists_every_python_file_and_resource():
     assert listed["MODULE_PYTHON_RESOURCES"] == resources
 
 
-def test_packaging_lists_every_package():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    packages = {".".join(path.parent.relative_to(MODULE_FOLDER).parts) for path in LIBRARY.rglob("__init__.py")} | {
+def test_a_wheel_holds_every_package_and_nothing_of_research(monkeypatch):
+    """What setup.py finds: a package without `__init__.py` would be left out, a wrong folder would add others."""
+    found = []
+    monkeypatch.setattr("setuptools.setup", lambda packages: found.extend(packages))
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(ROOT / "setup.py"))
+    folders = {path.parent for path in LIBRARY.rglob("*.py")}
+    assert set(found) == {".".join(folder.relative_to(MODULE_FOLDER).parts) for folder in folders} | {
         "AttentionUNetSegLib.bundled_models"
     }
-    assert set(project["tool"]["setuptools"]["packages"]) == packages
 
 
 def test_slicers_process_never_loads_torch_and_the_worker_starts_before_what_takes_long():

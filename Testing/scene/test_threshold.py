@@ -147,7 +147,7 @@ def test_nodes_that_somebody_changed_are_refused_with_a_sentence(nodes):
 
 
 def test_only_the_box_is_touched_so_a_large_ct_costs_nothing(scene, tmp_path):
-    """21 million voxels of CT, 3 million in the box: the labelmap has the box's. Testing/benchmarks times it."""
+    """21 million voxels of CT, 3 million in the box: the labelmap has the box's. research/benchmarks times it."""
     ct = sitk.Image([400, 400, 130], sitk.sitkInt16)
     rng = np.random.default_rng(0)
     field = ndimage.gaussian_filter(rng.random((100, 150, 200), dtype=np.float32), 6)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from AttentionUNetSegLib.imaging import Volume
+from AttentionUNetSegLib.phantom import make_phantom
 from AttentionUNetSegLib.scene import add_volume, open_standalone_scene
 from AttentionUNetSegLib.session import ResultEditor
-from AttentionUNetSegLib.training.phantom import make_phantom
 from organ_scene import new_result, organ_ct
 
 

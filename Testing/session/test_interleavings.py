@@ -99,7 +99,7 @@ def app_and_scene():
 WORKER_ACTIONS = ["say_progress", "say_result", "say_cancelled", "say_error", "die"]
 actions = st.lists(
     st.one_of(
-        st.sampled_from(["segment", "remove_volume", "clear_scene", *WORKER_ACTIONS]),
+        st.sampled_from(["segment", "remove_volume", "clear_scene", "pump", *WORKER_ACTIONS]),
         st.tuples(st.just("cancel"), st.integers(0, 3)),
     ),
     min_size=2,
@@ -112,17 +112,20 @@ actions = st.lists(
     actions=actions,
     reaction=st.sampled_from([None, "cancel", "segment", "close", "raise"]),
     moment=st.sampled_from([*TRANSITIONS, *sorted(ENDS)]),
+    in_parts=st.booleans(),
 )
-@example(actions=["segment", "say_error"], reaction="raise", moment=State.FAILED)
-def test_any_order(actions, reaction, moment, app_and_scene, tiny_model_package):
+@example(actions=["segment", "say_error"], reaction="raise", moment=State.FAILED, in_parts=False)
+@example(actions=["segment", "pump", "remove_volume", "pump"], reaction=None, moment=State.FAILED, in_parts=True)
+def test_any_order(actions, reaction, moment, in_parts, app_and_scene, tiny_model_package):
     _, scene = app_and_scene
     scene.Clear(False)
     with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", temporary)
-        run(actions, reaction, moment, scene, tiny_model_package, Path(temporary))
+        patch.setattr("AttentionUNetSegLib.imaging.raw_nrrd._BYTES_AT_ONCE", 400)  # some ten parts of a CT
+        run(actions, reaction, moment, in_parts, scene, tiny_model_package, Path(temporary))
 
 
-def run(actions, reaction, moment, scene, package, temporary: Path) -> None:
+def run(actions, reaction, moment, in_parts, scene, package, temporary: Path) -> None:
     workers: list[ObedientWorker] = []
     events = []
     jobs: list[str] = []
@@ -164,12 +167,15 @@ def run(actions, reaction, moment, scene, package, temporary: Path) -> None:
             scene.Clear(False)
         elif isinstance(action, tuple) and len(jobs) > action[1]:
             session.cancel(jobs[action[1]])
+        elif action == "pump":
+            for _part in range(5):
+                session.pump()
         elif action in WORKER_ACTIONS and workers:
             getattr(workers[-1], action)()
 
     nodes: list = []
     was_to_raise = reaction == "raise"
-    session = Session(transport_factory=make_worker, on_event=react)
+    session = Session(transport_factory=make_worker, on_event=react, exports_in_parts=in_parts)
     for action in actions:
         if session.state is State.CLOSED:
             break

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import slicer
 from AttentionUNetSegLib.errors import BadInput, BadModel, Cancelled, ErrorCode, InternalError, UnavailableDevice
 from AttentionUNetSegLib.models import load_package
@@ -299,6 +300,32 @@ def test_an_export_that_fails_keeps_nothing(volume_node, tiny_model_package, lis
         with pytest.raises(InternalError, match="cannot be written"):
             session.wait(job)
     assert listener.of(Failed)[0].folder is None
+
+
+def test_a_ct_that_changes_while_it_is_exported_in_parts_is_never_two_in_one(
+    scene, volume_node, tiny_model_package, job_folders, monkeypatch
+):
+    """Between the parts people go on working, and a file with half of the old voxels would be of no patient."""
+    monkeypatch.setattr("AttentionUNetSegLib.imaging.raw_nrrd._BYTES_AT_ONCE", 1)
+    with Session(exports_in_parts=True) as session:
+        session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
+        for _slice in range(5):
+            session.pump()
+        assert session.state is State.PREPARING
+        voxels = slicer.util.arrayFromVolume(volume_node)
+        voxels += 1
+        slicer.util.arrayFromVolumeModified(volume_node)
+        session.pump()
+        assert session.state is State.RUNNING
+        written = sitk.GetArrayFromImage(sitk.ReadImage(str(job_folders()[0] / "input.nrrd")))
+        np.testing.assert_array_equal(written, voxels)
+    with Session(exports_in_parts=True) as session:
+        job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
+        session.pump()
+        session.cancel(job)
+        assert job_folders() == []
+        with pytest.raises(Cancelled):
+            session.wait(job)
 
 
 def test_a_listener_that_raises_does_not_stop_the_session(volume_node, tiny_model_package, listener, job_folders):

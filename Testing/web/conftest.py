@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from AttentionUNetSegLib.models import Catalogue
-from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
+from AttentionUNetSegLib.phantom import make_phantom, write_phantom
 from phantom_package import PHANTOM_MODEL, PHANTOM_MODEL_ID
 from PIL import Image
 

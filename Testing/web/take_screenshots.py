@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
+from AttentionUNetSegLib.phantom import make_phantom, write_phantom
 from conftest import CHROMIUM_OPTIONS, Page, running_server
 from PIL import Image
 from playwright.sync_api import sync_playwright

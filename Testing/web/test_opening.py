@@ -13,7 +13,7 @@ import psutil
 import pydicom
 import pytest
 import SimpleITK as sitk
-from AttentionUNetSegLib.training.phantom_tissues import Label
+from AttentionUNetSegLib.phantom.tissues import Label
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from .conftest import Page

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from AttentionUNetSegLib.training.phantom import make_phantom
-from AttentionUNetSegLib.training.phantom_tissues import Label
+from AttentionUNetSegLib.phantom import make_phantom
+from AttentionUNetSegLib.phantom.tissues import Label
 
 from .conftest import Page
 

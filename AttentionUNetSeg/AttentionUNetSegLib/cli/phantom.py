@@ -21,7 +21,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     ------
     BadInput : wrong spacing or phase, or a file is in the way that is no phantom.
     """
-    from ..training.phantom import DEFAULT_SPACING_MM, make_phantom, write_phantom
+    from ..phantom import DEFAULT_SPACING_MM, make_phantom, write_phantom
 
     path, label_path = _paths(options.output)
     spacing_mm = _spacing(options.spacing) if options.spacing else DEFAULT_SPACING_MM

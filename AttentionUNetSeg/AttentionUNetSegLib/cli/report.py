@@ -67,6 +67,7 @@ def make_report(
             "mean_probability": result.trust.mean_probability,
             "mean_spread": result.trust.mean_spread,
             "expected_dice": result.trust.expected_dice,
+            "agreement": result.trust.agreement,
         },
         "timings": _rounded(timings),
         "segment_timings": _rounded(result.timings),

@@ -14,8 +14,8 @@ from .case_run import Outcome
 
 Row = dict[str, object]
 FIRST = (
-    "id", "state", "volume", "distrust", "reasons", "expected_dice", "mean_probability", "mean_spread", "error",
-    "path", "series",
+    "id", "state", "volume", "distrust", "reasons", "expected_dice", "agreement", "mean_probability", "mean_spread",
+    "error", "path", "series",
 )  # fmt: skip
 
 
@@ -106,6 +106,7 @@ def _done(report: dict) -> Row:
         "reasons": " ".join(trust["reasons"]),
         # A cohort that an earlier release began calls it otherwise.
         "expected_dice": report.get("expected_dice", report.get("predicted_dice")),
+        "agreement": trust.get("agreement"),
         "mean_probability": trust["mean_probability"],
         "mean_spread": trust["mean_spread"],
         "size": " ".join(map(str, source["size"])),

@@ -6,8 +6,8 @@ interactive segmentation: Criminisi, Sharp and Blake, "GeoS", ECCV 2008. The CT 
 diffusion (Perona and Malik, PAMI 1990), which keeps edges. ITK's filters of this kind took most of a click's time, and
 their conductance depends on the part of the CT that they get.
 
-The constants were chosen with the robot user of Testing/benchmarks/correction.py on the same cases as `random_field`'s;
-`COST_WHERE_REMOVED` also on results of the network's own (Testing/benchmarks/own_results.py).
+The constants were chosen with the robot user of research/benchmarks/correction.py on the same cases as those of
+`random_field`; `COST_WHERE_REMOVED` also on results of the network's own (research/benchmarks/own_results.py).
 """
 
 from __future__ import annotations

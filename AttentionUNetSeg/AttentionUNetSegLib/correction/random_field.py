@@ -6,7 +6,7 @@ and where between neighbours the attenuation changes (Boykov and Jolly, ICCV 200
 some mean field iterations (Kraehenbuehl and Koltun, NIPS 2011) start from the evidence and give log odds again, so that
 the threshold stays live. All of it fades with the distance from the clicks.
 
-The constants were chosen with the robot user of Testing/benchmarks/correction.py on phantoms 1, 2, 5 and 6, on
+The constants were chosen with the robot user of research/benchmarks/correction.py on phantoms 1, 2, 5 and 6, on
 synthetic CTs from label maps, and on the real CTs crlm_1006 and totalsegmentator_example.
 """
 

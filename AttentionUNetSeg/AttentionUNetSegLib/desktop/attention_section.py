@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
-from ..scene import start_of
+from ..scene import FADE, FadingOverlay, start_of
 from .legend import let_contour_stand_out, show_legend
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class AttentionSection:
         self._choices: list[str] = []
         self._shown: slicer.vtkMRMLSegmentationNode | None = None
         self._is_filling = False
+        self._fading = FadingOverlay(_slice_logics)
         ui = self._ui
         ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
         ui.overlayOpacitySlider.valueChanged.connect(self._on_changed)
@@ -71,10 +72,8 @@ class AttentionSection:
     def apply(self) -> None:
         """Show the chosen overlay as it is set."""
         if self._panel.editor is None or self._panel.parameters is None:
+            self._fading.show(None)
             return
-        is_mask = (start_of(self._panel.editor.nodes) or {}).get("kind") == "mask"
-        self._ui.overlayMeaningLabel.text = _meaning(self._chosen(), is_mask)
-        self._ui.overlayMeaningLabel.visible = bool(self._chosen())
         with self._panel.errors(is_action=False):
             self._panel.logic.showAttention(
                 self._panel.result,
@@ -84,6 +83,10 @@ class AttentionSection:
                 lowerThreshold=self._ui.overlayThresholdSlider.value,
             )
             self._explain()
+
+    def close(self) -> None:
+        """Leave the slice views as they were found."""
+        self._fading.close()
 
     def follow_field(self) -> None:
         """Show the corrected probability where the probability is shown: the first click makes it."""
@@ -121,6 +124,11 @@ class AttentionSection:
         nodes, choice = self._panel.editor.nodes, self._chosen()
         shown = {NO_OVERLAY: None, PROBABILITY: nodes.field, SPREAD: nodes.spread}
         volume = shown[choice] if choice in shown else nodes.gates.get(int(choice))
+        is_fading = self._fading.show(volume)
+        is_mask = (start_of(nodes) or {}).get("kind") == "mask"
+        low = self._ui.overlayThresholdSlider.value
+        self._ui.overlayMeaningLabel.text = f"{_meaning(choice, is_mask)} {_low_end(low, is_fading)}" if choice else ""
+        self._ui.overlayMeaningLabel.visible = bool(choice)
         show_legend(nodes, volume if self._ui.legendCheckBox.checked else None, _title(choice))
         color = volume.GetDisplayNode().GetColorNode() if volume is not None else None
         let_contour_stand_out(nodes, color)
@@ -159,6 +167,19 @@ def _meaning(choice: str, is_mask: bool) -> str:
     if choice:
         return _("How much of the fine detail this gate lets through: where the network looked, not what it found.")
     return ""
+
+
+def _low_end(low: float, is_fading: bool) -> str:
+    """Return in one sentence what becomes of low values, which are fractions of the scale."""
+    if is_fading:
+        return _("Below {low:.2f} nothing is shown; up to {full:.2f} it fades in.").format(
+            low=low, full=min(low + FADE, 1.0)
+        )
+    return _("Below {low:.2f} nothing is shown.").format(low=low)
+
+
+def _slice_logics() -> list:
+    return list(slicer.app.applicationLogic().GetSliceLogics())
 
 
 def _label(choice: str) -> str:

@@ -32,6 +32,7 @@ class DicomExport:
     nodes : the result.
     files : those of the CT's series.
     folder : where to write.
+    is_fractional : write the probability, as a FRACTIONAL segmentation without a report, rather than the segment.
     on_end : called once with the paths that were written, or with what went wrong; never after `cancel`.
     """
 
@@ -40,10 +41,12 @@ class DicomExport:
         nodes: ResultNodes,
         files: list[str],
         folder: str,
+        is_fractional: bool,
         on_end: Callable[[AttentionUNetSegError | list[str]], None],
     ) -> None:
         self.nodes = nodes
         self._files, self._target, self._on_end = files, Path(folder), on_end
+        self._is_fractional = is_fractional
         self._running: AnsweringProcess | None = None
 
     def start(self) -> None:
@@ -58,16 +61,18 @@ class DicomExport:
         python, environment = _python_with_libraries()
         masks, ct = masks_of_result(self.nodes)
         stem = re.sub(r"[^\w.-]+", "_", self.nodes.segmentation.GetName()).strip("._") or "segment"
-        segment, report = (_free(self._target, f"{stem}_{kind}.dcm") for kind in ("seg", "sr"))
-        identity = dicom_identity(self.nodes)
+        kinds = ("probability", "sr") if self._is_fractional else ("seg", "sr")
+        segment, report = (_free(self._target, f"{stem}_{kind}.dcm") for kind in kinds)
+        identity = dicom_identity(self.nodes, self._is_fractional)
 
         def write(folder: Path) -> None:
             write_masks(masks, ct, folder)
-            write_image(identity.mask, folder / "segment.nrrd", compress=False)
+            write_image(identity.image, folder / "segment.nrrd", compress=False)
             DicomSegRequest(
                 path=str(segment), segment=str(folder / "segment.nrrd"), dicom_files=self._files,
                 model=identity.model, label=identity.label, semiautomatic=identity.is_semiautomatic,
-                threshold=masks.threshold, report=str(report), masks=str(folder), ct=identity.ct,
+                fractional=self._is_fractional, threshold=None if self._is_fractional else masks.threshold,
+                report=None if self._is_fractional else str(report), masks=str(folder), ct=identity.ct,
             ).save(folder / "request.json")  # fmt: skip
 
         used = folder_with(write)

@@ -31,6 +31,8 @@ class MeasurementsSection:
         ui.showTableButton.clicked.connect(self._on_show_table)
         ui.exportDicomButton.clicked.connect(self._on_export)
         ui.centreLineCheckBox.toggled.connect(lambda checked: self.update())
+        ui.dicomKindComboBox.addItem(_("Segment (BINARY), with its measurements (SR)"))
+        ui.dicomKindComboBox.addItem(_("Probability (FRACTIONAL)"))
 
     def show(self, editor: ResultEditor | None) -> None:
         """Turn to another result, or none. What is under way for the last one goes on."""
@@ -52,7 +54,7 @@ class MeasurementsSection:
         ui.measureButton.text = _("Cancel") if is_measuring else _("Measure")
         is_exporting = isinstance(self._work, DicomExport)
         ui.exportDicomButton.enabled = is_exporting or (editor is not None and self._work is None)
-        ui.exportDicomButton.text = _("Cancel the export") if is_exporting else _("Export DICOM SEG and SR…")
+        ui.exportDicomButton.text = _("Cancel the export") if is_exporting else _("Export DICOM…")
         ui.showTableButton.enabled = table is not None
         ui.measurementsLabel.text = _as_html(table) if table is not None else ""
         state = ""
@@ -76,10 +78,11 @@ class MeasurementsSection:
             self._work = None
 
     def export_to(self, folder: str) -> None:
-        """Write the selected result as DICOM SEG and SR; raises as `DicomExport.start` and `require_dicom_files`."""
+        """Write the selected result as the chosen DICOM; raises as `DicomExport.start` and `require_dicom_files`."""
         editor = self._panel.editor
         editor.absorb_strokes()
-        work = DicomExport(editor.nodes, require_dicom_files(editor.nodes.volume), folder, self._take_export)
+        files, is_fractional = require_dicom_files(editor.nodes.volume), self._ui.dicomKindComboBox.currentIndex == 1
+        work = DicomExport(editor.nodes, files, folder, is_fractional, self._take_export)
         work.start()
         self._work = work
         self.update()
@@ -117,7 +120,7 @@ class MeasurementsSection:
             return
         with self._panel.errors():
             require_dicom_files(self._panel.editor.nodes.volume)  # before anybody is asked where to
-            folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Where to write DICOM SEG and SR"))
+            folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Where to write DICOM"))
             if folder:
                 self.export_to(folder)
 

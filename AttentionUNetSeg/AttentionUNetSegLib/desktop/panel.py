@@ -110,6 +110,7 @@ class Panel(VTKObservationMixin):
         self.keys.close()
         self.input.cancel_phantom()
         self.correction.close()
+        self.attention.close()
         self.measurements.cancel()
         self.start_section.close()
         self.place.close()

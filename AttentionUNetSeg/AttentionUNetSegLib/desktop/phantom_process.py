@@ -13,7 +13,7 @@ import threading
 def main(arguments: list[str]) -> None:
     """Write the phantom of this seed and spacing (mm) to the path."""
     threading.Thread(target=_end_with_stdin, daemon=True).start()
-    from ..training.phantom import make_phantom, write_phantom
+    from ..phantom import make_phantom, write_phantom
 
     path, seed, spacing = arguments
     write_phantom(make_phantom(int(seed), tuple(float(part) for part in spacing.split(","))), path)

@@ -76,6 +76,9 @@ class Runs:
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK_MILLISECONDS)
         self._timer.timeout.connect(self._on_tick)
+        self._exporting = qt.QTimer()  # as often as Qt's event loop comes round, while a CT is written for the worker
+        self._exporting.setInterval(0)
+        self._exporting.timeout.connect(self._on_exporting)
 
     @property
     def unfinished(self) -> tuple[Run, ...]:
@@ -128,6 +131,7 @@ class Runs:
         """Cancel all runs and end the worker. The next `start` makes a new one."""
         session, self._session = self._session, None
         self._timer.stop()
+        self._exporting.stop()
         if session is not None:
             slicer.app.aboutToQuit.disconnect(self.close)
             session.close()
@@ -143,7 +147,7 @@ class Runs:
             self.close()
         if self._session is None:
             self._command = command
-            self._session = Session(self.catalogue, self._new_transport, self._take)
+            self._session = Session(self.catalogue, self._new_transport, self._take, exports_in_parts=True)
             # Slicer ends without deleting Python's objects one by one, and the worker shall not outlive it.
             slicer.app.aboutToQuit.connect(self.close)
         return self._session
@@ -170,6 +174,8 @@ class Runs:
         self._tell(event)
 
     def _follow(self, event: StateChanged) -> None:
+        if event.state is State.PREPARING:
+            self._exporting.start()
         if event.state is State.QUEUED and self._starting is not None:
             self._unfinished[event.job] = Run(event.job, *self._starting)
         elif event.state in _ENDED:
@@ -189,6 +195,12 @@ class Runs:
                 listener(event)
             except Exception:  # a fault of the panel must not reach the session, in whose middle we are
                 _LOG.exception("A listener failed on %s.", type(event).__name__)
+
+    def _on_exporting(self) -> None:
+        if self._session is None or self._session.state is not State.PREPARING:
+            self._exporting.stop()
+        else:
+            self._session.pump()
 
     def _on_tick(self) -> None:
         if self._session is None:

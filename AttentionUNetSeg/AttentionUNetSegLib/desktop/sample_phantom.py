@@ -25,7 +25,7 @@ _SEED = 7
 
 def add_phantom(scene: slicer.vtkMRMLScene, seed: int = _SEED) -> slicer.vtkMRMLScalarVolumeNode:
     """Make a phantom and add it to the scene, marked as one. Takes some seconds, in which nothing else happens."""
-    from ..training.phantom import make_phantom
+    from ..phantom import make_phantom
 
     phantom = make_phantom(seed, _SPACING_MM)
     return add_volume(scene, Volume(phantom.ct, SAMPLE_NAME, is_phantom=True))

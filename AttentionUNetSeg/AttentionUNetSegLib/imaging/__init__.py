@@ -15,7 +15,7 @@ from .geometry import Geometry, coarser_grid, image_on_grid
 from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, read_written, write_image
 from .intensity import HUWindow
 from .probability import on_grid_of, probability_to_input_grid
-from .raw_nrrd import write_raw_nrrd
+from .raw_nrrd import raw_nrrd_slabs, write_raw_nrrd
 from .resample import to_model_grid
 from .segmentation_file import (
     SegmentationFile,
@@ -61,6 +61,7 @@ __all__ = [
     "to_model_grid",
     "volume_ml",
     "write_image",
+    "raw_nrrd_slabs",
     "write_raw_nrrd",
 ]
 

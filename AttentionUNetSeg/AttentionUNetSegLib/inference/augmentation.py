@@ -8,7 +8,7 @@ patient. For the pancreas there is no axis along which anatomy allows a flip.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,36 @@ PASSES = (
     Pass((6, 7, 5), -10.0),
     Pass((7, 6, 4)),
 )
+
+
+class Agreement:
+    """Watches the passes go by, and compares the segments of the first two.
+
+    Parameters
+    ----------
+    threshold : lowest probability of the segment.
+
+    Attributes
+    ----------
+    dice : Dice between the two segments, 0..1; 1 where both are empty, None as long as there are no two.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self.dice: float | None = None
+        self._threshold = threshold
+
+    def listening(self, probabilities: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The same arrays, each looked at before whoever takes it changes it."""
+        first: np.ndarray | None = None
+        for number, probability in enumerate(probabilities):
+            if number == 0:
+                first = probability >= self._threshold
+            elif first is not None:
+                second = probability >= self._threshold
+                size = np.count_nonzero(first) + np.count_nonzero(second)
+                self.dice = 2 * np.count_nonzero(first & second) / size if size else 1.0
+                first = None
+            yield probability
 
 
 def mean_and_spread(probabilities: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:

@@ -39,12 +39,14 @@ class Trust:
     mean_spread : mean standard deviation of the probability over the passes of test-time augmentation within the
         segment, 0..0.5. None without test-time augmentation, or where nothing was found.
     expected_dice : what `expected_dice` says of the segment at the model's threshold. None where nothing was found.
+    agreement : as in `Found`; None also where nothing was found.
     """
 
     reasons: list[str] = field(default_factory=list)
     mean_probability: float | None = None
     mean_spread: float | None = None
     expected_dice: float | None = None
+    agreement: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Found:
     spread : standard deviation over the passes, likewise; None after a single pass.
     volume_ml : of the segment, measured on the CT's own voxels.
     is_part : the CT is a part that a person chose from a larger one: its borders and its size mean nothing.
+    agreement : Dice, 0..1, between the segments of the first two passes at the model's threshold; None after a single
+        pass.
     doubts : gives the `field_of_view_doubts` of `ct` where they were looked for before; None where not.
     """
 
@@ -68,6 +72,7 @@ class Found:
     spread: np.ndarray | None
     volume_ml: float
     is_part: bool = False
+    agreement: float | None = None
     doubts: Callable[[], list[str]] | None = None
 
 
@@ -83,6 +88,7 @@ def judge(found: Found, package: ModelPackage, is_phantom: bool) -> Trust:
         trust.mean_probability = round(float(found.probability[mask].mean()), 4)
         trust.mean_spread = None if found.spread is None else round(float(found.spread[mask].mean()), 4)
         trust.expected_dice = round(expected_dice(found.probability, package.threshold), 4)
+        trust.agreement = None if found.agreement is None else round(found.agreement, 4)
     if is_phantom:
         trust.reasons += _emptiness(found, package)
     elif package.is_phantom_only:
@@ -187,6 +193,12 @@ def _doubt_of_the_network(package: ModelPackage, trust: Trust) -> Iterator[str]:
         yield (
             f"Small changes of the CT change the result: the spread of the probability within the segment is "
             f"{trust.mean_spread:.2f} on average, above {limits.spread:g}."
+        )
+    if limits.agreement is not None and trust.agreement is not None and trust.agreement < limits.agreement:
+        yield (
+            "The network is unsure: two looks at the CT, the voxel grid moved in between, find different segments "
+            f"(Dice {trust.agreement:.2f} between them, below {limits.agreement:g}); look for parts that are missing "
+            "or too much."
         )
     if limits.expected_dice is not None and trust.expected_dice < limits.expected_dice:
         yield (

@@ -29,7 +29,7 @@ from ..imaging import (
 from ..imaging.geometry import Geometry
 from ..models import ModelPackage, SegmentLabel, verify_weights
 from ..network import AttentionUNet, build_network
-from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
+from .augmentation import PASSES, SPREAD_SCALE, Agreement, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
 from .device_grids import DeviceGrids
 from .distrust import Found, judge, phantom_only_warning
@@ -50,7 +50,7 @@ class SegmentOptions:
     Attributes
     ----------
     tta : test-time augmentation: the mean over eight passes with small shifts of grid and HU, and their spread; eight
-        times the work of the network (see `augmentation`).
+        times the work of one pass (see `augmentation`). Without it, as many passes as the model's card says.
     max_memory_mb : upper limit in MB for one forward pass, or None for what the device allows.
     is_part : the volume is a part that a person chose from a larger one: its field of view is not judged.
     """
@@ -124,12 +124,14 @@ class Segmenter:
             progress = StageProgress(observer, "Network", 0.10, 0.90)
             hu = sitk.GetArrayViewFromImage(coarse)[box]
             surroundings = Mirrored.about(box, coarse.GetSize()[::-1], package.spacing_mm, self.network.stride)
-            passes = PASSES if options.tta else PASSES[:1]
+            passes = PASSES if options.tta else PASSES[: package.passes]
+            agreement = Agreement(package.threshold)
             probability, spread, (attention, tile_count) = self._predict(
-                surroundings.padded(hu), passes, warnings, progress
+                surroundings.padded(hu), passes, agreement, warnings, progress
             )
             probability = self._one_organ(surroundings.cropped(probability), warnings)
-            spread = None if spread is None else surroundings.cropped(spread)
+            # Of two passes a spread says little; their agreement is told as a number.
+            spread = surroundings.cropped(spread) if options.tta else None
             attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in attention]
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
@@ -142,7 +144,9 @@ class Segmenter:
             spread_image = spread if spread is None else on_grid_of(image_on_grid(spread, grid), restored, SPREAD_SCALE)
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
             volumes = self._volumes(restored)
-            found = Found(coarse, box, probability, spread, next(iter(volumes.values())), options.is_part, doubts)
+            found = Found(
+                coarse, box, probability, spread, next(iter(volumes.values())), options.is_part, agreement.dice, doubts
+            )
             trust = judge(found, package, volume.is_phantom)
         for reason in trust.reasons:
             warnings.warning(reason)
@@ -174,7 +178,12 @@ class Segmenter:
         return kept
 
     def _predict(
-        self, hu: np.ndarray, passes: tuple[Pass, ...], observer: Observer, progress: StageProgress
+        self,
+        hu: np.ndarray,
+        passes: tuple[Pass, ...],
+        agreement: Agreement,
+        observer: Observer,
+        progress: StageProgress,
     ) -> tuple[np.ndarray, np.ndarray | None, tuple[list[tuple[int, np.ndarray]], int]]:
         """Mean probability of the first label and its spread over the passes; attention and tiles of the first pass."""
         first: list[tuple[list[tuple[int, np.ndarray]], int]] = []
@@ -195,7 +204,7 @@ class Segmenter:
                 probability = prediction.probability(self._channel, self._is_softmax).numpy()
                 yield probability[tuple(slice(amount, None) for amount in look.shift)]
 
-        return (*mean_and_spread(probabilities()), first[0])
+        return (*mean_and_spread(agreement.listening(probabilities())), first[0])
 
     @property
     def _channel(self) -> int:

@@ -28,14 +28,15 @@ class TrustLimits:
     ----------
     spread : largest mean of the probability's standard deviation over the passes of test-time augmentation, within
         the segment, 0..0.5.
-    mean_probability : lowest mean probability within the segment, 0..1; None where the manifest has a limit of the
-        expected Dice only.
+    mean_probability : lowest mean probability within the segment, 0..1; None where the manifest has other limits only.
     expected_dice : lowest Dice that the network itself expects, 0..1; None where the manifest says nothing of it.
+    agreement : lowest Dice between the segments of the first two passes, 0..1; likewise.
     """
 
     spread: float = 0.1
     mean_probability: float | None = 0.75
     expected_dice: float | None = None
+    agreement: float | None = None
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,22 @@ class ModelPackage:
         return float(self.manifest["output"]["threshold"])
 
     @property
+    def passes(self) -> int:
+        """How often the network looks where nobody asked for test-time augmentation; its results are averaged."""
+        return self.manifest["output"].get("passes", 1)
+
+    @property
     def trust_limits(self) -> TrustLimits:
         """When the model's own doubt is worth a warning."""
         given = self.manifest["output"].get("trust", {})
         default = TrustLimits()
-        expected = given.get("expected_dice_limit")
+        expected, agreement = given.get("expected_dice_limit"), given.get("agreement_limit")
+        has_others = expected is not None or agreement is not None
         return TrustLimits(
             given.get("spread_limit", default.spread),
-            given.get("mean_probability_limit", default.mean_probability if expected is None else None),
+            given.get("mean_probability_limit", None if has_others else default.mean_probability),
             expected,
+            agreement,
         )
 
     @property

@@ -18,7 +18,7 @@ from .clicks import (
 from .corrections import read_strokes, write_corrected, write_strokes
 from .cropped_field import CroppedField, joined_box, read_field, tight_box
 from .deleting import delete_result
-from .display import show_attention
+from .display import FADE, FadingOverlay, show_attention
 from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
 from .importing import import_result
 from .label import label_of_segment
@@ -36,12 +36,14 @@ from .standalone import open_standalone_scene
 from .starting import import_start, segment_on_source_grid, start_of
 from .strokes import new_strokes
 from .threshold import recompute_segment, set_threshold, settings_of
-from .volumes import add_volume, export_volume
+from .volumes import add_volume, export_in_parts, export_volume
 from .walls import add_wall, mask_of_walls, read_walls, state_of_walls, walls_on_ct, write_walls
 
 __all__ = [
     "Apart",
     "CroppedField",
+    "FADE",
+    "FadingOverlay",
     "Mark",
     "PlacedClick",
     "RenderingUnavailable",
@@ -53,6 +55,7 @@ __all__ = [
     "center_of_segment",
     "center_slices",
     "delete_result",
+    "export_in_parts",
     "export_volume",
     "find_apart",
     "find_results",

@@ -12,7 +12,7 @@ import slicer
 from vtkmodules.vtkCommonCore import reference
 
 from . import provenance
-from .cropped_field import image_of_field
+from .cropped_field import image_of_field, read_field
 from .geometry import grid_of_matrix, ijk_to_ras_of_node
 from .results import ResultNodes
 from .segment import segment_id_of
@@ -26,22 +26,28 @@ class DicomIdentity:
 
     Attributes
     ----------
-    mask : the segment on a box of the CT's voxels, where the CT's own geometry has them: parent transforms left out.
+    image : the segment, or the probability (0..255), on a box of the CT's voxels, where the CT's own geometry has them:
+        parent transforms left out.
     ct : the CT's own grid, as {"size", "spacing", "origin", "direction"}; LPS, mm.
     model : "id", "name", "version" and "sha256" of what found it.
     label : its name, code and colour, as a model's manifest gives them.
     is_semiautomatic : whether a person had a hand in it, or nobody knows.
     """
 
-    mask: sitk.Image
+    image: sitk.Image
     ct: dict[str, Any]
     model: dict[str, str]
     label: dict[str, Any]
     is_semiautomatic: bool
 
 
-def dicom_identity(nodes: ResultNodes) -> DicomIdentity:
-    """Read it from the scene; raises BadInput where result and CT no longer lie on the same voxels."""
+def dicom_identity(nodes: ResultNodes, is_fractional: bool = False) -> DicomIdentity:
+    """Read it from the scene, with the probability if `is_fractional`, corrected as it is now.
+
+    Raises
+    ------
+    BadInput : result and CT no longer lie on the same voxels.
+    """
     matrix = ijk_to_ras_of_node(nodes.volume)
     grid = grid_of_matrix(matrix, nodes.volume.GetImageData().GetDimensions())
     segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
@@ -49,8 +55,9 @@ def dicom_identity(nodes: ResultNodes) -> DicomIdentity:
     model = {key: provenance.read(nodes.segmentation, f"model.{key}") or "" for key in keys}
     if start_of(nodes) is not None:
         model["id"], model["name"] = "imported", _tag(segment, "DICOM.SegmentAlgorithmName") or "imported"
+    field = read_field(nodes.field, nodes.volume) if is_fractional else mask_of_field(nodes, *settings_of(nodes))
     return DicomIdentity(
-        mask=image_of_field(mask_of_field(nodes, *settings_of(nodes)), matrix),
+        image=image_of_field(field, matrix),
         ct=asdict(grid),
         model=model,
         label=_label_of(segment),

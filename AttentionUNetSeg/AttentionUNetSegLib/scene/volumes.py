@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
 
 from ..errors import BadInput
-from ..imaging import PHANTOM_KEY, Volume, write_image, write_raw_nrrd
+from ..imaging import PHANTOM_KEY, Volume, raw_nrrd_slabs, write_image
 from .geometry import grid_of_matrix, ijk_to_ras_of_image, ijk_to_ras_of_node, set_image_geometry
 from .provenance import PREFIX
 
@@ -81,6 +82,21 @@ def export_volume(
         usable.
     InternalError : the file could not be written.
     """
+    for _part in export_in_parts(volume_node, path, compress, box):
+        pass
+
+
+def export_in_parts(
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    path: Path | str,
+    compress: bool = False,
+    box: list[tuple[int, int]] | None = None,
+) -> Iterator[float]:
+    """Do as `export_volume`, and yield the fraction that is written after each part, a few milliseconds apart.
+
+    Only a .nrrd that is not compressed has parts. The voxels may not change meanwhile. The file is there when the
+    iterator has ended; of one that is closed earlier nothing is left.
+    """
     path = Path(path)
     meta_data = {PHANTOM_KEY: "1"} if volume_node.GetAttribute(PHANTOM_ATTRIBUTE) == "1" else {}
     if not compress and path.suffix.lower() == ".nrrd" and path.parent.is_dir():
@@ -89,7 +105,7 @@ def export_volume(
         if box is not None:
             voxels = voxels[tuple(slice(first, end) for first, end in reversed(box))]
             matrix[:3, 3] += matrix[:3, :3] @ np.array([first for first, _ in box], dtype=float)
-        write_raw_nrrd(voxels, grid_of_matrix(matrix, voxels.shape[::-1]), path, meta_data)
+        yield from raw_nrrd_slabs(voxels, grid_of_matrix(matrix, voxels.shape[::-1]), path, meta_data)
         return
     image = image_of_node(volume_node)
     if box is not None:
@@ -97,6 +113,7 @@ def export_volume(
     for key, value in meta_data.items():
         image.SetMetaData(key, value)
     write_image(image, path, compress)
+    yield 1.0
 
 
 def image_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> sitk.Image:

@@ -53,6 +53,8 @@ class Session:
     catalogue : where model packages are looked up; default: those bundled and those of the user.
     transport_factory : makes the way to a new worker process; Slicer passes one that makes a QProcess.
     on_event : called with every `Event`. It may call the session back, `close` included.
+    exports_in_parts : write the CT of a job part by part, one at a time in `pump`, so that an event loop goes on. Call
+        it again and again then while the state is `PREPARING`.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class Session:
         catalogue: Catalogue | None = None,
         transport_factory: Callable[[], Transport] = SubprocessTransport,
         on_event: Callable[[Event], None] = lambda event: None,
+        exports_in_parts: bool = False,
     ) -> None:
         self._catalogue = catalogue or Catalogue()
         self._tell = on_event
+        self._exports_in_parts = exports_in_parts
         self._client = WorkerClient(transport_factory, self._take)
         self._queue: deque[Job] = deque()
         self._active: Job | None = None
@@ -149,6 +153,9 @@ class Session:
         With a transport that delivers by itself (Qt), call it now and then all the same: it ends a worker that
         does not start or does not obey a cancel.
         """
+        if self._active is not None and self._active.exporting is not None:
+            self._export(self._active)
+            timeout = 0.0
         self._client.pump(timeout)
 
     def set_threshold(self, result: SegmentResult, threshold: float, keep_largest: bool = False) -> float:
@@ -195,7 +202,20 @@ class Session:
 
     def _launch(self, job: Job) -> None:
         try:
-            message = job.export(self._package(job.request))
+            job.exporting = job.export(self._package(job.request))
+        except AttentionUNetSegError as error:
+            self._fail(job, error)
+        else:
+            self._export(job)
+
+    def _export(self, job: Job) -> None:
+        """Write the next part of a job's CT, or all that is left of it; then it is the worker's turn."""
+        exporting, job.exporting = job.exporting, None
+        try:
+            for _fraction in exporting:
+                if self._exports_in_parts:
+                    job.exporting = exporting
+                    return
         except AttentionUNetSegError as error:
             self._fail(job, error)
             return
@@ -209,7 +229,7 @@ class Session:
             self._enter(job, State.RUNNING)
         finally:
             if job.state is State.RUNNING:
-                self._submit(job, message)
+                self._submit(job, job.message)
 
     def _submit(self, job: Job, message: protocol.Segment) -> None:
         job.is_submitted = True
@@ -332,6 +352,9 @@ class Session:
             outcome.hint = f"{outcome.hint} The job is kept in {kept}.".strip()
         if self._active is job:
             self._active = None
+        if job.exporting is not None:
+            job.exporting.close()  # it has a file open
+            job.exporting = None
         self._keep(job.id, outcome)
         try:
             try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,8 @@ class Job:
     has_worker: bool = False  # one that was ready: before, no worker can have failed at the job
     folder: Path | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
+    exporting: Iterator[float] | None = None  # what is left of `export`, while it is under way
+    message: protocol.Segment | None = None  # once it is exported
     files: protocol.ResultFiles | None = None
     export_seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
@@ -42,31 +46,36 @@ class Job:
     _array: tuple[str, int] | None = None
     _exported: list[tuple[int, int]] | None = None  # the box that was; None: the whole CT
 
-    def export(self, package: ModelPackage) -> protocol.Segment:
-        """Write the volume and the request into a new folder that nobody else can read; return the request.
+    def export(self, package: ModelPackage) -> Iterator[float]:
+        """Write the volume and the request into a new folder that nobody else can read; `message` is the request then.
+
+        Yields the fraction of the volume that is written after each part of it, so that an event loop can go on. Where
+        the volume changed since the last part, all of it is written anew, at once.
 
         Raises
         ------
         AttentionUNetSegError : the volume has gone, holds nothing to segment, or cannot be written.
         OSError : there is no place for the folder.
         """
-        from ..scene import export_volume
         from ..scene.region import box_of_region, widened
 
         self.require_volume()
         self.labels = package.labels
         self.folder = make_folder("job")
-        started = time.monotonic()
-        exported = None
         if self.request.region is not None:
             self.box = box_of_region(self.volume_node, self.request.region)
-            exported = widened(self.box, self.volume_node, CONTEXT_MM)
-        export_volume(self.volume_node, self.folder / "input.nrrd", box=exported)
-        self._geometry = _geometry(self.volume_node)
-        self._array = _array_of(self.volume_node)
-        self._exported = exported
+            self._exported = widened(self.box, self.volume_node, CONTEXT_MM)
+        started = time.monotonic()
+        with closing(self._parts()) as parts:
+            for fraction in parts:
+                yield fraction
+                self.require_volume()
+                if (self._geometry, self._array) != (_geometry(self.volume_node), _array_of(self.volume_node)):
+                    parts.close()  # what is written so far would be of another volume than the rest
+                    for _part in self._parts():
+                        pass
         self.export_seconds = time.monotonic() - started
-        message = protocol.Segment(
+        self.message = protocol.Segment(
             job=self.id,
             folder=str(self.folder),
             model=str(package.folder),
@@ -76,8 +85,13 @@ class Job:
             any_intensity=self.request.any_intensity,
             is_part=self.box is not None,
         )
-        job_folder.write_job(self.folder, message)
-        return message
+        job_folder.write_job(self.folder, self.message)
+
+    def _parts(self) -> Iterator[float]:
+        from ..scene import export_in_parts
+
+        self._geometry, self._array = _geometry(self.volume_node), _array_of(self.volume_node)
+        yield from export_in_parts(self.volume_node, self.folder / "input.nrrd", box=self._exported)
 
     def require_volume(self) -> None:
         """Raise BadInput if somebody removed the volume, or closed the scene, since the job was queued."""
@@ -120,9 +134,11 @@ class Job:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _array_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[str, int]:
-    scalars = volume_node.GetImageData().GetPointData().GetScalars()
-    return scalars.GetAddressAsString(""), scalars.GetMTime()
+def _array_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[str, int] | None:
+    """Return what changes when the node's voxels do; None where there are none, which `export_volume` refuses."""
+    image = volume_node.GetImageData()
+    scalars = image.GetPointData().GetScalars() if image else None
+    return scalars and (scalars.GetAddressAsString(""), scalars.GetMTime())
 
 
 def _geometry(volume_node: vtkMRMLScalarVolumeNode) -> tuple[float, ...]:

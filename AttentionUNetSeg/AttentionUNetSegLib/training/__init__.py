@@ -1,1 +1,1 @@
-"""Procedural phantoms, and the model that is trained on them for the tests and the demo."""
+"""Training on labelled CTs, synthetic ones made from label maps, and evaluation."""

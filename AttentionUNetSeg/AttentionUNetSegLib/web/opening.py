@@ -16,8 +16,8 @@ import slicer
 from ..errors import BadInput
 from ..imaging import Volume
 from ..imaging.plain_name import printable_name
+from ..phantom import make_phantom
 from ..scene import add_volume
-from ..training.phantom import make_phantom
 from ..worker.reading import Reader
 from .background import in_background, read_in_background
 from .desk import Desk

@@ -149,13 +149,15 @@ class ResultTrust:
     """Reasons to distrust a result (they are among its warnings too), and the network's own doubt within the segment.
 
     `mean_probability` and `expected_dice` (the Dice that the network expects of its own segment), both 0..1, are None
-    where nothing was found; `mean_spread` (0..0.5) also after a single pass.
+    where nothing was found; `mean_spread` (0..0.5) also without test-time augmentation, `agreement` (Dice between the
+    segments of the first two passes) also after a single pass.
     """
 
     reasons: tuple[str, ...] = ()
     mean_probability: float | None = None
     mean_spread: float | None = None
     expected_dice: float | None = None
+    agreement: float | None = None
 
 
 @dataclass(frozen=True)

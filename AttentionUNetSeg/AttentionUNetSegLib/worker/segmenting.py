@@ -66,7 +66,9 @@ class SegmentRunner:
             device_name=segmentation.device_name,
             model=ResultModel(package.id, package.version, package.name, package.weights_sha256),
             warnings=tuple(segmentation.warnings),
-            trust=ResultTrust(tuple(trust.reasons), trust.mean_probability, trust.mean_spread, trust.expected_dice),
+            trust=ResultTrust(
+                tuple(trust.reasons), trust.mean_probability, trust.mean_spread, trust.expected_dice, trust.agreement
+            ),
         )
 
     def forget(self) -> None:

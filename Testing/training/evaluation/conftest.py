@@ -15,8 +15,8 @@ pytest.importorskip("monai", reason="the extra `train` is not installed")
 from AttentionUNetSegLib.cli import main
 from AttentionUNetSegLib.imaging import image_on_grid
 from AttentionUNetSegLib.imaging.geometry import Geometry
+from AttentionUNetSegLib.phantom import make_phantom, write_phantom
 from AttentionUNetSegLib.training.evaluation import CroppedCase, crop_case
-from AttentionUNetSegLib.training.phantom import make_phantom, write_phantom
 from command_outcome import Outcome
 
 MakeCase = Callable[..., CroppedCase]

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from AttentionUNetSegLib.phantom import make_phantom
 from AttentionUNetSegLib.training.evaluation import crop_case
 from AttentionUNetSegLib.training.evaluation.overlay import (
     LABEL_COLOR,
@@ -15,7 +16,6 @@ from AttentionUNetSegLib.training.evaluation.overlay import (
     worst_place,
     write_png,
 )
-from AttentionUNetSegLib.training.phantom import make_phantom
 from PIL import Image
 
 

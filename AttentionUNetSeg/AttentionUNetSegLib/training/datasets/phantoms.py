@@ -9,9 +9,9 @@ import SimpleITK as sitk
 
 from ...errors import BadInput
 from ...imaging import PHANTOM_KEY
+from ...phantom import make_phantom
+from ...phantom.tissues import PHASES, Label
 from ..labelled_scan import LabelledScan, LoadedScan
-from ..phantom import make_phantom
-from ..phantom_tissues import PHASES, Label
 
 # Slice distances of clinical protocols, from thin to thick, in turn.
 SPACINGS_MM = ((0.8, 0.8, 2.0), (0.9, 0.9, 2.5), (0.8, 0.8, 5.0), (1.0, 1.0, 3.0), (0.9, 0.9, 4.0))

@@ -16,9 +16,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ...imaging import write_image
+from ...phantom import make_phantom
 from ..datasets.phantoms import PHANTOM_STRUCTURES
 from ..datasets.table import TABLE_NAME, structures_cell, write_table
-from ..phantom import make_phantom
 from .anatomy_collection import AnatomyCollection
 from .generator import LABELS, Variety, synthesize
 

@@ -11,15 +11,22 @@ from typing import Any
 import torch
 
 from ...errors import BadInput, BadModel, InternalError
-from ...models import ModelPackage, write_package
+from ...models import ModelPackage, SegmentLabel, write_package
 from ...models.manifest import MANIFEST_FILE, check_manifest
 from ...network import AttentionUNet
 from ..labelled_scan import LabelledScan
-from ..pancreas_package import PANCREAS, packaged_weights
 from .configuration import TrainingConfiguration
 from .sampling import data_set_of
 
 THRESHOLD = 0.5
+_LABEL = SegmentLabel()
+PANCREAS: dict[str, Any] = {
+    "value": 1,
+    "channel": 0,
+    "name": _LABEL.name,
+    "code": {"scheme": _LABEL.scheme, "value": _LABEL.code, "meaning": _LABEL.meaning},
+    "color": list(_LABEL.color),
+}
 # What torch.save adds to the weights: names, a pickle and the zip's directory.
 OVERHEAD_BYTES = 300_000
 
@@ -60,6 +67,15 @@ def pancreas_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tenso
     """The state dict with the head's first channel only and without the heads of deep supervision, in float16."""
     head = {name: state[name][:1] for name in ("head.weight", "head.bias")}
     return packaged_weights({**state, **head})
+
+
+def packaged_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dict as a package holds it: without the heads of deep supervision, on the CPU, in float16."""
+    return {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
+        for name, tensor in state.items()
+        if not name.startswith("deep_supervision_heads.")
+    }
 
 
 def check_model_card(configuration: TrainingConfiguration, scans: Sequence[LabelledScan]) -> None:

@@ -1,0 +1,80 @@
+"""The recipe of pancreas-ct 0.5.0: who is left out where, what is averaged, which constants come from which folds."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from AttentionUNetSegLib.models import Catalogue
+from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
+
+from research.pancreas_ct_card import limitations
+from research.pancreas_ct_cross_validation import (
+    Held,
+    announced,
+    best_threshold,
+    leave_one_fold_out,
+    summary,
+)
+from research.pancreas_ct_manual import SAME_PATIENTS, mean_weights, read_folds
+
+
+def held(patient: str, fold: int, inside: int, outside: int, sure: float) -> Held:
+    """A gland whose voxels got the probability `inside`, in a field that got `outside` (0..255)."""
+    label = np.zeros((8, 8, 8), bool)
+    label[2:6, 2:6, 2:6] = True
+    probability = np.where(label, inside, outside).astype(np.uint8)
+    case = CroppedCase(probability, probability >= 128, label, (2.0, 2.0, 2.0), (0, 0, 0), None, probability >= 128)
+    each = Held(patient, fold, case, {"mean_probability": sure, "whole_ml": 60.0})
+    return Held(patient, fold, case, {**each.measured, "dice": each.dice_at(0.5)})
+
+
+def test_every_patient_is_left_out_once_with_the_shape_that_is_its_own():
+    folds = read_folds()
+    patients = [patient for fold in folds for patient in fold]
+    assert len(patients) == len(set(patients)) == 49 + 5 and len(folds) == 5
+    assert sum(patient.startswith("nih_") for patient in patients) == 49
+    assert set(SAME_PATIENTS.values()) <= set(patients)
+
+
+def test_the_mean_of_weights_is_the_mean_and_counters_stay(tmp_path):
+    paths = []
+    for number in (1.0, 3.0):
+        state = {"module.a": torch.full((2,), number), "module.count": torch.tensor(7), "n_averaged": torch.tensor(9)}
+        paths.append(tmp_path / f"{number}.pt")
+        torch.save({"averaged": state}, paths[-1])
+    mean = mean_weights(paths)
+    assert mean["a"].tolist() == [2.0, 2.0] and int(mean["count"]) == 7
+
+
+def test_a_threshold_is_chosen_on_the_other_folds():
+    low = [held("a", 0, 100, 0, 0.9), held("b", 0, 100, 0, 0.9)]  # found from 0.39 down
+    high = [held("c", 1, 255, 180, 0.9)]  # right above 0.7
+    assert best_threshold(low) == 0.3 and best_threshold(high) > 0.7
+    chosen = leave_one_fold_out([*low, *high], best_threshold)
+    assert chosen[0] > 0.7 and chosen[1] == 0.3
+    assert summary(low, 0.3)["dice"]["mean"] == 1 and summary(low, 0.5)["below_0.5"] == 2
+    assert [each.dice_at(0.3) for each in low] == [each.at(0.3).dice for each in low]
+
+
+def test_what_is_announced_is_counted_among_poor_and_good_results():
+    good, unsure, poor = held("a", 0, 255, 0, 0.9), held("b", 0, 255, 0, 0.6), held("c", 0, 0, 255, 0.6)
+    assert announced([good, unsure, poor], {0: 0.7}) == {
+        "poor": 1, "poor_announced": 1, "others": 2, "others_announced": 1,
+    }  # fmt: skip
+
+
+def test_the_bundled_card_tells_what_was_measured_and_what_was_not():
+    package = Catalogue().get("pancreas-ct")
+    dice = next(entry for entry in package.manifest["performance"] if entry["metric"] == "Dice")
+    assert package.manifest["version"] == "0.5.0" and dice["n"] == 20
+    assert "measured on none of them" in package.manifest["limitations"]
+    assert {"nih_pancreas", "negative", "painted"} <= {entry["name"] for entry in package.manifest["training"]["data"]}
+    assert json.dumps(package.manifest)
+
+
+def test_a_number_that_was_not_measured_is_not_in_the_limitations():
+    with pytest.raises(KeyError):
+        limitations({}, {"models": {}})

@@ -1,0 +1,285 @@
+"""How good ``pancreas-ct`` is on patients whose CT, label and shape it never saw: manual contours, in folds.
+
+``python -m research.pancreas_ct_cross_validation --work FOLDER --start-from PACKAGE --out OUT``
+measures the folds' models of `pancreas_ct_manual` after each stage, each on the patients of its fold, and
+``pancreas-ct`` 0.3.0 (PACKAGE) on the same ones, and writes ``OUT.json`` and ``OUT.md``. 0.3.0 saw the shapes, not the
+CTs, of six of them, and the step that is cross-validated began with it.
+
+Only slices that were contoured count. A constant that is chosen (the threshold, the limits of doubt) is chosen on four
+folds and reported on the fifth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from AttentionUNetSegLib.imaging import write_image
+from AttentionUNetSegLib.inference import Segmenter
+from AttentionUNetSegLib.inference.distrust import SMALLEST_ML
+from AttentionUNetSegLib.models import load_package
+from AttentionUNetSegLib.training.evaluation import EvaluationOptions, MeasuredCase, evaluate_scans
+from AttentionUNetSegLib.training.evaluation.bootstrap import bootstrap_interval
+from AttentionUNetSegLib.training.evaluation.case_metrics import CaseMetrics, compare
+from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
+from AttentionUNetSegLib.training.evaluation.doubt import POOR_DICE
+from AttentionUNetSegLib.training.evaluation.gate_selectivity import area_under_curve
+from AttentionUNetSegLib.training.evaluation.performance_record import machine
+from AttentionUNetSegLib.training.labelled_scan import LabelledScan
+from AttentionUNetSegLib.whole_file import whole_file
+
+from .pancreas_ct_manual import manual_step_scans, read_folds, stage_packages
+
+COMMAND = "python -m research.pancreas_ct_cross_validation"
+DATA_SET = "nih_pancreas"
+DATA = "patients of NIH Pancreas-CT, manual contours, real slices"
+USELESS_DICE = 0.5
+MOST_FALSE_ALARMS = 0.1
+THRESHOLDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(11))
+BEFORE = "0.3.0"
+# What the folds' models after each stage stand for; the last one is what is bundled.
+STAGE_VERSIONS = ("0.4.0", "0.5.0")
+VERSION = STAGE_VERSIONS[-1]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a model said of a patient that it did not see: the cropped result, and the numbers that go with it."""
+
+    patient: str
+    fold: int
+    case: CroppedCase
+    measured: dict[str, Any]
+
+    def at(self, threshold: float) -> CaseMetrics:
+        """The measurements at another threshold."""
+        found = self.case.probability >= max(threshold * 255, 1)
+        known = True if self.case.ignore is None else ~self.case.ignore
+        return compare(replace(self.case, predicted=found & known, predicted_before_ignore=found))
+
+    def dice_at(self, threshold: float) -> float:
+        """The Dice alone, at another threshold: counted, not measured anew."""
+        known = True if self.case.ignore is None else ~self.case.ignore
+        found = (self.case.probability >= max(threshold * 255, 1)) & known
+        return 2 * np.count_nonzero(found & self.case.label) / (found.sum() + self.case.label.sum())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="pancreas_ct_cross_validation", description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="the folder of pancreas_ct_manual")
+    parser.add_argument("--start-from", type=Path, required=True, help="the package of pancreas-ct 0.3.0")
+    parser.add_argument("--out", type=Path, required=True, help="results, without ending")
+    parser.add_argument("--folds", type=int, nargs="*", help="only these folds (default: all)")
+    parser.add_argument("--tta", action="store_true", help="measure test-time augmentation too (eight passes)")
+    parser.add_argument("--probabilities", type=Path, help="folder for what each fold said of its patients")
+    options = parser.parse_args(arguments)
+    numbers = options.folds if options.folds else range(len(read_folds()))
+    scans = [scan for scan in manual_step_scans(options.work) if scan.name.startswith(f"{DATA_SET}/")]
+    rows: dict[str, list[Held]] = {}
+    before = Segmenter(load_package(options.start_from), "cpu")
+    for number in numbers:
+        apart = [scan for scan in scans if scan.patient in read_folds()[number]]
+        stages = [Segmenter(package, "cpu") for package in stage_packages(options.work, f"fold_{number}")]
+        models = [(BEFORE, before, False)]
+        models += [(name, stage, False) for name, stage in zip(STAGE_VERSIONS, stages, strict=True)]
+        models += [(f"{VERSION}, 8 passes", stages[-1], True)] * options.tta
+        for name, model, tta in models:
+            keep = options.probabilities if name == VERSION else None
+            rows.setdefault(name, []).extend(_held(model, apart, number, tta, keep))
+            print(f"fold {number}, {name}: {_line(summary(rows[name][-len(apart) :], 0.5))}", flush=True)
+    document = {
+        "command": COMMAND, "date": datetime.date.today().isoformat(), "machine": machine(),
+        "data": f"{len(rows[VERSION])} {DATA}",
+        "folds": list(numbers), "models": {name: _document(held) for name, held in rows.items()},
+    }  # fmt: skip
+    with whole_file(options.out.with_suffix(".json")) as beside:
+        beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    with whole_file(options.out.with_suffix(".md")) as beside:
+        beside.write_text(markdown(document), encoding="utf-8")
+    print(markdown(document))
+    return 0
+
+
+def summary(held: Sequence[Held], threshold: float | Mapping[int, float]) -> dict[str, Any]:
+    """Means over patients with bootstrapped 95 % intervals, at one threshold or one a fold."""
+    metrics = [each.at(threshold if isinstance(threshold, float) else threshold[each.fold]) for each in held]
+    patients = [each.patient for each in held]
+    result: dict[str, Any] = {"n": len(held)}
+    for name in ("dice", "nsd", "recall", "precision", "hd95_mm"):
+        pairs = [(getattr(m, name), patient) for m, patient in zip(metrics, patients, strict=True)]
+        values = [value for value, _ in pairs if value is not None]
+        if not values:
+            result[name] = {"mean": None, "minimum": None, "maximum": None, "interval_95": [], "n": 0}
+            continue
+        interval = bootstrap_interval(values, [patient for value, patient in pairs if value is not None])
+        result[name] = {"mean": _rounded(np.mean(values)), "minimum": _rounded(min(values)),
+                        "maximum": _rounded(max(values)), "interval_95": [_rounded(end) for end in interval or ()],
+                        "n": len(values)}  # fmt: skip
+    dice = np.array([m.dice for m in metrics])
+    errors = np.array([m.volume_error_percent for m in metrics])
+    result["below_0.5"], result["below_0.6"] = int((dice < USELESS_DICE).sum()), int((dice < POOR_DICE).sum())
+    result["volume_error_percent_median"] = _rounded(np.median(np.abs(errors)))
+    result["volume_bias_percent_median"] = _rounded(np.median(errors))
+    return result
+
+
+def best_threshold(held: Sequence[Held]) -> float:
+    """The threshold with the highest mean Dice."""
+    return max(THRESHOLDS, key=lambda threshold: np.mean([each.dice_at(threshold) for each in held]))
+
+
+def leave_one_fold_out(held: Sequence[Held], choose: Callable[[Sequence[Held]], float]) -> dict[int, float]:
+    """A constant for each fold, chosen on the others (on all where there is only one fold)."""
+    folds = sorted({each.fold for each in held})
+    return {fold: choose([each for each in held if each.fold != fold] or list(held)) for fold in folds}
+
+
+def doubt(held: Sequence[Held]) -> dict[str, Any]:
+    """How well poor results (Dice below 0.6) are told from others by the probability, and its spread, within them."""
+    dice = np.array([each.measured["dice"] for each in held])
+    poor = dice < POOR_DICE
+    certainty = np.array([each.measured["mean_probability"] or 0.0 for each in held])
+    spread = np.array([each.measured.get("mean_spread") or 0.0 for each in held])
+    return {
+        "poor": int(poor.sum()), "others": int((~poor).sum()),
+        "area_under_curve_of_mean_probability": area_under_curve(-certainty[poor], -certainty[~poor]),
+        "correlation_of_mean_probability_with_dice": _rounded(np.corrcoef(certainty, dice)[0, 1]),
+        **({"area_under_curve_of_mean_spread": area_under_curve(spread[poor], spread[~poor]),
+            "correlation_of_mean_spread_with_dice": _rounded(np.corrcoef(spread, dice)[0, 1])} if spread.any() else {}),
+    }  # fmt: skip
+
+
+def best_limit(held: Sequence[Held]) -> float:
+    """The mean probability below which a result is called unsure: at most one good result in ten is."""
+    certainty = np.array([each.measured["mean_probability"] or 0.0 for each in held])
+    good = np.array([each.measured["dice"] >= POOR_DICE for each in held])
+    return _rounded(np.quantile(certainty[good], MOST_FALSE_ALARMS))
+
+
+def doubt_limits_by_fold(held: Sequence[Held]) -> dict[int, float]:
+    """That limit for each fold, chosen on the others."""
+    return leave_one_fold_out(held, best_limit)
+
+
+def announced(held: Sequence[Held], limits: Mapping[int, float]) -> dict[str, int]:
+    """How many poor results, and others, are called unsure, empty or too small, with limits from the other folds."""
+    told = np.array([
+        (each.measured["mean_probability"] or 0.0) < limits[each.fold]
+        or each.measured["whole_ml"] < SMALLEST_ML
+        for each in held
+    ])  # fmt: skip
+    poor = np.array([each.measured["dice"] < POOR_DICE for each in held])
+    return {"poor": int(poor.sum()), "poor_announced": int((told & poor).sum()),
+            "others": int((~poor).sum()), "others_announced": int((told & ~poor).sum())}  # fmt: skip
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The results as a page."""
+    lines = [
+        "# pancreas-ct, cross-validated on manual contours", "",
+        f"{document['data']}; folds {', '.join(map(str, document['folds']))}. `{document['command']}`; "
+        f"{document['machine']}.", "",
+        "0.3.0 saw the shapes (not the CTs) of six of these patients. The other rows are the folds' models of the step "
+        "that uses these contours, after its first stage (0.4.0) and its last, each on patients whose CT, label and "
+        "shape that step left out. What is bundled was trained on longer, with all patients.", "",
+        "| model | n | Dice (95 % interval) | lowest | below 0.5 | NSD at 2 mm | HD95 (mm) | recall | precision | "
+        "volume error, median | bias |", "|" + "---|" * 11,
+    ]  # fmt: skip
+    for name, model in document["models"].items():
+        for words, key in (("", "at_0.5"), (", threshold of the other folds", "at_other_folds_threshold")):
+            lines.append(f"| {name}{words} | {_line(model[key])} |")
+    lines += ["", "| model | gate | AUC of the coefficients, gland against body | inside | outside |",
+              "|---|---|---|---|---|"]  # fmt: skip
+    for name, model in document["models"].items():
+        for number, gate in enumerate(model["gates"], start=1):
+            lines.append(f"| {name} | {number} | {gate['auc']:.3f} (lowest {gate['lowest_auc']:.3f}) | "
+                         f"{gate['inside']:.2f} | {gate['outside']:.2f} |")  # fmt: skip
+    lines += ["", "Announced: unsure (mean probability below a limit from the other folds), nothing found, or below "
+              f"{SMALLEST_ML:g} mL.", "",
+              "| model | thresholds of the folds | poor results (Dice below 0.6) | announced | others announced | "
+              "AUC of the mean probability |", "|---|---|---|---|---|---|"]  # fmt: skip
+    for name, model in document["models"].items():
+        told = model["announced_by_other_folds_limit"]
+        auc = model["doubt"]["area_under_curve_of_mean_probability"]
+        lines.append(f"| {name} | {', '.join(str(value) for value in model['thresholds'].values())} | {told['poor']} | "
+                     f"{told['poor_announced']} | {told['others_announced']} of {told['others']} | "
+                     f"{'not defined' if auc is None else f'{auc:.2f}'} |")  # fmt: skip
+    lines += ["", "Dice of each patient:", "", "| patient | fold | " + " | ".join(document["models"]) + " |",
+              "|---|---|" + "---|" * len(document["models"])]  # fmt: skip
+    columns = [{case["patient"]: case for case in model["cases"]} for model in document["models"].values()]
+    for patient, case in sorted(columns[0].items()):
+        scores = " | ".join(f"{column[patient]['dice']:.3f}" for column in columns)
+        lines.append(f"| {patient} | {case['fold']} | {scores} |")
+    return "\n".join(lines) + "\n"
+
+
+def _held(
+    segmenter: Segmenter, scans: Sequence[LabelledScan], fold: int, tta: bool, keep: Path | None
+) -> Iterator[Held]:
+    for measured in evaluate_scans(segmenter, scans, EvaluationOptions(tta=tta)):
+        if not isinstance(measured, MeasuredCase):
+            raise SystemExit(f"{measured.name} could not be measured: {measured.reason}")
+        row = measured.result.as_json()
+        row["whole_ml"] = next(iter(measured.segmentation.volume_ml.values()))
+        if keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+            write_image(measured.segmentation.probability, keep / f"{row['patient']}_probability.nrrd")
+        yield Held(row["patient"], fold, measured.case, row)
+
+
+def _document(held: Sequence[Held]) -> dict[str, Any]:
+    thresholds = leave_one_fold_out(held, best_threshold)
+    limits = doubt_limits_by_fold(held)
+    chosen = best_threshold(held)
+    return {
+        "at_0.5": summary(held, 0.5),
+        # What a model that is trained on everybody should use: chosen on all folds.
+        "threshold": chosen,
+        "at_threshold": summary(held, chosen),
+        "trust_limits": {"mean_probability_limit": best_limit(held)},
+        "limits_of_mean_probability": limits,
+        "announced_by_other_folds_limit": announced(held, limits),
+        "thresholds": thresholds,
+        "at_other_folds_threshold": summary(held, thresholds),
+        "dice_by_threshold": {
+            str(value): _rounded(np.mean([each.dice_at(value) for each in held])) for value in THRESHOLDS
+        },
+        "gates": _gates(held),
+        "doubt": doubt(held),
+        "cases": [{"fold": each.fold, **each.measured} for each in held],
+    }
+
+
+def _gates(held: Sequence[Held]) -> list[dict[str, float]]:
+    gates = []
+    for each in zip(*(case.measured["gates"] for case in held), strict=True):
+        known = [gate for gate in each if gate["auc"] is not None]
+        if known:
+            means = {name: float(np.mean([gate[name] for gate in known])) for name in ("auc", "inside", "outside")}
+            gates.append({**means, "lowest_auc": min(gate["auc"] for gate in known), "n": len(known)})
+    return gates
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    low, high = row["dice"]["interval_95"] or (float("nan"),) * 2
+    return " | ".join((
+        str(row["n"]), f"{row['dice']['mean']:.3f} ({low:.3f} to {high:.3f})", f"{row['dice']['minimum']:.2f}",
+        str(row["below_0.5"]), f"{row['nsd']['mean']:.3f}", f"{row['hd95_mm']['mean']:.1f} (n = {row['hd95_mm']['n']})",
+        f"{row['recall']['mean']:.3f}", f"{row['precision']['mean']:.3f}",
+        f"{row['volume_error_percent_median']:.0f} %", f"{row['volume_bias_percent_median']:+.0f} %",
+    ))  # fmt: skip
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,74 @@
+"""Labelled scans small enough to take along to a machine with a GPU: cut to the body, at about training resolution.
+
+A CT of 512 x 512 voxels holds many times what a network at 2 to 3 mm is shown of it. Reduced, it is a tenth as large,
+and training prepares the same from it but for a fraction of a voxel at the labels' surfaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from AttentionUNetSegLib.imaging import body_box, to_model_grid, write_image
+from AttentionUNetSegLib.training.datasets.table import TABLE_NAME, structures_cell, write_table
+from AttentionUNetSegLib.training.labelled_scan import STRUCTURES, LabelledScan, LoadedScan
+
+
+def write_reduced_scans(scans: Sequence[LabelledScan], folder: Path, spacing_mm: float = 1.5) -> Path:
+    """Write the scans as a data set of the layout `table` into `folder`; return its path.
+
+    Voxels smaller than `spacing_mm` are merged to it, axis by axis; larger ones (thick slices) stay as they are. Axes
+    are turned to L, P, S. Whatever a scan says about its labels (weight, who made them, licence) is kept.
+
+    Raises
+    ------
+    BadInput : a scan cannot be read.
+    InternalError : the file system refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_table(folder / TABLE_NAME, [_row(scan, folder, spacing_mm) for scan in scans])
+
+
+def _row(scan: LabelledScan, folder: Path, spacing_mm: float) -> dict[str, str]:
+    loaded = scan.load()
+    name = scan.name.replace("/", "_")
+    ct, labels, ignore = _reduced(loaded, spacing_mm)
+    write_image(ct, folder / f"{name}_ct.nrrd")
+    write_image(labels, folder / f"{name}_labels.nrrd")
+    row = {
+        "name": scan.name.split("/")[-1],
+        "image": f"{name}_ct.nrrd",
+        "label": f"{name}_labels.nrrd",
+        "structures": structures_cell({structure: STRUCTURES.index(structure) + 1 for structure in loaded.structures}),
+        "weight": f"{scan.weight:g}",
+        "patient": scan.patient,
+        "labels_by": scan.labels_by,
+        "licence": scan.licence,
+        "attribution": scan.attribution,
+    }
+    if ignore is not None:
+        write_image(ignore, folder / f"{name}_ignore.nrrd")
+        row["ignore"] = f"{name}_ignore.nrrd"
+    return row
+
+
+def _reduced(scan: LoadedScan, spacing_mm: float) -> tuple[sitk.Image, sitk.Image, sitk.Image | None]:
+    """CT (int16), label map (uint8; values are places in `STRUCTURES`, from 1) and ignore mask, on one grid."""
+    upright = sitk.DICOMOrient(scan.ct, "LPS").GetSpacing()
+    grid = to_model_grid(scan.ct, tuple(max(spacing_mm, own) for own in upright))
+    box = [(side.start, side.stop - side.start) for side in reversed(body_box(grid))]
+    ct = sitk.RegionOfInterest(grid, [size for _, size in box], [start for start, _ in box])
+    labels = np.zeros(ct.GetSize()[::-1], np.uint8)
+    # The pancreas last: where masks overlap, it is what training is for.
+    for structure in sorted(scan.structures, key=STRUCTURES.index, reverse=True):
+        labels[sitk.GetArrayFromImage(_nearest(scan.structures[structure], ct)) > 0] = STRUCTURES.index(structure) + 1
+    label_image = sitk.GetImageFromArray(labels)
+    label_image.CopyInformation(ct)
+    ignore = None if scan.ignore is None else _nearest(scan.ignore, ct)
+    return sitk.Cast(sitk.Round(ct), sitk.sitkInt16), label_image, ignore
+
+
+def _nearest(mask: sitk.Image, grid: sitk.Image) -> sitk.Image:
+    return sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, sitk.sitkUInt8)
