@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InternalError
-from ..measure import ContrastPhase
 from ..session import ResultEditor, SegmentRequest, SegmentResult
 from .outputs import OutputFolder
 
@@ -154,6 +153,8 @@ def describe(report: dict[str, object]) -> str:
 
 def _described_measurements(measurements: dict[str, object]) -> list[str]:
     """One line with the numbers that people ask for first, with the range that the probability leaves them."""
+    from ..measure import ContrastPhase
+
     told = []
     for key in ("length", "thickness", "hu_mean", "fat"):
         quantity = measurements["quantities"][key]

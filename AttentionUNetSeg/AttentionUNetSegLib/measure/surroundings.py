@@ -41,7 +41,8 @@ def box_with_surroundings(grid: Geometry, box: Box) -> Box:
     wanted = grid.index(np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T)
     first = np.clip(np.floor(wanted.min(axis=0)), 0, start).astype(int)
     last = np.clip(np.ceil(wanted.max(axis=0)) + 1, stop, grid.size).astype(int)
-    return tuple(slice(int(a), int(b)) for a, b in zip(first[::-1], last[::-1], strict=True))
+    (i0, j0, k0), (i1, j1, k1) = first.tolist(), last.tolist()
+    return slice(k0, k1), slice(j0, j1), slice(i0, i1)
 
 
 def surroundings(ct: sitk.Image, mask: np.ndarray, grid: Geometry) -> Surroundings:
@@ -64,5 +65,5 @@ def surroundings(ct: sitk.Image, mask: np.ndarray, grid: Geometry) -> Surroundin
     gland = sitk.Resample(
         image_on_grid(mask.astype(np.uint8), grid), fine, sitk.Transform(), sitk.sitkNearestNeighbor, 0
     )
-    inside = sitk.GetArrayViewFromImage(gland).reshape(-1, _SAMPLES, *size[1::-1]).any(axis=1)
+    inside = sitk.GetArrayViewFromImage(gland).reshape(-1, _SAMPLES, *size[1::-1]).max(axis=1) > 0
     return Surroundings(hu, inside)
