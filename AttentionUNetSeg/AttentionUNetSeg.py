@@ -223,7 +223,7 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         self, volumeNode: slicer.vtkMRMLScalarVolumeNode, package: ModelPackage | None = None
     ) -> tuple[str, ...]:
         """Why a volume, or this model on it, may not give a meaningful result; empty for an ordinary CT."""
-        from AttentionUNetSegLib.desktop.volume_doubts import volume_doubts
+        from AttentionUNetSegLib.desktop.choosable_volumes import volume_doubts
 
         return volume_doubts(volumeNode, package)
 
@@ -391,6 +391,16 @@ class AttentionUNetSegTest(ScriptedLoadableModuleTest):
 
     def test_segment_phantom(self) -> None:
         """Segment a phantom, then move the threshold: a lower one never makes the segment smaller."""
-        from AttentionUNetSegLib.desktop.self_test import segment_phantom
+        from AttentionUNetSegLib.desktop.interpreter import has_torch
 
-        segment_phantom(self, AttentionUNetSegLogic())
+        if not has_torch():
+            self.skipTest("PyTorch is not installed, and tests install nothing.")
+        logic = AttentionUNetSegLogic()
+        try:
+            segmentation = logic.segmentPancreas(logic.makePhantom(), waitForCompletion=True)
+            # How much a model finds in a phantom is the model's own business; most were made for patients.
+            before = logic.setThreshold(segmentation, 0.5)
+            self.assertGreaterEqual(logic.setThreshold(segmentation, 0.2), before)
+            self.assertEqual(logic.volumeMl(segmentation), logic.setThreshold(segmentation, 0.2))
+        finally:
+            logic.close()

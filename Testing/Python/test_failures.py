@@ -125,13 +125,13 @@ class FailuresTest(PanelTestCase):
         self.use_interpreter(f'exec "{real_python()}" "{worker}"')
         self.click(self.ui.segmentButton)
         self.wait_for_runs()
-        (notice,) = [each for each in self.panel.message.notices if each.folder is not None]
+        (notice,) = [each for each in self.panel.messages.notices if each.folder is not None]
         self.assertTrue(os.path.isdir(notice.folder))
         self.set_environment(INTERPRETER_VARIABLE, self._environment[INTERPRETER_VARIABLE])
         self.click(self.ui.retryButton)
         self.wait_for_runs()
         self.assertEqual(len(self.logic.results()), 1, self.ui.messageLabel.text)
-        self.assertIn(notice, self.panel.message.notices, "nobody has dealt with the folder yet")
+        self.assertIn(notice, self.panel.messages.notices, "nobody has dealt with the folder yet")
         self.ui.advancedCollapsibleButton.collapsed = False  # where later sessions find it, without any notice
         self.assertIn(str(notice.folder), self.ui.keptFoldersValueLabel.text)
         self.assertTrue(self.ui.deleteKeptFoldersButton.enabled)
@@ -140,7 +140,7 @@ class FailuresTest(PanelTestCase):
             self.click(self.ui.nextMessageButton)
         self.click(self.ui.deleteFolderButton)
         self.assertFalse(os.path.isdir(notice.folder))
-        self.assertNotIn(notice, self.panel.message.notices)
+        self.assertNotIn(notice, self.panel.messages.notices)
         self.assertNotIn(str(notice.folder), self.ui.keptFoldersValueLabel.text)
 
     def test_there_is_no_place_for_temporary_files(self) -> None:

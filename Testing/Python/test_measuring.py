@@ -116,7 +116,7 @@ class MeasuringTest(PanelTestCase):
 
     def message_is_error(self) -> bool:
         """Whether the notice that is shown is an error."""
-        notices = self.panel.message.notices
+        notices = self.panel.messages.notices
         return bool(notices) and notices[0].is_error
 
     @contextlib.contextmanager

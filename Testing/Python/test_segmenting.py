@@ -196,7 +196,7 @@ class SegmentingTest(PanelTestCase):
         self.select(second)
         self.click(self.ui.segmentButton)
         self.wait_for_runs()
-        texts = [notice.text for notice in self.panel.message.notices]
+        texts = [notice.text for notice in self.panel.messages.notices]
         for name in ("first", "second"):
             self.assertEqual(sum(text.startswith(f"{name}: done in") for text in texts), 1, texts)
         self.assertIs(self.panel.input.volume, second, "a run that ends takes nobody away from another CT")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from AttentionUNetSegLib.scene import set_threshold
-from AttentionUNetSegLib.scene.camera import look_at_result
+from AttentionUNetSegLib.scene.showing import look_at_result
 from AttentionUNetSegLib.scene.surface import has_surface, show_surface
-from AttentionUNetSegLib.scene.windowing import PRESETS, set_window, set_window_unless_chosen, window_name
+from AttentionUNetSegLib.scene.volumes import PRESETS, set_window, set_window_unless_chosen, window_name
 
 
 def test_a_camera_is_turned_to_the_result_until_a_person_moves_it(scene, nodes):

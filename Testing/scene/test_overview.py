@@ -20,7 +20,7 @@ from AttentionUNetSegLib.scene import (
     render_overview,
     set_threshold,
 )
-from AttentionUNetSegLib.scene.offscreen import require_offscreen_rendering
+from AttentionUNetSegLib.scene.overview.offscreen import require_offscreen_rendering
 from PIL import Image
 
 SIZE = (1200, 700)
@@ -162,7 +162,7 @@ def test_a_machine_without_the_libraries_gets_a_sentence_that_names_the_package(
     for name in hidden.split():
         (tmp_path / name).touch()
     code = (
-        "from AttentionUNetSegLib.scene.offscreen import RenderingUnavailable, require_offscreen_rendering\n"
+        "from AttentionUNetSegLib.scene.overview.offscreen import RenderingUnavailable, require_offscreen_rendering\n"
         "try:\n    require_offscreen_rendering()\n"
         "except RenderingUnavailable as error:\n    print(error)\n"
     )

@@ -9,7 +9,7 @@ import slicer
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.scene import add_volume, export_volume, import_result, segment_volume_ml
-from AttentionUNetSegLib.scene.region import box_of_region, widened
+from AttentionUNetSegLib.scene.geometry import box_of_region, widened
 from AttentionUNetSegLib.scene.volumes import image_of_node
 
 

@@ -22,7 +22,7 @@ from AttentionUNetSegLib.scene import (
     set_threshold,
     show_attention,
 )
-from AttentionUNetSegLib.scene.bundle import file_names_for_bundle, require_same_bundle
+from AttentionUNetSegLib.scene.saving import file_names_for_bundle, require_same_bundle
 
 
 def nrrd_header(content: bytes) -> dict[str, str]:

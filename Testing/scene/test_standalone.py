@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import slicer
 from AttentionUNetSegLib.scene import open_standalone_scene
-from AttentionUNetSegLib.scene.colors import INFERNO_NODE_ID, inferno_color_node, inferno_table
+from AttentionUNetSegLib.scene.fields import INFERNO_NODE_ID, inferno_color_node, inferno_table
 
 SOURCES = sorted(Path(AttentionUNetSegLib.scene.__file__).parent.glob("*.py"))
 

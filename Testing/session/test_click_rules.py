@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from AttentionUNetSegLib.scene.region import limits_of
+from AttentionUNetSegLib.scene.geometry import limits_of
 from AttentionUNetSegLib.session import DoubtfulClick, ResultEditor
 from organ_scene import IN_KNOWN, IN_TAIL, KNOWN, SIZE_KJI, SPACING, mask, new_result, ras_of
 

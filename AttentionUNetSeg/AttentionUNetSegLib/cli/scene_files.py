@@ -48,7 +48,7 @@ def save(scene: slicer.vtkMRMLScene, nodes: ResultNodes, destination: OutputFold
 
 def begin_drawing() -> None:
     """Find out beside other work whether this machine can draw: half a second that `draw` need not wait for then."""
-    from ..scene.offscreen import begin_to_find_out
+    from ..scene.overview.offscreen import begin_to_find_out
 
     begin_to_find_out()
 

@@ -1,24 +1,33 @@
-"""Which Python runs the worker, and the environment it starts from."""
+"""What belongs to this computer and not to a scene: settings, the Python that runs the worker, PyTorch in it.
+
+PyTorch is installed only after a person agreed, and only through the PyTorch extension.
+"""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
 import sys
 from pathlib import Path
 
+import qt
 import slicer
+from slicer.i18n import tr as _
 
+from ..errors import Cancelled, InternalError
 from ..worker.launch import WorkerCommand, worker_command
-from . import settings
 
 ENVIRONMENT_VARIABLE = "ATTENTIONUNETSEG_PYTHON"
+TORCH_REQUIREMENT = ">=2.2"
+_INTERPRETER = "AttentionUNetSeg/Interpreter"
+_KEEP_WORKER_WARM = "AttentionUNetSeg/KeepWorkerWarm"
 
 
 def other_interpreter() -> str:
     """Return the Python that was chosen instead of Slicer's own, or ""; the environment variable comes first."""
-    return os.environ.get(ENVIRONMENT_VARIABLE) or settings.interpreter()
+    return os.environ.get(ENVIRONMENT_VARIABLE) or chosen_interpreter()
 
 
 def interpreter_command() -> WorkerCommand:
@@ -42,6 +51,78 @@ def slicer_python() -> str:
 def has_torch() -> bool:
     """Whether a run can be tried: Slicer's Python has PyTorch, or another Python is chosen (it says itself)."""
     return bool(other_interpreter()) or importlib.util.find_spec("torch") is not None
+
+
+def ensure_torch() -> None:
+    """Return at once where PyTorch is there (or another Python is chosen); otherwise ask, then install it.
+
+    Never call it but from a person's click.
+
+    Raises
+    ------
+    Cancelled : the person declined.
+    InternalError : PyTorch cannot be installed: no PyTorch extension, no network, or Slicer runs tests.
+    """
+    if has_torch():
+        return
+    if slicer.app.testingEnabled():
+        raise InternalError(
+            _("PyTorch is not installed, and nothing is installed while Slicer runs tests."),
+            _("Choose a Python that has it."),
+        )
+    try:
+        torch_utilities = importlib.import_module("PyTorchUtils")
+    except ImportError:
+        raise InternalError(
+            _("PyTorch is missing, and so is the PyTorch extension that installs it."),
+            _("Install the extension PyTorch in the Extensions Manager and restart Slicer, or choose another Python "
+              "under Advanced."),
+        ) from None  # fmt: skip
+    if not slicer.util.confirmOkCancelDisplay(torch_question(), _("Install PyTorch?")):
+        raise Cancelled(_("PyTorch was not installed, so nothing was segmented."), _("Retry asks again."))
+    try:
+        with slicer.util.WaitCursor():
+            torch_utilities.PyTorchUtilsLogic().installTorch(
+                askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT
+            )
+    except Exception as error:
+        raise InternalError(
+            _("PyTorch could not be installed ({error}).").format(error=" ".join(str(error).split())[:300]),
+            _("Check the internet connection and the free disk space, then retry."),
+        ) from error
+    importlib.invalidate_caches()
+    if not has_torch():
+        raise InternalError(_("PyTorch was installed, but Slicer does not find it."), _("Restart Slicer and retry."))
+
+
+def torch_question() -> str:
+    """What the person is asked before anything is downloaded."""
+    return _(
+        "The network that finds the pancreas runs with PyTorch, which is not part of Slicer.\n\n"
+        "Slicer's PyTorch extension would now download and install it: about 250 MB for the processor alone, 2 to 3 GB "
+        "with an NVIDIA graphics card. It takes some minutes, happens once, and Slicer does not respond meanwhile.\n\n"
+        "Your images stay on this computer. Install PyTorch now?"
+    )
+
+
+def chosen_interpreter() -> str:
+    """The Python that runs the worker; "" for Slicer's own."""
+    return str(slicer.util.settingsValue(_INTERPRETER, "") or "")
+
+
+def set_interpreter(path: str) -> None:
+    """Remember the Python that runs the worker; "" for Slicer's own."""
+    qt.QSettings().setValue(_INTERPRETER, path)
+
+
+def keep_worker_warm() -> bool:
+    """Whether the worker stays after the last run."""
+    return bool(slicer.util.settingsValue(_KEEP_WORKER_WARM, True, converter=slicer.util.toBool))
+
+
+def set_keep_worker_warm(keep: bool) -> None:
+    """Remember whether the worker stays after the last run."""
+    qt.QSettings().setValue(_KEEP_WORKER_WARM, keep)
 
 
 def _is_slicers_own(program: str) -> bool:

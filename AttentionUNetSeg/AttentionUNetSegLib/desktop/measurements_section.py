@@ -1,32 +1,59 @@
-"""Numbers of the selected result, measured in the background when somebody asks, and the way to DICOM."""
+"""Numbers of the selected result, measured in the background when somebody asks, and the result as DICOM.
+
+Both are the work of processes of their own: masks and CT go out in a folder, numbers or files come back.
+"""
 
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+import importlib
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..scene import ResultNodes, are_old, read_table, show_centre_line
-from .dicom_export import DicomExport, require_dicom_files
-from .measuring import Measuring
+from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError
+from ..imaging import write_image
+from ..measure import Measurements
+from ..measure.apart import write_masks
+from ..scene import (
+    ResultNodes,
+    are_old,
+    masks_of_result,
+    measurement_table,
+    read_table,
+    show_centre_line,
+    state_of_segment,
+)
+from ..scene.dicom_identity import dicom_identity
+from ..worker.dicom_process import DicomSegRequest, dicom_seg_command, read_answer
+from ..worker.launch import worker_command
+from ..worker.transport import ProcessExit
+from .interpreter import interpreter_command, other_interpreter, slicer_python
+from .messages import Messages
+from .parameters import Selection
+from .processes import AnsweringProcess, folder_with
 
 if TYPE_CHECKING:
-    from ..errors import AttentionUNetSegError
     from ..session.editing import ResultEditor
-    from .panel import Panel
+
+LIBRARIES = ("highdicom", "dicomweb_client")
 
 
 class MeasurementsSection:
     """Shows the result's table node, says when it is old, and measures anew. One thing at a time."""
 
-    def __init__(self, panel: Panel) -> None:
-        self._panel, self._ui = panel, panel.ui
+    def __init__(self, ui: Any, selection: Selection, messages: Messages) -> None:
+        self._ui, self._selection, self._messages = ui, selection, messages
         self._work: Measuring | DicomExport | None = None
         self._drawn_for: ResultNodes | None = None
-        ui = self._ui
         ui.measureButton.clicked.connect(self._on_measure)
         ui.showTableButton.clicked.connect(self._on_show_table)
         ui.exportDicomButton.clicked.connect(self._on_export)
@@ -38,7 +65,7 @@ class MeasurementsSection:
         """Turn to another result, or none. What is under way for the last one goes on."""
         last = self._drawn_for
         is_there = last is not None and last.segmentation.GetScene() is not None
-        if is_there and self._panel.result is not last.segmentation:
+        if is_there and self._selection.result is not last.segmentation:
             show_centre_line(last, False)
         self._drawn_for = editor.nodes if editor is not None else None
         if editor is not None and editor.nodes.measurements is not None:
@@ -47,7 +74,7 @@ class MeasurementsSection:
 
     def update(self) -> None:
         """Show the numbers that there are, and whether they are of the segment as it is now."""
-        ui, editor = self._ui, self._panel.editor
+        ui, editor = self._ui, self._selection.editor
         table = editor.nodes.measurements if editor is not None else None
         is_measuring = isinstance(self._work, Measuring)
         ui.measureButton.enabled = is_measuring or (editor is not None and self._work is None)
@@ -79,7 +106,7 @@ class MeasurementsSection:
 
     def export_to(self, folder: str) -> None:
         """Write the selected result as the chosen DICOM; raises as `DicomExport.start` and `require_dicom_files`."""
-        editor = self._panel.editor
+        editor = self._selection.editor
         editor.absorb_strokes()
         files, is_fractional = require_dicom_files(editor.nodes.volume), self._ui.dicomKindComboBox.currentIndex == 1
         work = DicomExport(editor.nodes, files, folder, is_fractional, self._take_export)
@@ -92,16 +119,16 @@ class MeasurementsSection:
     def _on_measure(self) -> None:
         if self._work is not None:
             self.cancel()
-        elif self._panel.editor is not None:
-            with self._panel.errors():
-                self._panel.editor.absorb_strokes()
-                work = Measuring(self._panel.editor.nodes, self._take)
+        elif self._selection.editor is not None:
+            with self._messages.errors():
+                self._selection.editor.absorb_strokes()
+                work = Measuring(self._selection.editor.nodes, self._take)
                 work.start()
                 self._work = work
         self.update()
 
     def _on_show_table(self) -> None:
-        table = self._panel.editor.nodes.measurements if self._panel.editor is not None else None
+        table = self._selection.editor.nodes.measurements if self._selection.editor is not None else None
         if table is None:
             return
         manager = slicer.app.layoutManager()
@@ -116,10 +143,10 @@ class MeasurementsSection:
             self.cancel()
             self.update()
             return
-        if self._panel.editor is None:
+        if self._selection.editor is None:
             return
-        with self._panel.errors():
-            require_dicom_files(self._panel.editor.nodes.volume)  # before anybody is asked where to
+        with self._messages.errors():
+            require_dicom_files(self._selection.editor.nodes.volume)  # before anybody is asked where to
             folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Where to write DICOM"))
             if folder:
                 self.export_to(folder)
@@ -129,17 +156,221 @@ class MeasurementsSection:
     def _take(self, error: AttentionUNetSegError | None) -> None:
         self._work = None
         if error is not None:
-            self._panel.report(error, retry=self._on_measure)
+            self._messages.report(error, retry=self._on_measure)
         self.update()
 
     def _take_export(self, outcome: AttentionUNetSegError | list[str]) -> None:
         self._work = None
         if isinstance(outcome, list):
             text = _("Written: {files}").format(files=", ".join(outcome))
-            self._panel.message.show(text, subject="export")
+            self._messages.show(text, subject="export")
         else:
-            self._panel.report(outcome, subject="export")
+            self._messages.report(outcome, subject="export")
         self.update()
+
+
+class Measuring:
+    """One measurement. The table is about the segment as it was at the start, and old where that has changed since.
+
+    Parameters
+    ----------
+    nodes : the result.
+    on_end : called once with None, or with what went wrong; never after `cancel`.
+    """
+
+    def __init__(self, nodes: ResultNodes, on_end: Callable[[AttentionUNetSegError | None], None]) -> None:
+        self.nodes = nodes
+        self._on_end = on_end
+        self._state = ""
+        self._running: AnsweringProcess | None = None
+
+    def start(self) -> None:
+        """Start the process.
+
+        Raises
+        ------
+        BadInput : the result cannot be measured (see `scene.measure_result`).
+        InternalError : there is no place for temporary files.
+        """
+        self._state = state_of_segment(self.nodes)
+        masks = masks_of_result(self.nodes)
+        used = folder_with("measure", lambda folder: write_masks(*masks, folder))
+        worker = worker_command(slicer_python())
+        arguments = (worker.arguments[0], "-m", "AttentionUNetSegLib.measure", str(used))
+        self._running = AnsweringProcess(replace(worker, arguments=arguments), self._take, used)
+        self._running.start()
+
+    def cancel(self) -> None:
+        """Stop, and call nobody."""
+        self._on_end = lambda error: None
+        if self._running is not None:
+            self._running.cancel()
+
+    def _take(self, exit: ProcessExit, said: str, last_words: str) -> None:
+        try:
+            error = None
+            measurements = _measurements_of(exit, said, last_words)
+            if self.nodes.segmentation.GetScene() is None:
+                raise BadInput("The result was removed from the scene while it was being measured.")
+            measurement_table(self.nodes, measurements, self._state)
+        except AttentionUNetSegError as raised:
+            error = raised
+        self._on_end(error)
+
+
+class DicomExport:
+    """One export. Nothing that exists is written over.
+
+    Parameters
+    ----------
+    nodes : the result.
+    files : those of the CT's series.
+    folder : where to write.
+    is_fractional : write the probability, as a FRACTIONAL segmentation without a report, rather than the segment.
+    on_end : called once with the paths that were written, or with what went wrong; never after `cancel`.
+    """
+
+    def __init__(
+        self,
+        nodes: ResultNodes,
+        files: list[str],
+        folder: str,
+        is_fractional: bool,
+        on_end: Callable[[AttentionUNetSegError | list[str]], None],
+    ) -> None:
+        self.nodes = nodes
+        self._files, self._target, self._on_end = files, Path(folder), on_end
+        self._is_fractional = is_fractional
+        self._running: AnsweringProcess | None = None
+
+    def start(self) -> None:
+        """Ask for what is missing, and start the process. Never call it but from a person's click.
+
+        Raises
+        ------
+        Cancelled : the person declined an installation.
+        BadInput : the result cannot be exported.
+        InternalError : there is no place for temporary files, or a library cannot be installed.
+        """
+        python, environment = _python_with_libraries()
+        masks, ct = masks_of_result(self.nodes)
+        stem = re.sub(r"[^\w.-]+", "_", self.nodes.segmentation.GetName()).strip("._") or "segment"
+        kinds = ("probability", "sr") if self._is_fractional else ("seg", "sr")
+        segment, report = (_free(self._target, f"{stem}_{kind}.dcm") for kind in kinds)
+        identity = dicom_identity(self.nodes, self._is_fractional)
+
+        def write(folder: Path) -> None:
+            write_masks(masks, ct, folder)
+            write_image(identity.image, folder / "segment.nrrd", compress=False)
+            DicomSegRequest(
+                path=str(segment), segment=str(folder / "segment.nrrd"), dicom_files=self._files,
+                model=identity.model, label=identity.label, semiautomatic=identity.is_semiautomatic,
+                fractional=self._is_fractional, threshold=None if self._is_fractional else masks.threshold,
+                report=None if self._is_fractional else str(report), masks=str(folder), ct=identity.ct,
+            ).save(folder / "request.json")  # fmt: skip
+
+        used = folder_with("dicom", write)
+        command = dicom_seg_command(used / "request.json", python, environment)
+        self._running = AnsweringProcess(command, self._take, used)
+        self._running.start()
+
+    def cancel(self) -> None:
+        """Stop, and call nobody."""
+        self._on_end = lambda outcome: None
+        if self._running is not None:
+            self._running.cancel()
+
+    def _take(self, exit: ProcessExit, said: str, last_words: str) -> None:
+        try:
+            outcome = read_answer(said, last_words or exit.describe()).splitlines()
+        except AttentionUNetSegError as error:
+            outcome = error
+        self._on_end(outcome)
+
+
+def require_dicom_files(volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
+    """Return the files of the series that Slicer loaded a CT from.
+
+    Raises
+    ------
+    BadInput : it was not loaded from DICOM, or files of it are no longer in Slicer's DICOM database.
+    """
+    uids = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    if not uids:
+        raise BadInput(
+            f"{volume_node.GetName()} was not loaded from DICOM, so there is no series that a DICOM object could "
+            "refer to.",
+            "Import the series in Slicer's DICOM module and load it from there.",
+        )
+    database = slicer.app.dicomDatabase()
+    files = [str(database.fileForInstance(uid) or "") for uid in uids] if database is not None else [""] * len(uids)
+    gone = sum(not each or not Path(each).is_file() for each in files)
+    if gone:
+        raise BadInput(
+            f"{gone} of the {len(uids)} files that {volume_node.GetName()} was loaded from are no longer in Slicer's "
+            "DICOM database.",
+            "Import the series again.",
+        )
+    return files
+
+
+def highdicom_question() -> str:
+    """What the person is asked before anything is downloaded."""
+    return _(
+        "DICOM objects are written with highdicom, which this Slicer does not bring.\n\n"
+        "highdicom and dicomweb-client would now be downloaded and installed into Slicer's Python: some 10 MB, once. "
+        "Slicer does not respond meanwhile.\n\n"
+        "Your images stay on this computer. Install them now?"
+    )
+
+
+def _python_with_libraries() -> tuple[str, dict[str, str] | None]:
+    """Return the Python that writes DICOM, and its environment (None: Slicer's own)."""
+    if not _missing():
+        return slicer_python(), None
+    if other_interpreter():  # it says itself what it lacks
+        command = interpreter_command()
+        return command.arguments[0], command.environment
+    if slicer.app.testingEnabled():
+        raise InternalError(_("highdicom is missing, and nothing is installed while Slicer runs tests."))
+    if not slicer.util.confirmOkCancelDisplay(highdicom_question(), _("Install highdicom?")):
+        raise Cancelled(_("highdicom was not installed, so nothing was exported."))
+    try:
+        with slicer.util.WaitCursor():
+            slicer.util.pip_install("highdicom dicomweb-client")
+    except Exception as error:
+        raise InternalError(
+            _("highdicom could not be installed ({error}).").format(error=" ".join(str(error).split())[:300]),
+            _("Check the internet connection, then try again."),
+        ) from error
+    importlib.invalidate_caches()
+    if _missing():
+        raise InternalError(_("highdicom was installed, but Slicer does not find it."), _("Restart Slicer."))
+    return slicer_python(), None
+
+
+def _missing() -> list[str]:
+    return [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Return a path in the folder at which nothing exists: the name itself, or with a number."""
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{Path(name).stem}-{number}.dcm"
+    return path
+
+
+def _measurements_of(exit: ProcessExit, said: str, last_words: str) -> Measurements:
+    try:
+        answer = json.loads(said)
+        if "error" not in answer:
+            return Measurements.of_json(answer)
+    except (ValueError, KeyError, TypeError):
+        reason = ": ".join(part for part in (exit.describe(), last_words) if part)
+        raise InternalError(f"The segment could not be measured ({reason}).") from None
+    raise BadInput(answer["error"])
 
 
 def _as_html(table: slicer.vtkMRMLTableNode) -> str:

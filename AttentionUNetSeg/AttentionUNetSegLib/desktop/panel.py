@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import qt
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..errors import AttentionUNetSegError
 from ..session import WorkerReady
 from .advanced_section import AdvancedSection
-from .attention_section import AttentionSection
+from .choosable_volumes import is_own
 from .correction_section import CorrectionSection
+from .delayed_call import DelayedCall
 from .input_section import InputSection
-from .keys import Keys
 from .measurements_section import MeasurementsSection
-from .message import Message
-from .own_nodes import is_own
-from .parameter_binding import ParameterBinding
-from .parameters import PanelParameters
-from .place_section import PlaceSection
-from .result_section import ResultSection
+from .messages import Messages
+from .overlay_section import OverlaySection
+from .parameters import PanelParameters, ParameterBinding, Selection
+from .result_section import PlaceBanner, ResultSection
 from .run_section import RunSection
 from .runs import LogLine, Tick
-from .scene_follower import SceneFollower
-from .shown_result import ShownResult
 from .start_section import StartSection
+from .views import SurfaceAtRest, Views
 
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
-
-_LOG = logging.getLogger(__name__)
 
 
 class Panel(VTKObservationMixin):
@@ -49,24 +42,33 @@ class Panel(VTKObservationMixin):
     def __init__(self, ui: Any, logic: Any) -> None:
         VTKObservationMixin.__init__(self)
         self.ui, self.logic = ui, logic
-        self.parameters: PanelParameters | None = None
-        self.editor: ResultEditor | None = None
+        self.selection = selection = Selection(ui)
         self._binding: ParameterBinding | None = None
         self._is_ready = False
         ui.inputWarningWidget.visible = False
         ui.progressWidget.visible = False
-        self.message = Message(self)
-        self.input = InputSection(self)
-        self.run = RunSection(self)
-        self.shown = ShownResult(self)
-        self.place = PlaceSection(self)
-        self.result_section = ResultSection(self)
-        self.attention = AttentionSection(self)
-        self.correction = CorrectionSection(self)
-        self.measurements = MeasurementsSection(self)
-        self.start_section = StartSection(self)
-        self.advanced = AdvancedSection(self)
-        self.keys = Keys(self)
+        self.messages = messages = Messages(ui, lambda: self.advanced.show_kept_folders())
+        self.input = InputSection(ui, logic, selection, messages, self.update_run, self.follow_volume)
+        self.run = RunSection(
+            ui, logic, selection, messages,
+            obstacle=lambda: self.input.obstacle, request=self.input.request,
+            offer_result=self.offer_result, show_result=self.select_new_result,
+        )  # fmt: skip
+        self.views = Views(ui, selection, messages, is_ct=lambda: self.input.is_ct)
+        self.surface = SurfaceAtRest(logic, selection)
+        self.place = PlaceBanner(ui, selection, messages, on_moved=self.follow_result)
+        self.overlay = OverlaySection(ui, logic, selection, messages)
+        self.correction = CorrectionSection(ui, logic, selection, messages, self.surface, self._on_corrected)
+        self.measurements = MeasurementsSection(ui, selection, messages)
+        self.result_section = ResultSection(
+            ui, logic, selection, messages, self.surface,
+            on_selected=self.follow_result, on_changed=self.correction.update, on_volume=self.measurements.update,
+        )  # fmt: skip
+        self.start_section = StartSection(ui, logic, selection, messages, self.select_new_result)
+        self.advanced = AdvancedSection(
+            ui, logic, selection, messages, package=lambda: self.input.package, on_models_changed=self.input.fill_models
+        )
+        self.keys = Keys(ui, self.overlay.next_overlay, self.result_section.toggle_visibility)
         self._is_ready = True
         logic.addRunListener(self._take)
         scene = slicer.mrmlScene
@@ -77,9 +79,19 @@ class Panel(VTKObservationMixin):
         self.connect()
 
     @property
+    def parameters(self) -> PanelParameters | None:
+        """What the person has chosen; None while the scene is being closed."""
+        return self.selection.parameters
+
+    @property
+    def editor(self) -> ResultEditor | None:
+        """That of the selected result, if it can be changed."""
+        return self.selection.editor
+
+    @property
     def result(self) -> slicer.vtkMRMLSegmentationNode | None:
         """The segmentation node of the selected result."""
-        return self.ui.resultSelector.currentNode()
+        return self.selection.result
 
     # --- Entered, left, closed ---
 
@@ -88,7 +100,7 @@ class Panel(VTKObservationMixin):
         self.connect()
         self.input.hide_own_volumes()
         if self.editor is not None:
-            with self.errors(is_action=False):
+            with self.messages.errors(is_action=False):
                 self.editor.absorb_strokes()
         self.result_section.update()
         self.correction.update()
@@ -110,7 +122,8 @@ class Panel(VTKObservationMixin):
         self.keys.close()
         self.input.cancel_phantom()
         self.correction.close()
-        self.attention.close()
+        self.overlay.close()
+        self.surface.restore()
         self.measurements.cancel()
         self.start_section.close()
         self.place.close()
@@ -122,7 +135,7 @@ class Panel(VTKObservationMixin):
         """Bind the widgets to the parameter node of the scene, which is made if need be."""
         if self.parameters is not None:
             return
-        self.parameters = PanelParameters(self.logic.getParameterNode())
+        self.selection.parameters = PanelParameters(self.logic.getParameterNode())
         self._binding = ParameterBinding(self.parameters, self.ui)
         self.addObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
         self.input.hide_own_volumes()
@@ -136,9 +149,9 @@ class Panel(VTKObservationMixin):
         if self.parameters is not None:
             self._binding.release()
             self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
-        self.parameters = self.editor = self._binding = None
+        self.selection.parameters = self.selection.editor = self._binding = None
 
-    # --- What sections ask of each other ---
+    # --- What sections bring about for all others ---
 
     def update_run(self) -> None:
         """Look again whether a run can start."""
@@ -150,22 +163,22 @@ class Panel(VTKObservationMixin):
         """Show the selected result everywhere, views included."""
         if not self._is_ready:
             return
-        self.editor = self.logic.editor(self.result)
+        self.selection.editor = self.logic.editor(self.result)
         if self.parameters is not None and self.editor is not None:
             # The result first: any change of the node brings the widgets back to what the node says.
             if self.parameters.result is not self.result:
                 self.parameters.result = self.result
-            if self.input.volume is not self.editor.nodes.volume:
+            if self.selection.volume is not self.editor.nodes.volume:
                 self.parameters.inputVolume = self.editor.nodes.volume
-        for section in (self.result_section, self.attention, self.correction, self.measurements, self.place):
+        for section in (self.result_section, self.overlay, self.correction, self.measurements, self.place):
             section.show(self.editor)
-        self.shown.show(self.editor, is_new)
+        self.views.show(self.editor, is_new)
 
     def follow_volume(self) -> None:
         """Show the selected CT: with its newest result where it has one, or else without any."""
         if not self._is_ready or self.parameters is None:
             return
-        volume = self.input.volume
+        volume = self.selection.volume
         if volume is None or (self.editor is not None and self.editor.nodes.volume is volume):
             return
         own = [node for node in self.logic.results() if self.logic.editor(node).nodes.volume is volume]
@@ -177,64 +190,47 @@ class Panel(VTKObservationMixin):
         else:
             self.follow_result()
 
-    def select_new_result(self, segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
+    def offer_result(self, segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
         """Turn to a result that has just come, unless the person has turned to something else; return whether."""
         if self.parameters is None or self.correction.is_placing:
             return False
         editor = self.logic.editor(segmentation_node)
-        if editor is None or self.input.volume not in (None, editor.nodes.volume):
+        if editor is None or self.selection.volume not in (None, editor.nodes.volume):
             return False
-        self.select_result(segmentation_node, is_new=True)
+        self.select_new_result(segmentation_node)
         return True
+
+    def select_new_result(self, segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+        """Turn to a result that has just come."""
+        self.select_result(segmentation_node, is_new=True)
 
     def select_result(self, segmentation_node: slicer.vtkMRMLSegmentationNode | None, is_new: bool = False) -> None:
         """Select a result, or none, and show it."""
         was_selected = self.result is segmentation_node
-        self.shown.is_next_new = is_new
+        self.views.is_next_new = is_new
         self.ui.resultSelector.setCurrentNode(segmentation_node)
         if was_selected or self.editor is None or self.editor.nodes.segmentation is not segmentation_node:
             self.follow_result(is_new)
-        self.shown.is_next_new = False
+        self.views.is_next_new = False
         if is_new:
             self.result_section.show_surface()
-            self.shown.look()
-
-    def report(self, error: Exception, retry: Callable[[], None] | None = None, **options: Any) -> None:
-        """Show an error to the person; the options are those of a notice."""
-        if not isinstance(error, AttentionUNetSegError):
-            _LOG.error("Unexpected error", exc_info=error)
-            options["has_details"] = True
-            self.advanced.add_to_log(f"{type(error).__name__}: {error}")
-        text = str(error) or type(error).__name__
-        self.message.show(text, retry=retry, is_error=True, **options)
-
-    @contextmanager
-    def errors(self, is_action: bool = True, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-        """Show what goes wrong inside, instead of letting it vanish in Qt's event loop; `but` these pass through.
-
-        Where nothing does and it `is_action`, something that a person did, an earlier error is over.
-        """
-        try:
-            yield
-        except but:
-            raise
-        except Exception as error:
-            self.report(error)
-        else:
-            if is_action:
-                self.message.drop_errors()
+            self.views.look()
 
     # --- What the scene and the runs do ---
 
     def _on_parameters(self, _node: object = None, _event: object = None) -> None:
         self.input.follow_parameters()
-        self.attention.follow_parameters()
+        self.overlay.follow_parameters()
         self.advanced.update()
+
+    def _on_corrected(self) -> None:
+        self.result_section.update()
+        self.overlay.follow_field()
 
     def _on_new_views(self) -> None:
         if self.parameters is not None:
-            self.shown.show(self.editor, is_new=False)
-            self.attention.apply()
+            self.views.show(self.editor, is_new=False)
+            self.overlay.apply()
 
     def _on_nodes(self) -> None:
         """Look at the scene again after nodes have come or gone."""
@@ -242,7 +238,7 @@ class Panel(VTKObservationMixin):
             return
         self.input.hide_own_volumes()
         self.start_section.update()
-        self.message.drop_gone()
+        self.messages.drop_gone()
         editor = self.logic.editor(self.result)
         if editor is not self.editor:
             self.follow_result()
@@ -250,9 +246,9 @@ class Panel(VTKObservationMixin):
         if editor is None:
             return
         is_changed = False
-        with self.errors(is_action=False):
+        with self.messages.errors(is_action=False):
             is_changed = editor.restore_missing()
-        self.attention.show(editor)
+        self.overlay.show(editor)
         self.place.show(editor)
         if is_changed:
             self.result_section.update()
@@ -260,6 +256,7 @@ class Panel(VTKObservationMixin):
 
     def _on_scene_start_close(self, _scene: object, _event: object) -> None:
         self.correction.leave()
+        self.surface.forget()
         self.input.cancel_phantom()
         self.measurements.cancel()
         self._follower.drop()
@@ -269,7 +266,7 @@ class Panel(VTKObservationMixin):
             self.logic.cancel(run.job)
 
     def _on_scene_end_close(self, _scene: object, _event: object) -> None:
-        self.message.clear_all()
+        self.messages.clear_all()
         self.connect()
         self.run.update()
 
@@ -304,3 +301,112 @@ class Panel(VTKObservationMixin):
             self.run.take(event)
             if isinstance(event, WorkerReady):
                 self.advanced.update()
+
+
+class SceneFollower(VTKObservationMixin):
+    """Tells, a moment later, that slice views have come, and that nodes have come or gone.
+
+    Parameters
+    ----------
+    on_views : called when there are new slice views.
+    on_nodes : called when volumes, segmentations or point lists have come or gone.
+    """
+
+    WATCHED = ("vtkMRMLVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLMarkupsNode")
+
+    def __init__(self, on_views: Callable[[], None], on_nodes: Callable[[], None]) -> None:
+        VTKObservationMixin.__init__(self)
+        self._views, self._nodes = DelayedCall(0, on_views), DelayedCall(0, on_nodes)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, slicer.vtkMRMLScene.NodeAddedEvent, self._on_added)
+        self.addObserver(scene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_removed)
+
+    def drop(self) -> None:
+        """Forget what was to be told: the scene closes."""
+        self._views.drop()
+        self._nodes.drop()
+
+    def close(self) -> None:
+        """Observe nothing any more."""
+        self.drop()
+        self.removeObservers()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_added(self, _scene: object, _event: object, node: object) -> None:
+        if node is not None and node.IsA("vtkMRMLSliceCompositeNode"):
+            self._views.request()
+        self._tell_of(node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_removed(self, _scene: object, _event: object, node: object) -> None:
+        self._tell_of(node)
+
+    def _tell_of(self, node: object) -> None:
+        if node is not None and any(node.IsA(kind) for kind in self.WATCHED):
+            self._nodes.request()
+
+
+class Keys:
+    """Keys for what hands do most: tools, undo, threshold, overlay, hide. They work while the panel is open.
+
+    They are shortcuts of the main window. With Shift, where a letter alone may be one of the views' or a text's own.
+    """
+
+    def __init__(self, ui: Any, next_overlay: Callable[[], None], toggle_visibility: Callable[[], None]) -> None:
+        self.shortcuts: list = []
+        window = slicer.util.mainWindow()
+        if window is None:
+            return
+        for keys, function in (
+            ("Shift+A", lambda: _click(ui.addClickButton)),
+            ("Shift+R", lambda: _click(ui.removeClickButton)),
+            ("Ctrl+Z", lambda: _click(ui.undoButton)),
+            ("Ctrl+Y", lambda: _click(ui.redoButton)),
+            ("Shift+D", lambda: _next(ui.toolComboBox)),
+            ("Shift+Up", lambda: _step(ui.thresholdSlider, 1)),
+            ("Shift+Down", lambda: _step(ui.thresholdSlider, -1)),
+            ("Shift+T", lambda: self._open(ui.resultCollapsibleButton, ui.thresholdSlider)),
+            ("Shift+O", next_overlay),
+            ("Shift+H", toggle_visibility),
+        ):
+            self.shortcuts.append(_shortcut(window, keys, function))
+        self.enable(False)
+
+    def enable(self, is_enabled: bool) -> None:
+        """Let the keys work, or give them back to other modules."""
+        for shortcut in self.shortcuts:
+            shortcut.enabled = is_enabled
+
+    def close(self) -> None:
+        """Take the keys away for good."""
+        for shortcut in self.shortcuts:
+            shortcut.enabled = False
+            shortcut.setParent(None)
+        self.shortcuts.clear()
+
+    def _open(self, section: object, widget: object) -> None:
+        section.collapsed = False
+        widget.setFocus()
+
+
+def _shortcut(window: object, keys: str, function: Callable[[], None]) -> object:
+    shortcut = qt.QShortcut(window)
+    shortcut.setKey(qt.QKeySequence(keys))
+    shortcut.activated.connect(function)
+    shortcut.activatedAmbiguously.connect(function)  # where Slicer's own menu has the key too
+    return shortcut
+
+
+def _click(button: object) -> None:
+    if button.enabled:
+        button.click()
+
+
+def _next(choice: object) -> None:
+    if choice.enabled:
+        choice.setCurrentIndex((choice.currentIndex + 1) % choice.count)
+
+
+def _step(slider: object, steps: int) -> None:
+    if slider.enabled:
+        slider.value = slider.value + steps * slider.singleStep  # which keeps to its range

@@ -1,4 +1,4 @@
-"""The results in a scene and the editor of each: found again in any scene, also in one that was just loaded."""
+"""The results in a scene and the editor of each, found again in any scene; the way to Slicer's Segment Editor."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import slicer
 
 from ..errors import BadInput
 from ..scene import ResultNodes, find_results
+from ..scene.segment import segment_id_of
 from ..session.editing import ResultEditor
-from .segment_editor import drop_undo_states
 
 
 class Results:
@@ -47,3 +47,35 @@ class Results:
     def forget(self) -> None:
         """Drop all editors: the scene was closed."""
         self._editors.clear()
+
+
+def open_in_segment_editor(nodes: ResultNodes) -> None:
+    """Switch to Segment Editor with the result's segment selected and its CT as the source volume.
+
+    Strokes made there are taken over by the result's editor when anything is changed afterwards.
+    """
+    widget = slicer.util.getModuleWidget("SegmentEditor")
+    if slicer.util.mainWindow() is not None:
+        slicer.util.selectModule("SegmentEditor")
+    else:
+        widget.selectParameterNode()  # what entering the module does; without it the editor takes no segmentation
+    editor = widget.editor
+    # In this order: choosing another segmentation drops the source volume.
+    editor.setSegmentationNode(nodes.segmentation)
+    editor.setSourceVolumeNode(nodes.volume)
+    editor.setCurrentSegmentID(segment_id_of(nodes))
+
+
+def drop_undo_states(nodes: ResultNodes) -> None:
+    """Let Segment Editor forget earlier masks of a segmentation that was computed anew.
+
+    Its undo would bring one back, and the difference would be taken for what the person erased and painted.
+    """
+    # Not getModuleWidget, which makes the whole module where nobody has opened it yet.
+    widget = getattr(slicer.modules, "SegmentEditorWidget", None)
+    editor = getattr(widget, "editor", None)
+    if editor is None or editor.segmentationNode() is not nodes.segmentation:
+        return
+    kept = editor.maximumNumberOfUndoStates
+    editor.setMaximumNumberOfUndoStates(0)
+    editor.setMaximumNumberOfUndoStates(kept)

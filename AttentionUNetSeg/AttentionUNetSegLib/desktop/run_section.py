@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -11,20 +12,41 @@ from slicer.i18n import tr as _
 from ..errors import Cancelled
 from ..scene import give_own_color
 from ..session import Event, Failed, Progressed, ResultReady, SegmentRequest, State, StateChanged, Warned
-from .torch_installation import ensure_torch
+from .interpreter import ensure_torch
+from .messages import Messages
+from .parameters import Selection
 
 if TYPE_CHECKING:
-    from .panel import Panel
     from .runs import Run
 
 _FULL = 1000
 
 
 class RunSection:
-    """Starts runs, shows the one at work and those that wait, cancels, and tells how each ended."""
+    """Starts runs, shows the one at work and those that wait, cancels, and tells how each ended.
 
-    def __init__(self, panel: Panel) -> None:
-        self._panel, self._ui = panel, panel.ui
+    Parameters
+    ----------
+    obstacle : returns why nothing can be segmented now, or "".
+    request : returns what the person asks for.
+    offer_result : shows a new result's segmentation node unless the person has turned elsewhere; returns whether.
+    show_result : shows one in any case.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        logic: Any,
+        selection: Selection,
+        messages: Messages,
+        obstacle: Callable[[], str],
+        request: Callable[[], SegmentRequest],
+        offer_result: Callable[[Any], bool],
+        show_result: Callable[[Any], None],
+    ) -> None:
+        self._ui, self._logic, self._selection, self._messages = ui, logic, selection, messages
+        self._obstacle_of_input, self._request = obstacle, request
+        self._offer_result, self._show_result = offer_result, show_result
         self._runs: dict[str, Run] = {}  # until they have ended: the logic forgets them a moment earlier
         self._ui.segmentButton.clicked.connect(self.start)
         self._ui.cancelButton.clicked.connect(self._on_cancel)
@@ -33,40 +55,40 @@ class RunSection:
     def start(self) -> None:
         """Segment the selected volume."""
         obstacle = self._obstacle()
-        self._panel.message.clear()
+        self._messages.clear()
         if obstacle:
-            self._panel.message.show(obstacle, is_error=True)
+            self._messages.show(obstacle, is_error=True)
             return
-        self._start(self._panel.input.volume, self._panel.input.request())
+        self._start(self._selection.volume, self._request())
 
     def _start(self, volume: slicer.vtkMRMLScalarVolumeNode, request: SegmentRequest) -> None:
         """Segment a volume as it was asked for; first ask for PyTorch where it is missing."""
-        panel, subject = self._panel, _subject(volume)
-        panel.message.clear(subject)
+        subject = _subject(volume)
+        self._messages.clear(subject)
         if volume.GetScene() is None:
-            panel.message.show(_("The volume is no longer in the scene."), is_error=True)
+            self._messages.show(_("The volume is no longer in the scene."), is_error=True)
             return
         try:
             ensure_torch()
-            panel.logic.startRun(volume, request)
+            self._logic.startRun(volume, request)
         except Exception as error:
-            panel.report(error, retry=lambda: self._start(volume, request), subject=subject, node=volume)
+            self._messages.report(error, retry=lambda: self._start(volume, request), subject=subject, node=volume)
         self.update()
 
     def take(self, event: Event) -> None:
         """Show what the session tells: one line a run, which no other run's words erase."""
         if isinstance(event, StateChanged) and event.state is State.QUEUED:
-            self._runs.update({run.job: run for run in self._panel.logic.unfinishedRuns()})
+            self._runs.update({run.job: run for run in self._logic.unfinishedRuns()})
         run = self._runs.get(getattr(event, "job", None) or "")
         if isinstance(event, ResultReady):
             self._on_result(event)
         elif isinstance(event, Failed):
             self._on_failure(event, run)
         elif isinstance(event, Warned) and event.job is None:
-            self._panel.message.show(event.text, subject="worker", has_details=True)
+            self._messages.show(event.text, subject="worker", has_details=True)
         elif isinstance(event, StateChanged) and event.state is State.CANCELLED and run is not None:
             text = f"{run.volume_node.GetName()}: {Cancelled().message}"
-            self._panel.message.show(text, subject=_subject(run.volume_node), node=run.volume_node)
+            self._messages.show(text, subject=_subject(run.volume_node), node=run.volume_node)
         if isinstance(event, (ResultReady, Failed)) or getattr(event, "state", None) is State.CANCELLED:
             self._runs.pop(event.job, None)
         if isinstance(event, (StateChanged, Progressed)):
@@ -77,7 +99,7 @@ class RunSection:
         obstacle = self._obstacle()
         self._ui.segmentButton.enabled = not obstacle
         self._ui.segmentButton.toolTip = obstacle or _("Segment the pancreas on the selected volume.")
-        runs = self._panel.logic.unfinishedRuns()
+        runs = self._logic.unfinishedRuns()
         self._ui.progressWidget.visible = bool(runs)
         if not runs:
             return
@@ -92,11 +114,11 @@ class RunSection:
     # --- helpers ---
 
     def _obstacle(self) -> str:
-        if self._panel.parameters is None:
+        if self._selection.parameters is None:
             return _("The scene is being closed.")
-        if self._panel.input.obstacle:
-            return self._panel.input.obstacle
-        if any(run.volume_node is self._panel.input.volume for run in self._panel.logic.unfinishedRuns()):
+        if self._obstacle_of_input():
+            return self._obstacle_of_input()
+        if any(run.volume_node is self._selection.volume for run in self._logic.unfinishedRuns()):
             return _("This volume is being segmented. Cancel that run, or choose another volume.")
         return ""
 
@@ -108,23 +130,23 @@ class RunSection:
         else:
             stage = run.stage or _("Preparing")
         elapsed = _("{seconds} s").format(seconds=int(time.monotonic() - run.started))
-        device = self._panel.logic.deviceName(run.request.device)
+        device = self._logic.deviceName(run.request.device)
         return " · ".join(part for part in (run.volume_node.GetName(), stage, elapsed, device) if part)
 
     def _on_cancel(self) -> None:
-        runs = self._panel.logic.unfinishedRuns()
+        runs = self._logic.unfinishedRuns()
         if runs:
-            self._panel.logic.cancel(runs[0].job)
+            self._logic.cancel(runs[0].job)
         self.update()
 
     def _on_failure(self, event: Failed, run: Run | None) -> None:
         if run is None:  # its volume is unknown: a run of a panel that was reloaded meanwhile
-            self._panel.report(event.error, has_details=True, folder=event.folder)
+            self._messages.report(event.error, has_details=True, folder=event.folder)
             return
         volume, request = run.volume_node, run.request
         error = event.error
         text = f"{volume.GetName()}: {error}"
-        self._panel.message.show(
+        self._messages.show(
             text, subject=_subject(volume), is_error=True, retry=lambda: self._start(volume, request), has_details=True,
             folder=event.folder,
         )  # fmt: skip
@@ -133,17 +155,15 @@ class RunSection:
         result = event.result
         segmentation, volume = result.nodes.segmentation, result.nodes.volume
         give_own_color(result.nodes)
-        is_shown = self._panel.select_new_result(segmentation)
+        is_shown = self._offer_result(segmentation)
         where = result.device_name or result.device
         done = _("{volume}: done in {seconds:.1f} s on {device}, as {result}.").format(
             volume=volume.GetName(), seconds=result.timings.get("total") or 0.0, device=where,
             result=segmentation.GetName(),
         )  # fmt: skip
-        action = None if is_shown else (_("Show it"), lambda: self._panel.select_result(segmentation, is_new=True))
+        action = None if is_shown else (_("Show it"), lambda: self._show_result(segmentation))
         warnings = [text for text in result.warnings if text not in done]
-        self._panel.message.show(
-            "\n".join([done, *warnings]), subject=_subject(volume), node=segmentation, action=action
-        )
+        self._messages.show("\n".join([done, *warnings]), subject=_subject(volume), node=segmentation, action=action)
 
 
 def _subject(volume: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, str]:

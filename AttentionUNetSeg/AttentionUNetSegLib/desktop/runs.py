@@ -24,9 +24,8 @@ from ..session import (
     StateChanged,
     WorkerReady,
 )
-from . import settings
-from .interpreter import interpreter_command
-from .process_transport import QProcessTransport
+from .interpreter import interpreter_command, keep_worker_warm
+from .processes import QProcessTransport
 
 _TICK_MILLISECONDS = 250
 _WAIT_SECONDS = 0.05
@@ -209,5 +208,5 @@ class Runs:
         self._tell(Tick())
         if not self._unfinished:
             self._timer.stop()
-            if not settings.keep_worker_warm():
+            if not keep_worker_warm():
                 self.close()

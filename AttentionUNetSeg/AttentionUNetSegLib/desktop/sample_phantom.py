@@ -14,8 +14,8 @@ from ..scene import add_volume
 from ..temporary_folder import make_folder
 from ..worker.launch import worker_command
 from ..worker.transport import ProcessExit
-from .answering_process import AnsweringProcess
 from .interpreter import slicer_python
+from .processes import AnsweringProcess
 
 SAMPLE_NAME = "AbdomenPhantom"
 # Coarser than a usual CT: made within seconds, and the phantom model works at 3 mm anyway.

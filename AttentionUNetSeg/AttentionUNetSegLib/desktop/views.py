@@ -1,12 +1,117 @@
-"""What a result does to the views: its CT behind the slices, which jump to it; its surface and the camera in 3D."""
+"""What the views show: the selected result over its CT, by default no other, and its surface in 3D."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import slicer
+from slicer.i18n import tr as _
 
 from ..scene import ResultNodes, center_slices, show_also_others, show_ct, show_only
-from ..scene.camera import look_at_result
-from ..scene.showing import hide_all
+from ..scene.showing import hide_all, look_at_result
+from ..scene.volumes import PRESETS, set_window, set_window_unless_chosen, window_name
+from .delayed_call import DelayedCall
+from .messages import Messages
+from .parameters import Selection
+
+if TYPE_CHECKING:
+    from ..session.editing import ResultEditor
+
+# The surface costs more than the segment, so it comes back when mouse and keys have rested for so long.
+_REST_MILLISECONDS = 300
+
+
+class Views:
+    """Keeps the views at the selected result, or at the selected CT where there is none.
+
+    Parameters
+    ----------
+    is_ct : returns whether nothing speaks against the selected volume being a CT.
+    """
+
+    def __init__(self, ui: Any, selection: Selection, messages: Messages, is_ct: Callable[[], bool]) -> None:
+        self._ui, self._selection, self._messages, self._is_ct = ui, selection, messages, is_ct
+        self._is_filling = False
+        self.is_next_new = False
+        ui.showOnlyThisCheckBox.toggled.connect(self._on_only_this)
+        ui.windowComboBox.addItem(_("As it is"))
+        for name, (width, level) in PRESETS.items():
+            ui.windowComboBox.addItem(f"{name} ({width:.0f} / {level:.0f})")
+        ui.windowComboBox.connect("currentIndexChanged(int)", self._on_window)
+
+    def show(self, editor: ResultEditor | None, is_new: bool) -> None:
+        """Show a result over its CT, or the selected CT alone; nothing where neither is there."""
+        volume = self._selection.volume
+        with self._messages.errors(is_action=False):
+            if editor is not None:
+                set_window_unless_chosen(editor.nodes.volume)
+                show_result(editor.nodes, self._ui.showOnlyThisCheckBox.checked, is_new or self.is_next_new)
+            elif volume is not None and volume.GetImageData() is not None:
+                if self._is_ct():
+                    set_window_unless_chosen(volume)
+                show_volume(volume)
+        self.follow_window()
+
+    def look(self) -> None:
+        """Turn the camera to the surface that has just been made, unless the person has moved it."""
+        if self._selection.editor is not None:
+            look_at_result(self._selection.editor.nodes)
+
+    def follow_window(self) -> None:
+        """Show which window the CT is in."""
+        volume = self._selection.volume
+        name = window_name(volume) if volume is not None else None
+        self._is_filling = True
+        self._ui.windowComboBox.enabled = volume is not None
+        self._ui.windowComboBox.setCurrentIndex(0 if name is None else 1 + list(PRESETS).index(name))
+        self._is_filling = False
+
+    def _on_only_this(self, _checked: bool) -> None:
+        if self._selection.editor is not None:
+            self.show(self._selection.editor, is_new=False)
+
+    def _on_window(self, index: int) -> None:
+        volume = self._selection.volume
+        if not self._is_filling and index > 0 and volume is not None:
+            set_window(volume, list(PRESETS)[index - 1])
+
+
+class SurfaceAtRest:
+    """Leaves a result's 3D surface out while the result changes, and makes it again when the person has come to rest.
+
+    Making it takes far longer than the segment itself.
+    """
+
+    def __init__(self, logic: Any, selection: Selection) -> None:
+        self._logic, self._selection = logic, selection
+        self._left_out_of: Any = None  # the segmentation node
+        self._rest = DelayedCall(_REST_MILLISECONDS, self.restore)
+
+    def leave_out(self) -> None:
+        """Take the selected result's surface away, if it has one; call it before every change."""
+        result = self._selection.result
+        if self._selection.editor is None:
+            return
+        if self._left_out_of is not None and self._left_out_of is not result:
+            self.restore()
+        if self._logic.hasSurface(result):
+            self._logic.showSurface(result, False)
+            self._left_out_of = result
+        self._rest.drop()
+        self._rest.request()
+
+    def restore(self) -> None:
+        """Make the surface again that was left out; also that of a result that is no longer the selected one."""
+        self._rest.drop()
+        result, self._left_out_of = self._left_out_of, None
+        if result is not None and self._logic.editor(result) is not None:
+            self._logic.showSurface(result, True)
+
+    def forget(self) -> None:
+        """Leave it as it is: the person decides about it now, or the scene closes."""
+        self._rest.drop()
+        self._left_out_of = None
 
 
 def show_result(nodes: ResultNodes, only_this: bool, is_new: bool = False) -> None:

@@ -4,7 +4,6 @@ The scene is always passed in; nothing here uses `slicer.app` or `slicer.modules
 SimpleITK (LPS) and MRML (RAS) voxel by voxel, never resampled.
 """
 
-from .centre_line import show_centre_line
 from .clicks import (
     PlacedClick,
     placed,
@@ -16,24 +15,27 @@ from .clicks import (
     write_clicks,
 )
 from .corrections import read_strokes, write_corrected, write_strokes
-from .cropped_field import CroppedField, joined_box, read_field, tight_box
-from .deleting import delete_result
 from .display import FADE, FadingOverlay, show_attention
-from .foreign_segment import mask_of_segment, segment_in_frame_of, volume_in_frame_of
-from .importing import import_result
-from .label import label_of_segment
+from .fields import CroppedField, joined_box, read_field, tight_box
+from .importing import import_result, label_of_segment
 from .marks import Mark, indices_of, read_marks, write_marks
 from .measurement_age import are_old, state_of_segment
-from .measurements import masks_of_result, measure_result, measurement_table, read_table
+from .measurements import masks_of_result, measure_result, measurement_table, read_table, show_centre_line
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
-from .results import ResultNodes, find_results, nodes_of_segmentation
+from .results import ResultNodes, delete_result, find_results, nodes_of_segmentation
 from .saving import load_scene, save_scene, save_segmentation
 from .segment import center_of_segment, segment_volume_ml
-from .showing import center_slices, give_own_color, show_also_others, show_ct, show_only
-from .slice_views import arrange_slice_views
+from .showing import arrange_slice_views, center_slices, give_own_color, show_also_others, show_ct, show_only
 from .standalone import open_standalone_scene
-from .starting import import_start, segment_on_source_grid, start_of
+from .starting import (
+    import_start,
+    mask_of_segment,
+    segment_in_frame_of,
+    segment_on_source_grid,
+    start_of,
+    volume_in_frame_of,
+)
 from .strokes import new_strokes
 from .threshold import recompute_segment, set_threshold, settings_of
 from .volumes import add_volume, export_in_parts, export_volume

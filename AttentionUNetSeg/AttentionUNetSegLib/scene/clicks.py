@@ -16,9 +16,8 @@ from vtkmodules.vtkCommonTransforms import vtkGeneralTransform
 
 from ..errors import BadInput
 from . import provenance
-from .ct_voxels import ct_grid
-from .filing import file_in_folder_of
-from .results import ADD_CLICKS_REFERENCE, REMOVE_CLICKS_REFERENCE, ResultNodes
+from .geometry import ct_grid
+from .results import ADD_CLICKS_REFERENCE, REMOVE_CLICKS_REFERENCE, ResultNodes, file_in_folder_of
 
 ADD_CLICKS, REMOVE_CLICKS = "clicks_add", "clicks_remove"
 ADD_COLOR, REMOVE_COLOR = (0.25, 0.85, 0.35), (0.95, 0.25, 0.25)

@@ -10,11 +10,9 @@ import numpy as np
 import slicer
 
 from . import provenance
-from .cropped_field import CroppedField, image_of_field, read_field
-from .ct_voxels import ct_grid, note_place
-from .fields import add_field_of_result
-from .filing import file_in_folder_of
-from .results import CORRECTED_REFERENCE, STROKES_REFERENCE, ResultNodes
+from .fields import CroppedField, add_field_of_result, image_of_field, read_field
+from .geometry import ct_grid, note_place
+from .results import CORRECTED_REFERENCE, STROKES_REFERENCE, ResultNodes, file_in_folder_of
 from .volumes import set_voxels
 
 CORRECTED = "corrected_probability"

@@ -12,7 +12,7 @@ import slicer
 from vtkmodules.vtkCommonCore import reference
 
 from . import provenance
-from .cropped_field import image_of_field, read_field
+from .fields import image_of_field, read_field
 from .geometry import grid_of_matrix, ijk_to_ras_of_node
 from .results import ResultNodes
 from .segment import segment_id_of

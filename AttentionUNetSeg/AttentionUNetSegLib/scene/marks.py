@@ -18,7 +18,7 @@ from ..correction import Seed, box_seed, lasso_seed, painted_seed, stroke_seed
 from ..errors import BadInput
 from . import provenance
 from .clicks import placed
-from .ct_voxels import ct_grid
+from .geometry import ct_grid
 from .results import ResultNodes
 
 MARKS = "marks"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import zlib
 
 from . import provenance
-from .cropped_field import read_values
+from .fields import read_values
 from .results import ResultNodes
-from .segment_grid import DIGEST
+from .segment import DIGEST
 
 STATE = "measured"
 OLD = " (old)"

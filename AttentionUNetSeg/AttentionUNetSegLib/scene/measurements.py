@@ -1,4 +1,4 @@
-"""The measurements of a result, and the table node that shows them."""
+"""The measurements of a result: the table node that shows them, and the centre line that they were made along."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkStringArray
 
 from ..errors import BadInput
 from ..imaging import Geometry
-from ..measure import RANGE, Masks, Measurements, box_with_surroundings, measure_masks
+from ..measure import RANGE, CentreLine, Masks, Measurements, box_with_surroundings, measure_masks
 from . import provenance
-from .centre_line import LINE
-from .cropped_field import Box, CroppedField, image_of_field, joined_box
-from .ct_voxels import ct_grid
-from .filing import file_in_folder_of
-from .geometry import grid_of_matrix
-from .measurement_age import STATE, note_age, state_of_segment
-from .results import MEASUREMENTS_REFERENCE, ResultNodes
+from .fields import Box, CroppedField, image_of_field, joined_box
+from .geometry import ct_grid, grid_of_matrix
+from .measurement_age import STATE, are_old, note_age, state_of_segment
+from .results import CENTRE_LINE_REFERENCE, MEASUREMENTS_REFERENCE, ResultNodes, file_in_folder_of
 from .starting import start_of
 from .threshold import mask_of_field, settings_of
 
@@ -122,3 +119,59 @@ def _voxels_of(nodes: ResultNodes) -> np.ndarray:
     if scalars is None:
         raise BadInput(f"The volume {nodes.volume.GetName()} holds no voxels.", "Load the CT again.")
     return vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1])
+
+
+LINE = "centre_line"
+COLOR = (0.1, 1.0, 1.0)
+EVERY_MM = 10.0
+
+
+def show_centre_line(nodes: ResultNodes, is_shown: bool) -> slicer.vtkMRMLMarkupsCurveNode | None:
+    """Draw the centre line of the result's measurements, or take it away; return its node.
+
+    None where it is not wished for, was not measured, or is of another segment than that of now.
+    """
+    table, node = nodes.measurements, nodes.centre_line
+    kept = provenance.read(table, LINE) if table is not None else None
+    if not is_shown or not kept or are_old(nodes):
+        if node is not None:
+            nodes.scene.RemoveNode(node)
+        return None
+    if node is None:
+        node = _new_curve(nodes)
+    if provenance.read(node, LINE) != kept:
+        _draw(node, CentreLine.of_json(json.loads(kept)))
+        provenance.write(node, LINE, kept)
+    return node
+
+
+def _new_curve(nodes: ResultNodes) -> slicer.vtkMRMLMarkupsCurveNode:
+    name = nodes.scene.GenerateUniqueName(f"{nodes.segmentation.GetName()} centre line")
+    node = nodes.scene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode", name)
+    node.SetAndObserveTransformNodeID(nodes.probability.GetTransformNodeID())
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    for set_color in (display.SetSelectedColor, display.SetColor):
+        set_color(*COLOR)
+    display.SetPropertiesLabelVisibility(False)
+    display.SetPointLabelsVisibility(True)
+    display.SetGlyphScale(1.0)
+    provenance.stamp(node, LINE, {"result": nodes.result_id})
+    nodes.segmentation.SetNodeReferenceID(CENTRE_LINE_REFERENCE, node.GetID())
+    file_in_folder_of(nodes.segmentation, node)
+    return node
+
+
+def _draw(node: slicer.vtkMRMLMarkupsCurveNode, line: CentreLine) -> None:
+    """Put points along the line into the curve: its ends, one every so often, and where the parts meet."""
+    names = {line.neck_mm: "head | body", line.tail_mm: "body | tail"}
+    along = np.linspace(0.0, line.length_mm, max(2, round(line.length_mm / EVERY_MM) + 1))
+    modifying = node.StartModify()
+    node.SetLocked(False)
+    node.RemoveAllControlPoints()
+    for distance in sorted({*along.tolist(), *names}):
+        place, _direction = line.place_lps(distance)
+        n = node.AddControlPoint(-float(place[0]), -float(place[1]), float(place[2]))
+        node.SetNthControlPointLabel(n, names.get(distance, ""))
+    node.SetLocked(True)
+    node.EndModify(modifying)

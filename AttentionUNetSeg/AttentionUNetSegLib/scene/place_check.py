@@ -14,11 +14,9 @@ import slicer
 from vtkmodules.vtkCommonTransforms import vtkTransform
 
 from ..errors import BadInput
-from .ct_voxels import ct_grid, note_place, on_ct
-from .geometry import ijk_to_ras_of_node
+from .geometry import ct_grid, ijk_to_ras_of_node, note_place, on_ct
 from .results import ResultNodes, nodes_of_segmentation
-from .segment import to_world
-from .segment_grid import segment_grid
+from .segment import segment_grid, to_world
 
 # Of a voxel's shortest edge: what files and transforms may round.
 TOLERANCE = 0.05

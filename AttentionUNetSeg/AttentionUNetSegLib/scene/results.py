@@ -1,4 +1,4 @@
-"""The nodes of one result, and how a saved scene's results are found again without running the network."""
+"""The results in a scene: which nodes belong to one, how they are found, filed and deleted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 import slicer
+from vtkmodules.vtkCommonCore import vtkIdList
 
 from . import provenance
 from .provenance import PREFIX
@@ -184,3 +185,59 @@ def _folder_of(segmentation: slicer.vtkMRMLSegmentationNode) -> int:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(segmentation.GetScene())
     item = hierarchy.GetItemByDataNode(segmentation) if hierarchy is not None else 0
     return hierarchy.GetItemParent(item) if item else 0
+
+
+def file_in_folder(
+    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode, nodes: list[slicer.vtkMRMLNode]
+) -> int:
+    """Put the nodes into a new folder beside the CT, named after the first of them; return its item ID."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    parent = hierarchy.GetItemParent(_item_of(hierarchy, volume_node))
+    folder = hierarchy.CreateFolderItem(parent, nodes[0].GetName())
+    for node in nodes:
+        hierarchy.SetItemParent(_item_of(hierarchy, node), folder)
+    return folder
+
+
+def file_in_folder_of(filed: slicer.vtkMRMLNode, node: slicer.vtkMRMLNode) -> None:
+    """Put a node into the subject-hierarchy folder of another one."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(filed.GetScene())
+    hierarchy.SetItemParent(_item_of(hierarchy, node), hierarchy.GetItemParent(_item_of(hierarchy, filed)))
+
+
+def _item_of(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, node: slicer.vtkMRMLNode) -> int:
+    """Return the node's item; desktop Slicer makes one for every node by itself, slicer-core does not."""
+    item = hierarchy.GetItemByDataNode(node)
+    if item == hierarchy.GetInvalidItemID():
+        item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    return item
+
+
+def delete_result(nodes: ResultNodes) -> None:
+    """Remove a result: segmentation, fields, strokes, click lists, and its folder where nothing else lies in it.
+
+    The CT stays, and so does what another segmentation, such as a copy, refers to as well. Scenes drop what displays
+    and stores a node with the node.
+    """
+    scene, folder = nodes.scene, nodes.folder_item
+    others = slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene)
+    shared = {
+        node.GetID() for other in others if other is not nodes.segmentation for node in nodes_of_segmentation(other)
+    }
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    for node in nodes_of_segmentation(nodes.segmentation):
+        if node.GetID() not in shared:
+            item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+            scene.RemoveNode(node)
+            if item and _has_item(hierarchy, item):  # desktop Slicer removes it by itself, slicer-core does not
+                hierarchy.RemoveItem(item, False, False)
+    is_folder = hierarchy is not None and _has_item(hierarchy, folder) and hierarchy.GetItemLevel(folder) == "Folder"
+    if is_folder and not hierarchy.GetNumberOfItemChildren(folder):
+        hierarchy.RemoveItem(folder, False, False)
+
+
+def _has_item(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, item: int) -> bool:
+    """Return whether there is such an item; asking for anything else of a missing one prints an error."""
+    items = vtkIdList()
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+    return items.IsId(item) >= 0

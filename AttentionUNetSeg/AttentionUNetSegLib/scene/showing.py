@@ -1,14 +1,25 @@
-"""Which result, and which CT, a person sees: that of one patient, never parts of two."""
+"""What a person sees: the result and the CT of one patient, never parts of two; slices and cameras turned to it.
+
+A camera is turned to a result once, and never again where a person has moved it.
+"""
 
 from __future__ import annotations
 
 import colorsys
+import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+import numpy as np
 import slicer
+from vtkmodules.util.numpy_support import numpy_to_vtk
 
+from . import provenance
+from .fields import read_values
+from .geometry import ijk_to_ras_of_node, voxel_volume_ml
 from .results import ResultNodes, find_results, nodes_of_segmentation
 from .segment import center_of_segment, segment_id_of
+from .threshold import clean_mask
 
 # Of a turn: hues that many results go through without coming near an earlier one soon.
 GOLDEN_RATIO = 0.618034
@@ -106,3 +117,161 @@ def _show_clicks(nodes: ResultNodes, is_visible: bool) -> None:
     for points in (nodes.add_clicks, nodes.remove_clicks):
         if points is not None and points.GetDisplayNode() is not None:
             points.GetDisplayNode().SetVisibility(is_visible)
+
+
+@dataclass(frozen=True)
+class _StandardView:
+    """One of the slice views that every Slicer layout knows: name, letter, orientation and colour (0..255)."""
+
+    name: str
+    letter: str
+    orientation: str
+    color: tuple[int, int, int]
+
+
+_STANDARD_VIEWS = (
+    _StandardView("Red", "R", "Axial", (243, 74, 51)),
+    _StandardView("Yellow", "Y", "Sagittal", (237, 213, 76)),
+    _StandardView("Green", "G", "Coronal", (110, 176, 75)),
+)
+
+
+def arrange_slice_views(nodes: ResultNodes) -> None:
+    """Show the CT in the standard slice views, through the pancreas, with the finest attention ready at opacity 0.
+
+    Where the scene has no Red, Yellow and Green view, because no window was ever open on it, their nodes are
+    made: a scene that the command line saves opens in Slicer at the right place. An empty segment leaves the
+    positions alone.
+    """
+    center = center_of_segment(nodes)
+    for view in _STANDARD_VIEWS:
+        composite = _node(nodes.scene, "vtkMRMLSliceCompositeNode", view.name)
+        if composite is None:
+            composite = _add(nodes.scene, "vtkMRMLSliceCompositeNode", view.name)
+        composite.SetBackgroundVolumeID(nodes.volume.GetID())
+        if nodes.attention:
+            composite.SetForegroundVolumeID(nodes.attention[0].GetID())
+            composite.SetForegroundOpacity(0.0)
+        slice_node = _node(nodes.scene, "vtkMRMLSliceNode", view.name)
+        if slice_node is None:
+            slice_node = _add_slice_node(nodes, view)
+        if center is not None:
+            slice_node.JumpSliceByOffsetting(*center)
+
+
+def _node(scene: slicer.vtkMRMLScene, class_name: str, view: str) -> slicer.vtkMRMLNode | None:
+    return scene.GetSingletonNode(view, class_name)
+
+
+def _add(scene: slicer.vtkMRMLScene, class_name: str, view: str) -> slicer.vtkMRMLNode:
+    node = scene.AddNewNodeByClassWithID(class_name, view, class_name + view)
+    # The rest of the ID: any Slicer's own view of this name takes the node over.
+    node.SetSingletonTag(view)
+    node.SetLayoutName(view)
+    return node
+
+
+def _add_slice_node(nodes: ResultNodes, view: _StandardView) -> slicer.vtkMRMLSliceNode:
+    """Add a slice node that shows the whole CT, as the view would be after "fit to window"."""
+    node = _add(nodes.scene, "vtkMRMLSliceNode", view.name)
+    node.SetLayoutLabel(view.letter)
+    node.SetLayoutColor(*(channel / 255.0 for channel in view.color))
+    node.SetOrientation(view.orientation)
+    bounds = [0.0] * 6
+    nodes.volume.GetRASBounds(bounds)
+    largest = max(bounds[1] - bounds[0], bounds[3] - bounds[2], bounds[5] - bounds[4])
+    node.SetFieldOfView(largest, largest, node.GetFieldOfView()[2])
+    node.JumpSliceByCentering(*((bounds[axis] + bounds[axis + 1]) / 2 for axis in (0, 2, 4)))
+    return node
+
+
+# What a camera looked at when it was turned to a result; where it looks elsewhere now, a person has moved it.
+TURNED = "camera"
+# Where a camera is that nobody has touched: in front of the patient, looking at the scene's origin.
+UNTOUCHED = ((0.0, 500.0, 0.0), (0.0, 0.0, 0.0))
+# The distance, in diagonals of the segment's box, from which the view's angle of 30 degrees holds it with a margin.
+DIAGONALS = 2.4
+# mm and directions: what a scene file rounds.
+SAME = 1e-2
+
+
+def look_at_result(nodes: ResultNodes) -> bool:
+    """Turn the cameras that nobody has moved to the segment, keeping their direction; return whether any was turned.
+
+    An empty segment leaves them alone.
+    """
+    bounds = np.zeros(6)
+    nodes.segmentation.GetRASBounds(bounds)
+    low, high = bounds[::2], bounds[1::2]
+    if not np.all(low < high):
+        return False
+    middle, distance = (low + high) / 2, DIAGONALS * float(np.linalg.norm(high - low))
+    cameras = [
+        camera for camera in slicer.util.getNodesByClass("vtkMRMLCameraNode", nodes.scene) if not _was_moved(camera)
+    ]
+    for camera in cameras:
+        away = np.array(camera.GetPosition()) - np.array(camera.GetFocalPoint())
+        place = middle + away / np.linalg.norm(away) * distance
+        modifying = camera.StartModify()
+        camera.SetFocalPoint(*middle)
+        camera.SetPosition(*place)
+        provenance.write(camera, TURNED, json.dumps(_state_of(camera)))
+        camera.EndModify(modifying)
+        camera.ResetClippingRange()
+    return bool(cameras)
+
+
+def _was_moved(camera: slicer.vtkMRMLCameraNode) -> bool:
+    kept = json.loads(provenance.read(camera, TURNED) or "null")
+    expected = UNTOUCHED if kept is None else kept
+    return not np.allclose(_state_of(camera), expected, atol=SAME)
+
+
+def _state_of(camera: slicer.vtkMRMLCameraNode) -> list[list[float]]:
+    return [list(camera.GetPosition()), list(camera.GetFocalPoint())]
+
+
+COMPARISON_COLOR = (1.0, 1.0, 1.0)
+
+
+class Comparison:
+    """A segmentation node with what the network's own probability makes of a threshold, without any correction.
+
+    It goes with the scene's next Clear, is left out of saved scenes, and shows in slices only.
+    """
+
+    def __init__(self, nodes: ResultNodes) -> None:
+        self._nodes = nodes
+        self._node = nodes.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Comparison")
+        self._node.SetSaveWithScene(False)
+        self._node.SetHideFromEditors(True)
+        self._node.CreateDefaultDisplayNodes()
+        display = self._node.GetDisplayNode()
+        display.SetSaveWithScene(False)
+        display.SetVisibility2DFill(False)
+        display.SetVisibility3D(False)
+        display.SetSliceIntersectionThickness(1)
+        self._segment = self._node.GetSegmentation().AddEmptySegment("Comparison", "Comparison", COMPARISON_COLOR)
+
+    def update(self, threshold: float, smoothing_mm: float = 0.0) -> float:
+        """Compute the contour anew; return the volume in mL that it encloses."""
+        probability = self._nodes.probability
+        smoothing = [smoothing_mm / spacing for spacing in probability.GetSpacing()[::-1]]
+        mask = clean_mask(read_values(probability), threshold, smoothing_voxels=smoothing)
+        labelmap = slicer.vtkOrientedImageData()
+        labelmap.SetDimensions(*mask.shape[::-1])
+        labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras_of_node(probability)))
+        labelmap.GetPointData().SetScalars(numpy_to_vtk(mask.ravel(), deep=True))
+        self._node.SetAndObserveTransformNodeID(self._nodes.segmentation.GetTransformNodeID())
+        logic = slicer.vtkSlicerSegmentationsModuleLogic
+        logic.SetBinaryLabelmapToSegment(labelmap, self._node, self._segment, logic.MODE_REPLACE)
+        return float(np.count_nonzero(mask)) * voxel_volume_ml(ijk_to_ras_of_node(probability))
+
+    def set_visible(self, is_visible: bool) -> None:
+        """Show or hide it."""
+        self._node.SetDisplayVisibility(is_visible)
+
+    def remove(self) -> None:
+        """Take it out of the scene, where it still is in one."""
+        if self._node.GetScene() is not None:
+            self._node.GetScene().RemoveNode(self._node)

@@ -10,7 +10,7 @@ from vtkmodules.util.misc import calldata_type
 from vtkmodules.util.vtkConstants import VTK_STRING
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
-from .colors import inferno_color_node
+from .fields import inferno_color_node
 
 if TYPE_CHECKING:
     from trame_slicer.core import SlicerApp

@@ -8,12 +8,10 @@ import slicer
 from ..correction import BACKGROUND, FOREGROUND
 from . import provenance
 from .corrections import read_strokes
-from .cropped_field import CroppedField, digest, joined_box, tight_box
-from .ct_voxels import offset_on_ct
-from .geometry import voxel_offset
+from .fields import CroppedField, digest, joined_box, tight_box
+from .geometry import offset_on_ct, voxel_offset
 from .results import ResultNodes
-from .segment import segment_id_of
-from .segment_grid import DIGEST, grid_of_labelmap, segment_grid, voxels_of_labelmap
+from .segment import DIGEST, grid_of_labelmap, segment_grid, segment_id_of, voxels_of_labelmap
 from .threshold import mask_of_field, settings_of
 
 

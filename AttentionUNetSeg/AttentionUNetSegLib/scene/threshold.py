@@ -17,14 +17,12 @@ from ..models import check_threshold
 from . import provenance
 from .clicks import read_clicks, voxel_of
 from .corrections import read_strokes
-from .cropped_field import Box, CroppedField, digest, read_values, tight_box
-from .ct_voxels import offset_on_ct
-from .geometry import ijk_to_ras_of_node
+from .fields import Box, CroppedField, digest, read_values, tight_box
+from .geometry import ijk_to_ras_of_node, offset_on_ct
 from .marks import read_marks
 from .measurement_age import note_age
 from .results import ResultNodes
-from .segment import segment_id_of, segment_volume_ml
-from .segment_grid import DIGEST, segment_grid
+from .segment import DIGEST, segment_grid, segment_id_of, segment_volume_ml
 from .surface import drop_surface, has_surface, make_surface, wants_surface
 
 

@@ -17,12 +17,10 @@ from vtkmodules.util.numpy_support import numpy_to_vtk
 from ..errors import BadInput
 from ..imaging import StoredSegment
 from . import provenance
-from .cropped_field import Box, CroppedField, tight_box
-from .ct_voxels import ct_grid
-from .geometry import set_image_geometry, voxel_offset
+from .fields import Box, CroppedField, tight_box
+from .geometry import ct_grid, set_image_geometry, voxel_offset
 from .results import ResultNodes
-from .segment import segment_id_of
-from .segment_grid import grid_of_labelmap, segment_grid, voxels_of_labelmap
+from .segment import grid_of_labelmap, segment_grid, segment_id_of, voxels_of_labelmap
 from .strokes import resampled_on_ct
 
 WALLS = "walls"

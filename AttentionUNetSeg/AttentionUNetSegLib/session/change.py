@@ -44,7 +44,7 @@ def change_between(
     """Return what differs between two states of the segment on the CT's voxels; `click` is a voxel (k, j, i)."""
     from ..scene import joined_box
     from ..scene.geometry import voxel_volume_ml
-    from ..scene.segment_grid import segment_grid
+    from ..scene.segment import segment_grid
 
     box = joined_box(before.box, after.box)
     was, now = before.on(box) != 0, after.on(box) != 0

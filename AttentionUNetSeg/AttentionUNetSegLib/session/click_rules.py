@@ -44,7 +44,7 @@ def doubts_of_click(nodes: ResultNodes, click: PlacedClick) -> tuple[str, ...]:
     import slicer
 
     from ..scene import voxel_of
-    from ..scene.region import limits_of
+    from ..scene.geometry import limits_of
     from ..scene.strokes import segment_on_ct
 
     k, j, i = voxel = voxel_of(nodes, click)
@@ -77,7 +77,7 @@ def require_no_doubts(nodes: ResultNodes, click: PlacedClick, id: str | None) ->
 
 def _distance_mm(nodes: ResultNodes, segment: CroppedField, voxel: tuple[int, int, int]) -> float | None:
     """Return how far a voxel is from the nearest one of the segment; None for an empty segment."""
-    from ..scene.ct_voxels import ct_grid
+    from ..scene.geometry import ct_grid
 
     inside = np.argwhere(segment.values)
     if not len(inside):

@@ -27,7 +27,7 @@ class Frame:
         return self._grid @ np.linalg.inv(before)
 
     def _now(self) -> np.ndarray | None:
-        from ..scene.ct_voxels import ct_grid
+        from ..scene.geometry import ct_grid
 
         try:
             return ct_grid(self._nodes)

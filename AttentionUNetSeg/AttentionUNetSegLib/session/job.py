@@ -41,7 +41,7 @@ class Job:
     files: protocol.ResultFiles | None = None
     export_seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
-    box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.region`
+    box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.geometry`
     _geometry: tuple[float, ...] = ()
     _array: tuple[str, int] | None = None
     _exported: list[tuple[int, int]] | None = None  # the box that was; None: the whole CT
@@ -57,7 +57,7 @@ class Job:
         AttentionUNetSegError : the volume has gone, holds nothing to segment, or cannot be written.
         OSError : there is no place for the folder.
         """
-        from ..scene.region import box_of_region, widened
+        from ..scene.geometry import box_of_region, widened
 
         self.require_volume()
         self.labels = package.labels

@@ -73,7 +73,7 @@ class Marking:
     def add_region(self, region: vtkMRMLMarkupsROINode, positive: bool) -> str:
         """Do as `add_box` in the smallest box along the CT's axes that holds an ROI; raises as `add_stroke`."""
         from ..scene import world_position_of_voxel
-        from ..scene.region import box_of_region
+        from ..scene.geometry import box_of_region
 
         self._require_scene()
         self._require_place()

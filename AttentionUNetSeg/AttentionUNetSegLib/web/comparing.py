@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..scene.comparison import Comparison
+from ..scene.showing import Comparison
 from .desk import Desk, LatestOnly
 
 OFF, NETWORK, OTHER = "off", "network", "other"

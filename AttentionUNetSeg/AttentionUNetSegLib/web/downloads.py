@@ -28,7 +28,7 @@ from ..measure import Measurements
 from ..scene import label_of_segment, save_scene, save_segmentation, segment_on_source_grid, start_of
 from ..scene.provenance import read
 from ..scene.segment import segment_id_of
-from ..scene.surface_file import write_surface
+from ..scene.surface import write_surface
 from ..scene.volumes import image_of_node
 from .desk import Desk
 from .gland_numbers import GlandNumbers, write_numbers

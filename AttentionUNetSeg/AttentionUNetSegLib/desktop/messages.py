@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import qt
 from slicer.i18n import tr as _
 
-if TYPE_CHECKING:
-    from .panel import Panel
+from ..errors import AttentionUNetSegError
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -40,14 +43,18 @@ class Notice:
     node: Any = None
 
 
-class Message:
-    """Shows notices, the newest first. Nothing pops up and nothing blocks."""
+class Messages:
+    """Shows notices, the newest first. Nothing pops up and nothing blocks.
 
-    def __init__(self, panel: Panel) -> None:
-        self._panel, self._ui = panel, panel.ui
+    Parameters
+    ----------
+    on_folder_deleted : called when a folder that was kept of a failed run is gone.
+    """
+
+    def __init__(self, ui: Any, on_folder_deleted: Callable[[], None]) -> None:
+        self._ui, self._on_folder_deleted = ui, on_folder_deleted
         self._notices: list[Notice] = []  # newest first
         self._shown = 0
-        ui = self._ui
         ui.retryButton.clicked.connect(self._on_retry)
         ui.detailsButton.clicked.connect(self._on_details)
         ui.folderButton.clicked.connect(self._on_folder)
@@ -68,6 +75,31 @@ class Message:
         self._notices = [notice, *(each for each in self._notices if not _is_replaced(each, notice))]
         self._shown = 0
         self._update()
+
+    def report(self, error: Exception, retry: Callable[[], None] | None = None, **options: Any) -> None:
+        """Show an error; the options are those of a notice. What nobody foresaw goes into the log as well."""
+        if not isinstance(error, AttentionUNetSegError):
+            _LOG.error("Unexpected error", exc_info=error)
+            options["has_details"] = True
+            self._ui.logText.appendPlainText(f"{type(error).__name__}: {error}")
+        text = str(error) or type(error).__name__
+        self.show(text, retry=retry, is_error=True, **options)
+
+    @contextmanager
+    def errors(self, is_action: bool = True, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+        """Show what goes wrong inside, instead of letting it vanish in Qt's event loop; `but` these pass through.
+
+        Where nothing does and it `is_action`, something that a person did, an earlier error is over.
+        """
+        try:
+            yield
+        except but:
+            raise
+        except Exception as error:
+            self.report(error)
+        else:
+            if is_action:
+                self.drop_errors()
 
     def clear(self, subject: object = None) -> None:
         """Drop what is said about a subject (default: the last action), unless a folder was kept."""
@@ -99,7 +131,7 @@ class Message:
     def _on_action(self) -> None:
         notice = self._take_shown()
         if notice is not None and notice.action is not None:
-            with self._panel.errors(is_action=False):
+            with self.errors(is_action=False):
                 notice.action[1]()
 
     def _on_details(self) -> None:
@@ -120,7 +152,7 @@ class Message:
         self._notices.remove(notice)
         self._shown = 0
         self._update()
-        self._panel.advanced.show_kept_folders()
+        self._on_folder_deleted()
 
     def _on_next(self) -> None:
         self._shown = (self._shown + 1) % len(self._notices)

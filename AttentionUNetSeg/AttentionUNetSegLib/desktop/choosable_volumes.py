@@ -1,6 +1,11 @@
-"""Why a volume, or a model on it, may not give a meaningful result: told before a run, and overridable."""
+"""Which volumes can be chosen as a CT: none that the module itself made, and what speaks against another.
+
+Doubts are told before a run, and a person may override them.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -8,10 +13,24 @@ from slicer.i18n import tr as _
 from ..errors import BadInput
 from ..imaging import intensity_doubts
 from ..models import ModelPackage
+from ..scene.provenance import PREFIX
 from ..scene.volumes import PHANTOM_ATTRIBUTE
 
 # Looking at some 64 voxels along each axis tells a CT from another image, and takes no time on a large one.
 _LOOKED_AT = 64
+
+
+def is_own(node: Any) -> bool:
+    """Whether a node is part of a result: a probability, an attention map, strokes, a start."""
+    return node is not None and bool(node.GetAttribute(f"{PREFIX}role"))
+
+
+def hide_own_volumes(selector: Any) -> None:
+    """Keep the volumes that belong to results out of a node selector."""
+    own = [node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if is_own(node)]
+    model = selector.sortFilterProxyModel()
+    if list(model.hiddenNodeIDs or ()) != own:
+        model.hiddenNodeIDs = own
 
 
 def volume_doubts(volume_node: slicer.vtkMRMLScalarVolumeNode, package: ModelPackage | None = None) -> tuple[str, ...]:

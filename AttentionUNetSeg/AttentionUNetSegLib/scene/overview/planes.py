@@ -8,11 +8,11 @@ from itertools import product
 import numpy as np
 import slicer
 
-from ..imaging import body_box
-from .geometry import ijk_to_ras_of_node
-from .results import ResultNodes
-from .segment import center_of_segment, to_world
-from .volumes import image_of_node
+from ...imaging import body_box
+from ..geometry import ijk_to_ras_of_node
+from ..results import ResultNodes
+from ..segment import center_of_segment, to_world
+from ..volumes import image_of_node
 
 # World axes (0 = R, 1 = A, 2 = S) across and up the picture, and the axis that the plane is cut along.
 _AXES = {"Axial": (0, 1, 2), "Coronal": (0, 2, 1), "Sagittal": (1, 2, 0)}

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import BadInput
-from ..whole_file import whole_file
-from . import provenance
-from .offscreen import RenderingUnavailable, require_offscreen_rendering
-from .overview_planes import choose_planes
-from .results import ResultNodes
-from .segment import segment_id_of, segment_volume_ml
+from ...errors import BadInput
+from ...whole_file import whole_file
+from .. import provenance
+from ..results import ResultNodes
+from ..segment import segment_id_of, segment_volume_ml
+from .offscreen import require_offscreen_rendering
+from .planes import choose_planes
 
 if TYPE_CHECKING:
-    from .overview_page import ColorBar
+    from .page import ColorBar
     from .picture_scene import PictureScene
 
-__all__ = ["RenderingUnavailable", "render_overview"]
 
 PLANES = ("Axial", "Coronal", "Sagittal")
 OVERLAY_OPACITY = 0.6
@@ -52,7 +51,7 @@ def render_overview(nodes: ResultNodes, path: Path | str, size: tuple[int, int] 
         raise BadInput(f"{path.name} cannot be written: there is no folder {path.parent}.")
     require_offscreen_rendering()
     # Only here: desktop Slicer has neither trame_slicer nor PIL.
-    from .overview_page import Panel, compose, panel_size
+    from .page import Panel, compose, panel_size
     from .picture_scene import open_picture_scene
 
     overlay = nodes.attention[0] if nodes.attention else nodes.probability
@@ -96,7 +95,7 @@ def _direction(ras: np.ndarray) -> str:
 
 
 def _color_bar(picture: PictureScene, title: str) -> ColorBar:
-    from .overview_page import ColorBar
+    from .page import ColorBar
 
     colors, lowest = picture.overlay_colors()
     return ColorBar(title, colors, lowest)

@@ -1,32 +1,38 @@
-"""Where the network looked and how sure it was: probability, spread or attention over the CT, in all slice views."""
+"""Where the network looked and how sure it was: probability, spread or attention over the CT, with its legend."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from ..scene import FADE, FadingOverlay, start_of
-from .legend import let_contour_stand_out, show_legend
+from ..scene import FADE, FadingOverlay, ResultNodes, start_of
+from ..scene.segment import segment_id_of
+from .messages import Messages
+from .parameters import Selection
 
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
-    from .panel import Panel
 
 NO_OVERLAY, PROBABILITY, SPREAD = "", "probability", "spread"
 
 
-class AttentionSection:
+_LABELS = 5
+# Contours that an overlay may be crossed by: the one furthest from all of its colours is taken.
+_CONTOURS = ((0.1, 1.0, 1.0), (0.2, 1.0, 0.2), (1.0, 1.0, 1.0), (1.0, 0.2, 1.0), (1.0, 1.0, 0.1))
+
+
+class OverlaySection:
     """Overlay, opacity, colour map and display threshold of the selected result."""
 
-    def __init__(self, panel: Panel) -> None:
-        self._panel, self._ui = panel, panel.ui
+    def __init__(self, ui: Any, logic: Any, selection: Selection, messages: Messages) -> None:
+        self._ui, self._logic, self._selection, self._messages = ui, logic, selection, messages
         self._choices: list[str] = []
         self._shown: slicer.vtkMRMLSegmentationNode | None = None
         self._is_filling = False
         self._fading = FadingOverlay(_slice_logics)
-        ui = self._ui
         ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
         ui.overlayOpacitySlider.valueChanged.connect(self._on_changed)
         ui.overlayThresholdSlider.valueChanged.connect(self._on_changed)
@@ -35,12 +41,12 @@ class AttentionSection:
 
     def show(self, editor: ResultEditor | None) -> None:
         """Offer what the selected result has, and show the chosen overlay of it instead of the last result's."""
-        if self._panel.result is not self._shown and self._panel.logic.editor(self._shown) is not None:
-            last = self._panel.logic.editor(self._shown).nodes
-            self._panel.logic.showAttention(self._shown, None)
+        if self._selection.result is not self._shown and self._logic.editor(self._shown) is not None:
+            last = self._logic.editor(self._shown).nodes
+            self._logic.showAttention(self._shown, None)
             show_legend(last, None, "")
             let_contour_stand_out(last, None)
-        self._shown = self._panel.result if editor is not None else None
+        self._shown = self._selection.result if editor is not None else None
         gates = editor.nodes.gates if editor is not None else {}
         spread = [SPREAD] if editor is not None and editor.nodes.spread is not None else []
         self._choices = [NO_OVERLAY, PROBABILITY, *spread, *(str(level) for level in gates)]
@@ -51,14 +57,14 @@ class AttentionSection:
         self._is_filling = False
         for widget in (self._ui.overlayComboBox, self._ui.overlayOpacitySlider):
             widget.enabled = editor is not None
-        if editor is not None and self._panel.parameters is not None and self._panel.parameters.overlay:
+        if editor is not None and self._selection.parameters is not None and self._selection.parameters.overlay:
             self._ui.attentionCollapsibleButton.collapsed = False
         self.follow_parameters()
         self.apply()
 
     def follow_parameters(self) -> None:
         """Show the overlay and the colour map that the parameter node names."""
-        parameters = self._panel.parameters
+        parameters = self._selection.parameters
         if parameters is None or not self._choices:
             return
         chosen = parameters.overlay if parameters.overlay in self._choices else NO_OVERLAY
@@ -71,15 +77,15 @@ class AttentionSection:
 
     def apply(self) -> None:
         """Show the chosen overlay as it is set."""
-        if self._panel.editor is None or self._panel.parameters is None:
+        if self._selection.editor is None or self._selection.parameters is None:
             self._fading.show(None)
             return
-        with self._panel.errors(is_action=False):
-            self._panel.logic.showAttention(
-                self._panel.result,
+        with self._messages.errors(is_action=False):
+            self._logic.showAttention(
+                self._selection.result,
                 _level(self._chosen()),
                 opacity=self._ui.overlayOpacitySlider.value,
-                colorNode=self._panel.parameters.overlayColor,
+                colorNode=self._selection.parameters.overlayColor,
                 lowerThreshold=self._ui.overlayThresholdSlider.value,
             )
             self._explain()
@@ -95,7 +101,7 @@ class AttentionSection:
 
     def next_overlay(self) -> None:
         """Show the next overlay of the list, or none after the last."""
-        if self._panel.editor is not None and self._choices:
+        if self._selection.editor is not None and self._choices:
             self._ui.overlayComboBox.setCurrentIndex((self._ui.overlayComboBox.currentIndex + 1) % len(self._choices))
 
     # --- What the person does ---
@@ -103,8 +109,8 @@ class AttentionSection:
     def _on_overlay(self, _index: int) -> None:
         if self._is_filling:
             return
-        if self._panel.parameters is not None:
-            self._panel.parameters.overlay = self._chosen()
+        if self._selection.parameters is not None:
+            self._selection.parameters.overlay = self._chosen()
         self.apply()
 
     def _on_changed(self, _value: float) -> None:
@@ -112,16 +118,16 @@ class AttentionSection:
             self.apply()
 
     def _on_color(self, node: object) -> None:
-        if self._is_filling or self._panel.parameters is None or node is None:
+        if self._is_filling or self._selection.parameters is None or node is None:
             return
-        self._panel.parameters.overlayColor = node
+        self._selection.parameters.overlayColor = node
         self._on_changed(0.0)
 
     # --- helpers ---
 
     def _explain(self) -> None:
         """Show the legend of what is shown, and the contour in a colour that it does not have."""
-        nodes, choice = self._panel.editor.nodes, self._chosen()
+        nodes, choice = self._selection.editor.nodes, self._chosen()
         shown = {NO_OVERLAY: None, PROBABILITY: nodes.field, SPREAD: nodes.spread}
         volume = shown[choice] if choice in shown else nodes.gates.get(int(choice))
         is_fading = self._fading.show(volume)
@@ -138,7 +144,7 @@ class AttentionSection:
         return self._choices[index] if 0 <= index < len(self._choices) else NO_OVERLAY
 
     def _present_color(self) -> object:
-        editor = self._panel.editor
+        editor = self._selection.editor
         display = editor.nodes.probability.GetDisplayNode() if editor is not None else None
         return display.GetColorNode() if display is not None else None
 
@@ -191,3 +197,50 @@ def _label(choice: str) -> str:
         return _("Spread (standard deviation, 0 to 0.5)")
     text = _("Attention, gate {number}").format(number=choice)
     return text + _(" (finest)") if choice == "1" else text
+
+
+def show_legend(nodes: ResultNodes, volume_node: slicer.vtkMRMLScalarVolumeNode | None, title: str) -> None:
+    """Show in the slice views which colour of a field stands for what; None takes the result's legends away."""
+    logic = slicer.modules.colors.logic()
+    for each in (nodes.probability, nodes.corrected, nodes.spread, *nodes.gates.values()):
+        legend = logic.GetColorLegendDisplayNode(each) if each is not None else None
+        if legend is not None and each is not volume_node:
+            legend.SetVisibility(False)
+    if volume_node is None:
+        return
+    legend = logic.AddDefaultColorLegendDisplayNode(volume_node)
+    if legend is None:  # a Slicer without legends
+        return
+    legend.SetAndObserveColorNodeID(volume_node.GetDisplayNode().GetColorNodeID())
+    legend.SetTitleText(title)
+    legend.SetLabelFormat("%.0f")
+    legend.SetNumberOfLabels(_LABELS)
+    legend.SetVisibility3D(False)
+    legend.SetVisibility(True)
+
+
+def let_contour_stand_out(nodes: ResultNodes, color_node: Any) -> None:
+    """Draw the result's contour in a colour that the overlay does not have; None: in the segment's own again.
+
+    The segment's own colour stays what it is.
+    """
+    display = nodes.segmentation.GetDisplayNode()
+    if display is None:
+        return
+    segment_id = segment_id_of(nodes)
+    if color_node is None:
+        display.UnsetSegmentOverrideColor(segment_id)
+    else:
+        display.SetSegmentOverrideColor(segment_id, *contour_color(color_node))
+
+
+def contour_color(color_node: Any) -> tuple[float, float, float]:
+    """Return the colour, of a few bright ones, that is furthest from all colours of a table."""
+    table, rgba = [], [0.0] * 4
+    for index in range(color_node.GetNumberOfColors()):
+        color_node.GetColor(index, rgba)
+        table.append(rgba[:3])
+    if not table:
+        return _CONTOURS[0]
+    apart = [np.linalg.norm(np.array(table) - color, axis=1).min() for color in _CONTOURS]
+    return _CONTOURS[int(np.argmax(apart))]

@@ -12,10 +12,10 @@ from vtkmodules.vtkCommonCore import vtkOutputWindow
 from vtkmodules.vtkCommonTransforms import vtkGeneralTransform
 from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 
-from .results import ResultNodes
-from .segment import segment_id_of
-from .standalone import new_application
-from .volumes import ABDOMEN_WINDOW_LEVEL_HU
+from ..results import ResultNodes
+from ..segment import segment_id_of
+from ..standalone import new_application
+from ..volumes import ABDOMEN_WINDOW_LEVEL_HU
 
 OUTLINE_PIXELS = 2
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from ..errors import AttentionUNetSegError
+from ...errors import AttentionUNetSegError
 
 _PROBE = """
 from vtkmodules.vtkRenderingCore import vtkRenderWindow

@@ -1,14 +1,21 @@
-"""The worker process behind a QProcess: everything arrives as Qt signals, so Slicer stays responsive."""
+"""Processes behind a QProcess: everything arrives as Qt signals, so Slicer stays responsive.
+
+`QProcessTransport` is the way to the worker; an `AnsweringProcess` does one thing, answers on stdout and ends.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 import qt
 import slicer
 
+from ..errors import InternalError
+from ..temporary_folder import make_folder
 from ..worker.framing import LineSplitter
 from ..worker.launch import WorkerCommand
 from ..worker.transport import ProcessExit, TransportListener
@@ -137,6 +144,68 @@ class QProcessTransport:
                 getattr(self._listener, callback)(value)
         finally:
             self._is_delivering = False
+
+
+class AnsweringProcess:
+    """Starts a process and calls once with how it ended. Listens to its transport.
+
+    Parameters
+    ----------
+    command : what to start; its standard input stays open until `cancel`, and it ends when that is closed.
+    on_end : called with how it ended, what it wrote on stdout, and the last line of stderr; never after `cancel`.
+    folder : what passes between the two as files; it is deleted after `on_end`, or by `cancel`.
+    """
+
+    def __init__(self, command: WorkerCommand, on_end: Callable[[ProcessExit, str, str], None], folder: Path) -> None:
+        self._on_end, self._folder = on_end, folder
+        self._said: list[str] = []
+        self._last_words = ""
+        self._transport = QProcessTransport(command)
+
+    def start(self) -> None:
+        """Start it."""
+        self._transport.start(self)
+
+    def cancel(self) -> None:
+        """Stop it, and call nobody."""
+        self._on_end = lambda exit, said, last_words: None
+        self._transport.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # --- What the transport tells ---
+
+    def on_line(self, line: bytes | None) -> None:
+        """Keep a line of the answer."""
+        self._said.append("" if line is None else line.decode("utf-8", "replace"))
+
+    def on_stderr(self, text: str) -> None:
+        """Keep the last line: of a traceback it is the reason."""
+        self._last_words = text.strip() or self._last_words
+
+    def on_exit(self, exit: ProcessExit) -> None:
+        """Tell."""
+        try:
+            self._on_end(exit, "\n".join(self._said), self._last_words)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def folder_with(name: str, write: Callable[[Path], None]) -> Path:
+    """Return a new temporary folder that `write` has filled.
+
+    Raises
+    ------
+    InternalError : there is no place for it.
+    """
+    folder = None
+    try:
+        folder = make_folder(name)
+        write(folder)
+    except OSError as error:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise InternalError(f"There is no place for temporary files ({error}).", "Free some disk space.") from error
+    return folder
 
 
 def _bytes(array: qt.QByteArray) -> bytes:
