@@ -129,7 +129,7 @@ def test_seg_and_sr_lie_on_the_slices_that_the_page_was_sent(first_screen, small
     assert first_screen.save("SEG and SR .zip", tmp_path / "dicom.zip") == "Venous_pancreas_dicom.zip"
     with zipfile.ZipFile(tmp_path / "dicom.zip") as bundle:
         bundle.extractall(tmp_path)
-    seg = highdicom.seg.segread(tmp_path / "Venous_pancreas_seg.dcm")
+    seg = highdicom.seg.segread(tmp_path / "Venous_pancreas.dcm")
     (segment,) = seg.SegmentSequence
     name = f"abdomen_label {int(Label.PANCREAS)}"
     assert (segment.SegmentLabel, segment.SegmentAlgorithmType) == (name, "SEMIAUTOMATIC")
@@ -139,7 +139,7 @@ def test_seg_and_sr_lie_on_the_slices_that_the_page_was_sent(first_screen, small
     )
     expected = sitk.GetArrayFromImage(sitk.ReadImage(str(label))) == int(Label.PANCREAS)
     np.testing.assert_array_equal(frames[..., 0] != 0, expected)
-    report = highdicom.sr.srread(tmp_path / "Venous_pancreas_measurements.dcm")
+    report = highdicom.sr.srread(tmp_path / "Venous_measurements.dcm")
     (group,) = report.content.get_volumetric_roi_measurement_groups()
     volumes = [each.value for each in group.get_measurements() if each.name.meaning == "Volume"]
     assert volumes[0] == pytest.approx(expected.sum() * 0.025, rel=0.002)  # the parts' volumes follow
