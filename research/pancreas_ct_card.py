@@ -1,4 +1,4 @@
-"""The finished package of ``pancreas-ct`` 0.5.0: the final model with the card that its folds have earned.
+"""The finished package of ``pancreas-ct`` 0.5.1: the final model with the card that its folds have earned.
 
 ``python -m research.pancreas_ct_card --work FOLDER --results FILE.json --bundle FOLDER`` reads what
 `pancreas_ct_cross_validation` wrote. Every number of the card is one of these measurements; the final model itself has
@@ -16,7 +16,7 @@ from typing import Any
 from AttentionUNetSegLib.models import ModelPackage, load_package, write_package
 
 from .pancreas_ct_cross_validation import COMMAND as MEASURED_BY
-from .pancreas_ct_cross_validation import VERSION
+from .pancreas_ct_cross_validation import PASSES, VERSION
 from .pancreas_ct_manual import COMMAND as TRAINED_BY
 from .pancreas_ct_manual import stage_packages
 
@@ -71,12 +71,12 @@ def finished(
         f"{BEFORE} Then, in each of {len(results['folds'])} folds: {in_folds} At last, from the mean of the folds' "
         f"weights after their first stage and with all patients: {at_last} {SYNTHESIS}"
     )
-    trust = {key: value for key, value in measured["trust_limits"].items() if value is not None}
     return {
         **{key: value for key, value in final.manifest.items() if key != "weights"},
         "id": "pancreas-ct", "version": VERSION, "name": NAME, "description": DESCRIPTION,
         "intended_use": INTENDED_USE, "default": True,
-        "output": {"activation": "sigmoid", "threshold": THRESHOLD, "trust": trust},
+        "output": {"activation": "sigmoid", "threshold": THRESHOLD, "passes": PASSES,
+                   "trust": {"agreement_limit": measured["limit_of_certainty"]}},
         "training": {**final.manifest["training"], "summary": summary, "command": TRAINED_BY,
                      "data": list(data.values())},
         "performance": performance(row, results), "limitations": limitations(row, results),
@@ -92,7 +92,7 @@ def performance(row: Mapping[str, Any], results: Mapping[str, Any]) -> list[dict
         low, high = values["interval_95"]
         entry = {
             "metric": metric, "mean": values["mean"], "n": values["n"], "truth": "manual contours",
-            "data": f"cross-validation of the first {len(results['folds'])} of 5 folds, before the training with all: "
+            "data": f"cross-validation of {len(results['folds'])} of 5 folds, before the training with all: "
                     f"{results['data']}; 95 % interval of the mean {low:.3g} to {high:.3g}; Dice below 0.5 in "
                     f"{row['below_0.5']}",
             "command": MEASURED_BY, "date": results["date"], "machine": results["machine"],

@@ -3,7 +3,9 @@
 ``python -m research.pancreas_ct_cross_validation --work FOLDER --start-from PACKAGE --out OUT``
 measures the folds' models of `pancreas_ct_manual` after each stage, each on the patients of its fold, and
 ``pancreas-ct`` 0.3.0 (PACKAGE) on the same ones, and writes ``OUT.json`` and ``OUT.md``. 0.3.0 saw the shapes, not the
-CTs, of six of them, and the step that is cross-validated began with it.
+CTs, of six of them, and the step that is cross-validated began with it. What was measured stays in
+``FOLDER/cross_validation``, so that folds can be measured one after the other, or beside each other with ``--folds``;
+delete that folder when the pipeline has changed.
 
 Only slices that were contoured count. A constant that is chosen (the threshold, the limits of doubt) is chosen on four
 folds and reported on the fifth.
@@ -14,17 +16,19 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from AttentionUNetSegLib.contracts import SegmentOptions
 from AttentionUNetSegLib.imaging import write_image
 from AttentionUNetSegLib.inference import Segmenter
-from AttentionUNetSegLib.inference.distrust import SMALLEST_ML
-from AttentionUNetSegLib.models import load_package
-from AttentionUNetSegLib.training.evaluation import EvaluationOptions, MeasuredCase, evaluate_scans
+from AttentionUNetSegLib.inference.quality import SMALLEST_ML
+from AttentionUNetSegLib.models import ModelPackage, load_package
+from AttentionUNetSegLib.training.evaluation import MeasuredCase, evaluate_scans
 from AttentionUNetSegLib.training.evaluation.bootstrap import bootstrap_interval
 from AttentionUNetSegLib.training.evaluation.case_metrics import CaseMetrics, compare
 from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
@@ -43,9 +47,13 @@ USELESS_DICE = 0.5
 MOST_FALSE_ALARMS = 0.1
 THRESHOLDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(11))
 BEFORE = "0.3.0"
-# What the folds' models after each stage stand for; the last one is what is bundled.
+# What the folds' models after each stage stand for. The last one, with two passes of the network, is what is bundled.
 STAGE_VERSIONS = ("0.4.0", "0.5.0")
-VERSION = STAGE_VERSIONS[-1]
+VERSION, PASSES = "0.5.1", 2
+EIGHT_PASSES = f"{VERSION}, 8 passes"
+# What the network says of its own segment, the better the higher.
+CERTAINTIES = {"agreement": "agreement of two passes", "expected_dice": "expected Dice",
+               "mean_probability": "mean probability"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,16 +91,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     numbers = options.folds if options.folds else range(len(read_folds()))
     scans = [scan for scan in manual_step_scans(options.work) if scan.name.startswith(f"{DATA_SET}/")]
     rows: dict[str, list[Held]] = {}
-    before = Segmenter(load_package(options.start_from), "cpu")
     for number in numbers:
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
-        stages = [Segmenter(package, "cpu") for package in stage_packages(options.work, f"fold_{number}")]
-        models = [(BEFORE, before, False)]
-        models += [(name, stage, False) for name, stage in zip(STAGE_VERSIONS, stages, strict=True)]
-        models += [(f"{VERSION}, 8 passes", stages[-1], True)] * options.tta
-        for name, model, tta in models:
+        stages = stage_packages(options.work, f"fold_{number}")
+        models = {BEFORE: load_package(options.start_from), **dict(zip(STAGE_VERSIONS, stages, strict=True))}
+        models[VERSION] = models[EIGHT_PASSES] = with_passes(stages[-1], PASSES)
+        for name, package in models.items():
+            if name == EIGHT_PASSES and not options.tta:
+                continue
             keep = options.probabilities if name == VERSION else None
-            rows.setdefault(name, []).extend(_held(model, apart, number, tta, keep))
+            rows.setdefault(name, []).extend(_held(package, name, apart, number, options.work, keep))
             print(f"fold {number}, {name}: {_line(summary(rows[name][-len(apart) :], 0.5))}", flush=True)
     document = {
         "command": COMMAND, "date": datetime.date.today().isoformat(), "machine": machine(),
@@ -105,6 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         beside.write_text(markdown(document), encoding="utf-8")
     print(markdown(document))
     return 0
+
+
+def with_passes(package: ModelPackage, passes: int) -> ModelPackage:
+    """A fold's model that looks as often as the bundled one."""
+    return replace(package, manifest={**package.manifest, "output": {**package.manifest["output"], "passes": passes}})
 
 
 def summary(held: Sequence[Held], threshold: float | Mapping[int, float]) -> dict[str, Any]:
@@ -142,25 +155,29 @@ def leave_one_fold_out(held: Sequence[Held], choose: Callable[[Sequence[Held]], 
 
 
 def doubt(held: Sequence[Held]) -> dict[str, Any]:
-    """How well poor results (Dice below 0.6) are told from others by the probability, and its spread, within them."""
+    """How well poor results (Dice below 0.6) are told from others by what the network says of its own segment."""
     dice = np.array([each.measured["dice"] for each in held])
     poor = dice < POOR_DICE
-    certainty = np.array([each.measured["mean_probability"] or 0.0 for each in held])
-    spread = np.array([each.measured.get("mean_spread") or 0.0 for each in held])
-    return {
-        "poor": int(poor.sum()), "others": int((~poor).sum()),
-        "area_under_curve_of_mean_probability": area_under_curve(-certainty[poor], -certainty[~poor]),
-        "correlation_of_mean_probability_with_dice": _rounded(np.corrcoef(certainty, dice)[0, 1]),
-        **({"area_under_curve_of_mean_spread": area_under_curve(spread[poor], spread[~poor]),
-            "correlation_of_mean_spread_with_dice": _rounded(np.corrcoef(spread, dice)[0, 1])} if spread.any() else {}),
-    }  # fmt: skip
+    result: dict[str, Any] = {"poor": int(poor.sum()), "others": int((~poor).sum())}
+    for name in (*CERTAINTIES, "mean_spread"):
+        # Nothing found, and spread 0: as unsure, and as sure, as can be.
+        sure = np.array([each.measured.get(name) or 0.0 for each in held]) * (-1 if name == "mean_spread" else 1)
+        if sure.any():
+            result[name] = {"area_under_curve": area_under_curve(-sure[poor], -sure[~poor]),
+                            "correlation_with_dice": _rounded(np.corrcoef(sure, dice)[0, 1])}  # fmt: skip
+    return result
+
+
+def certainty(held: Sequence[Held]) -> np.ndarray:
+    """What results are judged by: the agreement of two passes where there are two, else the mean probability."""
+    has_two = any(each.measured.get("agreement") is not None for each in held)
+    return np.array([each.measured["agreement" if has_two else "mean_probability"] or 0.0 for each in held])
 
 
 def best_limit(held: Sequence[Held]) -> float:
-    """The mean probability below which a result is called unsure: at most one good result in ten is."""
-    certainty = np.array([each.measured["mean_probability"] or 0.0 for each in held])
+    """The `certainty` below which a result is called unsure: at most one good result in ten is."""
     good = np.array([each.measured["dice"] >= POOR_DICE for each in held])
-    return _rounded(np.quantile(certainty[good], MOST_FALSE_ALARMS))
+    return _rounded(np.quantile(certainty(held)[good], MOST_FALSE_ALARMS))
 
 
 def doubt_limits_by_fold(held: Sequence[Held]) -> dict[int, float]:
@@ -170,11 +187,9 @@ def doubt_limits_by_fold(held: Sequence[Held]) -> dict[int, float]:
 
 def announced(held: Sequence[Held], limits: Mapping[int, float]) -> dict[str, int]:
     """How many poor results, and others, are called unsure, empty or too small, with limits from the other folds."""
-    told = np.array([
-        (each.measured["mean_probability"] or 0.0) < limits[each.fold]
-        or each.measured["whole_ml"] < SMALLEST_ML
-        for each in held
-    ])  # fmt: skip
+    limit = np.array([limits[each.fold] for each in held])
+    too_small = np.array([each.measured["whole_ml"] < SMALLEST_ML for each in held])
+    told = (certainty(held) < limit) | too_small
     poor = np.array([each.measured["dice"] < POOR_DICE for each in held])
     return {"poor": int(poor.sum()), "poor_announced": int((told & poor).sum()),
             "others": int((~poor).sum()), "others_announced": int((told & ~poor).sum())}  # fmt: skip
@@ -187,8 +202,10 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"{document['data']}; folds {', '.join(map(str, document['folds']))}. `{document['command']}`; "
         f"{document['machine']}.", "",
         "0.3.0 saw the shapes (not the CTs) of six of these patients. The other rows are the folds' models of the step "
-        "that uses these contours, after its first stage (0.4.0) and its last, each on patients whose CT, label and "
-        "shape that step left out. What is bundled was trained on longer, with all patients.", "",
+        "that uses these contours, after its first stage (0.4.0) and its last (0.5.0; 0.5.1 is the same network, which "
+        "looks twice, the voxel grid moved in between), each on patients whose CT, label and shape that step left out. "
+        "That two looks are worth it was chosen on folds 0 and 1. What is bundled was trained on longer, with all "
+        "patients.", "",
         "| model | n | Dice (95 % interval) | lowest | below 0.5 | NSD at 2 mm | HD95 (mm) | recall | precision | "
         "volume error, median | bias |", "|" + "---|" * 11,
     ]  # fmt: skip
@@ -201,16 +218,18 @@ def markdown(document: Mapping[str, Any]) -> str:
         for number, gate in enumerate(model["gates"], start=1):
             lines.append(f"| {name} | {number} | {gate['auc']:.3f} (lowest {gate['lowest_auc']:.3f}) | "
                          f"{gate['inside']:.2f} | {gate['outside']:.2f} |")  # fmt: skip
-    lines += ["", "Announced: unsure (mean probability below a limit from the other folds), nothing found, or below "
-              f"{SMALLEST_ML:g} mL.", "",
-              "| model | thresholds of the folds | poor results (Dice below 0.6) | announced | others announced | "
-              "AUC of the mean probability |", "|---|---|---|---|---|---|"]  # fmt: skip
+    lines += ["", "Announced: unsure (the agreement of two passes, after one pass the mean probability, is below a "
+              f"limit from the other folds), nothing found, or below {SMALLEST_ML:g} mL. AUC: how well poor results "
+              "are told from others.",
+              "", "| model | thresholds of the folds | poor results (Dice below 0.6) | announced | others announced | "
+              + " | ".join(f"AUC of the {words}" for words in CERTAINTIES.values()) + " |",
+              "|" + "---|" * (5 + len(CERTAINTIES))]  # fmt: skip
     for name, model in document["models"].items():
         told = model["announced_by_other_folds_limit"]
-        auc = model["doubt"]["area_under_curve_of_mean_probability"]
+        curves = (model["doubt"].get(key, {}).get("area_under_curve") for key in CERTAINTIES)
         lines.append(f"| {name} | {', '.join(str(value) for value in model['thresholds'].values())} | {told['poor']} | "
                      f"{told['poor_announced']} | {told['others_announced']} of {told['others']} | "
-                     f"{'not defined' if auc is None else f'{auc:.2f}'} |")  # fmt: skip
+                     + " | ".join("-" if auc is None else f"{auc:.2f}" for auc in curves) + " |")  # fmt: skip
     lines += ["", "Dice of each patient:", "", "| patient | fold | " + " | ".join(document["models"]) + " |",
               "|---|---|" + "---|" * len(document["models"])]  # fmt: skip
     columns = [{case["patient"]: case for case in model["cases"]} for model in document["models"].values()]
@@ -221,9 +240,25 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 
 def _held(
-    segmenter: Segmenter, scans: Sequence[LabelledScan], fold: int, tta: bool, keep: Path | None
+    package: ModelPackage, name: str, scans: Sequence[LabelledScan], fold: int, work: Path, keep: Path | None
+) -> list[Held]:
+    """What a model says of the patients of a fold: measured, or as it was measured before."""
+    store = work / "cross_validation" / f"fold_{fold}_{name.replace(' ', '_').replace(',', '')}.pickle"
+    if store.is_file():
+        sha256, held = pickle.loads(store.read_bytes())
+        if sha256 == package.weights_sha256:
+            return held
+    held = list(_measured(package, name == EIGHT_PASSES, scans, fold, keep))
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(store) as beside:
+        beside.write_bytes(pickle.dumps((package.weights_sha256, held)))
+    return held
+
+
+def _measured(
+    package: ModelPackage, tta: bool, scans: Sequence[LabelledScan], fold: int, keep: Path | None
 ) -> Iterator[Held]:
-    for measured in evaluate_scans(segmenter, scans, EvaluationOptions(tta=tta)):
+    for measured in evaluate_scans(Segmenter(package, "cpu"), scans, SegmentOptions(tta=tta)):
         if not isinstance(measured, MeasuredCase):
             raise SystemExit(f"{measured.name} could not be measured: {measured.reason}")
         row = measured.result.as_json()
@@ -243,8 +278,8 @@ def _document(held: Sequence[Held]) -> dict[str, Any]:
         # What a model that is trained on everybody should use: chosen on all folds.
         "threshold": chosen,
         "at_threshold": summary(held, chosen),
-        "trust_limits": {"mean_probability_limit": best_limit(held)},
-        "limits_of_mean_probability": limits,
+        "limit_of_certainty": best_limit(held),
+        "limits_of_certainty": limits,
         "announced_by_other_folds_limit": announced(held, limits),
         "thresholds": thresholds,
         "at_other_folds_threshold": summary(held, thresholds),

@@ -28,11 +28,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from AttentionUNetSegLib.contracts import SegmentOptions
 from AttentionUNetSegLib.inference import Segmenter
 from AttentionUNetSegLib.models import ModelPackage, load_package, write_package
 from AttentionUNetSegLib.training.datasets import open_datasets
 from AttentionUNetSegLib.training.evaluation import (
-    EvaluationOptions,
     MeasuredCase,
     doubt_limits,
     evaluate_scans,
@@ -138,11 +138,11 @@ def _one_part(options: argparse.Namespace, part: str) -> None:
 
 def _measured(options, final: ModelPackage) -> tuple[dict, list, dict, list[MeasuredCase]]:
     """The document of all measurements, the entries for the card, the limits of doubt, and the left-out patients."""
-    measured = list(_left_out(options, EvaluationOptions()))
-    cleaned = list(_left_out(options, EvaluationOptions(keep_largest=True)))
+    measured = list(_left_out(options, SegmentOptions()))
+    cleaned = list(_left_out(options, SegmentOptions(keep_largest=True)))
     phantoms = list(evaluate_scans(Segmenter(final, "cpu"), open_datasets([PHANTOMS])))
     unseen = synthetic_scans(options.work, "unseen")
-    others = [list(evaluate_scans(Segmenter(final, "cpu"), unseen, EvaluationOptions(tta=tta)))
+    others = [list(evaluate_scans(Segmenter(final, "cpu"), unseen, SegmentOptions(tta=tta)))
               for tta in (False, True)]  # fmt: skip
     limits = {
         # Each as it will be used: the probability of a single pass, the spread of several.
@@ -153,7 +153,7 @@ def _measured(options, final: ModelPackage) -> tuple[dict, list, dict, list[Meas
     parts = ((measured, "leave one patient out"), (phantoms, PHANTOMS), (others[0], "unseen synthetic CTs"))
     for cases, words in parts:
         entries += performance_entries(_summary(cases), words, COMMAND)
-    averaged = list(_left_out(options, EvaluationOptions(tta=True)))
+    averaged = list(_left_out(options, SegmentOptions(tta=True)))
     document = {
         "performance": entries,
         "cases": [case.result.as_json() for cases, _ in parts for case in cases],
@@ -167,7 +167,7 @@ def _measured(options, final: ModelPackage) -> tuple[dict, list, dict, list[Meas
     return document, entries, limits, measured
 
 
-def _left_out(options, evaluation: EvaluationOptions) -> Iterator[MeasuredCase]:
+def _left_out(options, evaluation: SegmentOptions) -> Iterator[MeasuredCase]:
     """Each real scan, measured with the model that never saw its patient."""
     for scan in real_scans(options.work):
         package = _adapted(options, scan.name.split("/")[-1])

@@ -6,10 +6,10 @@ import random
 
 import numpy as np
 import pytest
+from AttentionUNetSegLib.contracts import FURTHEST
 from AttentionUNetSegLib.correction import (
     BACKGROUND,
     FOREGROUND,
-    FURTHEST,
     Seed,
     correct_probability,
     settle,

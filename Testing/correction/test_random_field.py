@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from AttentionUNetSegLib.correction import FURTHEST
+from AttentionUNetSegLib.contracts import FURTHEST
 from AttentionUNetSegLib.correction.random_field import SURE_LOG_ODDS, change_around_clicks
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from AttentionUNetSegLib.dicom_out import ModelIdentity
+from AttentionUNetSegLib.contracts import ModelIdentity
 from AttentionUNetSegLib.imaging import Volume, read_volume
 from dicom_slice import dicom_slice
 from orthanc import PASSWORD, USER, Orthanc, running_orthanc

@@ -53,7 +53,7 @@ def both(phantom_model_package, ct):
 
 def test_the_spread_lies_on_the_probability_and_is_high_at_the_border_of_the_segment(both):
     plain, augmented = both
-    assert plain.spread is None and plain.trust.mean_spread is None
+    assert plain.spread is None and plain.quality.mean_spread is None
     spread, probability = augmented.spread, augmented.probability
     assert spread.GetPixelID() == sitk.sitkUInt8 and spread.GetSize() == probability.GetSize()
     assert spread.GetOrigin() == probability.GetOrigin() and spread.GetDirection() == probability.GetDirection()
@@ -62,7 +62,7 @@ def test_the_spread_lies_on_the_probability_and_is_high_at_the_border_of_the_seg
     assert 0.02 < deviation.max() <= 0.5
     border, inside, outside = (mean > 0.3) & (mean < 0.7), mean > 0.95, mean < 0.05
     assert deviation[border].mean() > 3 * max(deviation[inside].mean(), deviation[outside].mean())
-    assert 0 < augmented.trust.mean_spread < 0.25
+    assert 0 < augmented.quality.mean_spread < 0.25
     assert augmented.volume_ml["Pancreas"] == pytest.approx(plain.volume_ml["Pancreas"], rel=0.2)
 
 
@@ -79,8 +79,8 @@ def test_the_passes_lie_on_each_other(both, ct):
 
 def test_a_sure_model_on_its_own_kind_of_image_gives_no_warning(both):
     for result in both:
-        assert result.warnings == [] and result.trust.reasons == []
-        assert result.trust.mean_probability > 0.8
+        assert result.warnings == [] and result.quality.reasons == ()
+        assert result.quality.mean_probability > 0.8
 
 
 def test_a_model_may_want_two_passes_whose_mean_and_agreement_are_kept(phantom_model_package, ct, both, monkeypatch):
@@ -89,8 +89,8 @@ def test_a_model_may_want_two_passes_whose_mean_and_agreement_are_kept(phantom_m
     segmenter = Segmenter(replace(phantom_model_package, manifest=manifest), "cpu")
     volume = Volume(ct, "phantom", True, ())
     twice = segmenter.segment(volume)
-    assert twice.spread is None and twice.trust.mean_spread is None
-    assert both[0].trust.agreement is None and both[1].trust.agreement == twice.trust.agreement
+    assert twice.spread is None and twice.quality.mean_spread is None
+    assert both[0].quality.agreement is None and both[1].quality.agreement == twice.quality.agreement
 
     monkeypatch.setattr("AttentionUNetSegLib.inference.segmenter.PASSES", PASSES[1:])
     second = Segmenter(phantom_model_package, "cpu").segment(volume)
@@ -100,14 +100,14 @@ def test_a_model_may_want_two_passes_whose_mean_and_agreement_are_kept(phantom_m
     assert np.abs(mean - (one + other) / 2)[organ].max() <= 2
     assert np.abs(mean - one).max() > 20, "one pass alone is another result"
     a, b = one >= 127.5, other >= 127.5
-    assert twice.trust.agreement == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=0.01)
-    assert twice.trust.agreement < 0.995
+    assert twice.quality.agreement == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=0.01)
+    assert twice.quality.agreement < 0.995
 
 
 def test_the_spread_is_a_file_only_where_there_is_one(both, tmp_path):
     plain, augmented = both
-    assert "spread" not in write_segmentation(plain, tmp_path)
+    assert write_segmentation(plain, tmp_path).spread is None
     assert not (tmp_path / "spread.nrrd").exists()
     files = write_segmentation(augmented, tmp_path)
-    read = sitk.ReadImage(str(tmp_path / files["spread"]))
+    read = sitk.ReadImage(str(tmp_path / files.spread))
     assert np.array_equal(sitk.GetArrayViewFromImage(read), sitk.GetArrayViewFromImage(augmented.spread))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from AttentionUNetSegLib.contracts import ResultFiles
 from AttentionUNetSegLib.errors import BadModel, Cancelled, UnavailableDevice
 from AttentionUNetSegLib.imaging import (
     HUWindow,
@@ -173,7 +174,7 @@ def test_the_same_ct_gives_the_same_bits_and_is_left_alone(segmenter, package, p
     for other in others:
         pairs = zip([first.probability, *first.attention], [other.probability, *other.attention], strict=True)
         assert all(np.array_equal(*map(sitk.GetArrayViewFromImage, pair)) for pair in pairs)
-        assert (first.volume_ml, first.trust, first.tile_count) == (other.volume_ml, other.trust, other.tile_count)
+        assert (first.volume_ml, first.quality, first.tile_count) == (other.volume_ml, other.quality, other.tile_count)
     assert np.array_equal(before, sitk.GetArrayViewFromImage(phantom))
 
 
@@ -210,10 +211,10 @@ def test_progress_is_determinate_and_cancel_is_obeyed(segmenter, phantom):
 def test_files_of_a_result(segmenter, phantom, tmp_path):
     result = segmenter.segment(Volume(phantom, "phantom", True, ()))
     files = write_segmentation(result, tmp_path)
-    assert files == {"probability": "probability.nrrd", "attention": ["attention_1.nrrd", "attention_2.nrrd"]}
-    read = sitk.ReadImage(str(tmp_path / files["probability"]))
+    assert files == ResultFiles("probability.nrrd", ("attention_1.nrrd", "attention_2.nrrd"))
+    read = sitk.ReadImage(str(tmp_path / files.probability))
     assert np.allclose(read.GetOrigin(), result.probability.GetOrigin())
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([files["probability"], *files["attention"]])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([files.probability, *files.attention])
 
 
 def spoiled(package, tmp_path, weights=None, **changes):

@@ -94,7 +94,7 @@ def test_refuses_what_is_no_manifest_at_all(document):
         ("labels.0.code", {}, "labels[0].code.scheme: missing; text of 1 to 16 characters expected."),
         ("labels", [], "labels: 1 to 255 objects expected, got 0."),
         ("weights.file", "a/b.pt", 'weights.file: a plain file name that ends in .pt expected, got "a/b.pt".'),
-        ("output.treshold", 0.5, "output.treshold: unknown field; known here are activation, threshold, trust."),
+        ("output.treshold", 1, "output.treshold: unknown field; known here are activation, threshold, passes, trust."),
         ("training.date", "soon", 'training.date: a date like 2026-01-31 expected, got "soon".'),
         ("network.in_channels", 3, "network.in_channels: 1 expected, got 3."),
         ("limitations", "", 'limitations: text of 1 or more characters expected, got "".'),

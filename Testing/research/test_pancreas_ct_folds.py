@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,24 +11,28 @@ import torch
 from AttentionUNetSegLib.models import Catalogue
 from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
 
+from research import pancreas_ct_cross_validation
 from research.pancreas_ct_card import limitations
 from research.pancreas_ct_cross_validation import (
     Held,
+    _held,
     announced,
+    best_limit,
     best_threshold,
+    doubt,
     leave_one_fold_out,
     summary,
 )
 from research.pancreas_ct_manual import SAME_PATIENTS, mean_weights, read_folds
 
 
-def held(patient: str, fold: int, inside: int, outside: int, sure: float) -> Held:
+def held(patient: str, fold: int, inside: int, outside: int, sure: float, agreement: float | None = None) -> Held:
     """A gland whose voxels got the probability `inside`, in a field that got `outside` (0..255)."""
     label = np.zeros((8, 8, 8), bool)
     label[2:6, 2:6, 2:6] = True
     probability = np.where(label, inside, outside).astype(np.uint8)
     case = CroppedCase(probability, probability >= 128, label, (2.0, 2.0, 2.0), (0, 0, 0), None, probability >= 128)
-    each = Held(patient, fold, case, {"mean_probability": sure, "whole_ml": 60.0})
+    each = Held(patient, fold, case, {"mean_probability": sure, "agreement": agreement, "whole_ml": 60.0})
     return Held(patient, fold, case, {**each.measured, "dice": each.dice_at(0.5)})
 
 
@@ -64,6 +69,31 @@ def test_what_is_announced_is_counted_among_poor_and_good_results():
     assert announced([good, unsure, poor], {0: 0.7}) == {
         "poor": 1, "poor_announced": 1, "others": 2, "others_announced": 1,
     }  # fmt: skip
+
+
+def test_after_two_passes_their_agreement_is_what_announces():
+    good, poor = held("a", 0, 255, 0, 0.6, agreement=0.9), held("b", 0, 0, 255, 0.9, agreement=0.7)
+    assert announced([good, poor], {0: 0.8}) == {
+        "poor": 1, "poor_announced": 1, "others": 1, "others_announced": 0,
+    }  # fmt: skip
+    told = doubt([good, poor])
+    assert told["agreement"]["area_under_curve"] == 1.0 and told["mean_probability"]["area_under_curve"] == 0.0
+    assert best_limit([good, poor]) == 0.9, "of the good results, the poor do not count"
+
+
+def test_what_was_measured_is_not_measured_again_unless_the_weights_changed(tmp_path, monkeypatch):
+    runs = []
+
+    def measured(package, *_):
+        runs.append(package.weights_sha256)
+        return iter([held("a", 0, 255, 0, 0.9)])
+
+    monkeypatch.setattr(pancreas_ct_cross_validation, "_measured", measured)
+    first = SimpleNamespace(weights_sha256="1")
+    got = [_held(first, "0.5.1, 8 passes", [], 0, tmp_path, None) for _ in range(2)]
+    assert runs == ["1"] and got[0][0].measured == got[1][0].measured
+    _held(SimpleNamespace(weights_sha256="2"), "0.5.1, 8 passes", [], 0, tmp_path, None)
+    assert runs == ["1", "2"]
 
 
 def test_the_bundled_card_tells_what_was_measured_and_what_was_not():

@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 import slicer
 from AttentionUNetSegLib import __version__
+from AttentionUNetSegLib.contracts import ModelIdentity, ResultFiles
 from AttentionUNetSegLib.errors import BadInput, InternalError
 from AttentionUNetSegLib.scene import find_results, import_result
 
@@ -148,13 +149,13 @@ def test_the_message_of_the_worker_is_taken_as_it_is(scene, ct_node, job):
     message = protocol.Result(
         job="1",
         folder=str(job.folder),
-        files=protocol.ResultFiles("probability.nrrd", ("attention_1.nrrd", "attention_2.nrrd")),
+        files=ResultFiles("probability.nrrd", ("attention_1.nrrd", "attention_2.nrrd")),
         volume_ml={"Pancreas": 1.0},
         threshold=0.5,
         timings={"network": 1.0},
         device="cpu",
         device_name="CPU",
-        model=protocol.ResultModel("pancreas-test", "1", "Test", "ab"),
+        model=ModelIdentity("pancreas-test", "Test", "1", "ab"),
     )
     nodes = import_result(scene, ct_node, message, job.folder)
     assert attribute(nodes.probability, "model.id") == "pancreas-test"

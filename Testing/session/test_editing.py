@@ -23,7 +23,7 @@ def test_a_click_corrects_the_segment_and_leaves_the_networks_own_field(editor, 
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(nodes.probability), network)
     assert nodes.field is nodes.corrected is not None
     assert [(c.id, c.positive) for c in editor.clicks] == [(click, True)]
-    np.testing.assert_allclose(editor.clicks[0].position_ras_world, ras_of(ct, IN_TAIL), atol=1e-6)
+    np.testing.assert_allclose(editor.clicks[0].ras, ras_of(ct, IN_TAIL), atol=1e-6)
     inside = mask(nodes)
     organ = np.zeros(SIZE_KJI, bool)
     organ[ORGAN] = True
@@ -188,7 +188,7 @@ def test_points_that_people_place_drag_and_delete_are_taken_over(editor, nodes, 
         assert editor.sync_from_markups()
     assert add.GetNthControlPointID(0) == point
     assert editor.undo()  # the whole drag
-    np.testing.assert_allclose(editor.clicks[0].position_ras_world, ras_of(ct, IN_TAIL), atol=1e-4)
+    np.testing.assert_allclose(editor.clicks[0].ras, ras_of(ct, IN_TAIL), atol=1e-4)
     np.testing.assert_allclose(add.GetNthControlPointPositionWorld(0), ras_of(ct, IN_TAIL), atol=1e-4)
     remove.RemoveAllControlPoints()
     assert editor.sync_from_markups()
@@ -244,7 +244,7 @@ def test_world_positions_go_through_parent_transforms(scene, ct, tmp_path, make_
     world = [0.0, 0.0, 0.0]
     transform.GetTransformToParent().TransformPoint(ras_of(ct, IN_TAIL), world)
     editor.add_click(tuple(world), True)
-    np.testing.assert_allclose(editor.clicks[0].position_ras_world, world, atol=0.01)
+    np.testing.assert_allclose(editor.clicks[0].ras, world, atol=0.01)
     np.testing.assert_allclose(nodes.add_clicks.GetNthControlPointPositionWorld(0), world, atol=0.01)
     np.testing.assert_array_equal(mask(nodes), mask(plain))
     for node in (nodes.corrected, nodes.add_clicks, nodes.remove_clicks):
@@ -269,7 +269,7 @@ def test_everything_survives_saving_and_loading(scene, editor, nodes, ct, tmp_pa
     np.testing.assert_array_equal(mask(loaded.nodes), expected)
     assert [(c.id, c.positive, c.order) for c in loaded.clicks] == [(c.id, c.positive, c.order) for c in clicks]
     for now, then in zip(loaded.clicks, clicks, strict=True):
-        np.testing.assert_allclose(now.position_ras_world, then.position_ras_world, atol=1e-3)
+        np.testing.assert_allclose(now.ras, then.ras, atol=1e-3)
     assert not loaded.sync_from_markups()
     assert loaded.settings == (0.4, False, 0.0)
     assert loaded.absorb_strokes()

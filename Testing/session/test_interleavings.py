@@ -15,6 +15,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from AttentionUNetSegLib.contracts import ModelIdentity, ResultFiles
 from AttentionUNetSegLib.errors import AttentionUNetSegError, ErrorCode
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.scene import add_volume, open_standalone_scene
@@ -70,8 +71,8 @@ class ObedientWorker:
         if folder.is_dir():
             probability = sitk.ReadImage(str(folder / "input.nrrd")) > 0
             sitk.WriteImage(probability * 255, str(folder / "probability.nrrd"))
-        model = protocol.ResultModel("tiny", "1", "Tiny", "0" * 64)
-        files = protocol.ResultFiles("probability.nrrd", ())
+        model = ModelIdentity("tiny", "Tiny", "1", "0" * 64)
+        files = ResultFiles("probability.nrrd", ())
         self._say(protocol.Result(job.job, job.folder, files, {"Pancreas": 1.0}, 0.5, {}, "cpu", "CPU", model))
 
     def say_cancelled(self) -> None:

@@ -72,7 +72,7 @@ def test_a_ct_that_was_moved_alone(scene, ct, editor, matrix, is_hardened):
     editor.add_click(moved(matrix, ras_of(ct, IN_KNOWN)), positive=False)
     assert not mask(editor.nodes)[IN_KNOWN]
     assert mask(editor.nodes)[IN_TAIL]
-    assert [click.position_ras_world for click in editor.clicks] == [
+    assert [click.ras for click in editor.clicks] == [
         pytest.approx(moved(matrix, ras_of(ct, voxel)), abs=1e-4) for voxel in (IN_TAIL, IN_KNOWN)
     ]
     assert editor.undo()

@@ -96,7 +96,7 @@ def test_a_run_tells_states_progress_and_result_in_order(scene, volume_node, tin
     assert result.nodes.volume is volume_node
     assert result.nodes.segmentation.GetScene() is scene
     assert len(result.nodes.attention) == 2
-    assert result.model["id"] == "tiny-random" and result.model["sha256"] == tiny_model_package.weights_sha256
+    assert result.model.id == "tiny-random" and result.model.sha256 == tiny_model_package.weights_sha256
     assert result.device == "cpu" and result.threshold == 0.5
     assert {"export", "network", "import"} <= set(result.timings)
     assert any("No pancreas" in text for text in result.warnings)
@@ -159,7 +159,7 @@ def test_cancel_of_a_running_and_of_a_waiting_job(
             session.wait(running, LIMIT)
         with pytest.raises(Cancelled):
             session.wait(waiting)
-        assert session.wait(after, LIMIT).model["id"] == "tiny-random"
+        assert session.wait(after, LIMIT).model.id == "tiny-random"
         session.cancel(after)
     assert listener.states(running) == ["queued", "preparing", "running", "cancelling", "cancelled"]
     assert listener.states(waiting) == ["queued", "cancelled"]
@@ -261,7 +261,10 @@ def test_errors_that_explain_themselves_leave_no_copy_of_the_ct(
     with (broken / "weights.pt").open("r+b") as weights:
         weights.write(b"damaged")
     with Session(on_event=listener) as session:
-        for request in (SegmentRequest(model=load_package(broken)), SegmentRequest(tiny_model_package, "cuda:99")):
+        for request in (
+            SegmentRequest(model=load_package(broken)),
+            SegmentRequest(model=tiny_model_package, device="cuda:99"),
+        ):
             with pytest.raises((BadModel, UnavailableDevice)) as caught:
                 session.wait(session.segment(volume_node, request), LIMIT)
             assert "kept" not in str(caught.value) and str(tmp_path) not in caught.value.hint

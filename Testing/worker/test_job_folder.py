@@ -12,7 +12,9 @@ from AttentionUNetSegLib.worker.protocol import PROTOCOL_VERSION, Segment
 
 
 def test_a_job_is_read_as_it_was_written(tmp_path):
-    request = Segment("Bauchspeicheldrüse 1", str(tmp_path), "/models/a", "ct.nii.gz", "cuda:1", True, 4000)
+    request = Segment(
+        "Bauchspeicheldrüse 1", str(tmp_path), "/models/a", "ct.nii.gz", device="cuda:1", tta=True, max_memory_mb=4000
+    )
     path = write_job(tmp_path, request)
     assert read_job(tmp_path) == request
     assert os.listdir(tmp_path) == [path.name]

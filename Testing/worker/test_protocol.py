@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+from AttentionUNetSegLib.contracts import ModelIdentity, QualityReport, ResultFiles
 from AttentionUNetSegLib.errors import AttentionUNetSegError, BadInput, BadModel, ErrorCode, ProtocolError
 from AttentionUNetSegLib.worker.protocol import (
     EVENTS,
@@ -19,9 +20,6 @@ from AttentionUNetSegLib.worker.protocol import (
     Progress,
     Ready,
     Result,
-    ResultFiles,
-    ResultModel,
-    ResultTrust,
     Segment,
     Shutdown,
     decode,
@@ -40,7 +38,18 @@ AMOUNTS = st.dictionaries(TEXT, NUMBER, max_size=4)
 
 MESSAGES = {
     Hello: st.builds(Hello, st.integers()),
-    Segment: st.builds(Segment, JOB, TEXT, TEXT, PLAIN_NAME, TEXT, st.booleans(), st.none() | st.integers(min_value=1)),
+    Segment: st.builds(
+        Segment,
+        JOB,
+        TEXT,
+        TEXT,
+        PLAIN_NAME,
+        device=TEXT,
+        tta=st.booleans(),
+        max_memory_mb=st.none() | st.integers(min_value=1),
+        any_intensity=st.booleans(),
+        is_part=st.booleans(),
+    ),
     Cancel: st.builds(Cancel, TEXT),
     Shutdown: st.builds(Shutdown),
     Ready: st.builds(
@@ -64,9 +73,9 @@ MESSAGES = {
         AMOUNTS,
         TEXT,
         TEXT,
-        st.builds(ResultModel, TEXT, TEXT, TEXT, TEXT),
+        st.builds(ModelIdentity, TEXT, TEXT, TEXT, TEXT),
         st.lists(TEXT, max_size=3).map(tuple),
-        st.builds(ResultTrust, st.lists(TEXT, max_size=3).map(tuple), st.none() | NUMBER, st.none() | NUMBER),
+        st.builds(QualityReport, st.lists(TEXT, max_size=3).map(tuple), st.none() | NUMBER, st.none() | NUMBER),
     ),
     Error: st.builds(Error, st.none() | TEXT, st.sampled_from(ErrorCode), TEXT, TEXT, TEXT),
 }
@@ -170,7 +179,9 @@ def test_what_earlier_versions_said_is_refused_with_the_reason():
 
 
 def test_fields_with_a_default_may_be_missing():
-    assert message_from_fields(SEGMENT) == Segment("1", "/job", "/model", "input.nrrd", "auto", False, None)
+    assert message_from_fields(SEGMENT) == Segment(
+        "1", "/job", "/model", "input.nrrd", device="auto", tta=False, max_memory_mb=None
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,16 @@ A phantom of 512 x 512 x `slices` voxels is brought to the model's grid once and
 field then goes through
   - ours: the fused network, whole or in tiles as memory allows (`FieldPredictor`), in float32 and in the device's type,
   - the network as it was trained, in one pass: float32 in both memory layouts, and the device's type,
-  - `monai.inferers.sliding_window_inference`, ROI 96 x 96 x 96, Gaussian importance, overlap 0.25 and 0.5, likewise.
+  - `monai.inferers.sliding_window_inference`, ROI 96 x 96 x 96, Gaussian importance, overlap 0.25 and 0.5, likewise,
+  - what a runtime makes of the network as it was trained, in one pass: `torch.compile`, and where they are installed
+    (`pip install onnx onnxruntime openvino`) ONNX Runtime and OpenVINO; compiling and one run come before the clock.
 The table leads with what is alike in type: ratios are those to ours in float32. Then it says what comes from where:
 from fusing, from the layout, from the type, from one pass instead of overlapping windows. Each row runs in a process of
 its own, the peak of whose resident memory is read at the end; times are medians, by the clock and of the processors,
 after one small warm-up pass. Differences are those of the probability, of the segment at 0.5 and of the finest gate's
-attention to the network as it was trained, with trained weights: random ones say nearly the same everywhere.
+attention to the network as it was trained, with trained weights: random ones say nearly the same everywhere. "Peak" is
+the share that the network's convolutions, counted by torch on the network as it was trained, take of what a product of
+two matrices of 4096 x 4096 reaches in the row's type on the same processor.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +54,14 @@ ENGINES = {
     "ours, own type": Engine("ours", own_type=True),
     "as trained, own type, channels last": Engine("plain", own_type=True),
     "MONAI 0.25, own type, channels last": Engine("MONAI", own_type=True, overlap=0.25),
+    "torch.compile, float32": Engine("torch.compile"),
+    "torch.compile, own type": Engine("torch.compile", own_type=True),
+    "ONNX Runtime, float32": Engine("onnxruntime"),
+    "OpenVINO, float32": Engine("openvino"),
+    "OpenVINO, own type": Engine("openvino", own_type=True),
 }
+# They compile for the shapes that they meet: a run over the whole field comes before the clock.
+COMPILING = {"torch.compile", "onnxruntime", "openvino"}
 FAIR, EXACT = "ours, float32", "as trained, float32, channels last"
 
 
@@ -81,7 +93,7 @@ def compare(arguments: argparse.Namespace, slices: int) -> dict:
         field = Path(folder) / "field.npy"
         shape = make_field(field, arguments, slices)
         rows = {}
-        for engine in ENGINES:
+        for engine in (name for name, engine in ENGINES.items() if _is_here(engine, arguments.device)):
             program = [sys.executable, "-m", "research.benchmarks.inference"]
             command = [*program, *sys.argv[1:], "--engine", engine, "--field", str(field)]
             finished = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -92,15 +104,25 @@ def compare(arguments: argparse.Namespace, slices: int) -> dict:
             row.update(_differences(field, engine))
     size = f"{arguments.pixels} x {arguments.pixels} x {slices}"
     print(f"\n{size}, field {' x '.join(map(str, shape[::-1]))} voxels, {arguments.device}")
-    columns = ("seconds", "ratio", "cpu seconds", "ratio", "memory MB", "ratio", "max |dp|", "Dice", "max |da|")
+    columns = ("seconds", "ratio", "cpu seconds", "ratio", "memory MB", "ratio", "peak", "max |dp|", "Dice", "max |da|")
     print(f"{'':37}" + "".join(f"{words:>13}" for words in columns))
     for engine, row in rows.items():
         for key in ("seconds", "cpu_seconds", "memory_mb"):
             row[f"{key}_ratio"] = row[key] / max(rows[FAIR][key], 1e-9)
         cells = [row[k + end] for k in ("seconds", "cpu_seconds", "memory_mb") for end in ("", "_ratio")]
-        cells += [row["largest_difference"], row["dice"], row.get("largest_attention_difference", float("nan"))]
+        cells += [
+            row["share_of_peak"],
+            row["largest_difference"],
+            row["dice"],
+            row.get("largest_attention_difference", float("nan")),
+        ]
         print(f"{engine:37}" + "".join(f"{value:13.4g}" for value in cells), flush=True)
     return {"slices": slices, "field_kji": shape, "model": _package(arguments).id, "engines": rows}
+
+
+def _is_here(engine: Engine, device: str) -> bool:
+    needed = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}.get(engine.kind, ())
+    return not needed or (device == "cpu" and all(find_spec(name) for name in needed))
 
 
 def _differences(field: Path, engine: str) -> dict[str, float]:
@@ -145,9 +167,15 @@ def measure(arguments: argparse.Namespace) -> dict:
     from AttentionUNetSegLib.inference.segmenter import load_network
 
     field = np.load(arguments.field)
-    make = {"ours": _ours, "plain": _plain, "MONAI": _monai}[ENGINES[arguments.engine].kind]
-    run = make(arguments, load_network(_package(arguments)))
-    run(field[:32, :32, :32])
+    engine, network = ENGINES[arguments.engine], load_network(_package(arguments))
+    operations = _operations(network, field.shape)
+    peak = _peak(_device(arguments))
+    makers = {
+        "ours": _ours, "plain": _plain, "MONAI": _monai,
+        "torch.compile": _compiled, "onnxruntime": _onnx_runtime, "openvino": _openvino,
+    }  # fmt: skip
+    run = makers[engine.kind](arguments, network)
+    run(field if engine.kind in COMPILING else field[:32, :32, :32])
     # Resets the kernel's high-water mark: what loading and warming up needed does not count. (ru_maxrss would even
     # count the parent's memory.)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
@@ -172,7 +200,36 @@ def measure(arguments: argparse.Namespace) -> dict:
         "cpu_seconds": statistics.median(of_processors),
         "all_seconds": seconds,
         "memory_mb": memory,
+        "share_of_peak": operations / statistics.median(seconds) / peak,
+        "peak_gflops": peak / 1e9,
     }
+
+
+def _operations(network, shape: tuple[int, ...]) -> float:
+    """Floating-point operations of one forward pass of the network as it was trained."""
+    import copy
+
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.inference_mode(False), torch.no_grad():
+        copy.deepcopy(network).to("meta")(torch.empty(1, 1, *shape, device="meta"))
+    return float(counter.get_total_flops())
+
+
+def _peak(device) -> float:
+    """Operations a second of a large product of matrices, the best of five."""
+    import torch
+
+    left, right = (torch.randn(4096, 4096, device=device.device).to(device.dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        left @ right
+        if device.kind == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return 2 * 4096**3 / best
 
 
 def _device(arguments: argparse.Namespace):
@@ -218,6 +275,65 @@ def _plain(arguments: argparse.Namespace, network):
         return torch.sigmoid(logits.float())[0, 0].cpu().numpy(), finest
 
     return run
+
+
+def _compiled(arguments: argparse.Namespace, network):
+    """The network as it was trained through torch's own compiler, which leaves convolutions to oneDNN or cuDNN."""
+    import torch
+
+    return _plain(arguments, torch.compile(network, dynamic=False))
+
+
+def _exported(network, shape: tuple[int, ...]) -> bytes:
+    """The network as it was trained as ONNX: image in, logits and the finest gate's coefficients out."""
+    import io
+
+    import torch
+
+    class Answers(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, image):
+            logits, attention = self.network(image, return_attention=True)
+            return (logits, attention[0]) if attention else logits
+
+    file = io.BytesIO()
+    torch.onnx.export(Answers(), (torch.zeros(1, 1, *shape),), file, dynamo=False, opset_version=17)
+    return file.getvalue()
+
+
+def _onnx_runtime(arguments: argparse.Namespace, network):
+    import onnxruntime
+    import torch
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    model = _exported(network, np.load(arguments.field, mmap_mode="r").shape)
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda field: _answers(session.run(None, {name: field[None, None]}))
+
+
+def _openvino(arguments: argparse.Namespace, network):
+    import io
+
+    import openvino
+    import torch
+
+    core = openvino.Core()
+    model = core.read_model(io.BytesIO(_exported(network, np.load(arguments.field, mmap_mode="r").shape)))
+    precision = "bf16" if ENGINES[arguments.engine].own_type else "f32"
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = core.compile_model(model, "CPU", settings)
+    return lambda field: _answers(list(compiled(field[None, None]).values()))
+
+
+def _answers(outputs):
+    logits = np.asarray(outputs[0], np.float32)[0, 0]
+    finest = np.asarray(outputs[1], np.float32)[0, 0] if len(outputs) > 1 else None
+    return 1 / (1 + np.exp(-logits)), finest
 
 
 def _monai(arguments: argparse.Namespace, network):

@@ -26,11 +26,11 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
+from AttentionUNetSegLib.contracts import SegmentOptions
 from AttentionUNetSegLib.inference import Segmenter
 from AttentionUNetSegLib.models import load_package
 from AttentionUNetSegLib.training.datasets import open_datasets
 from AttentionUNetSegLib.training.evaluation import (
-    EvaluationOptions,
     RunOptions,
     choose_patients,
     compare_evaluations,
@@ -143,7 +143,7 @@ def _trained_and_measured(arm: Arm, fold: str, scans, measured, shares, options)
             train(_configuration(arm, folder, shares, options), scans)
         segmenter = Segmenter(load_package(folder / "model"), "cpu")
         evaluate_into_folder(
-            segmenter, measured, result, EvaluationOptions(None, False, True),
+            segmenter, measured, result, SegmentOptions(keep_largest=True),
             RunOptions("model_comparison.py", ("real CTs, phantoms",), pictures=0),
         )  # fmt: skip
     return json.loads((result / "evaluation.json").read_text(encoding="utf-8"))

@@ -20,7 +20,7 @@ from AttentionUNetSegLib.inference import Segmenter
 from AttentionUNetSegLib.models import load_package
 from AttentionUNetSegLib.training.labelled_scan import LabelledScan
 
-from ..pancreas_ct_cross_validation import VERSION
+from ..pancreas_ct_cross_validation import PASSES, VERSION, with_passes
 from ..pancreas_ct_manual import manual_step_scans, read_folds, stage_packages
 from .machine import write_results
 
@@ -40,7 +40,7 @@ def main() -> None:
     agreements: dict[str, dict[str, list]] = {"0.3.0": {}, VERSION: {}}
     negatives: list[dict] = []
     for number in options.folds or range(len(read_folds())):
-        own = Segmenter(stage_packages(options.work, f"fold_{number}")[-1], "cpu")
+        own = Segmenter(with_passes(stage_packages(options.work, f"fold_{number}")[-1], PASSES), "cpu")
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
         manual = [scan for scan in apart if scan.name.startswith("nih_pancreas/")][:MANUAL_PER_FOLD]
         others = [scan for scan in apart if scan.name.startswith("reduced/")]

@@ -99,9 +99,11 @@ def _orders(
     token = uuid.uuid4().hex
     return [
         Order(
-            case, str(output), str(package.folder), package.weights_sha256, token, options.device, cluster.gpus,
-            options.threshold, options.tta, options.keep_largest, not options.no_picture, options.max_memory,
-            cluster.threads, dicom=options.dicom_seg or options.fractional, fractional=options.fractional,
+            case=case, output=str(output), model=str(package.folder), sha256=package.weights_sha256, run=token,
+            gpus=cluster.gpus, threads=cluster.threads, picture=not options.no_picture,
+            dicom=options.dicom_seg or options.fractional, fractional=options.fractional,
+            device=options.device, tta=options.tta, max_memory_mb=options.max_memory,
+            threshold=options.threshold, keep_largest=options.keep_largest,
         )
         for case in cases
     ]  # fmt: skip

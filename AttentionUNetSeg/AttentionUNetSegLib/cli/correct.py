@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..contracts import PROBABILITY_FILE
 from ..errors import BadInput
 from ..session import ResultEditor, start_from_file, wall_from_file
 from .clock import Clock
@@ -248,4 +249,4 @@ def _save_fields(nodes: ResultNodes, destination: OutputFolder) -> None:
     own = segment_on_source_grid(nodes)
     if own is not None:
         write_image(own, destination.file("pancreas_own_grid.nrrd"))
-    export_volume(nodes.field, destination.file("probability.nrrd"), compress=True)
+    export_volume(nodes.field, destination.file(PROBABILITY_FILE), compress=True)

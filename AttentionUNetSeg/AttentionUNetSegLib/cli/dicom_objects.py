@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..contracts import PROBABILITY_FILE
 from ..errors import AttentionUNetSegError, BadInput
 from ..whole_file import whole_file
 from .outputs import OutputFolder
@@ -72,7 +73,7 @@ def write_objects(
         destination.folder,
         destination.stem,
         read_written(destination.file("pancreas.seg.nrrd")),
-        read_written(destination.file("probability.nrrd")) if options.fractional else None,
+        read_written(destination.file(PROBABILITY_FILE)) if options.fractional else None,
         dicom_files,
         origin.model,
         threshold,

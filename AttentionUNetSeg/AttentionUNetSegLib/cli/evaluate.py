@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from ..contracts import SegmentOptions
 from ..errors import BadInput, InternalError
 from .chosen_model import chosen_model
 from .terminal import ProgressLine, Terminal
@@ -67,7 +68,7 @@ def _evaluate(options: Namespace, terminal: Terminal) -> None:
             segmenter,
             scans,
             options.out,
-            room.EvaluationOptions(options.threshold, options.tta, options.keep_largest),
+            SegmentOptions(threshold=options.threshold, tta=options.tta, keep_largest=options.keep_largest),
             room.RunOptions(
                 command_of(options, package.id),
                 tuple(options.dataset),

@@ -12,6 +12,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..contracts import attention_file
 from .outputs import OutputFolder
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def write_as_nifti(destination: OutputFolder, ct: sitk.Image) -> None:
             _write_scaled(_on_voxels_of(ct, read_written(field)), destination.file(f"{ending}.nii.gz"), slope)
             field.unlink()
     number = 1
-    while (field := destination.file(f"attention_{number}.nrrd")).is_file():
+    while (field := destination.file(attention_file(number))).is_file():
         target = destination.file(f"attention_{number}.nii.gz")
         _write_scaled(read_written(field), target, PROBABILITY_SLOPE)
         field.unlink()

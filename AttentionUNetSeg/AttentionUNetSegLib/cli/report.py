@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..contracts import PROBABILITY_FILE, SPREAD_FILE
 from ..errors import InternalError
 from ..session import ResultEditor, SegmentRequest, SegmentResult
 from .outputs import OutputFolder
@@ -19,8 +20,8 @@ _ENDINGS = {
     "segmentation": "pancreas.seg.nrrd",
     "segmentation_on_own_grid": "pancreas_own_grid.nrrd",
     "parts": "parts.seg.nrrd",
-    "probability": "probability.nrrd",
-    "spread": "spread.nrrd",
+    "probability": PROBABILITY_FILE,
+    "spread": SPREAD_FILE,
     "scene": "scene.mrb",
     "overview": "overview.png",
     "dicom_seg": "pancreas.dcm",
@@ -51,7 +52,7 @@ def make_report(
         "program": f"attention-unet-seg {__version__}",
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "input": source,
-        "model": result.model,
+        "model": result.model.as_json(),
         "device": result.device,
         "device_name": result.device_name,
         "tta": request.tta,
@@ -60,14 +61,7 @@ def make_report(
         "volume_ml": {name: round(volume, 3) for name, volume in result.volume_ml.items()},
         "measurements": measurements.as_json(),
         "warnings": warnings,
-        "trust": {
-            "distrust": bool(result.trust.reasons),
-            "reasons": list(result.trust.reasons),
-            "mean_probability": result.trust.mean_probability,
-            "mean_spread": result.trust.mean_spread,
-            "expected_dice": result.trust.expected_dice,
-            "agreement": result.trust.agreement,
-        },
+        "trust": result.quality.as_json(),
         "timings": _rounded(timings),
         "segment_timings": _rounded(result.timings),
         "folder": str(outputs.folder),
@@ -104,7 +98,7 @@ def correction_report(
         "keep_largest": keep_largest,
         "reach_mm": editor.reach_mm,
         "clicks": [
-            {"kind": "add" if click.positive else "remove", "ras_mm": [round(x, 3) for x in click.position_ras_world]}
+            {"kind": "add" if click.positive else "remove", "ras_mm": [round(x, 3) for x in click.ras]}
             for click in editor.clicks
         ],
         "marks": [{"kind": "add" if mark.positive else "remove", "shape": mark.kind} for mark in editor.marks],

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..contracts import PROBABILITY_FILE, SPREAD_FILE, attention_file
 from ..session import (
     Event,
     Failed,
@@ -153,10 +154,10 @@ class _Listener:
         return next(iter(names.values()), "") if self._device == "auto" else names.get(self._device, self._device)
 
     def _keep_files(self, event: ResultReady) -> None:
-        endings = {event.files.probability: "probability.nrrd"}
+        endings = {event.files.probability: PROBABILITY_FILE}
         if event.files.spread is not None:
-            endings[event.files.spread] = "spread.nrrd"
-        endings.update((name, f"attention_{n}.nrrd") for n, name in enumerate(event.files.attention, start=1))
+            endings[event.files.spread] = SPREAD_FILE
+        endings.update((name, attention_file(n)) for n, name in enumerate(event.files.attention, start=1))
         for name, ending in endings.items():
             shutil.copyfile(event.folder / name, self.destination.file(ending))
 

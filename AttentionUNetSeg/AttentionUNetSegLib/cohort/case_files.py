@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import SimpleITK as sitk
 
+from ..contracts import PROBABILITY_FILE, SPREAD_FILE, attention_file
 from ..errors import AttentionUNetSegError
 from .case_folder import REPORT, STEM
 
@@ -41,13 +42,13 @@ def write_files(
     inside = sitk.GetArrayFromImage(found.probability) >= measurements.threshold * 255
     mask = sitk.GetImageFromArray((keep_largest_component(inside) if order.keep_largest else inside).astype(np.uint8))
     mask.CopyInformation(found.probability)
-    names = {"segmentation": f"{STEM}_pancreas.seg.nrrd", "probability": f"{STEM}_probability.nrrd"}
+    names = {"segmentation": f"{STEM}_pancreas.seg.nrrd", "probability": f"{STEM}_{PROBABILITY_FILE}"}
     write_segmentation_nrrd(mask, [SegmentLabel.of_manifest(label)], place / names["segmentation"])
     write_image(found.probability, place / names["probability"], compress=True)
     if found.spread is not None:
-        names["spread"] = f"{STEM}_spread.nrrd"
+        names["spread"] = f"{STEM}_{SPREAD_FILE}"
         write_image(found.spread, place / names["spread"], compress=True)
-    attention = [f"{STEM}_attention_{n}.nrrd" for n in range(1, len(found.attention) + 1)]
+    attention = [f"{STEM}_{attention_file(n)}" for n in range(1, len(found.attention) + 1)]
     for name, image in zip(attention, found.attention, strict=True):
         write_image(image, place / name, compress=True)
     parts = None

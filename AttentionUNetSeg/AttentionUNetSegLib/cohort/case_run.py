@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .. import __version__
+from ..contracts import SegmentOptions
 from ..errors import AttentionUNetSegError, BadModel, InternalError, OutOfMemory, UnavailableDevice
 from .case import Case
 from .case_files import lacks_objects, write_dicom, write_files
@@ -33,16 +34,15 @@ _one_at_a_time = Lock()  # a worker with several threads has one model all the s
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a worker is told to do; small, because thousands of them wait.
+class Order(SegmentOptions):
+    """What a worker is told to do, with some options; small, because thousands of them wait.
 
     Attributes
     ----------
     case : the CT.
     output : the cohort's folder, the same place for every worker.
     model, sha256 : package folder, and the hash that its weights must have: a worker elsewhere may hold another one.
-    device : as for `Segmenter`; with "auto" and several `gpus`, each worker of a local cluster takes its own.
-    threshold : lowest probability of the segment; None for the model's.
+    gpus : with `device` "auto" and several of them, each worker of a local cluster takes its own.
     threads : for the processor, per worker; None leaves it to torch.
     run : token of this run of the command.
     alone : nothing else is under way: a case that may have killed its worker is tried again.
@@ -56,13 +56,8 @@ class Order:
     model: str
     sha256: str
     run: str
-    device: str = "auto"
     gpus: int = 0
-    threshold: float | None = None
-    tta: bool = False
-    keep_largest: bool = False
     picture: bool = True
-    max_memory_mb: float | None = None
     threads: int | None = None
     alone: bool = False
     again: bool = False
@@ -162,17 +157,15 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
 
         volume = read_volume(order.case.path, order.case.series)
     with _stage(timings, "load"):
-        from ..inference import SegmentOptions
-
         segmenter = _segmenter(order.model, order.sha256, _device(order), order.threads)
     with _stage(timings, "segment"):
-        found = segmenter.segment(volume, SegmentOptions(tta=order.tta, max_memory_mb=order.max_memory_mb))
+        found = segmenter.segment(volume, order)
     threshold = found.threshold if order.threshold is None else order.threshold
     with _stage(timings, "measure"):
         from ..measure import measure
 
         measurements = measure(found.probability, volume.image, threshold, order.keep_largest)
-    label, model, dicom = segmenter.package.labels[0], _model(segmenter), None
+    label, model, dicom = segmenter.package.labels[0], segmenter.package.identity.as_json(), None
     with _stage(timings, "write"):
         files, mask = write_files(place, label, volume, found, order, measurements)
     if order.dicom or order.fractional:
@@ -198,7 +191,7 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
         "measurements": measurements.as_json(),
         "warnings": found.warnings,
         "expected_dice": _expected_dice(found.probability, threshold),
-        "trust": {"distrust": bool(found.trust.reasons), **asdict(found.trust)},
+        "trust": found.quality.as_json(),
         "timings": {**timings, "total": round(sum(timings.values()), 3)},
         "files": files,
         "dicom": dicom,
@@ -208,7 +201,7 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
 
 def _expected_dice(probability: sitk.Image, threshold: float) -> float | None:
     """At the threshold of the order, not the model's; None where nothing reaches it."""
-    from ..inference.distrust import expected_dice
+    from ..inference.quality import expected_dice
 
     p = sitk.GetArrayViewFromImage(probability) / np.float32(255)
     return round(expected_dice(p, threshold), 4) if (p >= threshold).any() else None
@@ -242,11 +235,6 @@ def _heading(order: Order) -> dict[str, object]:
         "case": {"id": order.case.id, "columns": dict(order.case.columns)},
         "settings": order.settings,
     }
-
-
-def _model(segmenter: Segmenter) -> dict[str, str]:
-    package = segmenter.package
-    return {"id": package.id, "name": package.name, "version": package.version, "sha256": package.weights_sha256}
 
 
 @lru_cache(maxsize=1)

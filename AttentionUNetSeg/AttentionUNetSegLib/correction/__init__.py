@@ -8,7 +8,7 @@ strokes, lassos and boxes mean, `influence` (on a
 """
 
 from .field import InfluenceCache, correct_probability
-from .influence import FURTHEST, surroundings
+from .influence import surroundings
 from .marks import box_seed, lasso_seed, one_per_block, painted_seed, stroke_seed
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
 from .starting_field import (
@@ -23,7 +23,6 @@ from .starting_field import (
 __all__ = [
     "BACKGROUND",
     "FOREGROUND",
-    "FURTHEST",
     "MASK_THRESHOLD",
     "SATURATION_MM",
     "InfluenceCache",

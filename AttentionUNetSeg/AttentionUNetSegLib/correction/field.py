@@ -9,9 +9,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..contracts import FURTHEST
 from ..errors import BadInput
 from .block_grid import BlockGrid, Box, Triple
-from .influence import FURTHEST, Influence, influence_of, soft_tissue
+from .influence import Influence, influence_of, soft_tissue
 from .log_odds import LOG_ODDS, stored_probability
 from .random_field import change_around_clicks
 from .rivalry import with_own_reaches

@@ -18,12 +18,11 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from ..contracts import FURTHEST
 from .block_grid import BlockGrid, Box, Triple, neighbours
 from .log_odds import LOG_ODDS
 from .seeds import Seed
 
-# Beyond this many times the reach no click changes anything.
-FURTHEST = 3.0
 # The tissue around a click is sampled in a ball of this radius.
 SAMPLE_MM = 4.0
 # Attenuation differences up to this many standard deviations of the clicked tissue cost nothing.

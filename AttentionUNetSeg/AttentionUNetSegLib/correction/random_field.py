@@ -15,8 +15,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ..contracts import FURTHEST
 from .block_grid import BLOCK_MM, neighbours
-from .influence import FURTHEST, HIGHEST_HU, LOWEST_HU
+from .influence import HIGHEST_HU, LOWEST_HU
 
 # What is left at a click of the log odds that came before, which count up to the limit.
 TRUST, MOST_LOG_ODDS = 0.5, 8.0

@@ -10,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from ..correction.influence import FURTHEST
+from ..contracts import FURTHEST
 from ..scene import read_clicks
 from ..scene.segment import segment_id_of
 from ..session import DoubtfulClick, wall_from_segment

@@ -4,9 +4,11 @@ Needs highdicom and dicomweb-client (the extra `dicom`), which are imported wher
 else works, and `missing_library` says what to install.
 """
 
+from ..contracts import ModelIdentity
+from ..models import SegmentLabel
 from .coded_measurement import Code, CodedMeasurement, coded_measurements
 from .dicomweb import DicomwebSource, check_server, check_url, fetch_series, store
-from .identity import PANCREAS, ModelIdentity, SegmentLabel
+from .identity import PANCREAS
 from .libraries import missing_library
 from .measurement_report import write_measurement_report
 from .result_objects import write_result_objects

@@ -12,9 +12,9 @@ import sys
 import threading
 from pathlib import Path
 
+from ..contracts import ModelIdentity
 from ..errors import AttentionUNetSegError, BadInput
 from ..imaging import Geometry
-from .identity import ModelIdentity
 from .libraries import require_libraries
 from .on_source_slices import require_slices_at
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from pydicom.uid import generate_uid
 
 from .. import __version__
+from ..contracts import ModelIdentity
 from ..errors import InternalError
 from .coded_measurement import PRIVATE_SCHEME, Code, CodedMeasurement
-from .identity import ModelIdentity
 from .libraries import require_libraries
 from .segmentation_object import MANUFACTURER, write_object
 from .source_series import SourceSeries, source_series

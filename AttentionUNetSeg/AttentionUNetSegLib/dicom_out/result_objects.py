@@ -8,8 +8,10 @@ from typing import Any
 
 import SimpleITK as sitk
 
+from ..contracts import ModelIdentity
+from ..models import SegmentLabel
 from .coded_measurement import Quantity, coded_measurements
-from .identity import PANCREAS, ModelIdentity, SegmentLabel
+from .identity import PANCREAS
 from .libraries import require_libraries
 from .measurement_report import write_measurement_report
 from .segmentation_object import write_dicom_seg

@@ -16,9 +16,11 @@ import SimpleITK as sitk
 from pydicom.valuerep import format_number_as_ds
 
 from .. import __version__
+from ..contracts import ModelIdentity
 from ..errors import InternalError
+from ..models import SegmentLabel
 from ..whole_file import whole_file
-from .identity import PANCREAS, ModelIdentity, SegmentLabel
+from .identity import PANCREAS
 from .libraries import require_libraries
 from .on_source_slices import on_source_slices
 from .source_series import SourceSeries, source_series

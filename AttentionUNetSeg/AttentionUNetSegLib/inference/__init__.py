@@ -1,10 +1,10 @@
 """From a CT to the pancreas probability and the attention coefficients: devices, tiling, prediction, pipeline."""
 
+from ..contracts import SegmentOptions
 from .device import ComputeDevice, available_devices, choose_device
-from .distrust import Trust
 from .observer import Observer, SilentObserver
 from .result import Segmentation, write_segmentation
-from .segmenter import Segmenter, SegmentOptions
+from .segmenter import Segmenter
 
 __all__ = [
     "ComputeDevice",
@@ -13,7 +13,6 @@ __all__ = [
     "SegmentOptions",
     "Segmenter",
     "SilentObserver",
-    "Trust",
     "available_devices",
     "choose_device",
     "write_segmentation",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
 
 import SimpleITK as sitk
 
+from ..contracts import PROBABILITY_FILE, SPREAD_FILE, QualityReport, ResultFiles, attention_file
 from ..imaging import write_image
-from .distrust import Trust
 
 
 @dataclass
@@ -29,7 +28,7 @@ class Segmentation:
     spread : with test-time augmentation, the voxel-wise standard deviation of the probability over the passes, on the
         grid of `probability`: uint8, 510 times the standard deviation, so that 255 is 0.5, the largest there can be.
         None without.
-    trust : reasons to distrust the result (they are among the warnings too), and how sure the network was.
+    quality : reasons to distrust the result (they are among the warnings too), and how sure the network was.
     tile_count : 1 for a single pass over the whole field of view.
     """
 
@@ -43,39 +42,26 @@ class Segmentation:
     warnings: list[str] = field(default_factory=list)
     volume_ml: dict[str, float] = field(default_factory=dict)
     tile_count: int = 1
-    trust: Trust = field(default_factory=Trust)
+    quality: QualityReport = field(default_factory=QualityReport)
 
 
-class _AlwaysWritten(TypedDict):
-    probability: str
-    attention: list[str]
-
-
-class SegmentationFiles(_AlwaysWritten, total=False):
-    """Names of written files: "probability", "attention" (finest gate first), and "spread" where there is one."""
-
-    spread: str
-
-
-def write_segmentation(segmentation: Segmentation, folder: Path | str) -> SegmentationFiles:
+def write_segmentation(segmentation: Segmentation, folder: Path | str) -> ResultFiles:
     """Write ``probability.nrrd``, ``attention_<n>.nrrd`` (n = 1 is the finest gate) and, if any, ``spread.nrrd``.
 
     Returns
     -------
-    SegmentationFiles : their names in the folder.
+    ResultFiles : their names in the folder.
 
     Raises
     ------
     InternalError : a file cannot be written (disk full, folder gone).
     """
     folder = Path(folder)
-    write_image(segmentation.probability, folder / "probability.nrrd")
-    names = []
-    for number, image in enumerate(segmentation.attention, start=1):
-        names.append(f"attention_{number}.nrrd")
-        write_image(image, folder / names[-1])
-    files: SegmentationFiles = {"probability": "probability.nrrd", "attention": names}
-    if segmentation.spread is not None:
-        write_image(segmentation.spread, folder / "spread.nrrd")
-        files["spread"] = "spread.nrrd"
-    return files
+    write_image(segmentation.probability, folder / PROBABILITY_FILE)
+    attention = tuple(attention_file(gate) for gate in range(1, len(segmentation.attention) + 1))
+    for name, image in zip(attention, segmentation.attention, strict=True):
+        write_image(image, folder / name)
+    if segmentation.spread is None:
+        return ResultFiles(PROBABILITY_FILE, attention)
+    write_image(segmentation.spread, folder / SPREAD_FILE)
+    return ResultFiles(PROBABILITY_FILE, attention, SPREAD_FILE)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 
+from ..contracts import RunOptions
 from ..errors import BadModel
 from ..imaging import (
     HUWindow,
@@ -32,32 +32,15 @@ from ..network import AttentionUNet, build_network
 from .augmentation import PASSES, SPREAD_SCALE, Agreement, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
 from .device_grids import DeviceGrids
-from .distrust import Found, judge, phantom_only_warning
 from .field import FieldPredictor
 from .fusion import FusedNetwork
 from .islands import FAR_MM, without_far_islands
 from .mirrored_surroundings import Mirrored
 from .observer import Observer, SilentObserver, StageProgress
+from .quality import FoundSegment, assess_quality, phantom_only_warning
 from .result import Segmentation
 
 LOWEST_PROBABILITY = 0.01
-
-
-@dataclass(frozen=True)
-class SegmentOptions:
-    """What a person can choose for one run.
-
-    Attributes
-    ----------
-    tta : test-time augmentation: the mean over eight passes with small shifts of grid and HU, and their spread; eight
-        times the work of one pass (see `augmentation`). Without it, as many passes as the model's card says.
-    max_memory_mb : upper limit in MB for one forward pass, or None for what the device allows.
-    is_part : the volume is a part that a person chose from a larger one: its field of view is not judged.
-    """
-
-    tta: bool = False
-    max_memory_mb: float | None = None
-    is_part: bool = False
 
 
 class Segmenter:
@@ -89,14 +72,15 @@ class Segmenter:
         return self.predictor.device
 
     def segment(
-        self, volume: Volume, options: SegmentOptions | None = None, observer: Observer | None = None
+        self, volume: Volume, options: RunOptions | None = None, observer: Observer | None = None
     ) -> Segmentation:
         """Segment one CT.
 
         Parameters
         ----------
         volume : CT in HU with its geometry; it is not changed.
-        options : defaults where None.
+        options : defaults where None. `device` is the segmenter's own, `any_intensity` and what says how a segment is
+            made are not asked for here.
         observer : sees progress and warnings, and can cancel.
 
         Returns
@@ -108,7 +92,7 @@ class Segmenter:
         Cancelled : the observer asked for it.
         OutOfMemory : neither the device nor main memory suffices for the smallest tile.
         """
-        options, observer = options or SegmentOptions(), observer or SilentObserver()
+        options, observer = options or RunOptions(), observer or SilentObserver()
         package, timings = self.package, {}
         warnings = _Warnings(observer, volume.warnings)
         if package.is_phantom_only and not volume.is_phantom:
@@ -144,11 +128,12 @@ class Segmenter:
             spread_image = spread if spread is None else on_grid_of(image_on_grid(spread, grid), restored, SPREAD_SCALE)
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
             volumes = self._volumes(restored)
-            found = Found(
-                coarse, box, probability, spread, next(iter(volumes.values())), options.is_part, agreement.dice, doubts
+            volume_found = next(iter(volumes.values()))
+            found = FoundSegment(
+                coarse, box, probability, spread, volume_found, options.is_part, agreement.dice, doubts
             )
-            trust = judge(found, package, volume.is_phantom)
-        for reason in trust.reasons:
+            quality = assess_quality(found, package, volume.is_phantom)
+        for reason in quality.reasons:
             warnings.warning(reason)
         observer.progress(0.97, "Back to the CT's grid")
         return Segmentation(
@@ -162,7 +147,7 @@ class Segmenter:
             warnings=warnings.texts,
             volume_ml=volumes,
             tile_count=tile_count,
-            trust=trust,
+            quality=quality,
         )
 
     def _one_organ(self, probability: np.ndarray, warnings: _Warnings) -> np.ndarray:

@@ -4,7 +4,6 @@ from .card import measured_line, measured_table, model_card, model_note, package
 from .catalogue import Addition, BrokenPackage, Catalogue, bundled_models_folder, user_models_folder
 from .package import ModelPackage, TrustLimits, load_package, verify_weights, write_package
 from .segment_label import SegmentLabel
-from .threshold import check_threshold
 
 __all__ = [
     "ModelPackage",
@@ -12,7 +11,6 @@ __all__ = [
     "SegmentLabel",
     "load_package",
     "verify_weights",
-    "check_threshold",
     "write_package",
     "Catalogue",
     "Addition",

@@ -94,6 +94,7 @@ def model_card(package: ModelPackage) -> str:
         f"- Network: {package.network['architecture']}, features {package.network['features']}",
         f"- Input: {spacing} mm, {low:g} to {high:g} HU",
         f"- Threshold: {package.threshold:g}",
+        f"- Looks at each CT: {package.passes}, averaged" if package.passes > 1 else "- Looks at each CT: 1",
         f"- Weights: SHA-256 `{package.weights_sha256}`",
         f"- Licence: {package.licence}",
     ]

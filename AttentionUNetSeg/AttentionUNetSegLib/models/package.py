@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..contracts import ModelIdentity
 from ..errors import BadInput, BadModel
 from .manifest import MANIFEST_FILE, check_manifest, parse_manifest
 from .staging import put_in_place, staging_folder
@@ -95,6 +96,11 @@ class ModelPackage:
     def is_default(self) -> bool:
         """Whether the package asks to be used where nobody chose a model."""
         return self.manifest["default"]
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which package it is, as a result names it."""
+        return ModelIdentity(self.id, self.name, self.version, self.weights_sha256)
 
     @property
     def network(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ SimpleITK (LPS) and MRML (RAS) voxel by voxel, never resampled.
 """
 
 from .clicks import (
-    PlacedClick,
     placed,
     read_clicks,
     require_click_lists,
@@ -47,7 +46,6 @@ __all__ = [
     "FADE",
     "FadingOverlay",
     "Mark",
-    "PlacedClick",
     "RenderingUnavailable",
     "ResultNodes",
     "add_volume",

@@ -8,12 +8,13 @@ when the result is made): the clicks move with the result, and keep their voxel 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import slicer
 from vtkmodules.vtkCommonTransforms import vtkGeneralTransform
 
+from ..contracts import Click, Position
 from ..errors import BadInput
 from . import provenance
 from .geometry import ct_grid
@@ -21,34 +22,9 @@ from .results import ADD_CLICKS_REFERENCE, REMOVE_CLICKS_REFERENCE, ResultNodes,
 
 ADD_CLICKS, REMOVE_CLICKS = "clicks_add", "clicks_remove"
 ADD_COLOR, REMOVE_COLOR = (0.25, 0.85, 0.35), (0.95, 0.25, 0.25)
-# Two positions this close (mm) are the same: files round.
-SAME_PLACE_MM = 1e-4
 
 
-@dataclass(frozen=True)
-class PlacedClick:
-    """One click.
-
-    order : counts up over both lists; 0 for a point that a person has just placed and nobody has numbered yet.
-    ras : position in mm in the result's own frame, its parent transforms not applied.
-    positive : True adds tissue, False removes it.
-    """
-
-    order: int
-    ras: tuple[float, float, float]
-    positive: bool
-
-    def is_same(self, other: PlacedClick) -> bool:
-        """Whether the two differ by no more than a file's rounding."""
-        near = max(abs(a - b) for a, b in zip(self.ras, other.ras, strict=True)) < SAME_PLACE_MM
-        return near and (self.order, self.positive) == (other.order, other.positive)
-
-    def moved_by(self, matrix: np.ndarray) -> PlacedClick:
-        """Return the click moved by a 4x4 matrix."""
-        return replace(self, ras=tuple((matrix @ [*self.ras, 1.0])[:3].tolist()))
-
-
-def read_clicks(nodes: ResultNodes) -> tuple[PlacedClick, ...]:
+def read_clicks(nodes: ResultNodes) -> tuple[Click, ...]:
     """Return the placed points of both lists, sorted by order; points still being placed are left out.
 
     Points without an order number, and copies that repeat one, get the next ones.
@@ -61,14 +37,14 @@ def read_clicks(nodes: ResultNodes) -> tuple[PlacedClick, ...]:
                 continue
             ras = _to_frame_of(nodes.probability, node.GetNthControlPointPositionWorld(n))
             order = _order_of(node.GetNthControlPointDescription(n))
-            (unnumbered if order in seen or order == 0 else found).append(PlacedClick(order, ras, positive))
+            (unnumbered if order in seen or order == 0 else found).append(Click(order, ras, positive))
             seen.add(order)
     following = max(seen, default=0) + 1
     found += [replace(click, order=following + n) for n, click in enumerate(unnumbered)]
     return tuple(sorted(found, key=lambda click: click.order))
 
 
-def write_clicks(nodes: ResultNodes, clicks: tuple[PlacedClick, ...]) -> None:
+def write_clicks(nodes: ResultNodes, clicks: tuple[Click, ...]) -> None:
     """Make the two lists hold exactly these clicks. Lists that hold them already are not touched."""
     for positive in (True, False):
         wanted = [click for click in clicks if click.positive == positive]
@@ -85,7 +61,7 @@ def require_click_lists(nodes: ResultNodes) -> None:
             _add_list(nodes, positive)
 
 
-def placed(nodes: ResultNodes, position_ras_world: tuple[float, float, float]) -> tuple[float, float, float]:
+def placed(nodes: ResultNodes, position_ras_world: Position) -> Position:
     """Return a world RAS position in the result's own frame, through any parent transform.
 
     Raises
@@ -98,17 +74,17 @@ def placed(nodes: ResultNodes, position_ras_world: tuple[float, float, float]) -
     return _to_frame_of(nodes.probability, position)
 
 
-def world_position(nodes: ResultNodes, click: PlacedClick) -> tuple[float, float, float]:
+def world_position(nodes: ResultNodes, click: Click) -> Position:
     """Return a click's world RAS position in mm, the result's parent transforms applied."""
     return _to_world(nodes, click.ras)
 
 
-def world_position_of_voxel(nodes: ResultNodes, ijk: Sequence[float]) -> tuple[float, float, float]:
+def world_position_of_voxel(nodes: ResultNodes, ijk: Sequence[float]) -> Position:
     """Return the world RAS position in mm of a voxel (i, j, k) of the CT."""
     return _to_world(nodes, tuple((ct_grid(nodes) @ [*ijk, 1.0])[:3].tolist()))
 
 
-def voxel_of(nodes: ResultNodes, click: PlacedClick) -> tuple[int, int, int]:
+def voxel_of(nodes: ResultNodes, click: Click) -> tuple[int, int, int]:
     """Return the voxel (k, j, i) of the CT that holds a click.
 
     Raises
@@ -121,17 +97,16 @@ def voxel_of(nodes: ResultNodes, click: PlacedClick) -> tuple[int, int, int]:
     size = nodes.volume.GetImageData().GetDimensions()
     # A position on the outer face belongs to the volume, whatever the last digit says.
     if np.any(ijk < -0.5 - 1e-6) or np.any(ijk > np.array(size) - 0.5 + 1e-6):
-        kind = "Add" if click.positive else "Remove"
         where = ", ".join(f"{value:.1f}" for value in world_position(nodes, click))
         raise BadInput(
-            f"The {kind} click at ({where}) mm RAS lies outside the volume {nodes.volume.GetName()}.",
+            f"The {click.kind} click at ({where}) mm RAS lies outside the volume {nodes.volume.GetName()}.",
             "Click inside the CT.",
         )
     i, j, k = (int(n) for n in np.clip(voxel, 0, np.array(size) - 1))
     return k, j, i
 
 
-def _to_world(nodes: ResultNodes, ras: tuple[float, float, float]) -> tuple[float, float, float]:
+def _to_world(nodes: ResultNodes, ras: Position) -> Position:
     parent = nodes.probability.GetParentTransformNode()
     if parent is None:
         return ras
@@ -140,9 +115,7 @@ def _to_world(nodes: ResultNodes, ras: tuple[float, float, float]) -> tuple[floa
     return tuple(transform.TransformPoint(ras))
 
 
-def _to_frame_of(
-    volume_node: slicer.vtkMRMLScalarVolumeNode, position: tuple[float, float, float]
-) -> tuple[float, float, float]:
+def _to_frame_of(volume_node: slicer.vtkMRMLScalarVolumeNode, position: Position) -> Position:
     parent = volume_node.GetParentTransformNode()
     if parent is None:
         return tuple(float(value) for value in position)
@@ -174,9 +147,9 @@ def _add_list(nodes: ResultNodes, positive: bool) -> slicer.vtkMRMLMarkupsFiduci
     return node
 
 
-def _fill(node: slicer.vtkMRMLMarkupsFiducialNode, nodes: ResultNodes, clicks: list[PlacedClick]) -> None:
+def _fill(node: slicer.vtkMRMLMarkupsFiducialNode, nodes: ResultNodes, clicks: list[Click]) -> None:
     present = {
-        n: PlacedClick(
+        n: Click(
             _order_of(node.GetNthControlPointDescription(n)),
             _to_frame_of(nodes.probability, node.GetNthControlPointPositionWorld(n)),
             clicks[0].positive if clicks else True,
@@ -203,7 +176,7 @@ def _fill(node: slicer.vtkMRMLMarkupsFiducialNode, nodes: ResultNodes, clicks: l
     node.EndModify(modifying)
 
 
-def _set_point(node: slicer.vtkMRMLMarkupsFiducialNode, n: int, nodes: ResultNodes, click: PlacedClick) -> None:
+def _set_point(node: slicer.vtkMRMLMarkupsFiducialNode, n: int, nodes: ResultNodes, click: Click) -> None:
     node.SetNthControlPointPositionWorld(n, *world_position(nodes, click))
     node.SetNthControlPointDescription(n, str(click.order))
     node.SetNthControlPointLabel(n, f"{'+' if click.positive else '-'}{click.order}")  # the same after undo and redo

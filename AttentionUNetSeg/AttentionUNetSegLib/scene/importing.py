@@ -15,9 +15,10 @@ import SimpleITK as sitk
 import slicer
 from vtkmodules.vtkCommonCore import reference
 
+from ..contracts import PROBABILITY_FILE, check_threshold
 from ..errors import InternalError
 from ..imaging.plain_name import plainly_named
-from ..models import SegmentLabel, check_threshold
+from ..models import SegmentLabel
 from . import provenance
 from .fields import LOWEST_SPREAD_SHOWN, add_field
 from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, note_limits, voxel_offset
@@ -104,7 +105,7 @@ def _read_files(
     """Return probability, attention and, where there is one, spread."""
     if files is None:
         attention = sorted(folder.glob("attention_*.nrrd"), key=lambda path: int(path.stem.split("_")[-1]))
-        files = {"probability": "probability.nrrd", "attention": [path.name for path in attention]}
+        files = {"probability": PROBABILITY_FILE, "attention": [path.name for path in attention]}
     probability = _read_file(folder / files["probability"])
     attention = [_read_file(folder / name) for name in files.get("attention", [])]
     spread = _read_file(folder / files["spread"]) if files.get("spread") else None

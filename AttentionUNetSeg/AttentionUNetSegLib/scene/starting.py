@@ -17,6 +17,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import reference
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
+from ..contracts import PROBABILITY_FILE
 from ..correction import (
     MASK_THRESHOLD,
     SATURATION_MM,
@@ -69,10 +70,10 @@ def import_start(
         label["color"] = [round(255 * channel) for channel in stored.color]
     with tempfile.TemporaryDirectory(prefix=prefix_of("scene")) as folder:
         field = image_of_field(on_ct, ijk_to_ras_of_node(volume_node))
-        write_image(field, Path(folder) / "probability.nrrd", compress=False)
+        write_image(field, Path(folder) / PROBABILITY_FILE, compress=False)
         result = {
             "threshold": MASK_THRESHOLD, "labels": [label], "warnings": warnings,
-            "files": {"probability": "probability.nrrd", "attention": []},
+            "files": {"probability": PROBABILITY_FILE, "attention": []},
         }  # fmt: skip
         nodes = import_result(scene, volume_node, result, folder)
     _describe(nodes, stored, source)

@@ -10,10 +10,10 @@ from scipy import ndimage
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonCore import reference
 
+from ..contracts import check_threshold
 from ..correction import BACKGROUND, FOREGROUND
 from ..errors import BadInput
 from ..imaging import keep_largest_component
-from ..models import check_threshold
 from . import provenance
 from .clicks import read_clicks, voxel_of
 from .corrections import read_strokes

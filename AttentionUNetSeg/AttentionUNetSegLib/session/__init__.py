@@ -8,8 +8,8 @@ makes a result of a segmentation from elsewhere, `editing` the `ResultEditor` th
 through. Neither Qt nor torch is imported.
 """
 
+from ..contracts import Click
 from .change import Change
-from .click import Click
 from .click_rules import DoubtfulClick
 from .controller import Session
 from .editing import ResultEditor

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..contracts import Click, Position
 from ..errors import BadInput
-from .click import Position
 
 if TYPE_CHECKING:
-    from ..scene import CroppedField, PlacedClick, ResultNodes
+    from ..scene import CroppedField, ResultNodes
 
 # No tissue of the abdomen is as dark: gas, the air around the patient, padding. Fat has -100 HU.
 AIR_HU = -300.0
@@ -34,7 +34,7 @@ class DoubtfulClick(BadInput):
         self.position_ras_world, self.positive, self.id = position_ras_world, positive, id
 
 
-def doubts_of_click(nodes: ResultNodes, click: PlacedClick) -> tuple[str, ...]:
+def doubts_of_click(nodes: ResultNodes, click: Click) -> tuple[str, ...]:
     """Return why a person may not have meant a click, as sentences; none for an ordinary one.
 
     Raises
@@ -64,14 +64,13 @@ def doubts_of_click(nodes: ResultNodes, click: PlacedClick) -> tuple[str, ...]:
     return tuple(doubts)
 
 
-def require_no_doubts(nodes: ResultNodes, click: PlacedClick, id: str | None) -> None:
+def require_no_doubts(nodes: ResultNodes, click: Click, id: str | None) -> None:
     """Raise `DoubtfulClick` where a person should be asked first; `id` is that of a click that was dragged."""
     from ..scene import world_position
 
     doubts = doubts_of_click(nodes, click)
     if doubts:
-        kind = "Add" if click.positive else "Remove"
-        text = f"The {kind} click was not applied. " + " ".join(doubts)
+        text = f"The {click.kind} click was not applied. " + " ".join(doubts)
         raise DoubtfulClick(text, world_position(nodes, click), click.positive, id)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from ..contracts import check_threshold
 from ..errors import AttentionUNetSegError, BadInput, Cancelled, ErrorCode, InternalError
-from ..models import Catalogue, ModelPackage, check_threshold
+from ..models import Catalogue, ModelPackage
 from ..temporary_folder import keep
 from ..worker import protocol
 from ..worker.client import WorkerClient
@@ -315,9 +316,9 @@ class Session:
             timings={},
             device=event.device,
             device_name=event.device_name,
-            model=asdict(event.model),
+            model=event.model,
             warnings=(),
-            trust=event.trust,
+            quality=event.trust,
         )
         threshold = event.threshold if job.request.threshold is None else job.request.threshold
         is_own = threshold != event.threshold or job.request.keep_largest or job.box is not None

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..contracts import Click
 from ..errors import BadInput
 
 if TYPE_CHECKING:
     from ..correction import Seed
-    from ..scene import CroppedField, PlacedClick, ResultNodes
+    from ..scene import CroppedField, ResultNodes
 
 Box = tuple[slice, slice, slice]
 ADAPTED_TO = "refined_for"
@@ -40,10 +41,10 @@ class EarlierRefinement:
     """
 
     probability: CroppedField
-    clicks: tuple[PlacedClick, ...]
+    clicks: tuple[Click, ...]
     reach_mm: float
 
-    def counts_for(self, clicks: Sequence[PlacedClick], reach_mm: float) -> bool:
+    def counts_for(self, clicks: Sequence[Click], reach_mm: float) -> bool:
         """Whether all clicks that it was made for are among these. Others may have come since."""
         return reach_mm == self.reach_mm and all(any(own.is_same(other) for other in clicks) for own in self.clicks)
 
@@ -91,7 +92,7 @@ class EarlierRefinement:
 
 def read_earlier_refinement(nodes: ResultNodes) -> EarlierRefinement | None:
     """Return the refinement that the scene holds; None where there is none, or none that can be used."""
-    from ..scene import PlacedClick, read_field
+    from ..scene import read_field
     from ..scene.provenance import read
 
     node = nodes.refined
@@ -100,7 +101,7 @@ def read_earlier_refinement(nodes: ResultNodes) -> EarlierRefinement | None:
         return None
     try:
         fields = json.loads(made_for)
-        clicks = tuple(PlacedClick(int(order), tuple(ras), bool(positive)) for order, ras, positive in fields["clicks"])
+        clicks = tuple(Click(int(order), tuple(ras), bool(positive)) for order, ras, positive in fields["clicks"])
         field = read_field(node, nodes.volume)
         return EarlierRefinement(replace(field, values=field.values.copy()), clicks, float(fields["reach_mm"]))
     except (BadInput, KeyError, TypeError, ValueError):  # the CT was resampled, or the scene was changed by hand

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..contracts import DEFAULT_REACH_MM, Click, Position, check_reach
 from ..errors import BadInput
 from .change import Change
-from .click import Click, Position
 from .click_rules import DoubtfulClick, require_no_doubts
 from .earlier_refinement import NOTICE
 from .frame import Frame
@@ -26,10 +26,7 @@ from .replaying import Replaying
 
 # The scene room costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
 if TYPE_CHECKING:
-    from ..scene import Apart, PlacedClick, ResultNodes
-
-DEFAULT_REACH_MM = 15.0
-SMALLEST_REACH_MM, LARGEST_REACH_MM = 1.0, 60.0
+    from ..scene import Apart, ResultNodes
 
 
 class ResultEditor(Marking):
@@ -102,13 +99,10 @@ class ResultEditor(Marking):
 
     @property
     def clicks(self) -> tuple[Click, ...]:
-        """All clicks, in the order in which they were made."""
+        """All clicks in world RAS, in the order in which they were made."""
         from ..scene import world_position
 
-        return tuple(
-            Click(str(click.order), world_position(self.nodes, click), click.positive, click.order)
-            for click in self._step.clicks
-        )
+        return tuple(replace(click, ras=world_position(self.nodes, click)) for click in self._step.clicks)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -133,10 +127,7 @@ class ResultEditor(Marking):
     def reach_mm(self, value: float) -> None:
         from ..scene.provenance import write
 
-        if not SMALLEST_REACH_MM <= value <= LARGEST_REACH_MM:
-            raise BadInput(
-                f"A click's reach of {value} mm is not between {SMALLEST_REACH_MM:g} and {LARGEST_REACH_MM:g} mm."
-            )
+        check_reach(value)
         self._require_scene()
         if value == self.reach_mm:
             return
@@ -159,12 +150,12 @@ class ResultEditor(Marking):
         BadInput : the position lies outside the CT, CT and result lie apart, or the result is no longer in the scene.
             Nothing has changed then.
         """
-        from ..scene import PlacedClick, placed
+        from ..scene import placed
 
         self._require_scene()
         self._require_place()
         order = 1 + self._history.last_order
-        click = PlacedClick(order, placed(self.nodes, position_ras_world), positive)
+        click = Click(order, placed(self.nodes, position_ras_world), positive)
         if ask:
             require_no_doubts(self.nodes, click, None)
         self._change_clicks((*self._step.clicks, click), about=click)
@@ -323,7 +314,7 @@ class ResultEditor(Marking):
     def _step(self) -> Step:
         return self._history.step
 
-    def _click(self, id: str) -> PlacedClick:
+    def _click(self, id: str) -> Click:
         for click in self._step.clicks:
             if str(click.order) == id:
                 return click
@@ -346,7 +337,7 @@ class ResultEditor(Marking):
 
         require_together(self.nodes)
 
-    def _change_clicks(self, clicks: tuple[PlacedClick, ...], moved: int = 0, about: PlacedClick | None = None) -> None:
+    def _change_clicks(self, clicks: tuple[Click, ...], moved: int = 0, about: Click | None = None) -> None:
         from ..scene import voxel_of
 
         for click in clicks:
@@ -360,7 +351,7 @@ class ResultEditor(Marking):
         else:
             self._append(step, about)
 
-    def _append(self, step: Step, about: PlacedClick | None = None) -> None:
+    def _append(self, step: Step, about: Click | None = None) -> None:
         self._apply(step, about)
         self._history.append(step)
         self._history.write(self.nodes)
@@ -374,7 +365,7 @@ class ResultEditor(Marking):
         self._history.write(self.nodes)
         return True
 
-    def _apply(self, step: Step, click: PlacedClick | None = None) -> None:
+    def _apply(self, step: Step, click: Click | None = None) -> None:
         """Put a step into the scene; `click` is the one that it is about."""
         self._replaying.apply(step, self.reach_mm, self.settings, click)
         self._on_segment_written(self.nodes)

@@ -7,15 +7,14 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import AttentionUNetSegError, BadInput
-from ..models import check_threshold
+from ..contracts import ModelIdentity, QualityReport, ResultFiles, SegmentOptions
+from ..errors import AttentionUNetSegError
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLMarkupsROINode
 
     from ..models import ModelPackage
     from ..scene import ResultNodes
-    from ..worker.protocol import ResultFiles, ResultTrust
 
 
 class State(str, Enum):
@@ -41,36 +40,17 @@ TRANSITIONS = {
 
 
 @dataclass(frozen=True)
-class SegmentRequest:
-    """What to do with a volume.
+class SegmentRequest(SegmentOptions):
+    """What to do with a volume: beside the options of `contracts.SegmentOptions`, with which model, and where.
 
     Attributes
     ----------
     model : a package, or its id in the session's catalogue; None: the catalogue's default.
-    device : "auto", "cpu", "cuda", "cuda:1", "mps".
-    tta : average over slightly changed copies (test-time augmentation), and give the spread over them.
-    max_memory_mb : bound for the memory of a forward pass; None: what the device has free.
-    threshold : of the probability, above 0 and not above 1; None: the model's own.
-    keep_largest : drop all but the largest connected component of the segment.
     region : a box that limits the result, and the work to it and its surroundings; None: the whole volume.
-    any_intensity : run on values that are not Hounsfield units too, with a warning.
     """
 
     model: str | ModelPackage | None = None
-    device: str = "auto"
-    tta: bool = False
-    max_memory_mb: int | None = None
-    threshold: float | None = None
-    keep_largest: bool = False
     region: vtkMRMLMarkupsROINode | None = None
-    any_intensity: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise BadInput for a threshold or a memory limit that cannot be."""
-        if self.threshold is not None:
-            check_threshold(self.threshold)
-        if self.max_memory_mb is not None and self.max_memory_mb <= 0:
-            raise BadInput(f"The memory limit must be above 0 MB, not {self.max_memory_mb}.")
 
 
 @dataclass
@@ -84,9 +64,9 @@ class SegmentResult:
         by label name; they follow `Session.set_threshold`.
     timings : seconds by stage: the session's "export" and "import", and the worker's own between them.
     device, device_name : for example "cuda:0" and "NVIDIA H200".
-    model : its "id", "version", "name" and the "sha256" of its weights.
+    model : the package that made it.
     warnings : everything that was told by `Warned` for this job.
-    trust : reasons to distrust the result, which are among the warnings too, and how sure the network was.
+    quality : reasons to distrust the result, which are among the warnings too, and how sure the network was.
     """
 
     job: str
@@ -97,9 +77,9 @@ class SegmentResult:
     timings: dict[str, float]
     device: str
     device_name: str
-    model: dict[str, str]
+    model: ModelIdentity
     warnings: tuple[str, ...]
-    trust: ResultTrust
+    quality: QualityReport
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..contracts import Click
+
 if TYPE_CHECKING:
-    from ..scene import CroppedField, Mark, PlacedClick, ResultNodes
+    from ..scene import CroppedField, Mark, ResultNodes
 
 STEPS_KEPT = 200
 # In the scene file, as text; the oldest steps are left out beyond it. Strokes of one step take some thousand.
@@ -27,7 +29,7 @@ ATTRIBUTE = "history"
 class Step:
     """Everything that undo brings back. Fields are never changed in place."""
 
-    clicks: tuple[PlacedClick, ...]
+    clicks: tuple[Click, ...]
     strokes: CroppedField | None
     moved: int = 0  # order number of the click that this step moved, if that is all it did
     marks: tuple[Mark, ...] = ()
@@ -138,14 +140,13 @@ def read_history(nodes: ResultNodes) -> History:
 
 
 def _unpacked_history(kept: dict[str, Any]) -> History:
-    from ..scene import PlacedClick
     from ..scene.marks import marks_of
 
     marks = marks_of(kept.get("marks", []))
     strokes = [_unpacked(field) for field in kept["strokes"]]
     steps = [
         Step(
-            tuple(PlacedClick(int(order), tuple(ras), bool(positive)) for order, ras, positive in step["clicks"]),
+            tuple(Click(int(order), tuple(ras), bool(positive)) for order, ras, positive in step["clicks"]),
             None if step["strokes"] is None else strokes[step["strokes"]],
             int(step["moved"]),
             tuple(marks[n] for n in step.get("marks", [])),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..contracts import INPUT_FILE, ResultFiles, run_options_of
 from ..errors import BadInput
 from ..models import ModelPackage
 from ..temporary_folder import make_folder
@@ -38,7 +39,7 @@ class Job:
     labels: list[dict[str, Any]] = field(default_factory=list)
     exporting: Iterator[float] | None = None  # what is left of `export`, while it is under way
     message: protocol.Segment | None = None  # once it is exported
-    files: protocol.ResultFiles | None = None
+    files: ResultFiles | None = None
     export_seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
     box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.geometry`
@@ -79,11 +80,7 @@ class Job:
             job=self.id,
             folder=str(self.folder),
             model=str(package.folder),
-            device=self.request.device,
-            tta=self.request.tta,
-            max_memory_mb=self.request.max_memory_mb,
-            any_intensity=self.request.any_intensity,
-            is_part=self.box is not None,
+            **run_options_of(self.request, is_part=self.request.is_part or self.box is not None),
         )
         job_folder.write_job(self.folder, self.message)
 
@@ -91,7 +88,7 @@ class Job:
         from ..scene import export_in_parts
 
         self._geometry, self._array = _geometry(self.volume_node), _array_of(self.volume_node)
-        yield from export_in_parts(self.volume_node, self.folder / "input.nrrd", box=self._exported)
+        yield from export_in_parts(self.volume_node, self.folder / INPUT_FILE, box=self._exported)
 
     def require_volume(self) -> None:
         """Raise BadInput if somebody removed the volume, or closed the scene, since the job was queued."""
@@ -117,7 +114,7 @@ class Job:
         if self._exported is not None:
             voxels = voxels[tuple(slice(first, end) for first, end in reversed(self._exported))]
         try:
-            image = sitk.ReadImage(str(self.folder / "input.nrrd"))
+            image = sitk.ReadImage(str(self.folder / INPUT_FILE))
         except RuntimeError:
             return True
         exported = sitk.GetArrayViewFromImage(image)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..contracts import Position
 from ..errors import BadInput
-from .click import Position
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLMarkupsROINode

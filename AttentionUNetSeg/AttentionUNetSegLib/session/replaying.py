@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..contracts import Click
 from .change import Change, change_between
 from .earlier_refinement import EarlierRefinement, note_movement, read_earlier_refinement
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..correction import InfluenceCache, Seed
-    from ..scene import CroppedField, PlacedClick, ResultNodes
+    from ..scene import CroppedField, ResultNodes
     from .history import Step
 
 
@@ -34,7 +35,7 @@ class Replaying:
         self.last_change: Change | None = None
 
     def apply(
-        self, step: Step, reach_mm: float, settings: tuple[float, bool, float], click: PlacedClick | None = None
+        self, step: Step, reach_mm: float, settings: tuple[float, bool, float], click: Click | None = None
     ) -> None:
         """Put a step's clicks, strokes and corrected probability into the scene, and the segment that follows.
 
@@ -165,12 +166,13 @@ class Replaying:
         return self._cache
 
 
-def _in_walls(clicks: Sequence[PlacedClick], seeds: Sequence[Seed], walls: Sequence[CroppedField]) -> list[str]:
+def _in_walls(clicks: Sequence[Click], seeds: Sequence[Seed], walls: Sequence[CroppedField]) -> list[str]:
     """Return a sentence for every click that lies in a wall, where it changes nothing."""
     told = []
     for click, seed in zip(clicks, seeds, strict=False):
         place = tuple(slice(n, n + 1) for n in seed.voxel)
         if any(wall.on(place).any() for wall in walls):
-            kind = "Add" if click.positive else "Remove"
-            told.append(f"{kind} click {click.order} lies in a segment that is not to be entered: it changes nothing.")
+            told.append(
+                f"{click.kind} click {click.order} lies in a segment that is not to be entered: it changes nothing."
+            )
     return told

@@ -53,7 +53,7 @@ class Readout:
         normal = slicer.util.arrayFromVTKMatrix(view.get_view_node().GetSliceToRAS())[:3, 2]
         found: list[tuple[float, str]] = []
         for click in editor.clicks:
-            apart = np.subtract(click.position_ras_world, ras)
+            apart = np.subtract(click.ras, ras)
             above = float(apart @ normal)
             beside = math.sqrt(max(0.0, float(apart @ apart) - above * above))
             if abs(above) <= 0.5 * view.get_slice_step() + 0.01 and beside <= NEAR_PIXELS * mm_per_pixel:

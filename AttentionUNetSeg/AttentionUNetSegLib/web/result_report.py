@@ -34,7 +34,7 @@ def report_of(desk: Desk) -> dict[str, Any]:
         "marks": [f"{'add' if each.positive else 'remove'} {each.kind}" for each in editor.marks],
         "walls": [each["name"] for each in desk.server.state.walls if each["is_wall"]],
         "clicks": [
-            {"kind": "add" if each.positive else "remove", "ras_mm": [round(x, 3) for x in each.position_ras_world]}
+            {"kind": "add" if each.positive else "remove", "ras_mm": [round(x, 3) for x in each.ras]}
             for each in editor.clicks
         ],
         "measurements": [each["text"] for each in desk.server.state.measurements],

@@ -16,6 +16,7 @@ from trame_slicer.segmentation import (
 )
 from trame_slicer.views import SliceView
 
+from ..contracts import DEFAULT_REACH_MM
 from ..session import DoubtfulClick
 from .desk import Desk, LatestOnly
 from .drawing import CLICK, Drawing
@@ -69,7 +70,7 @@ class Tools:
             {
                 "tool": BROWSE,
                 "shape": CLICK,
-                "reach_mm": 15.0,
+                "reach_mm": DEFAULT_REACH_MM,
                 "box_mm": 20.0,
                 "brush_mm": 10.0,
                 "teach": False,

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..contracts import INPUT_FILE, ModelIdentity, QualityReport, ResultFiles, RunOptions, require_plain_name
 from ..errors import AttentionUNetSegError, ErrorCode, ProtocolError
 from .typed_json import from_fields, to_fields
 
@@ -30,28 +31,20 @@ class Hello:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Segment the CT `input` (a plain file name) of the job folder `folder` (an absolute path).
+class Segment(RunOptions):
+    """Segment the CT `input` (a plain file name) of the job folder `folder` (an absolute path), with some options.
 
-    `model` is the folder of a model package, `device` is "auto", "cpu", "cuda", "cuda:1", "mps", ...; `tta`
-    averages over slightly changed copies and gives their spread; `max_memory_mb` bounds the memory of a forward
-    pass (None: what the device has free); `any_intensity` warns of values that are not Hounsfield units instead of
-    refusing them; `is_part` says that a person chose the input from a larger scan: its field of view is not judged.
+    `model` is the folder of a model package.
     """
 
     job: str
     folder: str
     model: str
-    input: str = "input.nrrd"
-    device: str = "auto"
-    tta: bool = False
-    max_memory_mb: int | None = None
-    any_intensity: bool = False
-    is_part: bool = False
+    input: str = INPUT_FILE
 
     def __post_init__(self) -> None:
         _require_job(self.job, "segment")
-        _require_plain_name(self.input, "segment.input")
+        require_plain_name(self.input, "segment.input")
         if self.max_memory_mb is not None and self.max_memory_mb <= 0:
             raise ProtocolError("segment.max_memory_mb must be above zero.")
 
@@ -69,6 +62,8 @@ class Shutdown:
 
 
 # --- Events: worker -> front end ---
+
+_NOT_ASSESSED = QualityReport()
 
 
 @dataclass(frozen=True)
@@ -115,52 +110,6 @@ class Log:
 
 
 @dataclass(frozen=True)
-class ResultFiles:
-    """Plain file names inside the job folder; `attention` holds one map a gate, finest first.
-
-    `spread` is there with test-time augmentation only, on the grid of the probability: 510 times its standard deviation
-    over the passes.
-    """
-
-    probability: str
-    attention: tuple[str, ...]
-    spread: str | None = None
-
-    def __post_init__(self) -> None:
-        _require_plain_name(self.probability, "result.files.probability")
-        for name in self.attention:
-            _require_plain_name(name, "result.files.attention")
-        if self.spread is not None:
-            _require_plain_name(self.spread, "result.files.spread")
-
-
-@dataclass(frozen=True)
-class ResultModel:
-    """The model package that made a result; `sha256` is its weights' hash."""
-
-    id: str
-    version: str
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class ResultTrust:
-    """Reasons to distrust a result (they are among its warnings too), and the network's own doubt within the segment.
-
-    `mean_probability` and `expected_dice` (the Dice that the network expects of its own segment), both 0..1, are None
-    where nothing was found; `mean_spread` (0..0.5) also without test-time augmentation, `agreement` (Dice between the
-    segments of the first two passes) also after a single pass.
-    """
-
-    reasons: tuple[str, ...] = ()
-    mean_probability: float | None = None
-    mean_spread: float | None = None
-    expected_dice: float | None = None
-    agreement: float | None = None
-
-
-@dataclass(frozen=True)
 class Result:
     """A job that succeeded: volumes in mL by label at `threshold` (0..1), timings in seconds by stage."""
 
@@ -172,9 +121,9 @@ class Result:
     timings: dict[str, float]
     device: str
     device_name: str
-    model: ResultModel
+    model: ModelIdentity
     warnings: tuple[str, ...] = ()
-    trust: ResultTrust = ResultTrust()
+    trust: QualityReport = _NOT_ASSESSED
 
 
 @dataclass(frozen=True)
@@ -289,12 +238,6 @@ def _too_long(length: int) -> str:
 def _require_job(job: str, message: str) -> None:
     if not 0 < len(job) <= 128:
         raise ProtocolError(f"{message}.job must have 1 to 128 characters.")
-
-
-def _require_plain_name(name: str, where: str) -> None:
-    """Refuse anything that could lead out of the job folder, on any operating system."""
-    if name in ("", ".", "..") or any(character in name for character in "/\\:\0"):
-        raise ProtocolError(f"{where} must be a plain file name, not {name[:60]!r}.")
 
 
 def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -10,7 +10,7 @@ from .. import imaging, inference, models
 from ..errors import BadModel
 from .job_files import require_file, seconds_since
 from .observing import JobObserver
-from .protocol import Result, ResultFiles, ResultModel, ResultTrust, Segment
+from .protocol import Result, Segment
 
 _KEPT_SEGMENTERS = 2
 
@@ -44,31 +44,25 @@ class SegmentRunner:
         timings["read"] = seconds_since(reading)
         observer.raise_if_cancelled()
 
-        options = inference.SegmentOptions(
-            tta=request.tta, max_memory_mb=request.max_memory_mb, is_part=request.is_part
-        )
-        segmentation = segmenter.segment(volume, options, observer)
+        segmentation = segmenter.segment(volume, request, observer)
         observer.raise_if_cancelled()
 
         observer.progress(0.97, "Writing the results")
         writing = time.monotonic()
         files = inference.write_segmentation(segmentation, path.parent)
         timings["write"] = seconds_since(writing)
-        package, trust = segmenter.package, segmentation.trust
         return Result(
             job=request.job,
             folder=request.folder,
-            files=ResultFiles(files["probability"], tuple(files["attention"]), files.get("spread")),
+            files=files,
             volume_ml=dict(segmentation.volume_ml),
             threshold=segmentation.threshold,
             timings={**timings, **segmentation.timings, "total": seconds_since(started)},
             device=segmentation.device,
             device_name=segmentation.device_name,
-            model=ResultModel(package.id, package.version, package.name, package.weights_sha256),
+            model=segmenter.package.identity,
             warnings=tuple(segmentation.warnings),
-            trust=ResultTrust(
-                tuple(trust.reasons), trust.mean_probability, trust.mean_spread, trust.expected_dice, trust.agreement
-            ),
+            trust=segmentation.quality,
         )
 
     def forget(self) -> None:

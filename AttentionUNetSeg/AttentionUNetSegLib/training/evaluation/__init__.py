@@ -11,7 +11,7 @@ from .chosen_patients import choose_patients
 from .comparison import compare_evaluations, comparison_markdown
 from .cropped_case import CroppedCase, crop_case
 from .doubt import doubt_limits
-from .evaluation import EvaluationOptions, MeasuredCase, NotEvaluated, evaluate_scans
+from .evaluation import MeasuredCase, NotEvaluated, evaluate_scans
 from .evaluation_run import RunOptions, evaluate_into_folder
 from .performance_record import performance_entries, record_doubt_limits, record_performance
 from .report import group_text
@@ -20,7 +20,6 @@ from .result_folder import check_result_folder, read_evaluation, result_folder, 
 __all__ = [
     "evaluate_into_folder",
     "RunOptions",
-    "EvaluationOptions",
     "evaluate_scans",
     "MeasuredCase",
     "NotEvaluated",

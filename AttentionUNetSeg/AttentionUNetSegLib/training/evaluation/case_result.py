@@ -23,8 +23,8 @@ class CaseResult:
     seconds : of the segmentation, without reading and measuring.
     mean_spread : mean standard deviation over the augmented passes within the segment, 0..0.5; None without spread or
         segment.
-    mean_probability : mean probability within the segment at the model's threshold; None without a segment. Both are
-        what a report says of the result, see `inference.distrust.Trust`.
+    mean_probability, expected_dice, agreement : what the network itself says of its segment; None without a segment,
+        the last also after a single pass. All four are what a report says of the result: `contracts.QualityReport`.
     gates : what each attention gate does, finest first.
     warnings : what the segmentation warned of.
     """
@@ -38,6 +38,8 @@ class CaseResult:
     seconds: float
     mean_spread: float | None = None
     mean_probability: float | None = None
+    expected_dice: float | None = None
+    agreement: float | None = None
     gates: tuple[GateSelectivity, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -47,7 +49,7 @@ class CaseResult:
         metrics = {name: _rounded(value) for name, value in asdict(own.pop("metrics")).items()}
         remarks = metrics.pop("remarks")
         own["gates"] = [{name: _rounded(value) for name, value in asdict(gate).items()} for gate in self.gates]
-        own["mean_spread"], own["mean_probability"] = _rounded(self.mean_spread), _rounded(self.mean_probability)
+        own |= {name: _rounded(own[name]) for name in ("mean_spread", "mean_probability", "expected_dice", "agreement")}
         own["seconds"] = round(self.seconds, 2)
         own["spacing_mm"] = [_rounded(side) for side in self.spacing_mm]
         own["size"], own["warnings"] = list(self.size), list(self.warnings)

@@ -8,32 +8,17 @@ from dataclasses import dataclass, field
 
 import SimpleITK as sitk
 
+from ...contracts import SegmentOptions
 from ...errors import BadInput
 from ...imaging import Volume, check_ct
 from ...imaging.image_file import is_phantom
-from ...inference import Observer, Segmentation, Segmenter, SegmentOptions, SilentObserver
+from ...inference import Observer, Segmentation, Segmenter, SilentObserver
 from ..labelled_scan import LabelledScan, LoadedScan
 from .calibration import CalibrationCounts, count_case
 from .case_metrics import compare
 from .case_result import CaseResult
 from .cropped_case import CroppedCase, crop_case
 from .gate_selectivity import gate_selectivity
-
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """How the model is run.
-
-    Attributes
-    ----------
-    threshold : lowest probability that is pancreas, 0..1; None for the model's.
-    tta : test-time augmentation.
-    keep_largest : keep only the largest connected part of the segment.
-    """
-
-    threshold: float | None = None
-    tta: bool = False
-    keep_largest: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,7 @@ class NotEvaluated:
 def evaluate_scans(
     segmenter: Segmenter,
     scans: Sequence[LabelledScan],
-    options: EvaluationOptions | None = None,
+    options: SegmentOptions | None = None,
     observer: Observer | None = None,
 ) -> Iterator[MeasuredCase | NotEvaluated]:
     """Segment and measure each scan, in order; a scan that cannot be read does not end the run.
@@ -84,7 +69,7 @@ def evaluate_scans(
     Cancelled : the observer asked for it.
     OutOfMemory : neither the device nor main memory suffices for a scan.
     """
-    options, observer = options or EvaluationOptions(), observer or SilentObserver()
+    options, observer = options or SegmentOptions(), observer or SilentObserver()
     for number, scan in enumerate(scans):
         part = _CaseObserver(observer, number, len(scans), scan.name)
         part.progress(0.0, "reading")
@@ -105,12 +90,12 @@ def _measured(
     scan: LabelledScan,
     loaded: LoadedScan,
     volume: Volume,
-    options: EvaluationOptions,
+    options: SegmentOptions,
     observer: Observer,
 ) -> MeasuredCase:
     started = time.perf_counter()
     # The segmenter's own end is not the case's end: measuring follows.
-    result = segmenter.segment(volume, SegmentOptions(tta=options.tta), _Share(observer, 0.02, 0.9))
+    result = segmenter.segment(volume, options, _Share(observer, 0.02, 0.9))
     seconds = time.perf_counter() - started
     observer.progress(0.9, "measuring")
     label = loaded.structures["pancreas"]
@@ -130,8 +115,10 @@ def _measured(
         spacing_mm=loaded.ct.GetSpacing(),
         metrics=compare(case),
         seconds=seconds,
-        mean_spread=result.trust.mean_spread,
-        mean_probability=result.trust.mean_probability,
+        mean_spread=result.quality.mean_spread,
+        mean_probability=result.quality.mean_probability,
+        expected_dice=result.quality.expected_dice,
+        agreement=result.quality.agreement,
         gates=_gates(result, loaded, label),
         warnings=tuple(result.warnings),
     )

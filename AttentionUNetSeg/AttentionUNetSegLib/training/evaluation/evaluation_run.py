@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
+from ...contracts import SegmentOptions
 from ...errors import BadInput
 from ...inference import Observer, Segmenter
 from ..labelled_scan import LabelledScan
 from .bootstrap import RESAMPLES
 from .calibration_drawing import draw_reliability
-from .evaluation import EvaluationOptions, MeasuredCase, NotEvaluated, evaluate_scans
+from .evaluation import MeasuredCase, NotEvaluated, evaluate_scans
 from .overlay import write_png
 from .performance_record import machine
 from .report import cases_csv, make_document, markdown, number
@@ -49,7 +50,7 @@ def evaluate_into_folder(
     segmenter: Segmenter,
     scans: Sequence[LabelledScan],
     folder: Path,
-    options: EvaluationOptions,
+    options: SegmentOptions,
     run: RunOptions,
     observer: Observer | None = None,
     on_case: Callable[[MeasuredCase | NotEvaluated, str], None] | None = None,
@@ -104,7 +105,7 @@ def evaluate_into_folder(
     return document
 
 
-def _facts(segmenter: Segmenter, options: EvaluationOptions, run: RunOptions) -> dict[str, Any]:
+def _facts(segmenter: Segmenter, options: SegmentOptions, run: RunOptions) -> dict[str, Any]:
     threshold = segmenter.package.threshold if options.threshold is None else options.threshold
     return {
         "version": __version__,

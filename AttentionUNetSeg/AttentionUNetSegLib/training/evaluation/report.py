@@ -28,7 +28,7 @@ DEFINITIONS = {
 CSV_COLUMNS = (
     "name", "patient", "labels_by", "dice", "hd95_mm", "nsd", "recall", "precision", "predicted_ml", "labelled_ml",
     "volume_error_ml", "volume_error_percent", "largest_false_positive_ml", "is_failure", "seconds", "mean_spread",
-    "mean_probability", "size", "spacing_mm", "remarks", "warnings",
+    "mean_probability", "expected_dice", "agreement", "size", "spacing_mm", "remarks", "warnings",
 )  # fmt: skip
 
 

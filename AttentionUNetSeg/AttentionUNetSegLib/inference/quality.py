@@ -7,12 +7,13 @@ QuickNAT" (NeuroImage 195), where such structure-wise measures go with the Dice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from ..contracts import QualityReport
 from ..imaging import field_of_view_doubts
 from ..models import ModelPackage, SegmentLabel
 
@@ -27,30 +28,8 @@ NEXT_TO_NOTHING = 0.02
 CUT_MM2 = 50.0
 
 
-@dataclass
-class Trust:
-    """Whether to believe a result.
-
-    Attributes
-    ----------
-    reasons : to distrust it, one sentence each; empty where none was found, which proves nothing.
-    mean_probability : mean probability within the segment at the model's threshold; of a calibrated network, the part
-        of the segment that it expects to be right. None where nothing was found.
-    mean_spread : mean standard deviation of the probability over the passes of test-time augmentation within the
-        segment, 0..0.5. None without test-time augmentation, or where nothing was found.
-    expected_dice : what `expected_dice` says of the segment at the model's threshold. None where nothing was found.
-    agreement : as in `Found`; None also where nothing was found.
-    """
-
-    reasons: list[str] = field(default_factory=list)
-    mean_probability: float | None = None
-    mean_spread: float | None = None
-    expected_dice: float | None = None
-    agreement: float | None = None
-
-
 @dataclass(frozen=True)
-class Found:
+class FoundSegment:
     """What a network found, on the model's grid.
 
     Attributes
@@ -76,26 +55,26 @@ class Found:
     doubts: Callable[[], list[str]] | None = None
 
 
-def judge(found: Found, package: ModelPackage, is_phantom: bool) -> Trust:
-    """Look for reasons to distrust a result.
+def assess_quality(found: FoundSegment, package: ModelPackage, is_phantom: bool) -> QualityReport:
+    """Look for reasons to distrust a result, and for how sure the network was.
 
     Of a phantom nothing is expected that is expected of patients: only an empty result is told of. A phantom-only model
     on anything else is the first reason, and what it found then needs no others.
     """
     mask = found.probability >= package.threshold
-    trust = Trust()
+    quality = QualityReport()
     if mask.any():
-        trust.mean_probability = round(float(found.probability[mask].mean()), 4)
-        trust.mean_spread = None if found.spread is None else round(float(found.spread[mask].mean()), 4)
-        trust.expected_dice = round(expected_dice(found.probability, package.threshold), 4)
-        trust.agreement = None if found.agreement is None else round(found.agreement, 4)
+        spread = None if found.spread is None else round(float(found.spread[mask].mean()), 4)
+        agreement = None if found.agreement is None else round(found.agreement, 4)
+        expected = round(expected_dice(found.probability, package.threshold), 4)
+        quality = QualityReport((), round(float(found.probability[mask].mean()), 4), spread, expected, agreement)
     if is_phantom:
-        trust.reasons += _emptiness(found, package)
+        reasons = list(_emptiness(found, package))
     elif package.is_phantom_only:
-        trust.reasons += [phantom_only_warning(package), *_emptiness(found, package)]
+        reasons = [phantom_only_warning(package), *_emptiness(found, package)]
     else:
-        trust.reasons += reasons_to_distrust(found, package, trust)
-    return trust
+        reasons = reasons_to_distrust(found, package, quality)
+    return replace(quality, reasons=tuple(reasons))
 
 
 def expected_dice(probability: np.ndarray, threshold: float) -> float:
@@ -125,7 +104,7 @@ def phantom_only_warning(package: ModelPackage) -> str:
     )
 
 
-def reasons_to_distrust(found: Found, package: ModelPackage, trust: Trust) -> list[str]:
+def reasons_to_distrust(found: FoundSegment, package: ModelPackage, quality: QualityReport) -> list[str]:
     """Reasons to distrust what a model for CT found on a CT, the gravest kind first; one sentence each."""
     reasons = []
     if not found.is_part:
@@ -137,16 +116,16 @@ def reasons_to_distrust(found: Found, package: ModelPackage, trust: Trust) -> li
             reasons += _cut_by_the_border(found, mask)
             reasons += _implausible_volume(found, package)
         reasons += _scattered(found, mask)
-        reasons += _doubt_of_the_network(package, trust)
+        reasons += _doubt_of_the_network(package, quality)
     return reasons
 
 
-def _emptiness(found: Found, package: ModelPackage) -> Iterator[str]:
+def _emptiness(found: FoundSegment, package: ModelPackage) -> Iterator[str]:
     if not found.volume_ml:
         yield f"No pancreas was found: nothing in the CT reaches the threshold {package.threshold:g}."
 
 
-def _cut_by_the_border(found: Found, mask: np.ndarray) -> Iterator[str]:
+def _cut_by_the_border(found: FoundSegment, mask: np.ndarray) -> Iterator[str]:
     """Whether the segment goes on where the scan ends.
 
     Series may be padded with empty slices, so the first and the last slice are those that show more than air.
@@ -165,7 +144,7 @@ def _cut_by_the_border(found: Found, mask: np.ndarray) -> Iterator[str]:
                 yield f"The segment reaches the {name} of the scan: a part of the pancreas may lie outside of it."
 
 
-def _implausible_volume(found: Found, package: ModelPackage) -> Iterator[str]:
+def _implausible_volume(found: FoundSegment, package: ModelPackage) -> Iterator[str]:
     if not SegmentLabel.of_manifest(package.labels[0]).is_pancreas or not found.volume_ml:
         return
     if not SMALLEST_ML <= found.volume_ml <= LARGEST_ML:
@@ -176,7 +155,7 @@ def _implausible_volume(found: Found, package: ModelPackage) -> Iterator[str]:
         )
 
 
-def _scattered(found: Found, mask: np.ndarray) -> Iterator[str]:
+def _scattered(found: FoundSegment, mask: np.ndarray) -> Iterator[str]:
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
     if count < 2:
         return
@@ -186,27 +165,27 @@ def _scattered(found: Found, mask: np.ndarray) -> Iterator[str]:
         yield f"The segment consists of {parts} separate parts of comparable size; the pancreas is one organ."
 
 
-def _doubt_of_the_network(package: ModelPackage, trust: Trust) -> Iterator[str]:
+def _doubt_of_the_network(package: ModelPackage, quality: QualityReport) -> Iterator[str]:
     """The spread, where there is one, and the probability inside and outside of the segment."""
     limits = package.trust_limits
-    if trust.mean_spread is not None and trust.mean_spread > limits.spread:
+    if quality.mean_spread is not None and quality.mean_spread > limits.spread:
         yield (
             f"Small changes of the CT change the result: the spread of the probability within the segment is "
-            f"{trust.mean_spread:.2f} on average, above {limits.spread:g}."
+            f"{quality.mean_spread:.2f} on average, above {limits.spread:g}."
         )
-    if limits.agreement is not None and trust.agreement is not None and trust.agreement < limits.agreement:
+    if limits.agreement is not None and quality.agreement is not None and quality.agreement < limits.agreement:
         yield (
             "The network is unsure: two looks at the CT, the voxel grid moved in between, find different segments "
-            f"(Dice {trust.agreement:.2f} between them, below {limits.agreement:g}); look for parts that are missing "
+            f"(Dice {quality.agreement:.2f} between them, below {limits.agreement:g}); look for parts that are missing "
             "or too much."
         )
-    if limits.expected_dice is not None and trust.expected_dice < limits.expected_dice:
+    if limits.expected_dice is not None and quality.expected_dice < limits.expected_dice:
         yield (
-            f"The network is unsure: it expects a Dice of {trust.expected_dice:.2f} of its own segment, below "
+            f"The network is unsure: it expects a Dice of {quality.expected_dice:.2f} of its own segment, below "
             f"{limits.expected_dice:g}; look for parts that are missing or too much."
         )
-    if limits.mean_probability is not None and trust.mean_probability < limits.mean_probability:
+    if limits.mean_probability is not None and quality.mean_probability < limits.mean_probability:
         yield (
-            f"The network is unsure: the probability within the segment is {trust.mean_probability:.2f} on average, "
+            f"The network is unsure: the probability within the segment is {quality.mean_probability:.2f} on average, "
             f"below {limits.mean_probability:g}."
         )

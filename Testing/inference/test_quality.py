@@ -1,4 +1,4 @@
-"""Reasons to distrust a result: each comes where it should, and none where all is well."""
+"""Reasons to disquality a result: each comes where it should, and none where all is well."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.imaging import to_model_grid
-from AttentionUNetSegLib.inference.distrust import Found, judge
+from AttentionUNetSegLib.inference.quality import FoundSegment, assess_quality
 from AttentionUNetSegLib.models import ModelPackage
 from AttentionUNetSegLib.phantom import make_phantom
 
@@ -38,37 +38,39 @@ def balls(ct: sitk.Image, *centres_and_ml: tuple[tuple[float, float, float], flo
     return probability
 
 
-def found(ct: sitk.Image, probability: np.ndarray, spread: float | None = None, volume: float | None = None) -> Found:
+def found(
+    ct: sitk.Image, probability: np.ndarray, spread: float | None = None, volume: float | None = None
+) -> FoundSegment:
     box = tuple(slice(0, n) for n in probability.shape)
     volume = np.count_nonzero(probability >= 0.5) * 0.064 if volume is None else volume
-    return Found(ct, box, probability, None if spread is None else np.full_like(probability, spread), volume)
+    return FoundSegment(ct, box, probability, None if spread is None else np.full_like(probability, spread), volume)
 
 
 MIDDLE = (0.5, 0.5, 0.5)
 
 
 def reasons(ct, package, probability, **changes) -> list[str]:
-    return judge(found(ct, probability, **changes), package, False).reasons
+    return list(assess_quality(found(ct, probability, **changes), package, False).reasons)
 
 
 def test_a_sound_result_gives_none(ct, package):
-    trust = judge(found(ct, balls(ct, (MIDDLE, WHOLE))), package, False)
-    assert trust.reasons == []
-    assert trust.mean_probability == pytest.approx(0.95) and trust.mean_spread is None
-    trust = judge(found(ct, balls(ct, (MIDDLE, WHOLE)), spread=0.03), package, False)
-    assert trust.reasons == [] and trust.mean_spread == pytest.approx(0.03)
+    quality = assess_quality(found(ct, balls(ct, (MIDDLE, WHOLE))), package, False)
+    assert quality.reasons == ()
+    assert quality.mean_probability == pytest.approx(0.95) and quality.mean_spread is None
+    quality = assess_quality(found(ct, balls(ct, (MIDDLE, WHOLE)), spread=0.03), package, False)
+    assert quality.reasons == () and quality.mean_spread == pytest.approx(0.03)
 
 
 def test_doubts_that_were_looked_for_before_are_not_looked_for_again(ct, package):
     known = replace(found(ct, balls(ct, (MIDDLE, WHOLE))), doubts=lambda: ["The scan shows a leg."])
-    assert judge(known, package, False).reasons == ["The scan shows a leg."]
-    assert judge(replace(known, is_part=True), package, False).reasons == []
+    assert assess_quality(known, package, False).reasons == ("The scan shows a leg.",)
+    assert assess_quality(replace(known, is_part=True), package, False).reasons == ()
 
 
 def test_nothing_found(ct, package):
-    trust = judge(found(ct, balls(ct)), package, False)
-    assert len(trust.reasons) == 1 and "No pancreas was found" in trust.reasons[0]
-    assert trust.mean_probability is None and trust.mean_spread is None and trust.expected_dice is None
+    quality = assess_quality(found(ct, balls(ct)), package, False)
+    assert len(quality.reasons) == 1 and "No pancreas was found" in quality.reasons[0]
+    assert quality.mean_probability is None and quality.mean_spread is None and quality.expected_dice is None
 
 
 @pytest.mark.parametrize(("ml", "word"), [(15.0, "small"), (260.0, "large")])
@@ -118,7 +120,7 @@ def test_the_box_that_the_network_saw_has_its_place_in_the_scan(ct, package):
     probability = balls(ct, ((1.0, 0.5, 0.5), 100.0))
     part = replace(found(ct, probability), box=(slice(20, None), slice(0, None), slice(0, None)))
     part = replace(part, probability=probability[20:])
-    (reason,) = judge(part, package, False).reasons
+    (reason,) = assess_quality(part, package, False).reasons
     assert "upper end" in reason
 
 
@@ -144,18 +146,18 @@ def test_the_limits_of_doubt_are_the_models_own(ct, package):
 
 def test_a_part_that_may_be_missing_lowers_the_dice_that_the_network_expects(ct, package):
     sure = balls(ct, (MIDDLE, WHOLE))
-    whole = judge(found(ct, sure), package, False)
+    whole = assess_quality(found(ct, sure), package, False)
     assert whole.expected_dice == pytest.approx(2 * 0.95 / 1.95, abs=1e-3), "the 0.01 everywhere is next to nothing"
     missing = np.where(balls(ct, ((0.5, 0.5, 0.8), WHOLE)) > 0.5, np.float32(0.45), sure)
     missing[sure > 0.5] = 0.95
-    doubted = judge(found(ct, missing), package, False)
+    doubted = assess_quality(found(ct, missing), package, False)
     assert doubted.mean_probability == whole.mean_probability and doubted.expected_dice < 0.85
 
     manifest = copy.deepcopy(package.manifest)
     manifest["output"]["trust"] = {"expected_dice_limit": 0.9}
     strict = ModelPackage(package.folder, manifest)
-    assert judge(found(ct, sure), strict, False).reasons == []
-    (reason,) = judge(found(ct, missing), strict, False).reasons
+    assert assess_quality(found(ct, sure), strict, False).reasons == ()
+    (reason,) = assess_quality(found(ct, missing), strict, False).reasons
     assert f"a Dice of {doubted.expected_dice:.2f}" in reason and "below 0.9" in reason
 
 
@@ -163,21 +165,21 @@ def test_two_looks_that_find_different_segments_are_told_of(ct, package):
     manifest = copy.deepcopy(package.manifest)
     manifest["output"]["trust"] = {"agreement_limit": 0.8}
     strict, result = ModelPackage(package.folder, manifest), found(ct, balls(ct, (MIDDLE, WHOLE)))
-    assert judge(replace(result, agreement=0.81), strict, False).reasons == []
-    assert judge(result, strict, False).reasons == [], "a single pass does not tell"
-    (reason,) = judge(replace(result, agreement=0.712), strict, False).reasons
+    assert assess_quality(replace(result, agreement=0.81), strict, False).reasons == ()
+    assert assess_quality(result, strict, False).reasons == (), "a single pass does not tell"
+    (reason,) = assess_quality(replace(result, agreement=0.712), strict, False).reasons
     assert "Dice 0.71 between them, below 0.8" in reason
-    assert judge(replace(result, agreement=0.712), package, False).reasons == [], "the model's card gives no limit"
+    assert assess_quality(replace(result, agreement=0.712), package, False).reasons == (), "the card gives no limit"
 
 
 def test_a_part_that_a_person_chose_is_not_judged_by_its_borders(ct, package):
     part = replace(found(ct[:, :, :12], balls(ct[:, :, :12], ((0.0, 0.5, 0.5), 15.0))), is_part=True)
-    assert judge(part, package, False).reasons == []
-    assert len(judge(replace(part, is_part=False), package, False).reasons) >= 2
+    assert assess_quality(part, package, False).reasons == ()
+    assert len(assess_quality(replace(part, is_part=False), package, False).reasons) >= 2
 
 
 def test_phantoms_are_no_patients(ct, package, tiny_model_package):
     odd = found(ct[:, :, :12], balls(ct[:, :, :12], ((0.0, 0.5, 0.5), 15.0)))
-    assert judge(odd, tiny_model_package, True).reasons == []
-    (loud,) = judge(odd, tiny_model_package, False).reasons
+    assert assess_quality(odd, tiny_model_package, True).reasons == ()
+    (loud,) = assess_quality(odd, tiny_model_package, False).reasons
     assert "DO NOT USE" in loud
