@@ -203,7 +203,8 @@ def _expected_dice(probability: sitk.Image, threshold: float) -> float | None:
     """At the threshold of the order, not the model's; None where nothing reaches it."""
     from ..inference.quality import expected_dice
 
-    p = sitk.GetArrayViewFromImage(probability) / np.float32(255)
+    values = sitk.GetArrayViewFromImage(probability)
+    p = values[values > 0] / np.float32(255)  # nothing adds nothing, and is most of the box
     return round(expected_dice(p, threshold), 4) if (p >= threshold).any() else None
 
 

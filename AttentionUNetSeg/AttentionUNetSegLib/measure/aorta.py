@@ -79,7 +79,9 @@ def _discs(hu: np.ndarray, spine: tuple[float, float]) -> list[list[_Disc]]:
         labels, count = ndimage.label(smooth > level, structure=_IN_PLANE)
         areas = np.bincount(labels.ravel(), minlength=count + 1) * _WIDTH**2
         for number, (k, j, i) in enumerate(ndimage.find_objects(labels), start=1):
-            disc = _disc(labels[k.start, j, i] == number, part[k.start, j, i], areas[number])
+            if not _is_round((j.stop - j.start) * _WIDTH, (i.stop - i.start) * _WIDTH, areas[number]):
+                continue
+            disc = _disc(labels[k.start, j, i] == number, part[k.start, j, i])
             if disc is None:
                 continue
             disc = disc._replace(x=disc.x + (x0 + i.start) * _WIDTH, y=disc.y + (y0 + j.start) * _WIDTH)
@@ -91,14 +93,15 @@ def _discs(hu: np.ndarray, spine: tuple[float, float]) -> list[list[_Disc]]:
     return found
 
 
-def _disc(shape: np.ndarray, hu: np.ndarray, area: float) -> _Disc | None:
-    """The disc that a part of a slice is (its place counted from its own box); None where it is no disc."""
-    height, width = (n * _WIDTH for n in shape.shape)
-    diameter = 0.5 * (height + width)
-    if not DIAMETER_MM[0] <= diameter <= DIAMETER_MM[1] or max(height, width) > 1.6 * min(height, width):
-        return None
-    if area < 0.68 * height * width * np.pi / 4:
-        return None
+def _is_round(height: float, width: float, area: float) -> bool:
+    """Whether a part of a slice may be a disc, by its box (mm) and its area (mm²)."""
+    is_as_wide = DIAMETER_MM[0] <= 0.5 * (height + width) <= DIAMETER_MM[1]
+    return is_as_wide and max(height, width) <= 1.6 * min(height, width) and area >= 0.68 * height * width * np.pi / 4
+
+
+def _disc(shape: np.ndarray, hu: np.ndarray) -> _Disc | None:
+    """The disc that a part of a slice is (its place counted from its own box); None where it is too thin for one."""
+    diameter = 0.5 * sum(shape.shape) * _WIDTH
     inner = ndimage.binary_erosion(shape)
     if np.count_nonzero(inner) < 4:
         return None
