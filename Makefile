@@ -1,7 +1,8 @@
 # make demo   segments a phantom, or your CT: CT=path make demo   (SERIES=..., DEVICE=cpu|cuda, OUTPUT=folder)
 # make app    opens the tool in a browser, on your CT where one is named: CT=path make app
 # make screenshots  takes the pictures of the README anew (Chromium needed)
-# make test   style, import rules, tests
+# make test   style, import rules, types, tests
+# make quick  the same with those tests that need no process, browser or server
 # make clean  removes .venv and everything that was built
 
 PYTHON ?= python3
@@ -27,7 +28,11 @@ DICOM_TOOLS := dicom3tools orthanc orthanc-dicomweb
 
 export TORCH SERIES DEVICE OUTPUT
 
-.PHONY: demo app screenshots test clean
+# A file of tests goes to one worker as a whole; Testing/longest_first.py says which files come first.
+TWO_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+QUICK_TESTS := $(addprefix Testing/,project models network measure correction imaging)
+
+.PHONY: demo app screenshots test quick import-rules style types clean
 
 demo: $(INSTALLED)
 	@set -e; \
@@ -62,12 +67,24 @@ test: $(INSTALLED)
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y --no-install-recommends $(DICOM_TOOLS); } || \
 		echo "Warning: the tests against a PACS will be skipped: on Debian, install $(DICOM_TOOLS)"; \
 	fi
+	$(MAKE) -j 2 import-rules types
+	$(BIN)/python -m pytest $(TWO_WORKERS)
+	@echo "All checks passed: style, import rules, types, tests."
+
+quick: $(INSTALLED)
+	$(MAKE) -j 2 import-rules types
+	$(BIN)/python -m pytest $(TWO_WORKERS) $(QUICK_TESTS)
+	@echo "The quick checks passed; make test runs the others."
+
+import-rules: style
+	$(BIN)/lint-imports
+
+style:
 	$(BIN)/ruff check AttentionUNetSeg Testing research
 	$(BIN)/ruff format --check -q AttentionUNetSeg Testing research
-	$(BIN)/lint-imports
+
+types:
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile
-	@echo "All checks passed: style, import rules, tests."
 
 clean:
 	rm -rf $(VENV) build dist demo-output AttentionUNetSeg/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

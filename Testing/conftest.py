@@ -23,7 +23,14 @@ for folder in (ROOT, ROOT / "Testing"):  # `research` and what tests share
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+from longest_first import LONGEST_FIRST  # noqa: E402
 from phantom_package import PHANTOM_MODEL  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first; all else stays in its order."""
+    places = {ROOT / "Testing" / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from AttentionUNetSegLib.worker.launch import WorkerCommand, worker_command
 from AttentionUNetSegLib.worker.protocol import PROTOCOL_VERSION
+from AttentionUNetSegLib.worker.transport import WorkerCommand, worker_command
 
 # What a test's code may call.
 GREETING = f"""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,32 +68,35 @@ def test_phantom_with_wrong_options(words, in_process, tmp_path):
     assert in_process("phantom", tmp_path / "p.docx").code == 2
 
 
-def test_models_are_added_listed_described_verified_and_removed(command_line, tiny_model_package, tmp_path):
-    here = {"ATTENTIONUNETSEG_MODELS": str(tmp_path / "models")}
+def test_models_are_added_listed_described_verified_and_removed(
+    command_line, in_process, tiny_model_package, tmp_path, monkeypatch
+):
+    models = tmp_path / "models"
     archive = shutil.make_archive(str(tmp_path / "tiny"), "zip", tiny_model_package.folder)
-    added = command_line("models", "add", archive, "--json", **here)
+    added = command_line("models", "add", archive, "--json", ATTENTIONUNETSEG_MODELS=str(models))
     assert added.code == 0, added.stderr
     assert added.answer["id"] == "tiny-random"
 
-    listed = command_line("models", "list", "--json", **here).answer
+    monkeypatch.setenv("ATTENTIONUNETSEG_MODELS", str(models))
+    listed = in_process("models", "list", "--json").answer
     assert "tiny-random" in [model["id"] for model in listed["models"]] and listed["broken"] == []
     assert listed["default"] in [model["id"] for model in listed["models"]]
-    assert "tiny-random" in command_line("models", "list", **here).stdout
-    card = command_line("models", "info", "tiny-random", **here)
+    assert "tiny-random" in in_process("models", "list").stdout
+    card = in_process("models", "info", "tiny-random")
     assert "Random weights" in card.stdout and "Licence" in card.stdout
-    manifest = command_line("models", "info", "tiny-random", "--json", **here).answer
+    manifest = in_process("models", "info", "tiny-random", "--json").answer
     assert manifest["weights"]["sha256"] == tiny_model_package.weights_sha256
 
-    assert command_line("models", "verify", **here).code == 0
-    weights = tmp_path / "models" / "tiny-random" / "weights.pt"
+    assert in_process("models", "verify").code == 0
+    weights = models / "tiny-random" / "weights.pt"
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert command_line("models", "verify", "tiny-random", **here).code == 3
+    assert in_process("models", "verify", "tiny-random").code == 3
 
-    removed = command_line("models", "remove", "tiny-random", **here)
+    removed = in_process("models", "remove", "tiny-random")
     assert removed.code == 0 and not weights.exists()
-    assert command_line("models", "remove", "tiny-random", **here).code == 2
-    assert command_line("models", "info", "tiny-random", **here).code == 3
-    assert command_line("models", "add", tmp_path / "nothing.zip", **here).code == 2
+    assert in_process("models", "remove", "tiny-random").code == 2
+    assert in_process("models", "info", "tiny-random").code == 3
+    assert in_process("models", "add", tmp_path / "nothing.zip").code == 2
 
 
 @pytest.mark.parametrize("kind", ["other objects", "TorchScript", "incomplete"])
@@ -132,16 +137,42 @@ def test_worker_speaks_the_protocol(environment):
         assert process.wait(timeout=120) == 0
 
 
-def test_the_python_api_in_five_lines(phantom_file, tiny_model_package, tmp_path, segmented):
-    from AttentionUNetSegLib.imaging import read_volume, write_image
-    from AttentionUNetSegLib.inference import Segmenter
-    from AttentionUNetSegLib.models import Catalogue
+def test_the_examples_of_the_python_api_run_as_they_stand(
+    phantom_file, tiny_model_package, tmp_path, segmented, environment, monkeypatch, capsys
+):
+    document = (Path(__file__).resolve().parents[2] / "Documentation" / "python.md").read_text(encoding="utf-8")
+    first, second, in_slicer = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    assert "slicer.util" in in_slicer, "it runs in Slicer only: Testing/Python"
+    monkeypatch.setenv("ATTENTIONUNETSEG_MODELS", str(tmp_path / "models"))
+    shutil.copytree(tiny_model_package.folder, tmp_path / "models" / "tiny-random")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(phantom_file, "ct.nii.gz")
+    names: dict[str, object] = {}
+    exec(first.replace('Segmenter("pancreas-ct")', 'Segmenter("tiny-random", "cpu")'), names)
+    said = capsys.readouterr().out
+    assert "'Pancreas': " in said
+    ours, theirs = (
+        sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        for path in ("probability.nrrd", segmented.file("probability.nrrd"))
+    )
+    np.testing.assert_array_equal(ours, theirs)  # of the command line
+    exec(second, names)
+    assert (
+        len(list(Path().glob("attention_*.nrrd"))) == 2 and sitk.ReadImage("spread.nrrd").GetSize() == ours.shape[::-1]
+    )
 
-    (tmp_path / "models").mkdir()
-    package = Catalogue(bundled=tiny_model_package.folder.parent, user=tmp_path / "models").get("tiny-random")
-    segmentation = Segmenter(package, device="cpu").segment(read_volume(phantom_file))
-    write_image(segmentation.probability, tmp_path / "probability.nrrd")
 
-    ours = sitk.GetArrayFromImage(segmentation.probability)
-    from_command_line = sitk.GetArrayFromImage(sitk.ReadImage(str(segmented.file("probability.nrrd"))))
-    np.testing.assert_array_equal(ours, from_command_line)
+def test_a_script_names_an_installed_model_and_loads_torch_only_then():
+    program = (
+        "import sys, AttentionUNetSegLib as library\n"
+        "from AttentionUNetSegLib import read_volume, write_image\n"
+        "assert 'torch' not in sys.modules and 'Segmenter' in dir(library)\n"
+        "from AttentionUNetSegLib import Segmenter\n"
+        "from AttentionUNetSegLib.errors import BadModel\n"
+        "print(Segmenter('pancreas-ct', 'cpu').package.id)\n"
+        "try: Segmenter('nothing')\n"
+        "except BadModel as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("pancreas-ct\nNo model 'nothing' is installed. Installed: ")

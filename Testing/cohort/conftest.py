@@ -11,7 +11,7 @@ from AttentionUNetSegLib.phantom import Phantom, make_phantom, write_phantom
 
 pytest.importorskip("distributed")
 
-COUNT = 40
+COUNT = 24
 THRESHOLD = 0.44  # the random weights of the tiny model give something there
 
 
@@ -22,7 +22,7 @@ def phantom() -> Phantom:
 
 @pytest.fixture(scope="session")
 def phantom_folder(tmp_path_factory) -> Path:
-    """40 phantoms in files of their own (of two anatomies: drawing them takes longer than segmenting them)."""
+    """Phantoms in files of their own (of two anatomies: drawing them takes longer than segmenting them)."""
     folder = tmp_path_factory.mktemp("cohort") / "in"
     folder.mkdir()
     for seed in range(2):

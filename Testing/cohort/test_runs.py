@@ -18,6 +18,8 @@ import pytest
 from AttentionUNetSegLib.cohort import by_doubt, local_cluster, rows_of, run_case, run_cases
 from AttentionUNetSegLib.cohort.case_folder import REPORT
 
+from .conftest import COUNT
+
 LIMIT = 900  # seconds; nothing here takes that long unless it hangs
 JOB_SCRIPT = Path(__file__).resolve().parents[2] / "Resources" / "Cluster" / "cohort.slurm.sh"
 
@@ -43,7 +45,7 @@ def kept(before: dict[str, int], output: Path) -> bool:
     return all(now.get(name) == changed for name, changed in before.items())
 
 
-def test_forty_phantoms_survive_the_death_of_a_worker_the_scheduler_and_the_command(
+def test_phantoms_survive_the_death_of_a_worker_the_scheduler_and_the_command(
     phantom_folder, tiny_model_package, tmp_path
 ):
     """First on a cluster of separate processes, started by the job script; then here; then here again to the end."""
@@ -87,7 +89,7 @@ def test_forty_phantoms_survive_the_death_of_a_worker_the_scheduler_and_the_comm
     log = (tmp_path / "job.log").read_text()
     assert "The Dask scheduler is gone" in log and "run the same command again" in log
     first = finished(output)
-    assert 8 <= len(first) < 40, "this machine is too fast for this test"
+    assert 8 <= len(first) < COUNT, "this machine is too fast for this test"
     assert (output / "cohort.csv").exists(), "the table tells of what is done"
 
     command = subprocess.Popen(
@@ -100,27 +102,27 @@ def test_forty_phantoms_survive_the_death_of_a_worker_the_scheduler_and_the_comm
     _, alive = psutil.wait_procs(children, 60)
     assert not alive, "workers do not outlive the command"
     second = finished(output)
-    assert len(second) < 40 and kept(first, output)
+    assert len(second) < COUNT and kept(first, output)
 
     last = [sys.executable, *words, "--processes", "2", "--by-doubt"]
     done = subprocess.run(last, capture_output=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr.decode()
     answer = json.loads(done.stdout)
-    assert (answer["cases"], answer["done"], answer["failed"], answer["not_run"]) == (40, 40, 0, 0)
+    assert (answer["cases"], answer["done"], answer["failed"], answer["not_run"]) == (COUNT, COUNT, 0, 0)
     assert kept(second, output), "nothing is done twice"
     assert sorted(finished(output)) == sorted(os.listdir(output / "cases")), "nothing is left of those that were killed"
 
     with open(output / "cohort.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len({row["id"] for row in rows}) == 40 and {row["state"] for row in rows} == {"done"}
+    assert len({row["id"] for row in rows}) == COUNT and {row["state"] for row in rows} == {"done"}
     assert all(float(row["volume_low"]) <= float(row["volume"]) <= float(row["volume_high"]) for row in rows)
     assert {row["model_sha256"] for row in rows} == {tiny_model_package.weights_sha256}
     dice = [float(row["expected_dice"]) for row in rows]
     assert dice == sorted(dice), "the lowest first: none of these has other reasons"
     page = (output / "cohort.html").read_text(encoding="utf-8")
     pictures = re.findall(r'<img loading="lazy" src="([^"]+)"', page)
-    assert len(pictures) == 40 and all((output / picture).is_file() for picture in pictures)
-    assert page.count("Contrast phase, a guess: ") == 40
+    assert len(pictures) == COUNT and all((output / picture).is_file() for picture in pictures)
+    assert page.count("Contrast phase, a guess: ") == COUNT
     assert "http" not in page and "<script" not in page, "it opens offline"
 
 

@@ -161,11 +161,13 @@ def forward_passes(segmenter, volume, repetitions: int) -> dict:
     if importlib.util.find_spec("monai") is not None:
         from monai.inferers import sliding_window_inference
 
+        window = tuple(min(96, length) for length in shape)  # a smaller field would be filled up to the window
+
         @torch.inference_mode()
         def monai() -> torch.Tensor:
             with repeatable():
                 logits = sliding_window_inference(
-                    field[None, None], (96, 96, 96), 1, trained, overlap=0.25, mode="gaussian", sigma_scale=0.125
+                    field[None, None], window, 1, trained, overlap=0.25, mode="gaussian", sigma_scale=0.125
                 )
             return torch.sigmoid(logits)[0, 0]
 

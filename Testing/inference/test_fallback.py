@@ -16,7 +16,7 @@ from AttentionUNetSegLib.inference.fusion import FusedNetwork
 from AttentionUNetSegLib.inference.memory import memory_budget
 from AttentionUNetSegLib.inference.observer import StageProgress
 from AttentionUNetSegLib.network import AttentionUNet
-from AttentionUNetSegLib.worker.failures import error_of
+from AttentionUNetSegLib.worker.segmenting import error_of
 from trained_looking import trained_looking
 
 GPU = ComputeDevice(torch.device("cuda"), torch.bfloat16, torch.channels_last_3d, True, "a GPU")

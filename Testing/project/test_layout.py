@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from longest_first import LONGEST_FIRST
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE_FOLDER = ROOT / "AttentionUNetSeg"
@@ -23,6 +24,28 @@ TOP_LEVEL = {
 }  # fmt: skip
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 LONGEST_FILE = 600
+SMALL_FILE = 60
+OWN_COMMAND = "each command of the command line has its arguments in a file"
+OWN_METHOD = "a method with a source of its own, tested by itself"
+OWN_WIDGET = "a part of the page of its own"
+SMALL_FOR_A_REASON = {
+    "cli/cohort_arguments.py": OWN_COMMAND,
+    "cli/evaluate_arguments.py": OWN_COMMAND,
+    "cli/synthesize_arguments.py": OWN_COMMAND,
+    "correction/neighbouring_clicks.py": OWN_METHOD,
+    "inference/islands.py": OWN_METHOD,
+    "measure/attenuation.py": OWN_METHOD,
+    "measure/gland_parts.py": OWN_METHOD,
+    "scene/overview/planes.py": OWN_METHOD,
+    "session/frame.py": OWN_METHOD,
+    "training/evaluation/calibration_drawing.py": OWN_METHOD,
+    "training/evaluation/worst_cases.py": OWN_METHOD,
+    "training/synthesis/deformation.py": OWN_METHOD,
+    "training/trainer/best_weights.py": OWN_METHOD,
+    "training/trainer/presets.py": "what a person chooses by name; documents point at it",
+    "web/scale_bar.py": OWN_WIDGET,
+    "web/segment_image.py": OWN_WIDGET,
+}
 
 TEXTS = {
     path: path.read_text(encoding="utf-8")
@@ -86,10 +109,65 @@ def test_every_module_that_a_document_or_a_model_card_runs_exists():
     assert missing == []
 
 
+def test_the_files_of_tests_that_are_run_first_exist():
+    assert [name for name in LONGEST_FIRST if not (ROOT / "Testing" / name).is_file()] == []
+
+
 def test_library_files_are_short():
     lengths = {relative(path): len(text.splitlines()) for path, text in LIBRARY_TEXTS.items()}
     assert len(lengths) > 100
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_a_small_module_with_one_importer_has_a_reason():
+    """What few lines do for one other file belongs into that file, unless it is an idea of its own."""
+    small = {
+        path.relative_to(LIBRARY).as_posix()
+        for path, importers in importers_of_modules().items()
+        if len(LIBRARY_TEXTS[path].splitlines()) < SMALL_FILE
+        and path.name not in ("__init__.py", "__main__.py")
+        and len(importers) == 1
+        and not any(importer == path.parent / "__init__.py" for importer in importers)  # the package's own face
+    }
+    assert small - set(SMALL_FOR_A_REASON) == set()
+
+
+def importers_of_modules() -> dict[Path, set[Path]]:
+    """Which files of the library import each of its files."""
+    found: dict[Path, set[Path]] = {path: set() for path in LIBRARY_TEXTS}
+    for path, text in LIBRARY_TEXTS.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                place = [*path.parents][node.level - 1].joinpath(*(node.module or "").split("."))
+                for file in (place, *(place / name.name for name in node.names)):
+                    if file.with_suffix(".py") in found:
+                        found[file.with_suffix(".py")].add(path)
+    return found
+
+
+@pytest.mark.parametrize("package", ["correction", "imaging", "inference", "models", "phantom"])
+def test_public_functions_say_what_their_parameters_are(package: str):
+    """Of two and more parameters, each with its type where numpydoc looks for it."""
+    exported = {
+        name.name
+        for node in ast.walk(ast.parse(LIBRARY_TEXTS[LIBRARY / package / "__init__.py"]))
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    unsaid = []
+    for path in sorted((LIBRARY / package).glob("*.py")):
+        for function in ast.walk(ast.parse(LIBRARY_TEXTS[path])):
+            if not (isinstance(function, ast.FunctionDef) and function.name in exported):
+                continue
+            parameters = [*function.args.args, *function.args.kwonlyargs]
+            said = "\n" + (ast.get_docstring(function) or "") + "\n"
+            unsaid += [
+                f"{relative(path)}: {function.name}, {each.arg} : {ast.unparse(each.annotation)}"
+                for each in parameters
+                if len(parameters) > 1
+                and not re.search(rf"\n(\w+, )*{each.arg}(, \w+)* : {re.escape(ast.unparse(each.annotation))}\n", said)
+            ]
+    assert unsaid == []
 
 
 def test_library_files_are_well_named():

@@ -27,8 +27,7 @@ from AttentionUNetSegLib.session import (
     WorkerReady,
 )
 from AttentionUNetSegLib.worker.job_folder import read_job
-from AttentionUNetSegLib.worker.launch import worker_command
-from AttentionUNetSegLib.worker.transport import SubprocessTransport
+from AttentionUNetSegLib.worker.transport import SubprocessTransport, worker_command
 
 LIMIT = 600.0  # seconds; nothing here takes that long unless it hangs
 

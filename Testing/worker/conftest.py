@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 from AttentionUNetSegLib.worker.client import WorkerClient
-from AttentionUNetSegLib.worker.launch import WorkerCommand
 from AttentionUNetSegLib.worker.protocol import Event, Log, Progress, Segment
-from AttentionUNetSegLib.worker.transport import SubprocessTransport
+from AttentionUNetSegLib.worker.transport import SubprocessTransport, WorkerCommand
 
 
 class RecordingClient(WorkerClient):

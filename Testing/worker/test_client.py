@@ -9,8 +9,8 @@ import time
 
 import pytest
 from AttentionUNetSegLib.errors import ErrorCode, InternalError, ProtocolError
-from AttentionUNetSegLib.worker.launch import worker_command
 from AttentionUNetSegLib.worker.protocol import PROTOCOL_VERSION, Error, Log, Ready, Segment
+from AttentionUNetSegLib.worker.transport import worker_command
 from scripted_worker import GREETING, script_command
 
 

@@ -7,8 +7,8 @@ import os
 
 import pytest
 from AttentionUNetSegLib.errors import BadModel, Cancelled, ErrorCode
-from AttentionUNetSegLib.worker.failures import error_of
 from AttentionUNetSegLib.worker.protocol import Error
+from AttentionUNetSegLib.worker.segmenting import error_of
 
 
 def torch_allocation_failure() -> BaseException:

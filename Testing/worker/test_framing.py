@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from AttentionUNetSegLib.worker.framing import LineSplitter
+from AttentionUNetSegLib.worker.transport import LineSplitter
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
-from AttentionUNetSegLib.worker.launch import worker_command
+import pytest
+from AttentionUNetSegLib.worker.transport import worker_command
 
 
 def test_the_child_finds_this_very_package_and_nothing_in_the_current_folder(tmp_path, monkeypatch):
@@ -59,3 +61,40 @@ def test_another_interpreter_starts_from_the_environment_it_is_given(monkeypatch
     assert environment["PATH"] == "/usr/bin"
     assert not {"LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONNOUSERSITE"} & set(environment)
     assert "AttentionUNetSeg" in environment["PYTHONPATH"]
+
+
+PARENT = """
+import subprocess, sys
+from AttentionUNetSegLib.worker.protocol import Segment, encode
+from AttentionUNetSegLib.worker.transport import worker_command
+
+child = (
+    "import os, sys; from AttentionUNetSegLib.worker.protocol import decode; "
+    "print(os.path.isdir(decode(sys.stdin.buffer.readline()).folder)); print(chr(228), file=sys.stderr)"
+)
+command = worker_command()
+run = subprocess.run(
+    [command.arguments[0], "-c", child],
+    input=encode(Segment("1", sys.argv[1], "/model")), env=command.environment, cwd=command.folder, capture_output=True,
+)
+print(sys.getfilesystemencoding(), run.stdout.decode().strip(), ascii(run.stderr.decode("utf-8")))
+"""
+
+
+def test_a_home_folder_with_umlauts_is_the_same_folder_in_a_worker_of_a_latin_1_locale(tmp_path):
+    """The protocol's paths are text: parent and child must make the same bytes of it."""
+    if shutil.which("localedef") is None:
+        pytest.skip("there is no localedef to make a Latin-1 locale with")
+    made = ["localedef", "-i", "de_DE", "-f", "ISO-8859-1", str(tmp_path / "de_DE.ISO-8859-1")]
+    if subprocess.run(made, capture_output=True).returncode:
+        pytest.skip("the sources of a Latin-1 locale are not installed")
+    home = os.fsencode(tmp_path) + b"/m\xfcller"
+    os.mkdir(home)
+    latin = {"LOCPATH": str(tmp_path), "LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0"}
+    run = subprocess.run(
+        [sys.executable, "-c", PARENT, home],
+        env=worker_command().environment | latin,
+        capture_output=True,
+        check=True,
+    )
+    assert run.stdout.decode().strip() == r"iso8859-1 True '\xe4\n'"

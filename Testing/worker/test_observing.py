@@ -6,8 +6,8 @@ import time
 
 import pytest
 from AttentionUNetSegLib.errors import Cancelled
-from AttentionUNetSegLib.worker.observing import JobObserver
 from AttentionUNetSegLib.worker.protocol import Event, Log, Progress
+from AttentionUNetSegLib.worker.segmenting import JobObserver
 
 
 def test_progress_is_thinned_out_never_falls_and_keeps_first_last_and_new_stages():

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from AttentionUNetSegLib.errors import ErrorCode
 from AttentionUNetSegLib.temporary_folder import keep, make_folder
-from AttentionUNetSegLib.worker.launch import worker_command
 from AttentionUNetSegLib.worker.protocol import (
     MAXIMUM_LINE_BYTES,
     PROTOCOL_VERSION,
@@ -32,6 +31,7 @@ from AttentionUNetSegLib.worker.protocol import (
     decode,
     encode,
 )
+from AttentionUNetSegLib.worker.transport import worker_command
 
 
 class RawWorker:
@@ -191,7 +191,7 @@ def test_the_jobs_of_a_front_end_that_is_gone_are_deleted_and_no_other_folder():
 
 PARENT = """
 import subprocess, sys
-from AttentionUNetSegLib.worker.launch import worker_command
+from AttentionUNetSegLib.worker.transport import worker_command
 from AttentionUNetSegLib.worker.protocol import Hello, encode
 command = worker_command()
 worker = subprocess.Popen(command.arguments, env=command.environment, cwd=command.folder, start_new_session=True,

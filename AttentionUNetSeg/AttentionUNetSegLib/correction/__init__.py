@@ -2,7 +2,7 @@
 
 Arrays are KJI. Needs numpy, scipy and SimpleITK only. `seeds` says what a click is here, `marks` what
 strokes, lassos and boxes mean, `influence` (on a
-`block_grid`) how far one click reaches into the tissue around it, `rivalry` how neighbouring clicks share an error,
+`block_grid`) how far one click reaches into the tissue around it, `neighbouring_clicks` how they share an error,
 `field` how all of them change the probability, `random_field` what the tissue between them makes of it,
 `starting_field` how any mask becomes a field.
 """

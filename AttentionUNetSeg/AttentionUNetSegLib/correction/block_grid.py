@@ -22,9 +22,11 @@ class BlockGrid:
 
     Attributes
     ----------
-    blocks : which blocks, along each axis.
+    blocks : Box
+        Which blocks, along each axis.
     merged : voxels per block along each axis.
-    spacing : size of the blocks in mm.
+    spacing : tuple[float, float, float]
+        Size of the blocks in mm.
     """
 
     def __init__(self, blocks: Box, spacing: tuple[float, float, float]) -> None:
@@ -32,7 +34,8 @@ class BlockGrid:
         self.blocks = blocks
         self.merged = _voxels_per_block(spacing)
         self._voxel_spacing = np.array(spacing, dtype=float)
-        self.spacing = tuple(float(s) for s in self.merged * self._voxel_spacing)
+        k, j, i = (float(size) for size in self.merged * self._voxel_spacing)
+        self.spacing = (k, j, i)
         self._start = np.array([part.start for part in blocks])
         self._stop = np.array([part.stop for part in blocks])
 
@@ -49,7 +52,8 @@ class BlockGrid:
 
         Parameters
         ----------
-        voxels : (k, j, i) on the CT, one or (n, 3).
+        voxels : Triple | np.ndarray
+            (k, j, i) on the CT, one or (n, 3).
         origin, shape : of the array of voxels that is given.
         """
         merged = _voxels_per_block(spacing)
@@ -57,7 +61,8 @@ class BlockGrid:
         blocks = np.atleast_2d(voxels) // merged
         first = np.maximum(blocks.min(axis=0) - wanted, np.array(origin) // merged)
         last = np.minimum(blocks.max(axis=0) + wanted, (np.array(origin) + shape - 1) // merged)
-        return cls(tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True)), spacing)
+        k, j, i = (slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
+        return cls((k, j, i), spacing)
 
     def block_of(self, voxel: Triple) -> Triple:
         """Return the index in arrays of this grid of the block that holds a voxel of the CT."""
@@ -66,7 +71,8 @@ class BlockGrid:
 
     def voxels(self, origin: Triple, shape: tuple[int, ...]) -> Box:
         """Return the part of an array of voxels that the blocks hold."""
-        return tuple(slice(max(0, a), min(n, b)) for a, b, n in zip(*self._ends(origin), shape, strict=True))
+        k, j, i = (slice(max(0, a), min(n, b)) for a, b, n in zip(*self._ends(origin), shape, strict=True))
+        return k, j, i
 
     def means_of(
         self, values: np.ndarray, origin: Triple, prepared: Callable[[np.ndarray], np.ndarray] | None = None

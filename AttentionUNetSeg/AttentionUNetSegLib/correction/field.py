@@ -14,8 +14,8 @@ from ..errors import BadInput
 from .block_grid import BlockGrid, Box, Triple
 from .influence import Influence, influence_of, soft_tissue
 from .log_odds import LOG_ODDS, stored_probability
+from .neighbouring_clicks import with_own_reaches
 from .random_field import change_around_clicks
-from .rivalry import with_own_reaches
 from .seeds import BACKGROUND, FOREGROUND, Seed, settle
 
 # Log odds of a click in the tissue that it lies on: so much, and so many times what the network says to the contrary,
@@ -51,21 +51,31 @@ def correct_probability(
 
     Parameters
     ----------
-    ct : HU, KJI. It should hold the `surroundings` of every click.
-    probability : uint8 0..255, on the voxels of `ct`: the network's own, never an already corrected one.
-    seeds : clicks, and strokes that teach. Of several clicks on one voxel the latest counts (see `settle`).
-    reach_mm : how far a click acts in tissue like the clicked one.
-    spacing : voxel size in mm along K, J, I.
-    strokes : uint8 on the same voxels; `FOREGROUND` becomes 255, `BACKGROUND` becomes 0, whatever clicks say.
-    cache : keep the same one for as long as CT, network and walls stay the same: clicks seen before then cost next to
+    ct : np.ndarray
+        HU, KJI. It should hold the `surroundings` of every click.
+    probability : np.ndarray
+        uint8 0..255, on the voxels of `ct`: the network's own, never an already corrected one.
+    seeds : Iterable[Seed]
+        Clicks, and strokes that teach. Of several clicks on one voxel the latest counts (see `settle`).
+    reach_mm : float
+        How far a click acts in tissue like the clicked one.
+    spacing : tuple[float, float, float]
+        Voxel size in mm along K, J, I.
+    strokes : np.ndarray | None
+        uint8 on the same voxels; `FOREGROUND` becomes 255, `BACKGROUND` becomes 0, whatever clicks say.
+    cache : InfluenceCache | None
+        Keep the same one for as long as CT, network and walls stay the same: clicks seen before then cost next to
         nothing.
-    origin : where the arrays begin on the grid (k, j, i) that the seeds' voxel indices count on. An array that was
-        enlarged keeps its cache this way.
-    walls : bool on the same voxels; what no click and no stroke that teaches may enter. Hard strokes may.
+    origin : Triple
+        Where the arrays begin on the grid (k, j, i) that the seeds' voxel indices count on. An array that was enlarged
+        keeps its cache this way.
+    walls : np.ndarray | None
+        bool on the same voxels; what no click and no stroke that teaches may enter. Hard strokes may.
 
     Raises
     ------
-    BadInput : shapes or types do not fit, a click lies outside, the reach or the spacing is not positive.
+    BadInput
+        Shapes or types do not fit, a click lies outside, the reach or the spacing is not positive.
     """
     seeds, _ = settle(seeds)
     _check(ct, probability, seeds, reach_mm, spacing, strokes, origin)
@@ -167,7 +177,8 @@ def _joined(boxes: Iterable[Box]) -> list[Box]:
         while overlapping := [other for other in joined if _overlap(box, other)]:
             joined = [other for other in joined if other not in overlapping]
             for other in overlapping:
-                box = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
+                k, j, i = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
+                box = (k, j, i)
         joined.append(box)
     return joined
 

@@ -86,13 +86,20 @@ def influence_of(
 
     Parameters
     ----------
-    ct : HU, KJI.
-    probability : the network's own, uint8 on the same voxels.
-    seed : its voxels are those of the CT.
-    spacing : voxel size in mm along K, J, I.
-    reach_mm : length of one unit of distance.
-    origin : where the arrays begin on the CT.
-    walls : bool on the same voxels; where the front does not enter.
+    ct : np.ndarray
+        HU, KJI.
+    probability : np.ndarray
+        The network's own, uint8 on the same voxels.
+    seed : Seed
+        Its voxels are those of the CT.
+    spacing : tuple[float, float, float]
+        Voxel size in mm along K, J, I.
+    reach_mm : float
+        Length of one unit of distance.
+    origin : Triple
+        Where the arrays begin on the CT.
+    walls : np.ndarray | None
+        bool on the same voxels; where the front does not enter.
     """
     radius_mm = FURTHEST * reach_mm
     grid = BlockGrid.around(seed.voxels, origin, ct.shape, spacing, radius_mm)
@@ -199,7 +206,16 @@ def surroundings(
 ) -> Box:
     """Return the box, cut off at the CT's ends, that holds everything on which a click's influence depends.
 
-    `voxels` : of a click (k, j, i), of a stroke (n, 3).
+    Parameters
+    ----------
+    voxels : Triple | np.ndarray
+        Of a click (k, j, i), of a stroke (n, 3).
+    shape : tuple[int, ...]
+        Of the CT.
+    spacing : tuple[float, float, float]
+        Voxel size in mm along K, J, I.
+    reach_mm : float
+        How far a click acts in tissue like the clicked one.
     """
     return BlockGrid.around(voxels, (0, 0, 0), shape, spacing, FURTHEST * reach_mm).voxels((0, 0, 0), shape)
 
@@ -212,11 +228,11 @@ def _tight(grid: BlockGrid, distance: np.ndarray) -> tuple[Box, np.ndarray]:
     first = np.maximum(reached.min(axis=0) - 1, 0)
     end = np.minimum(reached.max(axis=0) + 2, distance.shape)
     part = tuple(slice(int(a), int(b)) for a, b in zip(first, end, strict=True))
-    blocks = tuple(
+    k, j, i = (
         slice(inner.start + outer.start, inner.stop + outer.start)
         for inner, outer in zip(part, grid.blocks, strict=True)
     )
-    return blocks, distance[part].copy()
+    return (k, j, i), distance[part].copy()
 
 
 def _denoised(hu: np.ndarray, grid: BlockGrid) -> np.ndarray:

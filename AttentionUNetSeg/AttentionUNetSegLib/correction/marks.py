@@ -32,9 +32,25 @@ def stroke_seed(
 ) -> Seed:
     """Return the seed of a stroke: a line through points (n, 3), `radius_mm` thick around it.
 
+    Parameters
+    ----------
+    order : int
+        Its number in the order in which a person made them.
+    points : np.ndarray
+        (n, 3), places k, j, i on the CT; between two of them the stroke is straight.
+    positive : bool
+        Whether it adds; otherwise it removes.
+    spacing : Spacing
+        Voxel size in mm along K, J, I.
+    shape : tuple[int, ...]
+        Of the CT.
+    radius_mm : float
+        Thickness around the line; 0: the line itself.
+
     Raises
     ------
-    BadInput : the stroke lies outside of the CT.
+    BadInput
+        The stroke lies outside of the CT.
     """
     points = np.atleast_2d(np.asarray(points, dtype=float))
     steps = [
@@ -52,12 +68,32 @@ def stroke_seed(
 
 
 def painted_seed(order: int, voxels: np.ndarray, positive: bool, spacing: Spacing) -> Seed:
-    """Return the seed of voxels (n, 3) that somebody painted: one voxel of every block, which teach as much as all."""
+    """Return the seed of voxels (n, 3) that somebody painted: one voxel of every block, which teach as much as all.
+
+    Parameters
+    ----------
+    order : int
+        Its number in the order in which a person made them.
+    voxels : np.ndarray
+        (n, 3), k, j, i on the CT.
+    positive : bool
+        Whether it adds; otherwise it removes.
+    spacing : Spacing
+        Voxel size in mm along K, J, I.
+    """
     return Seed.of(order, one_per_block(voxels, spacing), positive)
 
 
 def one_per_block(voxels: np.ndarray, spacing: Spacing) -> np.ndarray:
-    """Return of voxels (n, 3) one in each block of the grid that clicks are computed on."""
+    """Return of voxels (n, 3) one in each block of the grid that clicks are computed on.
+
+    Parameters
+    ----------
+    voxels : np.ndarray
+        (n, 3), k, j, i on the CT.
+    spacing : Spacing
+        Voxel size in mm along K, J, I.
+    """
     merged = BlockGrid((slice(0, 1),) * 3, spacing).merged
     _, first = np.unique(voxels // merged, axis=0, return_index=True)
     return voxels[np.sort(first)]
@@ -68,9 +104,23 @@ def lasso_seed(order: int, ct: np.ndarray, points: np.ndarray, positive: bool, s
 
     In a plane along the CT's axes it acts within the lasso's bounding rectangle only, on all slices.
 
+    Parameters
+    ----------
+    order : int
+        Its number in the order in which a person made them.
+    ct : np.ndarray
+        HU, KJI.
+    points : np.ndarray
+        (n, 3), places k, j, i of the line's corners.
+    positive : bool
+        Whether it adds; otherwise it removes.
+    spacing : Spacing
+        Voxel size in mm along K, J, I.
+
     Raises
     ------
-    BadInput : fewer than three points, a line instead of an area, or a lasso outside of the CT.
+    BadInput
+        Fewer than three points, a line instead of an area, or a lasso outside of the CT.
     """
     points = np.atleast_2d(np.asarray(points, dtype=float))
     region, axis = _enclosed(points, spacing, ct.shape)
@@ -85,9 +135,23 @@ def lasso_seed(order: int, ct: np.ndarray, points: np.ndarray, positive: bool, s
 def box_seed(order: int, ct: np.ndarray, corners: np.ndarray, positive: bool, spacing: Spacing) -> Seed:
     """Return the seed of a box along the CT's axes between two corners (2, 3); it acts within the box only.
 
+    Parameters
+    ----------
+    order : int
+        Its number in the order in which a person made them.
+    ct : np.ndarray
+        HU, KJI.
+    corners : np.ndarray
+        (2, 3), places k, j, i of two opposite corners.
+    positive : bool
+        Whether it adds; otherwise it removes.
+    spacing : Spacing
+        Voxel size in mm along K, J, I.
+
     Raises
     ------
-    BadInput : the box lies outside of the CT.
+    BadInput
+        The box lies outside of the CT.
     """
     corners = np.asarray(corners, dtype=float).reshape(2, 3)
     first = np.maximum(np.rint(corners.min(axis=0)).astype(int), 0)

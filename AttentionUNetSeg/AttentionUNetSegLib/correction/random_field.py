@@ -40,10 +40,14 @@ def change_around_clicks(
 
     Parameters
     ----------
-    hu : attenuation, KJI, between `LOWEST_HU` and `HIGHEST_HU`.
-    log_odds : float32 on the same voxels, with the evidence of the clicks.
-    distance : float32 on the same voxels, from the nearest click in units of the reach, at most `FURTHEST`.
-    spacing : size of these voxels in mm along K, J, I.
+    hu : np.ndarray
+        Attenuation, KJI, between `LOWEST_HU` and `HIGHEST_HU`.
+    log_odds : np.ndarray
+        float32 on the same voxels, with the evidence of the clicks.
+    distance : np.ndarray
+        float32 on the same voxels, from the nearest click in units of the reach, at most `FURTHEST`.
+    spacing : tuple[float, float, float]
+        Size of these voxels in mm along K, J, I.
     """
     before = np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)
     nearness = np.sqrt(1.0 - distance / np.float32(FURTHEST))

@@ -25,8 +25,10 @@ def signed_depth(mask: np.ndarray, spacing: tuple[float, float, float]) -> np.nd
 
     Parameters
     ----------
-    mask : KJI; what is not 0 belongs to it. Beyond the array nothing does.
-    spacing : voxel size in mm along K, J, I.
+    mask : np.ndarray
+        KJI; what is not 0 belongs to it. Beyond the array nothing does.
+    spacing : tuple[float, float, float]
+        Voxel size in mm along K, J, I.
     """
     inside = mask != 0
     depth = np.full(inside.shape, -SATURATION_MM, np.float32)
@@ -59,7 +61,15 @@ def field_of_depth(depth_mm: np.ndarray) -> np.ndarray:
 
 
 def changed_field(start: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """Return a stored field with a change of its log odds; exactly what it was where the change is 0."""
+    """Return a stored field with a change of its log odds; exactly what it was where the change is 0.
+
+    Parameters
+    ----------
+    start : np.ndarray
+        uint8 0..255, a stored probability.
+    change : np.ndarray
+        float32, same shape, added to its log odds.
+    """
     changed = start.copy()
     touched = change != 0
     changed[touched] = stored_probability(LOG_ODDS[start[touched]] + change[touched])
@@ -67,5 +77,11 @@ def changed_field(start: np.ndarray, change: np.ndarray) -> np.ndarray:
 
 
 def change_between(start: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Return by how much the log odds of a stored field changed, float32."""
+    """Return by how much the log odds of a stored field changed, float32.
+
+    Parameters
+    ----------
+    start, now : np.ndarray
+        uint8 0..255, stored probabilities of one shape.
+    """
     return LOG_ODDS[now] - LOG_ODDS[start]

@@ -17,7 +17,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import Cancelled, InternalError
-from ..worker.launch import WorkerCommand, worker_command
+from ..worker.transport import WorkerCommand, worker_command
 
 ENVIRONMENT_VARIABLE = "ATTENTIONUNETSEG_PYTHON"
 TORCH_REQUIREMENT = ">=2.2"

@@ -34,8 +34,7 @@ from ..scene import (
 )
 from ..scene.dicom_identity import dicom_identity
 from ..worker.dicom_process import DicomSegRequest, dicom_seg_command, read_answer
-from ..worker.launch import worker_command
-from ..worker.transport import ProcessExit
+from ..worker.transport import ProcessExit, worker_command
 from .interpreter import interpreter_command, other_interpreter, slicer_python
 from .messages import Messages
 from .parameters import Selection

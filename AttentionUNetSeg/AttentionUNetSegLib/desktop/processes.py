@@ -16,9 +16,7 @@ import slicer
 
 from ..errors import InternalError
 from ..temporary_folder import make_folder
-from ..worker.framing import LineSplitter
-from ..worker.launch import WorkerCommand
-from ..worker.transport import ProcessExit, TransportListener
+from ..worker.transport import LineSplitter, ProcessExit, TransportListener, WorkerCommand
 
 
 class QProcessTransport:

@@ -12,8 +12,7 @@ from ..errors import AttentionUNetSegError, InternalError
 from ..imaging import Volume, read_volume
 from ..scene import add_volume
 from ..temporary_folder import make_folder
-from ..worker.launch import worker_command
-from ..worker.transport import ProcessExit
+from ..worker.transport import ProcessExit, worker_command
 from .interpreter import slicer_python
 from .processes import AnsweringProcess
 

@@ -7,21 +7,20 @@ the answer. The answer is one JSON object on stdout; the process ends when its s
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 from pathlib import Path
 
 from ..contracts import ModelIdentity
 from ..errors import AttentionUNetSegError, BadInput
 from ..imaging import Geometry
+from ..standard_streams import end_with_input
 from .libraries import require_libraries
 from .on_source_slices import require_slices_at
 
 
 def main(arguments: list[str]) -> int:
     """Write what the request file asks for; return the exit code, 0 where it was done."""
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    end_with_input()
     out, sys.stdout = sys.stdout, sys.stderr  # no library may write into the answer
     try:
         path = _write(json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
@@ -74,13 +73,6 @@ def _write_report(request: dict, model: ModelIdentity) -> bool:
     if coded:
         write_measurement_report(request["report"], coded, request["path"], request["dicom_files"], model)
     return bool(coded)
-
-
-def _end_with_stdin() -> None:
-    """Nobody waits any more."""
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

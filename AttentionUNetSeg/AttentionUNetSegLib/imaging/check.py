@@ -28,7 +28,10 @@ def check_ct(image: sitk.Image, any_intensity: bool = False) -> tuple[str, ...]:
 
     Parameters
     ----------
-    any_intensity : warn of values that are not Hounsfield units instead of refusing them: a person insisted.
+    image : sitk.Image
+        The volume; it is not changed.
+    any_intensity : bool
+        Warn of values that are not Hounsfield units instead of refusing them: a person insisted.
 
     Returns
     -------
@@ -36,7 +39,8 @@ def check_ct(image: sitk.Image, any_intensity: bool = False) -> tuple[str, ...]:
 
     Raises
     ------
-    BadInput : not 3D, several components, empty, fewer than 8 voxels along an axis, sheared or broken geometry, NaN or
+    BadInput
+        Not 3D, several components, empty, fewer than 8 voxels along an axis, sheared or broken geometry, NaN or
         infinite values, constant, or not in Hounsfield units.
     """
     check_shape(image.GetSize(), image.GetNumberOfComponentsPerPixel())
@@ -50,9 +54,17 @@ def check_ct(image: sitk.Image, any_intensity: bool = False) -> tuple[str, ...]:
 def intensity_doubts(voxels: np.ndarray, any_intensity: bool = False) -> tuple[str, ...]:
     """Say what is doubtful about values that should be Hounsfield units (any 3D array of them).
 
+    Parameters
+    ----------
+    voxels : np.ndarray
+        3D, of any scalar type.
+    any_intensity : bool
+        As in `check_ct`.
+
     Raises
     ------
-    BadInput : NaN or infinite values, constant, or, unless `any_intensity`, not in Hounsfield units.
+    BadInput
+        NaN or infinite values, constant, or, unless `any_intensity`, not in Hounsfield units.
     """
     lowest, highest, plausible = _summarise(voxels)
     span = f"values from {lowest:g} to {highest:g}"

@@ -16,6 +16,13 @@ def keep_largest_component(mask: np.ndarray, also: np.ndarray | None = None) -> 
     """Return the mask with only its largest connected region (26 neighbours); same shape (KJI) and type.
 
     Regions that hold a voxel of the boolean array `also` are kept beside it.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        KJI; what is not 0 belongs to it.
+    also : np.ndarray | None
+        Bool, same shape; None: the largest region only.
     """
     mask = np.asarray(mask)
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
@@ -30,7 +37,15 @@ def keep_largest_component(mask: np.ndarray, also: np.ndarray | None = None) -> 
 
 
 def volume_ml(mask: np.ndarray, spacing: tuple[float, float, float]) -> float:
-    """Return the volume of the non-zero voxels in millilitres; spacing in mm."""
+    """Return the volume of the non-zero voxels in millilitres; spacing in mm.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        What is not 0 counts.
+    spacing : tuple[float, float, float]
+        Voxel size in mm, in any order of axes.
+    """
     return float(np.count_nonzero(mask) * np.prod(np.asarray(spacing, dtype=float)) / 1000.0)
 
 
@@ -46,7 +61,8 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
             return None
         box.append(slice(int(hits[0]), int(hits[-1]) + 1))
         mask = mask[(slice(None),) * axis + (box[-1],)]  # the next axis need not look outside
-    return tuple(box)
+    k, j, i = box
+    return k, j, i
 
 
 def body_box(image: sitk.Image) -> tuple[slice, slice, slice]:
@@ -57,7 +73,8 @@ def body_box(image: sitk.Image) -> tuple[slice, slice, slice]:
 
     Parameters
     ----------
-    image : 3D CT in HU, usually on the model's grid.
+    image : sitk.Image
+        3D CT in HU, usually on the model's grid.
     """
     spacing = np.asarray(image.GetSpacing()[::-1])
     step = np.maximum(1, np.rint(BODY_SEARCH_MM / spacing)).astype(int)
@@ -68,13 +85,14 @@ def body_box(image: sitk.Image) -> tuple[slice, slice, slice]:
     labels, count = ndimage.label(opened)
     shape = image.GetSize()[::-1]
     if not count:
-        return tuple(slice(0, n) for n in shape)
+        return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
     found = ndimage.find_objects(labels)[_largest_label(labels) - 1]
     margin = np.ceil(BODY_MARGIN_MM / spacing).astype(int)
-    return tuple(
+    k, j, i = (
         slice(int(max(0, s.start * step[a] - margin[a])), int(min(shape[a], (s.stop - 1) * step[a] + 1 + margin[a])))
         for a, s in enumerate(found)
     )
+    return k, j, i
 
 
 def _largest_label(labels: np.ndarray) -> int:

@@ -14,7 +14,7 @@ from ..errors import BadInput
 from .check import FEWEST_SLICES
 from .dicom_header import DicomFrame, DicomHeader, read_header
 from .dicom_outliers import usual_modality, without_outliers
-from .dicom_parts import parts_of
+from .dicom_parts import Part, parts_of
 from .dicom_volume import left_out_sentence, volume_of_frames
 from .plain_name import printable, printable_name
 
@@ -25,15 +25,23 @@ class DicomSeries:
 
     Attributes
     ----------
-    uid : Series Instance UID; of a part "<UID>/<its number>".
-    number : Series Number, None where the files have none.
-    description : Series Description, may be empty.
-    modality : "CT", "RTSTRUCT", ...
-    image_count : number of slices that can form a volume (frames of multi-frame files; no localizers, no doubles); 0
-        for objects that are not images.
-    files : all files of the series.
-    part : number of the part from 1, 0 for a whole series.
-    part_name : what tells it from the other parts, such as "acquisition 2".
+    uid : str
+        Series Instance UID; of a part "<UID>/<its number>".
+    number : int | None
+        Series Number, None where the files have none.
+    description : str
+        Series Description, may be empty.
+    modality : str
+        "CT", "RTSTRUCT", ...
+    image_count : int
+        Number of slices that can form a volume (frames of multi-frame files; no localizers, no doubles); 0 for objects
+        that are not images.
+    files : tuple[Path, ...]
+        All files of the series.
+    part : int
+        Number of the part from 1, 0 for a whole series.
+    part_name : str
+        What tells it from the other parts, such as "acquisition 2".
     """
 
     uid: str
@@ -72,7 +80,8 @@ def list_dicom_series(folder: str | os.PathLike, check: Callable[[], None] = lam
 
     Raises
     ------
-    BadInput : the folder does not exist or holds no DICOM file.
+    BadInput
+        The folder does not exist or holds no DICOM file.
     """
     return [entry.series for entry in _scan(Path(folder), check).entries]
 
@@ -85,7 +94,8 @@ def read_dicom_series(folder: Path, series: str | None = None) -> DicomVolume:
 
     Raises
     ------
-    BadInput : no CT, several CTs, a series that does not exist, or slices that form no regular grid.
+    BadInput
+        No CT, several CTs, a series that does not exist, or slices that form no regular grid.
     """
     scan = _scan(Path(folder))
     entry = _choose(scan.entries, folder, series)
@@ -110,7 +120,8 @@ def read_dicom_file(path: Path) -> DicomVolume:
 
     Raises
     ------
-    BadInput : not a CT, a single slice of a series, or frames that form no regular grid.
+    BadInput
+        Not a CT, a single slice of a series, or frames that form no regular grid.
     """
     header = read_header(path)
     name = printable_name(path)
@@ -184,7 +195,7 @@ def _scan(folder: Path, check: Callable[[], None] = lambda: None) -> _Scan:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Every file below the folder once, through links too; a link back to a folder above is not followed again."""
-    seen = set()
+    seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if _is_new(os.path.join(parent, name), seen))
         for name in sorted(names):
@@ -207,7 +218,8 @@ def _entries(uid: str, headers: Sequence[DicomHeader]) -> Iterator[_Entry]:
     problems = [(header.path, reason) for header in headers for reason in header.problems]
     problems += [(each.path, f"its modality is {each.modality}") for each in images if each.modality != modality]
     frames = [frame for header in images if header.modality == modality for frame in header.frames]
-    parts, doubles = [], 0
+    parts: list[Part] = []
+    doubles = 0
     if modality == "CT":
         frames, outliers = without_outliers(frames)
         problems += outliers

@@ -63,11 +63,13 @@ def stored_frames(path: Path, wanted: Sequence[int]) -> Iterator[np.ndarray]:
 
     Parameters
     ----------
-    wanted : their numbers, from 0, ascending.
+    wanted : Sequence[int]
+        Their numbers, from 0, ascending.
 
     Raises
     ------
-    ValueError : with the reason why the pixels cannot be read, as a part of a sentence.
+    ValueError
+        With the reason why the pixels cannot be read, as a part of a sentence.
     """
     try:
         yield from _frames(path, wanted)
@@ -136,6 +138,8 @@ def _frames(path: Path, wanted: Sequence[int]) -> Iterator[np.ndarray]:
 
 def _promised_bytes(path: Path) -> int:
     header = open_header(path, ["Rows", "Columns", "NumberOfFrames", "BitsAllocated"])
+    if header is None:
+        raise ValueError("it is no DICOM file")
     size = int(header.Rows) * int(header.Columns) * int(header.get("NumberOfFrames") or 1)
     promised = -(-size * int(header.BitsAllocated) // 8)
     if promised > max(_HARMLESS_BYTES, _LARGEST_RATIO * path.stat().st_size):
@@ -225,9 +229,10 @@ def _decoded(encoded: bytes, dataset: pydicom.Dataset, rows: int, columns: int, 
     plain["PixelData"].VR = "OB"
     plain["PixelData"].is_undefined_length = True
     plain.file_meta = pydicom.dataset.FileMetaDataset()
-    plain.file_meta.MediaStorageSOPClassUID, plain.file_meta.MediaStorageSOPInstanceUID = _PLAIN_CLASS, "2.25.1"
-    plain.file_meta.TransferSyntaxUID = syntax
-    plain.file_meta.ImplementationClassUID = "2.25.2"
+    plain.file_meta.MediaStorageSOPClassUID = pydicom.uid.UID(_PLAIN_CLASS)
+    plain.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.UID("2.25.1")
+    plain.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
+    plain.file_meta.ImplementationClassUID = pydicom.uid.UID("2.25.2")
     # pydicom 3 and 2 name it differently.
     file_format = {"enforce_file_format": True} if hasattr(pydicom, "examples") else {"write_like_original": False}
     pydicom.dcmwrite(path, plain, **file_format)

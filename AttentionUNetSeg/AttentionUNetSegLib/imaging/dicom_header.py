@@ -51,12 +51,18 @@ class DicomFrame:
     Attributes
     ----------
     path, number : the file, and which of its frames, from 0.
-    plane : where it lies.
-    slope, intercept : HU = slope * stored value + intercept.
-    unit : Rescale Type, "HU" where the file says nothing.
-    instance : Instance Number, 0 where there is none.
-    parts : the values of `PART_TAGS`, "" where there is none.
-    inverse : whether small values are to be shown white (MONOCHROME1).
+    plane : SlicePlane
+        Where it lies.
+    slope, intercept : float
+        HU = slope * stored value + intercept.
+    unit : str
+        Rescale Type, "HU" where the file says nothing.
+    instance : float
+        Instance Number, 0 where there is none.
+    parts : Mapping[str, str]
+        The values of `PART_TAGS`, "" where there is none.
+    inverse : bool
+        Whether small values are to be shown white (MONOCHROME1).
     """
 
     path: Path
@@ -77,8 +83,10 @@ class DicomHeader:
     Attributes
     ----------
     series, number, description, modality : of its series; number None and the others "" where there is none.
-    frames : its slices, without localizers.
-    problems : why slices of it had to be left out, one part of a sentence each.
+    frames : tuple[DicomFrame, ...]
+        Its slices, without localizers.
+    problems : tuple[str, ...]
+        Why slices of it had to be left out, one part of a sentence each.
     """
 
     path: Path
@@ -106,7 +114,8 @@ def planes_of(path: Path) -> list[SlicePlane]:
 
     Raises
     ------
-    BadInput : the file cannot be read, or does not say so for every one of them.
+    BadInput
+        The file cannot be read, or does not say so for every one of them.
     """
     header = read_header(path)
     if isinstance(header, str):
@@ -214,7 +223,8 @@ class _Sources:
 def _frame(sources: _Sources, path: Path, position: int) -> DicomFrame:
     rescaling = "PixelValueTransformationSequence"
     file = sources.file
-    shape = tuple(int(sources.numbers("", keyword, 1)[0]) for keyword in ("Rows", "Columns"))
+    rows, columns = (int(sources.numbers("", keyword, 1)[0]) for keyword in ("Rows", "Columns"))
+    shape = rows, columns
     plane = SlicePlane(
         position=sources.numbers("PlanePositionSequence", "ImagePositionPatient", 3),
         orientation=sources.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 from .dicom_file import stored_frames
@@ -37,7 +38,7 @@ def _without_doubles(frames: Sequence[DicomFrame]) -> list[DicomFrame]:
     doubles = set()
     groups = [group for group in _grouped(frames, _place).values() if len(group) > 1]
     if len(groups) > _FEW_PLACES:  # phases: comparing all of their values would take as long as reading them
-        groups = _grouped(frames, lambda frame: (_place(frame), tuple(frame.parts.values()))).values()
+        groups = list(_grouped(frames, lambda frame: (_place(frame), tuple(frame.parts.values()))).values())
     for same_place in groups:
         seen = set()
         for frame in same_place if len(same_place) > 1 else ():
@@ -48,13 +49,17 @@ def _without_doubles(frames: Sequence[DicomFrame]) -> list[DicomFrame]:
     return [frame for frame in frames if (frame.path, frame.number) not in doubles]
 
 
+def _values_of(tags: tuple[str, ...], frame: DicomFrame) -> tuple[str, ...]:
+    return tuple(frame.parts.get(tag, "") for tag in tags)
+
+
 def _split(frames: list[DicomFrame]) -> list[Part]:
     if _is_single(frames):
         return [Part("", tuple(frames))]
     differing = [tag for tag in PART_TAGS if len({frame.parts.get(tag, "") for frame in frames}) > 1]
     for count in range(1, 3):
         for tags in combinations(differing, count):
-            groups = _grouped(frames, lambda frame, tags=tags: tuple(frame.parts.get(tag, "") for tag in tags))
+            groups = _grouped(frames, partial(_values_of, tags))
             # Where a tag differs from slice to slice, it makes as many groups as there are slices.
             if len(groups) <= len(frames) // 4 + 1 and all(map(_is_single, groups.values())):
                 return [

@@ -59,7 +59,8 @@ def read_dicom_segments(
 
     Raises
     ------
-    BadInput : the file is damaged, no segmentation, or its frames form no regular grid.
+    BadInput
+        The file is damaged, no segmentation, or its frames form no regular grid.
     """
     name = printable_name(path)
     try:
@@ -68,13 +69,15 @@ def read_dicom_segments(
         raise BadInput(
             f"{name} is a damaged DICOM file ({type(error).__name__}).", "Copy or export it again."
         ) from error
+    if header is None:
+        raise BadInput(f"{name} is no DICOM file.", "Give a DICOM SEG file.")
     modality = text(header, "Modality")
     found = items(header, "SegmentSequence")
     if modality != "SEG" or not found:
         kind = f"a DICOM {modality} object" if modality not in ("", "SEG") else "a DICOM object without segments"
         raise BadInput(f"{name} is {kind}, no segmentation.", "Give a DICOM SEG file.")
-    numbers_of = [number(item, "SegmentNumber") for item in found]
-    if None in numbers_of:
+    numbers_of = [value for item in found if (value := number(item, "SegmentNumber")) is not None]
+    if len(numbers_of) < len(found):
         raise BadInput(f"{name} is damaged: a segment of it has no number.", "Export it again.")
     segments = [
         DicomSegment(
@@ -100,7 +103,8 @@ def _codes(item: pydicom.Dataset) -> Codes | None:
         codes = items(item, keyword)
         if not codes:
             return None
-        found.append(tuple(text(codes[0], key) for key in ("CodingSchemeDesignator", "CodeValue", "CodeMeaning")))
+        scheme, value, meaning = (text(codes[0], key) for key in ("CodingSchemeDesignator", "CodeValue", "CodeMeaning"))
+        found.append((scheme, value, meaning))
     return found[0], found[1]
 
 

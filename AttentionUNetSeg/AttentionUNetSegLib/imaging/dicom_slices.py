@@ -36,10 +36,14 @@ class SlicePlane:
 
     Attributes
     ----------
-    position : Image Position (Patient), LPS in mm, centre of the first pixel.
-    orientation : Image Orientation (Patient), unit vectors of a row (three numbers) and of a column.
-    pixel_spacing : Pixel Spacing in mm, distance of rows first, then of columns.
-    shape : rows, columns.
+    position : tuple[float, ...]
+        Image Position (Patient), LPS in mm, centre of the first pixel.
+    orientation : tuple[float, ...]
+        Image Orientation (Patient), unit vectors of a row (three numbers) and of a column.
+    pixel_spacing : tuple[float, ...]
+        Pixel Spacing in mm, distance of rows first, then of columns.
+    shape : tuple[int, int]
+        Rows, columns.
     """
 
     position: tuple[float, ...]
@@ -54,11 +58,15 @@ class SliceStack:
 
     Attributes
     ----------
-    order : the slices along their normal.
-    grid : the grid they form in this order, with the first slice at its place.
-    shifts : (slices, 2), how far (mm along a row, along a column) each slice in this order lies off the grid because
-        of a gantry tilt; None without one.
-    tilt_degrees : 0 without one.
+    order : list[int]
+        The slices along their normal.
+    grid : Geometry
+        The grid they form in this order, with the first slice at its place.
+    shifts : np.ndarray | None
+        (slices, 2), how far (mm along a row, along a column) each slice in this order lies off the grid because of a
+        gantry tilt; None without one.
+    tilt_degrees : float
+        0 without one.
     """
 
     order: list[int]
@@ -72,8 +80,9 @@ def grid_of_slices(planes: Sequence[SlicePlane]) -> SliceStack:
 
     Raises
     ------
-    BadInput : fewer than 8 slices, different sizes, pixel spacings or orientations, several slices at one position,
-        missing slices, non-uniform spacing, or slices shifted sideways as no tilt does. The sentence says where.
+    BadInput
+        Fewer than 8 slices, different sizes, pixel spacings or orientations, several slices at one position, missing
+        slices, non-uniform spacing, or slices shifted sideways as no tilt does. The sentence says where.
     """
     if len(planes) < FEWEST_SLICES:
         raise BadInput(

@@ -31,7 +31,8 @@ def volume_of_frames(frames: Sequence[DicomFrame]) -> tuple[sitk.Image, tuple[Pa
 
     Raises
     ------
-    BadInput : the slices form no grid (see `grid_of_slices`), also because some could not be read.
+    BadInput
+        The slices form no grid (see `grid_of_slices`), also because some could not be read.
     """
     frames = list(frames)
     failures: dict[Path, str] = {}

@@ -42,7 +42,8 @@ def field_of_view_doubts(image: sitk.Image) -> list[str]:
 
     Parameters
     ----------
-    image : 3D CT in HU with axes along L, P, S, such as `to_model_grid` returns; spacing of 6 mm or less.
+    image : sitk.Image
+        3D CT in HU with axes along L, P, S, such as `to_model_grid` returns; spacing of 6 mm or less.
 
     Returns
     -------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from ..errors import BadInput
@@ -21,10 +23,14 @@ class Geometry:
 
     Attributes
     ----------
-    size : voxels along I, J, K.
-    spacing : distance of neighbouring voxel centres along I, J, K in mm.
-    origin : LPS position in mm of the centre of voxel (0, 0, 0).
-    direction : 3x3 matrix, row by row; its columns are the unit vectors of I, J, K.
+    size : tuple[int, int, int]
+        Voxels along I, J, K.
+    spacing : Triple
+        Distance of neighbouring voxel centres along I, J, K in mm.
+    origin : Triple
+        LPS position in mm of the centre of voxel (0, 0, 0).
+    direction : tuple[float, ...]
+        3x3 matrix, row by row; its columns are the unit vectors of I, J, K.
     """
 
     size: tuple[int, int, int]
@@ -52,11 +58,11 @@ class Geometry:
         """3x3 array that takes a difference of IJK indices to a difference of LPS positions in mm."""
         return self.axes * np.asarray(self.spacing)
 
-    def physical(self, ijk: np.ndarray) -> np.ndarray:
+    def physical(self, ijk: npt.ArrayLike) -> np.ndarray:
         """Return the LPS positions (..., 3) in mm of continuous IJK indices (..., 3)."""
         return np.asarray(ijk, dtype=float) @ self.index_to_physical.T + np.asarray(self.origin)
 
-    def index(self, points: np.ndarray) -> np.ndarray:
+    def index(self, points: npt.ArrayLike) -> np.ndarray:
         """Return the continuous IJK indices (..., 3) of LPS positions (..., 3) in mm."""
         return (np.asarray(points, dtype=float) - np.asarray(self.origin)) @ np.linalg.inv(self.index_to_physical).T
 
@@ -71,9 +77,9 @@ class Geometry:
         unit = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
         return self.physical(low + unit * (high - low) - 0.5)
 
-    def cropped(self, start: tuple[int, int, int], size: tuple[int, int, int]) -> Geometry:
+    def cropped(self, start: Sequence[int] | np.ndarray, size: Sequence[int] | np.ndarray) -> Geometry:
         """Return the part of this grid that begins at voxel `start` (IJK) and has `size` voxels."""
-        return replace(self, size=tuple(int(n) for n in size), origin=tuple(self.physical(start)))
+        return replace(self, size=whole_numbers_of(size), origin=triple_of(self.physical(start)))
 
     def resampled(self, spacing: Triple) -> Geometry:
         """Return the smallest grid of this spacing with the same axes and centre that covers this one.
@@ -85,11 +91,23 @@ class Geometry:
         size = np.maximum(1, np.ceil(extent / np.asarray(spacing) - 1e-4)).astype(int)
         first = self.axes @ ((1 - size) / 2 * np.asarray(spacing))
         return Geometry(
-            tuple(size.tolist()),
-            tuple(float(s) for s in spacing),
-            tuple((self.centre() + first).tolist()),
+            whole_numbers_of(size),
+            triple_of(spacing),
+            triple_of(self.centre() + first),
             self.direction,
         )
+
+
+def triple_of(values: Iterable[float]) -> Triple:
+    """Return three numbers, of an array as well, as a tuple of Python's floats."""
+    first, second, third = (float(value) for value in values)
+    return first, second, third
+
+
+def whole_numbers_of(values: Iterable[int]) -> tuple[int, int, int]:
+    """Return three whole numbers, of an array as well, as a tuple of Python's integers."""
+    first, second, third = (int(value) for value in values)
+    return first, second, third
 
 
 def grid_of_steps(
@@ -102,14 +120,18 @@ def grid_of_steps(
 
     Parameters
     ----------
-    steps : 3x3, column a is the step (LPS, mm) from a voxel to the next along axis a.
-    origin : LPS position in mm of the centre of the first voxel.
-    name : the image's, for sentences.
+    steps : np.ndarray
+        3x3, column a is the step (LPS, mm) from a voxel to the next along axis a.
+    origin : np.ndarray
+        LPS position in mm of the centre of the first voxel.
+    name : str
+        The image's, for sentences.
 
     Raises
     ------
-    BadInput : numbers that are none, an axis without length, or axes that are more than 0.5 degrees off or would move a
-        voxel by more than half a voxel.
+    BadInput
+        Numbers that are none, an axis without length, or axes that are more than 0.5 degrees off or would move a voxel
+        by more than half a voxel.
     """
     spacing = np.linalg.norm(steps, axis=0)
     if not (np.all(np.isfinite(steps)) and np.all(np.isfinite(origin)) and spacing.min() > 0):
@@ -118,14 +140,14 @@ def grid_of_steps(
     axes = left @ right
     middle = (np.asarray(size[:3]) - 1) / 2
     grid = Geometry(
-        tuple(int(n) for n in size[:3]),
-        tuple(spacing.tolist()),
-        tuple((origin + (steps - axes * spacing) @ middle).tolist()),
+        whole_numbers_of(size[:3]),
+        triple_of(spacing),
+        triple_of(origin + (steps - axes * spacing) @ middle),
         tuple(axes.ravel().tolist()),
     )
     degrees = shear_degrees(steps)
     if degrees <= UNNOTICED_SHEAR_DEGREES:
-        return replace(grid, origin=tuple(float(x) for x in origin)), []
+        return replace(grid, origin=triple_of(origin)), []
     shear = np.linalg.inv(axes * spacing) @ steps - np.eye(3)
     moved = float((np.abs(shear) @ (middle + 0.5)).max())
     if degrees > LARGEST_MENDED_SHEAR_DEGREES or moved > 0.5:
@@ -154,13 +176,20 @@ def coarser_grid(grid: sitk.Image | Geometry, level: int) -> Geometry:
 
     That is the grid of feature maps after `level` poolings by two. Its first voxel lies (2^level - 1) / 2 fine voxels
     further in; its size is rounded up, so that it covers the whole of `grid`.
+
+    Parameters
+    ----------
+    grid : sitk.Image | Geometry
+        The fine grid, or an image on it.
+    level : int
+        How many times it is halved; 0 returns the grid itself.
     """
     fine = grid if isinstance(grid, Geometry) else Geometry.of(grid)
     factor = 2**level
     return Geometry(
-        tuple(-(-n // factor) for n in fine.size),
-        tuple(s * factor for s in fine.spacing),
-        tuple(fine.physical(np.full(3, (factor - 1) / 2)).tolist()),
+        whole_numbers_of(-(-n // factor) for n in fine.size),
+        triple_of(s * factor for s in fine.spacing),
+        triple_of(fine.physical(np.full(3, (factor - 1) / 2))),
         fine.direction,
     )
 
@@ -170,6 +199,13 @@ def image_on_grid(array: np.ndarray, grid: sitk.Image | Geometry) -> sitk.Image:
 
     The array may have more or fewer voxels than the grid (feature maps of a padded input do): only origin, spacing and
     direction are taken from it.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        KJI, or KJI and values; it is copied.
+    grid : sitk.Image | Geometry
+        The grid (LPS, mm), or an image on it.
     """
     image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=array.ndim == 4)
     geometry = grid if isinstance(grid, Geometry) else Geometry.of(grid)
@@ -184,15 +220,22 @@ def closest_patient_axes(direction: np.ndarray) -> tuple[tuple[int, int, int], t
 
     Parameters
     ----------
-    direction : 3x3, column a is the unit vector of image axis a in LPS.
+    direction : np.ndarray
+        3x3, column a is the unit vector of image axis a in LPS.
 
     Returns
     -------
     order : order[p] is the image axis (0 = I, 1 = J, 2 = K) closest to patient axis p.
     flipped : flipped[p] is True where that image axis points against patient axis p.
     """
-    order = max(permutations(range(3)), key=lambda axes: sum(abs(direction[p, axes[p]]) for p in range(3)))
-    return order, tuple(bool(direction[p, order[p]] < 0) for p in range(3))
+
+    def agreement(axes: tuple[int, ...]) -> float:
+        return sum(float(abs(direction[p, axes[p]])) for p in range(3))
+
+    orders = [whole_numbers_of(axes) for axes in permutations(range(3))]
+    order = max(orders, key=agreement)
+    left, posterior, superior = (bool(direction[p, order[p]] < 0) for p in range(3))
+    return order, (left, posterior, superior)
 
 
 def obliqueness_degrees(direction: np.ndarray) -> float:

@@ -48,12 +48,15 @@ def read_image_file(
 
     Parameters
     ----------
-    self_contained : take only a NIfTI, NRRD or MetaImage file that holds its own voxels: who sent it is not known.
-    check : as `CheckShape`; what it lets through has to be three-dimensional. Without it, what can be a CT.
+    self_contained : bool
+        Take only a NIfTI, NRRD or MetaImage file that holds its own voxels: who sent it is not known.
+    check : CheckShape
+        As `CheckShape`; what it lets through has to be three-dimensional. Without it, what can be a CT.
 
     Raises
     ------
-    BadInput : not readable, refused by `check`, or a geometry that cannot be trusted.
+    BadInput
+        Not readable, refused by `check`, or a geometry that cannot be trusted.
     """
     require_regular_file(path)
     header = _header(path, self_contained)
@@ -115,7 +118,8 @@ def read_written(path: Path) -> sitk.Image:
 
     Raises
     ------
-    BadInput : it cannot be read.
+    BadInput
+        It cannot be read.
     """
     with plainly_named(path, ENDINGS) as plain, quiet_itk(), _sentences(path):
         return sitk.ReadImage(str(plain))
@@ -126,10 +130,21 @@ def write_image(image: sitk.Image, path: str | os.PathLike, compress: bool = Tru
 
     The phantom mark survives: as meta data in NRRD and MHA, in the description field of NIfTI.
 
+    Parameters
+    ----------
+    image : sitk.Image
+        3D, any scalar type.
+    path : str | os.PathLike
+        The file to write; one that is there is replaced at the end.
+    compress : bool
+        Whether its voxels are packed (gzip).
+
     Raises
     ------
-    BadInput : the ending is not a known one, or the folder does not exist.
-    InternalError : the file could not be written (disk full, no permission).
+    BadInput
+        The ending is not a known one, or the folder does not exist.
+    InternalError
+        The file could not be written (disk full, no permission).
     """
     path = Path(path)
     ending = next((e for e in WRITABLE if path.name.lower().endswith(e)), None)

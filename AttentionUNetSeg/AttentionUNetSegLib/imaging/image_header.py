@@ -15,11 +15,16 @@ class ImageHeader:
 
     Attributes
     ----------
-    data : the voxels.
-    grid : where they lie (LPS, mm).
-    scale : slope and intercept that make a stored value what it means.
-    fields : further fields by name, for the image's meta data.
-    warnings : one sentence each.
+    data : VoxelData
+        The voxels.
+    grid : Geometry
+        Where they lie (LPS, mm).
+    scale : tuple[float, float]
+        Slope and intercept that make a stored value what it means.
+    fields : Mapping[str, str]
+        Further fields by name, for the image's meta data.
+    warnings : tuple[str, ...]
+        One sentence each.
     """
 
     data: VoxelData

@@ -41,7 +41,8 @@ def metaimage(path: Path, self_contained: bool) -> ImageHeader:
 
     Raises
     ------
-    BadInput : a field that is missing or makes no sense, or voxels in a file that is missing or not allowed.
+    BadInput
+        A field that is missing or makes no sense, or voxels in a file that is missing or not allowed.
     """
     name = printable_name(path)
     fields, lines, end = _read_fields(path, name)

@@ -21,7 +21,8 @@ def without_missing_numbers(image: sitk.Image, name: str) -> tuple[sitk.Image, l
 
     Raises
     ------
-    BadInput : such voxels lie inside the patient, or no voxel holds a number.
+    BadInput
+        Such voxels lie inside the patient, or no voxel holds a number.
     """
     if image.GetPixelID() not in (sitk.sitkFloat32, sitk.sitkFloat64):
         return image, []
@@ -54,7 +55,7 @@ def _is_in_patient(dense: np.ndarray, missing: np.ndarray) -> bool:
     if np.any(_is_between(dense, 1) & _is_between(dense, 2) & missing) or np.any(_is_between(dense, 0) & missing):
         return True
     border = ndimage.binary_dilation(missing) & ~missing
-    return np.count_nonzero(border & dense) > _MOST_AGAINST_TISSUE * max(1, np.count_nonzero(border))
+    return int(np.count_nonzero(border & dense)) > _MOST_AGAINST_TISSUE * max(1, int(np.count_nonzero(border)))
 
 
 def _is_between(mask: np.ndarray, axis: int) -> np.ndarray:

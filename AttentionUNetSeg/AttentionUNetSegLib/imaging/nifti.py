@@ -61,7 +61,8 @@ def nifti_image(path: Path, self_contained: bool) -> ImageHeader | None:
 
     Raises
     ------
-    BadInput : a type, unit or geometry that is none, or voxels in a file that is missing or not allowed.
+    BadInput
+        A type, unit or geometry that is none, or voxels in a file that is missing or not allowed.
     """
     header_file = _of_pair(path, ".img", ".hdr")
     header = read_nifti_header(header_file)

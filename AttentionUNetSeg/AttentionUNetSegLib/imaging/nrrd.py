@@ -50,7 +50,8 @@ def nrrd_image(path: Path, self_contained: bool) -> ImageHeader:
 
     Raises
     ------
-    BadInput : a field that is missing or makes no sense, or voxels in a file that is missing or not allowed.
+    BadInput
+        A field that is missing or makes no sense, or voxels in a file that is missing or not allowed.
     """
     name = printable_name(path)
     fields, pairs, named, end = _read_fields(path, name)
@@ -176,7 +177,7 @@ def _steps(
     try:
         if vectors:
             steps = np.array([vectors[axis][:3] for axis in spatial], dtype=float).T
-            origin = _vector(fields.get("space origin", "(0,0,0)"))[:3]
+            origin = _numbers(fields.get("space origin", "(0,0,0)"))[:3]
         else:
             spacings = [float(each) for each in fields.get("spacings", "").split()]
             if spacings and len(spacings) != len(size):
@@ -187,7 +188,7 @@ def _steps(
                     f"{name} has a negative spacing: whether its axis is mirrored cannot be known.", "Export it again."
                 )
             steps = np.diag(chosen)
-            origin = _vector(fields.get("space origin", "(0,0,0)"))[:3]
+            origin = _numbers(fields.get("space origin", "(0,0,0)"))[:3]
         if steps.shape != (3, 3) or len(origin) != 3:
             raise ValueError("space directions")
     except (ValueError, TypeError):
@@ -196,6 +197,8 @@ def _steps(
 
 
 def _vector(text: str) -> list[float] | None:
-    if text == "none":
-        return None
+    return None if text == "none" else _numbers(text)
+
+
+def _numbers(text: str) -> list[float]:
     return [float(part) for part in text.strip("() ").split(",")]

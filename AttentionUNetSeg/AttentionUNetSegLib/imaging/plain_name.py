@@ -51,7 +51,8 @@ def plainly_named(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
 
     Parameters
     ----------
-    endings : those that the link keeps, longest first.
+    endings : tuple[str, ...]
+        Those that the link keeps, longest first.
     """
     path = Path(os.path.abspath(path))
     if is_plain(path):

@@ -23,10 +23,14 @@ def probability_to_input_grid(
 
     Parameters
     ----------
-    probability : float image, 0..1, on any grid (the model's).
-    reference : image whose voxel grid the result is aligned with; its values are not read.
-    lowest : probabilities up to this one are left out where that makes the result smaller.
-    interpolated : does the heavy part instead of `interpolated_in_box`, with the same outcome.
+    probability : sitk.Image
+        Float image, 0..1, on any grid (the model's).
+    reference : sitk.Image
+        Image whose voxel grid the result is aligned with; its values are not read.
+    lowest : float
+        Probabilities up to this one are left out where that makes the result smaller.
+    interpolated : Callable[..., np.ndarray] | None
+        Does the heavy part instead of `interpolated_in_box`, with the same outcome.
 
     Returns
     -------
@@ -51,9 +55,12 @@ def on_grid_of(field: sitk.Image, reference: sitk.Image, scale: float = 255.0) -
 
     Parameters
     ----------
-    field : float image on any grid.
-    reference : its grid is taken, its values are not read.
-    scale : the field's value 1 becomes this; what exceeds 255 then is clipped.
+    field : sitk.Image
+        Float image on any grid.
+    reference : sitk.Image
+        Its grid is taken, its values are not read.
+    scale : float
+        The field's value 1 becomes this; what exceeds 255 then is clipped.
 
     Returns
     -------

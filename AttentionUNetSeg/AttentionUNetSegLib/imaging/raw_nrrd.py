@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -25,9 +25,21 @@ def write_raw_nrrd(
 
     Format: https://teem.sourceforge.net/nrrd/format.html, version 4 of the header.
 
+    Parameters
+    ----------
+    voxels : np.ndarray
+        3D, KJI.
+    grid : Geometry
+        Where they lie (LPS, mm).
+    path : str | os.PathLike[str]
+        The file to write.
+    meta_data : Mapping[str, str] | None
+        Further keys and values of the header.
+
     Raises
     ------
-    InternalError : the file cannot be written.
+    InternalError
+        The file cannot be written.
     """
     for _slab in raw_nrrd_slabs(voxels, grid, path, meta_data):
         pass
@@ -39,6 +51,17 @@ def raw_nrrd_slabs(
     """Do as `write_raw_nrrd`, and yield the fraction that is written after each slab of some slices.
 
     The file is there when the iterator has ended; of one that is closed earlier nothing is left.
+
+    Parameters
+    ----------
+    voxels : np.ndarray
+        As in `write_raw_nrrd`.
+    grid : Geometry
+        As in `write_raw_nrrd`.
+    path : str | os.PathLike[str]
+        As in `write_raw_nrrd`.
+    meta_data : Mapping[str, str] | None
+        As in `write_raw_nrrd`.
     """
     kind = {"i": "int", "u": "uint", "f": "float"}[voxels.dtype.kind] + str(8 * voxels.dtype.itemsize)
     kind = {"float32": "float", "float64": "double"}.get(kind, kind)
@@ -60,9 +83,9 @@ def raw_nrrd_slabs(
         file.write(("\n".join(header) + "\n\n").encode("utf-8"))
         slices = max(1, _BYTES_AT_ONCE // max(1, voxels[:1].nbytes))
         for first in range(0, len(voxels), slices):
-            file.write(memoryview(np.ascontiguousarray(voxels[first : first + slices])).cast("B"))
+            file.write(memoryview(np.ascontiguousarray(voxels[first : first + slices]).data).cast("B"))
             yield min(1.0, (first + slices) / len(voxels))
 
 
-def _vector(values: np.ndarray) -> str:
+def _vector(values: Iterable[float]) -> str:
     return f"({','.join(repr(float(value)) for value in values)})"

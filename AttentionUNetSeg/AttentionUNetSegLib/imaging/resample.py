@@ -8,7 +8,15 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import sparse
 
-from .geometry import Geometry, Triple, closest_patient_axes, image_on_grid, obliqueness_degrees
+from .geometry import (
+    Geometry,
+    Triple,
+    closest_patient_axes,
+    image_on_grid,
+    obliqueness_degrees,
+    triple_of,
+    whole_numbers_of,
+)
 
 AIR_HU = -1024.0
 # The top of the 12-bit CT scale: metal above it carries no information, but would bleed into its neighbours.
@@ -38,9 +46,12 @@ def to_model_grid(
 
     Parameters
     ----------
-    image : 3D, one component, any scalar type, HU.
-    spacing_mm : spacing of the result along L, P, S in mm.
-    resampled : does the heavy part instead of `resampled_along_own_axes`, with the same outcome.
+    image : sitk.Image
+        3D, one component, any scalar type, HU.
+    spacing_mm : Triple
+        Spacing of the result along L, P, S in mm.
+    resampled : Callable[[np.ndarray, Geometry, Geometry], np.ndarray] | None
+        Does the heavy part instead of `resampled_along_own_axes`, with the same outcome.
 
     Returns
     -------
@@ -51,7 +62,7 @@ def to_model_grid(
     own_spacing = [0.0, 0.0, 0.0]
     for patient_axis, image_axis in enumerate(order):
         own_spacing[image_axis] = float(spacing_mm[patient_axis])
-    coarse_grid = grid.resampled(tuple(own_spacing))
+    coarse_grid = grid.resampled(triple_of(own_spacing))
     coarse = (resampled or resampled_along_own_axes)(sitk.GetArrayViewFromImage(image), grid, coarse_grid)
     result = _turn_to_patient_axes(coarse, coarse_grid, order, flipped)
     if obliqueness_degrees(grid.axes) > LARGEST_OBLIQUENESS_DEGREES:
@@ -64,8 +75,10 @@ def resampling_weights(n_in: int, n_out: int, ratio: float) -> sparse.csr_matrix
 
     Parameters
     ----------
-    n_in, n_out : number of voxels before and after.
-    ratio : spacing after / spacing before.
+    n_in, n_out : int
+        Number of voxels before and after.
+    ratio : float
+        Spacing after / spacing before.
     """
     width = max(1.0, ratio)
     positions = (n_in - 1) / 2 + (np.arange(n_out) - (n_out - 1) / 2) * ratio
@@ -136,9 +149,9 @@ def _turn_to_patient_axes(
     return image_on_grid(
         turned,
         Geometry(
-            tuple(grid.size[a] for a in order),
-            tuple(grid.spacing[a] for a in order),
-            tuple(grid.physical(first_voxel).tolist()),
+            whole_numbers_of(grid.size[a] for a in order),
+            triple_of(grid.spacing[a] for a in order),
+            triple_of(grid.physical(first_voxel)),
             tuple(axes.ravel().tolist()),
         ),
     )

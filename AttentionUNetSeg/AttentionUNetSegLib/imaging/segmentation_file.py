@@ -39,14 +39,22 @@ class StoredSegment:
 
     Attributes
     ----------
-    image : 3D, LPS, on the file's own grid. A mask: uint8, 0 or 1. A probability: float32, 0 to 1.
-    is_probability : whether it is one.
-    name : the segment's name, or the file's.
-    color : 0..1 per channel, where the file gives one.
-    terminology : Slicer's serialized entry, where the file gives one.
-    codes : DICOM's category and type, each as (scheme, value, meaning), where the file gives them.
-    algorithm : DICOM's algorithm type and name, "" where the file says nothing.
-    warnings : one sentence each.
+    image : sitk.Image
+        3D, LPS, on the file's own grid. A mask: uint8, 0 or 1. A probability: float32, 0 to 1.
+    is_probability : bool
+        Whether it is one.
+    name : str
+        The segment's name, or the file's.
+    color : tuple[float, float, float] | None
+        0..1 per channel, where the file gives one.
+    terminology : str | None
+        Slicer's serialized entry, where the file gives one.
+    codes : Codes | None
+        DICOM's category and type, each as (scheme, value, meaning), where the file gives them.
+    algorithm : tuple[str, str]
+        DICOM's algorithm type and name, "" where the file says nothing.
+    warnings : tuple[str, ...]
+        One sentence each.
     """
 
     image: sitk.Image
@@ -78,8 +86,10 @@ class SegmentationFile:
 
     Attributes
     ----------
-    segments : label value and name ("" where the file gives none) of each.
-    name : of the file, for people.
+    segments : tuple[tuple[int, str], ...]
+        Label value and name ("" where the file gives none) of each.
+    name : str
+        Of the file, for people.
     """
 
     segments: tuple[tuple[int, str], ...]
@@ -105,12 +115,16 @@ def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
 
     Parameters
     ----------
-    wanted : the segment's name or label value; `EVERY` for all of them together. None: the only one, or the one that is
+    path : Path
+        A DICOM SEG, a segmentation NRRD (``.seg.nrrd``) or a label map.
+    wanted : str | None
+        The segment's name or label value; `EVERY` for all of them together. None: the only one, or the one that is
         named "pancreas".
 
     Raises
     ------
-    BadInput : there is no such file, it is no segmentation, it holds no such segment, or several and none was named.
+    BadInput
+        There is no such file, it is no segmentation, it holds no such segment, or several and none was named.
     """
     return open_segmentation(path).choose(wanted)
 
@@ -172,7 +186,8 @@ def read_probability(path: Path) -> StoredSegment:
 
     Raises
     ------
-    BadInput : there is no such file, it is no volume, or its values are of neither range.
+    BadInput
+        There is no such file, it is no volume, or its values are of neither range.
     """
     name = _existing(path)
     if is_dicom_file(path):
@@ -198,9 +213,17 @@ def _existing(path: Path) -> str:
 def probability_of(image: sitk.Image, name: str) -> sitk.Image:
     """Return an image of fractions, float32, of one of fractions (0 to 1) or of stored integers (0 to 255).
 
+    Parameters
+    ----------
+    image : sitk.Image
+        3D; it is not changed.
+    name : str
+        Its name, for sentences.
+
     Raises
     ------
-    BadInput : the values are of neither range; `name` is named.
+    BadInput
+        The values are of neither range; `name` is named.
     """
     values = sitk.GetArrayViewFromImage(image)
     if not np.isfinite(values).all():
@@ -223,9 +246,19 @@ def probability_of(image: sitk.Image, name: str) -> sitk.Image:
 def label_of(image: sitk.Image, name: str, label: int | None) -> sitk.Image:
     """Return the mask, uint8 0 or 1, of one label of an image; None: its only one.
 
+    Parameters
+    ----------
+    image : sitk.Image
+        3D label map; it is not changed.
+    name : str
+        Its name, for sentences.
+    label : int | None
+        The label's value; None: the only one there is.
+
     Raises
     ------
-    BadInput : there is no such label, or there are several; `name` is named.
+    BadInput
+        There is no such label, or there are several; `name` is named.
     """
     voxels = _labels(image, name)
     listed = _of_values(voxels)

@@ -26,13 +26,19 @@ class Volume:
 
     Attributes
     ----------
-    image : 3D, one component, HU; geometry in LPS and mm, as SimpleITK has it.
-    name : for people; the file's name without its ending, or the DICOM series description.
-    is_phantom : True for a synthetic phantom (see `image_file.PHANTOM_KEY`).
-    warnings : one sentence each.
-    dicom_files : the DICOM files that the voxels were read from, in the order of the slices (one file where it holds
-        all frames); empty where the CT was no DICOM. What a DICOM SEG refers to.
-    left_out : what lay in the same folder and was passed over, and why, one sentence each.
+    image : sitk.Image
+        3D, one component, HU; geometry in LPS and mm, as SimpleITK has it.
+    name : str
+        For people; the file's name without its ending, or the DICOM series description.
+    is_phantom : bool
+        True for a synthetic phantom (see `image_file.PHANTOM_KEY`).
+    warnings : tuple[str, ...]
+        One sentence each.
+    dicom_files : tuple[Path, ...]
+        The DICOM files that the voxels were read from, in the order of the slices (one file where it holds all frames);
+        empty where the CT was no DICOM. What a DICOM SEG refers to.
+    left_out : tuple[str, ...]
+        What lay in the same folder and was passed over, and why, one sentence each.
     """
 
     image: sitk.Image
@@ -50,14 +56,19 @@ def read_volume(
 
     Parameters
     ----------
-    path : file or folder.
-    series : number or UID of the series, for a DICOM folder with several CT series.
-    any_intensity : as in `check_ct`.
-    self_contained : refuse an image file whose voxels are in another one, as for files that somebody sent.
+    path : str | os.PathLike
+        File or folder.
+    series : str | None
+        Number or UID of the series, for a DICOM folder with several CT series.
+    any_intensity : bool
+        As in `check_ct`.
+    self_contained : bool
+        Refuse an image file whose voxels are in another one, as for files that somebody sent.
 
     Raises
     ------
-    BadInput : with one sentence that says what is wrong and where (see `check_ct`).
+    BadInput
+        With one sentence that says what is wrong and where (see `check_ct`).
     """
     path = Path(path)
     if not path.exists():

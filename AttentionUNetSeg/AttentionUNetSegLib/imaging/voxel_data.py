@@ -34,13 +34,20 @@ class VoxelData:
 
     Attributes
     ----------
-    files : the files that hold them, one after the other.
-    kind : numpy type with byte order.
-    size : voxels along I, J, K (and further axes).
-    offset : bytes of each file before its packed or plain stream; -1: the voxels end the file.
-    skip : bytes of the (unpacked) stream before the voxels.
-    packing : "", "gzip" (or zlib), "bzip2", "text" (numbers) or "hex".
-    components : values per voxel.
+    files : tuple[Path, ...]
+        The files that hold them, one after the other.
+    kind : np.dtype
+        numpy type with byte order.
+    size : tuple[int, ...]
+        Voxels along I, J, K (and further axes).
+    offset : int
+        Bytes of each file before its packed or plain stream; -1: the voxels end the file.
+    skip : int
+        Bytes of the (unpacked) stream before the voxels.
+    packing : str
+        "", "gzip" (or zlib), "bzip2", "text" (numbers) or "hex".
+    components : int
+        Values per voxel.
     """
 
     files: tuple[Path, ...]
@@ -64,12 +71,15 @@ def read_voxels(data: VoxelData, name: str) -> tuple[np.ndarray, list[str]]:
 
     Parameters
     ----------
-    data : of a 3D image; further axes have one place each.
-    name : the image's, for sentences.
+    data : VoxelData
+        Of a 3D image; further axes have one place each.
+    name : str
+        The image's, for sentences.
 
     Raises
     ------
-    BadInput : larger than any CT, incomplete, or damaged.
+    BadInput
+        Larger than any CT, incomplete, or damaged.
     """
     if math.prod(data.size) * data.components > MOST_VOXELS:
         size = " x ".join(map(str, data.size[:3]))
@@ -114,8 +124,8 @@ def rescaled(voxels: np.ndarray, slope: float, intercept: float) -> np.ndarray:
         for kind in (np.int16, np.int32, np.int64):
             if np.iinfo(kind).min <= min(ends) and max(ends) <= np.iinfo(kind).max:
                 return (voxels.astype(np.int64) * int(slope) + int(intercept)).astype(kind)
-    kind = np.float32 if voxels.dtype.itemsize <= 2 or voxels.dtype == np.float32 else np.float64
-    return (voxels * np.float64(slope) + intercept).astype(kind)
+    is_narrow = voxels.dtype.itemsize <= 2 or voxels.dtype == np.float32
+    return (voxels * np.float64(slope) + intercept).astype(np.float32 if is_narrow else np.float64)
 
 
 def require_regular_file(path: Path) -> None:
@@ -135,11 +145,13 @@ def beside(header: Path, named: str, self_contained: bool) -> Path:
 
     Parameters
     ----------
-    self_contained : whether the voxels must be in the header's own file (an upload).
+    self_contained : bool
+        Whether the voxels must be in the header's own file (an upload).
 
     Raises
     ------
-    BadInput : a path, a file elsewhere (also through a link), no regular file, or any other file at all.
+    BadInput
+        A path, a file elsewhere (also through a link), no regular file, or any other file at all.
     """
     name = printable_name(header)
     shown = "".join(letter for letter in named if letter.isprintable())[:80]
@@ -165,7 +177,7 @@ def beside(header: Path, named: str, self_contained: bool) -> Path:
 
 def _fill(voxels: np.ndarray, path: Path, data: VoxelData, name: str) -> bool:
     """Fill an array from a file; return whether the file holds more."""
-    target = memoryview(voxels).cast("B")
+    target = memoryview(voxels.data).cast("B")
     start = data.offset
     size = path.stat().st_size
     if start < 0:
@@ -211,16 +223,15 @@ def _chunks(file: BinaryIO, packing: str) -> Iterator[bytes]:
         return
     left = b""
     while left or (left := file.read(_CHUNK)):
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if packing == "gzip" else bz2.BZ2Decompressor()
+        gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        bzip2 = bz2.BZ2Decompressor()
+        unpacker = gzip if packing == "gzip" else bzip2
         first = True
         while not unpacker.eof:
-            if packing == "gzip":
-                chunk = unpacker.decompress(left, _CHUNK * 64)
-                left = unpacker.unconsumed_tail
-            else:
-                chunk, left = unpacker.decompress(left, _CHUNK * 64), b""
+            chunk = unpacker.decompress(left, _CHUNK * 64)
+            left = gzip.unconsumed_tail if unpacker is gzip else b""
             yield chunk
-            if not chunk and not left and (packing == "gzip" or unpacker.eof or unpacker.needs_input):
+            if not chunk and not left and (unpacker is gzip or bzip2.eof or bzip2.needs_input):
                 left = file.read(_CHUNK)
                 if not left and not unpacker.eof:
                     return

@@ -23,8 +23,10 @@ class Pass:
 
     Attributes
     ----------
-    shift : the field begins this many voxels earlier along K, J, I; other pooling windows then see each place.
-    hu : added to the CT's values before the intensity window.
+    shift : tuple[int, int, int]
+        The field begins this many voxels earlier along K, J, I; other pooling windows then see each place.
+    hu : float
+        Added to the CT's values before the intensity window.
     """
 
     shift: tuple[int, int, int] = (0, 0, 0)
@@ -50,7 +52,8 @@ class Agreement:
 
     Parameters
     ----------
-    threshold : lowest probability of the segment.
+    threshold : float
+        Lowest probability of the segment.
 
     Attributes
     ----------
@@ -80,7 +83,8 @@ def mean_and_spread(probabilities: Iterable[np.ndarray]) -> tuple[np.ndarray, np
 
     Parameters
     ----------
-    probabilities : one or more float32 arrays of one shape; the first is overwritten.
+    probabilities : Iterable[np.ndarray]
+        One or more float32 arrays of one shape; the first is overwritten.
 
     Returns
     -------

@@ -21,11 +21,16 @@ class ComputeDevice:
 
     Attributes
     ----------
-    device : torch device.
-    dtype : precision of the convolutions; normalization is folded, and logits are computed, in float32.
-    memory_format : layout of 5D tensors.
-    transposed_upsampling : whether the processor has a 3D transposed convolution (MPS has none in older versions).
-    name : for people, e.g. "NVIDIA H200".
+    device : torch.device
+        torch device.
+    dtype : torch.dtype
+        Precision of the convolutions; normalization is folded, and logits are computed, in float32.
+    memory_format : torch.memory_format
+        Layout of 5D tensors.
+    transposed_upsampling : bool
+        Whether the processor has a 3D transposed convolution (MPS has none in older versions).
+    name : str
+        For people, e.g. "NVIDIA H200".
     """
 
     device: torch.device
@@ -53,11 +58,13 @@ def choose_device(requested: str = "auto") -> ComputeDevice:
 
     Parameters
     ----------
-    requested : "auto" (the best there is), "cpu", "mps", "cuda", or one of several GPUs, e.g. "cuda:1".
+    requested : str
+        "auto" (the best there is), "cpu", "mps", "cuda", or one of several GPUs, e.g. "cuda:1".
 
     Raises
     ------
-    UnavailableDevice : the requested device does not exist here; the sentence lists those that do.
+    UnavailableDevice
+        The requested device does not exist here; the sentence lists those that do.
     """
     present = available_devices()
     kind, _, index = requested.partition(":")

@@ -33,7 +33,8 @@ class DeviceGrids:
 
     Parameters
     ----------
-    device : where to compute; any that multiplies float32 matrices.
+    device : ComputeDevice
+        Where to compute; any that multiplies float32 matrices.
     """
 
     def __init__(self, device: ComputeDevice) -> None:

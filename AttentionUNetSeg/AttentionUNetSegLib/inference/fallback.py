@@ -28,10 +28,14 @@ class Attempt:
 
     Attributes
     ----------
-    device : where to compute.
-    most_voxels : a tile may have so many.
-    tile : sides (K, J, I) of the tiles that the work chose; None while there are none: it loads, or does not tile.
-    is_smallest : whether no smaller tile can be chosen.
+    device : ComputeDevice
+        Where to compute.
+    most_voxels : float
+        A tile may have so many.
+    tile : Shape | None
+        Sides (K, J, I) of the tiles that the work chose; None while there are none: it loads, or does not tile.
+    is_smallest : bool
+        Whether no smaller tile can be chosen.
     """
 
     device: ComputeDevice
@@ -45,8 +49,9 @@ class Fallback:
 
     Parameters
     ----------
-    preferred : where everything begins. Where memory was short, it may be free the next time; where a device could not
-        run the work at all, the CPU is preferred from then on.
+    preferred : ComputeDevice
+        Where everything begins. Where memory was short, it may be free the next time; where a device could not run the
+        work at all, the CPU is preferred from then on.
     """
 
     def __init__(self, preferred: ComputeDevice) -> None:
@@ -58,15 +63,20 @@ class Fallback:
 
         Parameters
         ----------
-        work : computes in the state that it is given, and tells it the tiles it chose. It must keep nothing of what it
+        work : Callable[[Attempt], Result]
+            Computes in the state that it is given, and tells it the tiles it chose. It must keep nothing of what it
             made when it raises: memory is given back before the next attempt.
-        observer : hears the warnings.
-        go_on : begin where the last run ended, not anew: for work that belongs together.
+        observer : Observer
+            Hears the warnings.
+        go_on : bool
+            Begin where the last run ended, not anew: for work that belongs together.
 
         Raises
         ------
-        OutOfMemory : main memory does not suffice for the smallest tile.
-        RuntimeError : whatever else went wrong on the CPU, as `work` raised it; and all that is no RuntimeError.
+        OutOfMemory
+            Main memory does not suffice for the smallest tile.
+        RuntimeError
+            Whatever else went wrong on the CPU, as `work` raised it; and all that is no RuntimeError.
         """
         attempt = Attempt(self._last.device, self._last.most_voxels) if go_on and self._last else None
         attempt = attempt or Attempt(self.preferred)

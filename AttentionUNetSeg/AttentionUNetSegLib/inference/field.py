@@ -33,11 +33,15 @@ class FieldPrediction:
 
     Attributes
     ----------
-    logits : (out_channels, K, J, I), float32, the field's own shape.
-    attention : per gate, gate 1 (finest) first: how often its grid is halved against the field's, and its
-        coefficients (K_n, J_n, I_n), float32 in 0..1.
-    tile_count : 1 for a single pass over the whole field, else the tiles computed.
-    computed : (K, J, I), bool: where the network looked. None: everywhere.
+    logits : Tensor
+        (out_channels, K, J, I), float32, the field's own shape.
+    attention : list[tuple[int, Tensor]]
+        Per gate, gate 1 (finest) first: how often its grid is halved against the field's, and its coefficients (K_n,
+        J_n, I_n), float32 in 0..1.
+    tile_count : int
+        1 for a single pass over the whole field, else the tiles computed.
+    computed : Tensor | None
+        (K, J, I), bool: where the network looked. None: everywhere.
     """
 
     logits: Tensor
@@ -57,10 +61,14 @@ class FieldPredictor:
 
     Attributes
     ----------
-    make_network : makes the fused network for a device, when it is needed there.
-    device : where the network computes, or did last.
-    memory_limit_mb : upper limit for one forward pass in MB, or None.
-    overlap : overlap of neighbouring tiles as a part of their side.
+    make_network : Callable[[ComputeDevice], FusedNetwork]
+        Makes the fused network for a device, when it is needed there.
+    device : ComputeDevice
+        Where the network computes, or did last.
+    memory_limit_mb : float | None
+        Upper limit for one forward pass in MB, or None.
+    overlap : float
+        Overlap of neighbouring tiles as a part of their side.
     """
 
     make_network: Callable[[ComputeDevice], FusedNetwork]
@@ -87,15 +95,21 @@ class FieldPredictor:
 
         Parameters
         ----------
-        intensities : (K, J, I), float32, 0..1 (see `imaging.HUWindow`); 0 is air and what lies outside.
-        observer : hears the warnings.
-        progress : the network's share of the progress, counted in multiply-adds.
-        go_on : begin with the device and the tiles that the last field ended with: for passes over one CT.
+        intensities : np.ndarray | Tensor
+            (K, J, I), float32, 0..1 (see `imaging.HUWindow`); 0 is air and what lies outside.
+        observer : Observer
+            Hears the warnings.
+        progress : StageProgress
+            The network's share of the progress, counted in multiply-adds.
+        go_on : bool
+            Begin with the device and the tiles that the last field ended with: for passes over one CT.
 
         Raises
         ------
-        Cancelled : the observer asked for it.
-        OutOfMemory : not even the smallest tile fits into main memory.
+        Cancelled
+            The observer asked for it.
+        OutOfMemory
+            Not even the smallest tile fits into main memory.
         """
         values = torch.as_tensor(intensities)
         return self.fallback.run(lambda attempt: self._predict(attempt, values, progress), observer, go_on)

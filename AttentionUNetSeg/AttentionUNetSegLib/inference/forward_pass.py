@@ -33,9 +33,12 @@ class ForwardPass:
 
     Attributes
     ----------
-    network : fused network, moved to `device`.
-    device : where it lies.
-    done : called with the multiply-adds of each finished slab; what it raises stops the pass.
+    network : FusedNetwork
+        Fused network, moved to `device`.
+    device : ComputeDevice
+        Where it lies.
+    done : Callable[[float], None]
+        Called with the multiply-adds of each finished slab; what it raises stops the pass.
     """
 
     network: FusedNetwork
@@ -48,7 +51,8 @@ class ForwardPass:
 
         Parameters
         ----------
-        field : (1, in_channels, K, J, I) in the network's input range, each length a multiple of the stride.
+        field : Tensor
+            (1, in_channels, K, J, I) in the network's input range, each length a multiple of the stride.
 
         Returns
         -------

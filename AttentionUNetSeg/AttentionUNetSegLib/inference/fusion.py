@@ -26,9 +26,12 @@ class Convolution(nn.Module):
     Attributes
     ----------
     weight, bias : of the convolution; (out, in, k, k, k), or (in, out, 4, 4, 4) where `upsamples` is "transposed".
-    upsamples : "" for none, "transposed" (see module text) or "nearest" (upsampling as a step of its own).
-    norm : instance normalization over the whole field, or None.
-    relu : whether ReLU follows.
+    upsamples : str
+        "" for none, "transposed" (see module text) or "nearest" (upsampling as a step of its own).
+    norm : nn.Module | None
+        Instance normalization over the whole field, or None.
+    relu : bool
+        Whether ReLU follows.
     """
 
     def __init__(
@@ -79,8 +82,10 @@ class FusedNetwork(nn.Module):
 
     Parameters
     ----------
-    network : trained network, 3D; it is not changed.
-    transposed_upsampling : use the transposed convolution of the module text.
+    network : AttentionUNet
+        Trained network, 3D; it is not changed.
+    transposed_upsampling : bool
+        Use the transposed convolution of the module text.
     """
 
     def __init__(self, network: AttentionUNet, transposed_upsampling: bool = True) -> None:

@@ -26,9 +26,12 @@ def without_far_islands(
 
     Parameters
     ----------
-    probability : float (K, J, I), 0..1; it is not changed.
-    threshold : of the segment.
-    spacing_mm : along K, J, I.
+    probability : np.ndarray
+        Float (K, J, I), 0..1; it is not changed.
+    threshold : float
+        Of the segment.
+    spacing_mm : tuple[float, float, float]
+        Along K, J, I.
     """
     labels, count = ndimage.label(probability >= min(LOWEST, threshold), structure=_NEIGHBOURS_26)
     if count < 2:

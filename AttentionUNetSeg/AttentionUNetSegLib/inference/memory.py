@@ -19,9 +19,11 @@ def memory_budget(device: ComputeDevice, limit_mb: float | None = None) -> float
 
     Parameters
     ----------
-    device : on CUDA 85 % of what is free counts, and what torch keeps of what it freed is free; on the CPU 60 % of
-        what is available, at most 2.5 GB.
-    limit_mb : upper limit in MB that the person set, or None.
+    device : ComputeDevice
+        On CUDA 85 % of what is free counts, and what torch keeps of what it freed is free; on the CPU 60 % of what is
+        available, at most 2.5 GB.
+    limit_mb : float | None
+        Upper limit in MB that the person set, or None.
     """
     if device.kind == "cuda":
         kept = torch.cuda.memory_reserved(device.device) - torch.cuda.memory_allocated(device.device)

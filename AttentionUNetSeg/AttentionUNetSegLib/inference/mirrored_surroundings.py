@@ -21,9 +21,11 @@ class Mirrored:
 
     Attributes
     ----------
-    before, after : voxels along K, J, I; each a multiple of the network's stride, so that pooling windows and the grid
-        of every gate stay where the field begins.
-    size : of the field (K, J, I), without them.
+    before, after : tuple[int, int, int]
+        Voxels along K, J, I; each a multiple of the network's stride, so that pooling windows and the grid of every
+        gate stay where the field begins.
+    size : tuple[int, int, int]
+        Of the field (K, J, I), without them.
     """
 
     before: tuple[int, int, int]
@@ -36,10 +38,14 @@ class Mirrored:
 
         Parameters
         ----------
-        box : the field (KJI) within the scan.
-        shape : of the scan on the model's grid (K, J, I).
-        spacing_mm : of that grid, (I, J, K).
-        stride : of the network.
+        box : Sequence[slice]
+            The field (KJI) within the scan.
+        shape : Sequence[int]
+            Of the scan on the model's grid (K, J, I).
+        spacing_mm : Sequence[float]
+            Of that grid, (I, J, K).
+        stride : int
+            Of the network.
         """
         wanted = [math.ceil(MIRRORED_MM / mm / stride) * stride for mm in reversed(spacing_mm)]
         # One voxel has no mirror image.

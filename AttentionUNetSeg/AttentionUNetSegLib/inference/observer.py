@@ -43,10 +43,14 @@ class StageProgress:
 
     Parameters
     ----------
-    observer : told of every step.
-    stage : words for the person.
-    start, stop : the stage's part of the whole work, 0..1.
-    total : units of the stage.
+    observer : Observer
+        Told of every step.
+    stage : str
+        Words for the person.
+    start, stop : float
+        The stage's part of the whole work, 0..1.
+    total : float
+        Units of the stage.
     """
 
     def __init__(self, observer: Observer, stage: str, start: float, stop: float, total: float = 1.0) -> None:

@@ -34,15 +34,22 @@ class FoundSegment:
 
     Attributes
     ----------
-    ct : the CT in HU on the model's grid, along L, P, S.
-    box : the part of it (K, J, I) that the network saw.
-    probability : of the first label, float, on `box`.
-    spread : standard deviation over the passes, likewise; None after a single pass.
-    volume_ml : of the segment, measured on the CT's own voxels.
-    is_part : the CT is a part that a person chose from a larger one: its borders and its size mean nothing.
-    agreement : Dice, 0..1, between the segments of the first two passes at the model's threshold; None after a single
-        pass.
-    doubts : gives the `field_of_view_doubts` of `ct` where they were looked for before; None where not.
+    ct : sitk.Image
+        The CT in HU on the model's grid, along L, P, S.
+    box : tuple[slice, slice, slice]
+        The part of it (K, J, I) that the network saw.
+    probability : np.ndarray
+        Of the first label, float, on `box`.
+    spread : np.ndarray | None
+        Standard deviation over the passes, likewise; None after a single pass.
+    volume_ml : float
+        Of the segment, measured on the CT's own voxels.
+    is_part : bool
+        The CT is a part that a person chose from a larger one: its borders and its size mean nothing.
+    agreement : float | None
+        Dice, 0..1, between the segments of the first two passes at the model's threshold; None after a single pass.
+    doubts : Callable[[], list[str]] | None
+        Gives the `field_of_view_doubts` of `ct` where they were looked for before; None where not.
     """
 
     ct: sitk.Image
@@ -88,8 +95,10 @@ def expected_dice(probability: np.ndarray, threshold: float) -> float:
 
     Parameters
     ----------
-    probability : 0..1, of any shape.
-    threshold : lowest probability of the segment; something has to reach it.
+    probability : np.ndarray
+        0..1, of any shape.
+    threshold : float
+        Lowest probability of the segment; something has to reach it.
     """
     inside = probability[probability >= threshold]
     anywhere = probability[probability >= NEXT_TO_NOTHING].sum(dtype=float)

@@ -27,7 +27,7 @@ from ..imaging import (
     volume_ml,
 )
 from ..imaging.geometry import Geometry
-from ..models import ModelPackage, SegmentLabel, verify_weights
+from ..models import Catalogue, ModelPackage, SegmentLabel, verify_weights
 from ..network import AttentionUNet, build_network
 from .augmentation import PASSES, SPREAD_SCALE, Agreement, Pass, mean_and_spread
 from .device import ComputeDevice, choose_device
@@ -48,17 +48,28 @@ class Segmenter:
 
     Parameters
     ----------
-    package : the model package; its weights' hash is verified first.
-    device : see `choose_device`.
+    model : ModelPackage or str
+        The model package, or the id of one that is installed (``"pancreas-ct"``). Its weights' hash is verified first.
+    device : str
+        Where to compute: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``, see `choose_device`.
 
     Raises
     ------
-    BadModel : weights missing, damaged, or not those of the manifest's network.
-    UnavailableDevice : there is no such device.
+    BadModel
+        No model with this id is installed; or weights missing, damaged, or not those of the manifest's network.
+    UnavailableDevice
+        There is no such device.
+
+    Examples
+    --------
+    >>> from AttentionUNetSegLib import Segmenter, read_volume
+    >>> segmentation = Segmenter("pancreas-ct").segment(read_volume("ct.nii.gz"))  # doctest: +SKIP
+    >>> segmentation.volume_ml  # doctest: +SKIP
+    {'Pancreas': 81.27}
     """
 
-    def __init__(self, package: ModelPackage, device: str = "auto") -> None:
-        self.package = package
+    def __init__(self, model: ModelPackage | str, device: str = "auto") -> None:
+        package = self.package = Catalogue().get(model) if isinstance(model, str) else model
         chosen = choose_device(device)
         network = self.network = load_network(package)
         self.predictor = FieldPredictor(lambda where: _fused(network, where), chosen)
@@ -78,10 +89,13 @@ class Segmenter:
 
         Parameters
         ----------
-        volume : CT in HU with its geometry; it is not changed.
-        options : defaults where None. `device` is the segmenter's own, `any_intensity` and what says how a segment is
-            made are not asked for here.
-        observer : sees progress and warnings, and can cancel.
+        volume : Volume
+            CT in HU with its geometry; it is not changed.
+        options : RunOptions | None
+            Defaults where None. `device` is the segmenter's own, `any_intensity` and what says how a segment is made
+            are not asked for here.
+        observer : Observer | None
+            Sees progress and warnings, and can cancel.
 
         Returns
         -------
@@ -89,8 +103,10 @@ class Segmenter:
 
         Raises
         ------
-        Cancelled : the observer asked for it.
-        OutOfMemory : neither the device nor main memory suffices for the smallest tile.
+        Cancelled
+            The observer asked for it.
+        OutOfMemory
+            Neither the device nor main memory suffices for the smallest tile.
         """
         options, observer = options or RunOptions(), observer or SilentObserver()
         package, timings = self.package, {}
@@ -211,7 +227,8 @@ def load_network(package: ModelPackage) -> AttentionUNet:
 
     Raises
     ------
-    BadModel : the file's hash, its content, or a tensor's shape is not what the manifest says; the sentence names it.
+    BadModel
+        The file's hash, its content, or a tensor's shape is not what the manifest says; the sentence names it.
     """
     verify_weights(package)
     network = build_network(package.network)

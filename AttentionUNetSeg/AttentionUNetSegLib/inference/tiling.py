@@ -20,9 +20,12 @@ def tile_shape(shape: Sequence[int], stride: int, fits: Callable[[Shape], bool])
 
     Parameters
     ----------
-    shape : (K, J, I) of the field.
-    stride : every length of a tile is a multiple of it and, if tiled, at least four of it.
-    fits : whether a tile of a shape fits into memory. The smallest tile is returned even if it does not.
+    shape : Sequence[int]
+        (K, J, I) of the field.
+    stride : int
+        Every length of a tile is a multiple of it and, if tiled, at least four of it.
+    fits : Callable[[Shape], bool]
+        Whether a tile of a shape fits into memory. The smallest tile is returned even if it does not.
     """
     tile = list(padded_shape(shape, stride))
     while not fits(tuple(tile)):
@@ -64,8 +67,10 @@ def importance_map(tile: Sequence[int], sigma_scale: float = 0.125) -> np.ndarra
 
     Parameters
     ----------
-    tile : (K, J, I).
-    sigma_scale : standard deviation as a part of the side; 1/8 as in nnU-Net (Isensee et al., Nature Methods 2021).
+    tile : Sequence[int]
+        (K, J, I).
+    sigma_scale : float
+        Standard deviation as a part of the side; 1/8 as in nnU-Net (Isensee et al., Nature Methods 2021).
 
     Returns
     -------

@@ -7,16 +7,15 @@ stdin does.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 
 from ..errors import AttentionUNetSegError
+from ..standard_streams import end_with_input
 
 
 def main(arguments: list[str]) -> int:
     """Measure; return the exit code, 0 where it was done."""
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    end_with_input()
     from . import measure_masks
     from .apart import read_masks
 
@@ -26,13 +25,6 @@ def main(arguments: list[str]) -> int:
         answer = {"error": str(error)}
     print(json.dumps(answer), flush=True)
     return int("error" in answer)
-
-
-def _end_with_stdin() -> None:
-    """Nobody waits any more."""
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

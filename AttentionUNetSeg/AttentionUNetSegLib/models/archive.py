@@ -27,8 +27,9 @@ def files_of_archive(archive: Path) -> Iterator[PackageFiles]:
 
     Raises
     ------
-    BadModel : not a .zip, not a package, or one that tries to reach out of its folder, links, or is made to grow too
-        large; also while its files are read.
+    BadModel
+        Not a .zip, not a package, or one that tries to reach out of its folder, links, or is made to grow too large;
+        also while its files are read.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:

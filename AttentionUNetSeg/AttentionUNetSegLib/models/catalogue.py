@@ -39,8 +39,10 @@ class Catalogue:
 
     Parameters
     ----------
-    bundled : folder of packages that came with AttentionUNetSeg; never changed here. None: `bundled_models_folder`.
-    user : folder of packages that were added; made when first needed. None: `user_models_folder`.
+    bundled : Path | None
+        Folder of packages that came with AttentionUNetSeg; never changed here. None: `bundled_models_folder`.
+    user : Path | None
+        Folder of packages that were added; made when first needed. None: `user_models_folder`.
     """
 
     def __init__(self, bundled: Path | None = None, user: Path | None = None) -> None:
@@ -60,7 +62,8 @@ class Catalogue:
 
         Raises
         ------
-        BadModel : it is not installed, or broken; the message says which models there are.
+        BadModel
+            It is not installed, or broken; the message says which models there are.
         """
         if model_id is None:
             return self.default()
@@ -81,7 +84,8 @@ class Catalogue:
 
         Raises
         ------
-        BadModel : no usable package is installed.
+        BadModel
+            No usable package is installed.
         """
         packages, broken = self._scan()
         if not packages:
@@ -100,15 +104,21 @@ class Catalogue:
 
         Parameters
         ----------
-        check : called with the package before it is put in place, and raises where it could not run: whether weights
-            and network belong together only torch can tell, which is not here.
+        source : Path | str
+            The package's folder, or a .zip that holds one.
+        check : Callable[[ModelPackage], object]
+            Called with the package before it is put in place, and raises where it could not run: whether weights and
+            network belong together only torch can tell, which is not here.
 
         Raises
         ------
-        BadInput : no such file or folder, the id belongs to a bundled package, or the same version of it is installed
-            with other content.
-        BadModel : not a valid package.
-        InternalError : the user folder cannot be written.
+        BadInput
+            No such file or folder, the id belongs to a bundled package, or the same version of it is installed with
+            other content.
+        BadModel
+            Not a valid package.
+        InternalError
+            The user folder cannot be written.
         """
         source = Path(source)
         with _opened(source) as files, staging_folder(self.user) as staging:
@@ -128,8 +138,10 @@ class Catalogue:
 
         Raises
         ------
-        BadInput : it came with AttentionUNetSeg, or is not installed.
-        InternalError : the folder cannot be deleted.
+        BadInput
+            It came with AttentionUNetSeg, or is not installed.
+        InternalError
+            The folder cannot be deleted.
         """
         packages, broken = self._scan()
         folders = [package.folder for package in packages if package.id == model_id]

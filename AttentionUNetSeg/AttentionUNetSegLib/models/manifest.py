@@ -26,12 +26,15 @@ def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    content : the bytes of ``model.json``.
-    where : what to call it in messages, usually its path.
+    content : bytes
+        The bytes of ``model.json``.
+    where : str
+        What to call it in messages, usually its path.
 
     Raises
     ------
-    BadModel : not JSON, or not a manifest; the message names every wrong field.
+    BadModel
+        Not JSON, or not a manifest; the message names every wrong field.
     """
     if len(content) > LARGEST_MANIFEST_BYTES:
         raise BadModel(f"{where} is no model manifest: it is larger than {LARGEST_MANIFEST_BYTES // 2**20} MiB.")
@@ -55,7 +58,8 @@ def check_manifest(manifest: Any, where: str) -> None:
 
     Raises
     ------
-    BadModel : naming the wrong fields.
+    BadModel
+        Naming the wrong fields.
     """
     if isinstance(manifest, Mapping) and _is_newer_format(manifest.get("format_version")):
         raise BadModel(

@@ -27,11 +27,15 @@ class TrustLimits:
 
     Attributes
     ----------
-    spread : largest mean of the probability's standard deviation over the passes of test-time augmentation, within
-        the segment, 0..0.5.
-    mean_probability : lowest mean probability within the segment, 0..1; None where the manifest has other limits only.
-    expected_dice : lowest Dice that the network itself expects, 0..1; None where the manifest says nothing of it.
-    agreement : lowest Dice between the segments of the first two passes, 0..1; likewise.
+    spread : float
+        Largest mean of the probability's standard deviation over the passes of test-time augmentation, within the
+        segment, 0..0.5.
+    mean_probability : float | None
+        Lowest mean probability within the segment, 0..1; None where the manifest has other limits only.
+    expected_dice : float | None
+        Lowest Dice that the network itself expects, 0..1; None where the manifest says nothing of it.
+    agreement : float | None
+        Lowest Dice between the segments of the first two passes, 0..1; likewise.
     """
 
     spread: float = 0.1
@@ -46,8 +50,10 @@ class ModelPackage:
 
     Attributes
     ----------
-    folder : where it lies.
-    manifest : ``model.json`` as it is.
+    folder : Path
+        Where it lies.
+    manifest : dict[str, Any]
+        ``model.json`` as it is.
     """
 
     folder: Path
@@ -174,7 +180,8 @@ def load_package(folder: Path | str) -> ModelPackage:
 
     Raises
     ------
-    BadModel : no manifest, no weights, or a manifest that does not follow the schema; the message names the field.
+    BadModel
+        No manifest, no weights, or a manifest that does not follow the schema; the message names the field.
     """
     folder = Path(folder)
     path = folder / MANIFEST_FILE
@@ -201,7 +208,8 @@ def verify_weights(package: ModelPackage) -> None:
 
     Raises
     ------
-    BadModel : the file is missing, unreadable or not the one the manifest was written for.
+    BadModel
+        The file is missing, unreadable or not the one the manifest was written for.
     """
     actual = _sha256(package.weights_path)
     if actual != package.weights_sha256:
@@ -221,15 +229,21 @@ def write_package(
 
     Parameters
     ----------
-    folder : the package folder to make.
-    manifest_without_hash : ``model.json`` without ``weights.sha256``; ``weights.file`` may be left out too.
-    weights_file : the state dict to copy.
+    folder : Path | str
+        The package folder to make.
+    manifest_without_hash : Mapping[str, Any]
+        ``model.json`` without ``weights.sha256``; ``weights.file`` may be left out too.
+    weights_file : Path | str
+        The state dict to copy.
 
     Raises
     ------
-    BadModel : the manifest does not follow the schema.
-    BadInput : no such weights file, or `folder` holds something that is not a model package.
-    InternalError : the file system refuses.
+    BadModel
+        The manifest does not follow the schema.
+    BadInput
+        No such weights file, or `folder` holds something that is not a model package.
+    InternalError
+        The file system refuses.
     """
     folder, weights_file = Path(folder), Path(weights_file)
     if not weights_file.is_file():

@@ -20,14 +20,19 @@ def violations(document: Any, schema: Schema, path: str = "", root: Schema | Non
 
     Parameters
     ----------
-    document : what ``json.loads`` returned.
-    schema : a JSON Schema that uses the keywords of ``KEYWORDS`` and references below ``#/$defs/`` only.
-    path : where the document lies in a larger one, as in ``labels[0].code``; "" for the whole.
-    root : the schema that holds ``$defs``; default: `schema` itself.
+    document : Any
+        What ``json.loads`` returned.
+    schema : Schema
+        A JSON Schema that uses the keywords of ``KEYWORDS`` and references below ``#/$defs/`` only.
+    path : str
+        Where the document lies in a larger one, as in ``labels[0].code``; "" for the whole.
+    root : Schema | None
+        The schema that holds ``$defs``; default: `schema` itself.
 
     Raises
     ------
-    ValueError : the schema (not the document) uses a keyword that is not supported here.
+    ValueError
+        The schema (not the document) uses a keyword that is not supported here.
     """
     root = schema if root is None else root
     schema = _resolved(schema, root)

@@ -23,13 +23,17 @@ def copy_package(files: PackageFiles, destination: Path, where: str) -> ModelPac
 
     Parameters
     ----------
-    files : how to open each file, by its name in the package.
-    destination : an empty folder.
-    where : what to call the source in messages.
+    files : PackageFiles
+        How to open each file, by its name in the package.
+    destination : Path
+        An empty folder.
+    where : str
+        What to call the source in messages.
 
     Raises
     ------
-    BadModel : the package is incomplete, too large or not what its manifest says.
+    BadModel
+        The package is incomplete, too large or not what its manifest says.
     """
     if MANIFEST_FILE not in files:
         raise BadModel(f"{where} is not a model package: it has no {MANIFEST_FILE}.")
@@ -52,8 +56,10 @@ def files_of_folder(folder: Path) -> PackageFiles:
 
     Raises
     ------
-    BadModel : one of them is a link, which may lead anywhere.
-    BadInput : the folder cannot be read.
+    BadModel
+        One of them is a link, which may lead anywhere.
+    BadInput
+        The folder cannot be read.
     """
     try:
         paths = sorted(folder.iterdir())

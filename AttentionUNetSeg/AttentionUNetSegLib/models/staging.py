@@ -24,7 +24,8 @@ def staging_folder(parent: Path) -> Iterator[Path]:
 
     Raises
     ------
-    InternalError : the file system refuses (no rights, full disk), also within the block.
+    InternalError
+        The file system refuses (no rights, full disk), also within the block.
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,8 @@ def put_in_place(content: Path, destination: Path) -> None:
 
     Raises
     ------
-    OSError : the file system refuses; `staging_folder` makes a sentence of it.
+    OSError
+        The file system refuses; `staging_folder` makes a sentence of it.
     """
     old = content.with_name("old")
     if destination.is_symlink() or destination.exists():
@@ -63,7 +65,8 @@ def remove_folder(folder: Path) -> None:
 
     Raises
     ------
-    InternalError : the file system refuses.
+    InternalError
+        The file system refuses.
     """
     with staging_folder(folder.parent) as staging:
         os.replace(folder, staging.with_name("old"))

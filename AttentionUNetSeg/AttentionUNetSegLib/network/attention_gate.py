@@ -28,10 +28,14 @@ class AdditiveAttentionGate(nn.Module):
 
     Parameters
     ----------
-    spatial_dims : 2 or 3.
-    gating_channels, skip_channels : channels of the gating signal ``g`` and of the skip ``x``.
-    inner_channels : F_int, the channels in which the two are added.
-    norm : "batch" or "instance".
+    spatial_dims : int
+        2 or 3.
+    gating_channels, skip_channels : int
+        Channels of the gating signal ``g`` and of the skip ``x``.
+    inner_channels : int
+        F_int, the channels in which the two are added.
+    norm : str
+        "batch" or "instance".
     """
 
     def __init__(

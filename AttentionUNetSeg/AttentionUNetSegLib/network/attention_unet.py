@@ -32,18 +32,24 @@ class AttentionUNet(nn.Module):
 
     Parameters
     ----------
-    spatial_dims : 2 or 3.
-    in_channels, out_channels : channels of the input and of the logits.
-    features : channels of each level, finest first; at least two levels.
-    gate : "additive" (gating signal at the skip's own resolution) or "grid" (the paper's grid gating, one scale
-        coarser).
-    norm : "batch" or "instance".
-    deep_supervision : add a 1 x 1 (x 1) convolution to the logits at every coarser decoder level; in training mode
-        `forward` then returns the logits of all levels (section 4.1 of the paper).
+    spatial_dims : int
+        2 or 3.
+    in_channels, out_channels : int
+        Channels of the input and of the logits.
+    features : Sequence[int]
+        Channels of each level, finest first; at least two levels.
+    gate : str | None
+        "additive" (gating signal at the skip's own resolution) or "grid" (the paper's grid gating, one scale coarser).
+    norm : str
+        "batch" or "instance".
+    deep_supervision : bool
+        Add a 1 x 1 (x 1) convolution to the logits at every coarser decoder level; in training mode `forward` then
+        returns the logits of all levels (section 4.1 of the paper).
 
     Raises
     ------
-    ValueError : spatial_dims, features, gate or norm is none of the above.
+    ValueError
+        spatial_dims, features, gate or norm is none of the above.
     """
 
     def __init__(
@@ -95,9 +101,11 @@ class AttentionUNet(nn.Module):
 
         Parameters
         ----------
-        image : (N, in_channels, *spatial), any size: it is padded inside to a multiple of `stride` by repeating
-            the last places, and everything returned is cropped back.
-        return_attention : also return the coefficients.
+        image : Tensor
+            (N, in_channels, *spatial), any size: it is padded inside to a multiple of `stride` by repeating the last
+            places, and everything returned is cropped back.
+        return_attention : bool
+            Also return the coefficients.
 
         Returns
         -------

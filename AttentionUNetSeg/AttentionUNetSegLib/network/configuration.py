@@ -16,11 +16,13 @@ def build_network(configuration: Mapping[str, Any]) -> AttentionUNet:
 
     Parameters
     ----------
-    configuration : ``architecture`` ("AttentionUNet" or "UNet") and the keyword arguments of that class.
+    configuration : Mapping[str, Any]
+        ``architecture`` ("AttentionUNet" or "UNet") and the keyword arguments of that class.
 
     Raises
     ------
-    BadModel : unknown architecture, or arguments that the architecture refuses.
+    BadModel
+        Unknown architecture, or arguments that the architecture refuses.
     """
     arguments = dict(configuration)
     architecture = arguments.pop("architecture", None)

@@ -29,12 +29,15 @@ def load_reference_state_dict(model: AttentionUNet, state_dict: Mapping[str, Ten
 
     Parameters
     ----------
-    model : additive gates, batch norm, the channels and spatial dimensions of the checkpoint.
-    state_dict : tensors by name; a ``module.`` prefix (data-parallel training) is taken off.
+    model : AttentionUNet
+        Additive gates, batch norm, the channels and spatial dimensions of the checkpoint.
+    state_dict : Mapping[str, Tensor]
+        Tensors by name; a ``module.`` prefix (data-parallel training) is taken off.
 
     Raises
     ------
-    BadModel : a name is unknown or missing, or a shape differs; the sentence names it. `model` is unchanged then.
+    BadModel
+        A name is unknown or missing, or a shape differs; the sentence names it. `model` is unchanged then.
     """
     renamed: dict[str, Tensor] = {}
     for name, tensor in state_dict.items():

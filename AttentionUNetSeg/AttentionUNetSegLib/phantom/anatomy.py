@@ -38,7 +38,7 @@ class Frame:
         self.rotation = _rotation(0, pitch) @ _rotation(1, roll) @ _rotation(2, yaw)
         self.shift = rng.uniform((-7, -6, -8), (7, 6, 8))
 
-    def points(self, *points: tuple[float, float, float], spread_mm: float = 0.0) -> np.ndarray:
+    def points(self, *points: tuple[float, float, float] | np.ndarray, spread_mm: float = 0.0) -> np.ndarray:
         """Anatomical points (n, 3) in scanner coordinates, each moved at random by about `spread_mm`."""
         moved = np.asarray(points, float) + self.rng.normal(0, spread_mm or 1e-9, (len(points), 3))
         return self.scale * moved @ self.rotation.T + self.shift
@@ -203,7 +203,7 @@ def solid_organs(frame: Frame, trunk_: Trunk) -> list[Layer]:
     """Liver with its vessels, gallbladder, spleen, kidneys, adrenals."""
     rng = frame.rng
     within = Deformed(trunk_.cavity, -3.0)
-    liver = Union(
+    lobes = Union(
         (
             frame.ellipsoid((-66, 2, 42), (52, 70, 66), spread_mm=4, squareness=0.3),
             frame.ellipsoid((-58, -28, 20), (46, 50, 58), spread_mm=4),
@@ -213,7 +213,7 @@ def solid_organs(frame: Frame, trunk_: Trunk) -> list[Layer]:
         blend_mm=14,
     )
     liver = Cut(
-        Deformed(liver, waves=(frame.waves(70, 2.5),)), within=(within,), without=(Deformed(trunk_.lungs, 2.0),)
+        Deformed(lobes, waves=(frame.waves(70, 2.5),)), within=(within,), without=(Deformed(trunk_.lungs, 2.0),)
     )
     portal = [
         ((-28, -8, 34, 6), (-50, -6, 46, 5), (-80, 6, 48, 3.5), (-100, 18, 44, 2)),

@@ -61,15 +61,21 @@ def make_phantom(
 
     Parameters
     ----------
-    seed : non-negative integer.
-    spacing_mm : voxel size (x, y, z), 0.3 to 10 mm each.
-    phase : contrast phase; None draws one.
-    extent_mm : field of view (x, y, z) about the pancreas; the default holds the whole width of every phantom.
-    noise_hu : standard deviation of the noise in 2 mm slices; None draws 7..16 HU. Thicker slices have less.
+    seed : int
+        Non-negative integer.
+    spacing_mm : tuple[float, float, float]
+        Voxel size (x, y, z), 0.3 to 10 mm each.
+    phase : Phase | None
+        Contrast phase; None draws one.
+    extent_mm : tuple[float, float, float]
+        Field of view (x, y, z) about the pancreas; the default holds the whole width of every phantom.
+    noise_hu : float | None
+        Standard deviation of the noise in 2 mm slices; None draws 7..16 HU. Thicker slices have less.
 
     Raises
     ------
-    BadInput : a spacing, extent, phase or seed that makes no image.
+    BadInput
+        A spacing, extent, phase or seed that makes no image.
     """
     if phase is not None and phase not in PHASES:
         raise BadInput(f"The phase {phase!r} is not one of {', '.join(PHASES)}.", "Choose one of these.")
@@ -116,10 +122,21 @@ def write_phantom(phantom: Phantom, path: str | Path, label_path: str | Path | N
 
     NRRD and MetaImage carry the mark as the key `AttentionUNetSeg_phantom`, NIfTI in `descrip`.
 
+    Parameters
+    ----------
+    phantom : Phantom
+        What `make_phantom` returned.
+    path : str | Path
+        The file for the CT: .nrrd, .mha, .nii or .nii.gz.
+    label_path : str | Path | None
+        The file for the label map; None: it is not written.
+
     Raises
     ------
-    BadInput : an unknown suffix or a folder that does not exist.
-    InternalError : the file could not be written.
+    BadInput
+        An unknown suffix or a folder that does not exist.
+    InternalError
+        The file could not be written.
     """
     for image, target in ((phantom.ct, path), (phantom.labels, label_path)):
         if target is not None:
@@ -140,11 +157,12 @@ class _Canvas:
                 f"A phantom of {extent_mm} mm at {spacing_mm} mm has fewer than 8 voxels along an axis.",
                 "Use a larger extent or a smaller spacing.",
             )
-        self.spacing = tuple(float(s) for s in spacing_mm)
+        x, y, z = spacing_mm
+        self.spacing = (float(x), float(y), float(z))
         self.axes = tuple((np.arange(n) - 0.5 * (n - 1)) * s for n, s in zip(sizes, self.spacing, strict=True))
         self.hu = np.full(sizes[::-1], -1000, np.float32)
         self.labels = np.zeros(sizes[::-1], np.uint8)
-        self._texture: tuple[np.ndarray, np.ndarray] | None = None
+        self._texture = (np.zeros_like(self.hu), np.zeros_like(self.hu))  # none yet
 
     def image(self, array: np.ndarray) -> sitk.Image:
         """`array` (KJI) with this grid's geometry."""
@@ -155,7 +173,7 @@ class _Canvas:
 
     def add_texture(self, rng: np.random.Generator) -> None:
         """Prepare the fine and the coarse random field of tissue texture, unit variance, fixed in space."""
-        self._texture = tuple(self._random_field(rng, cell_mm) for cell_mm in (3.0, 12.0))
+        self._texture = self._random_field(rng, 3.0), self._random_field(rng, 12.0)
 
     def paint(self, layer: Layer, hu: float) -> None:
         """Blend a layer in: its edge voxels in proportion to the part covered; its label where more than half is."""
@@ -189,7 +207,8 @@ class _Canvas:
             if stop - start < 3:
                 return None
             parts.append(slice(start, stop))
-        return tuple(parts[::-1])
+        i, j, k = parts
+        return k, j, i
 
     def _random_field(self, rng: np.random.Generator, cell_mm: float) -> np.ndarray:
         """White noise on a lattice of `cell_mm`, interpolated to the grid; the lattice is fixed in space."""

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from .standard_streams import take_standard_streams
+from ..standard_streams import take_standard_streams
 
 
 def main() -> int:

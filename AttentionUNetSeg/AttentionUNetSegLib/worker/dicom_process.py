@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AttentionUNetSegError, BadInput, InternalError
-from .launch import WorkerCommand, worker_command
+from .transport import WorkerCommand, worker_command
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import SimpleITK as sitk
 from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError
 from ..imaging import Volume
 from ..imaging.plain_name import printable_name
-from .launch import worker_command
+from .transport import worker_command
 
 
 class Reader:

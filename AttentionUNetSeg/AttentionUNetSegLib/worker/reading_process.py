@@ -7,12 +7,10 @@ voxels as they lie in memory. When stdin ends, the process does, whatever it is 
 from __future__ import annotations
 
 import json
-import os
 import queue
-import threading
 from typing import TYPE_CHECKING
 
-from .standard_streams import take_standard_streams
+from ..standard_streams import end_with_input, take_standard_streams
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -22,7 +20,7 @@ def main() -> None:
     """Answer requests, one after the other; the process ends with its stdin."""
     descriptor, out = take_standard_streams()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_take_requests, args=(descriptor, requests), daemon=True).start()
+    end_with_input(descriptor, requests.put, code=0)
     with open(out, "wb") as stream:
         while True:
             answer, image = _answer(json.loads(requests.get()))
@@ -34,14 +32,6 @@ def main() -> None:
                 stream.write(voxels.data.cast("B"))
                 del voxels, image
             stream.flush()
-
-
-def _take_requests(descriptor: int, requests: queue.SimpleQueue[bytes]) -> None:
-    """Pass requests on until there are none any more: then nobody waits for an answer either."""
-    with open(descriptor, "rb", closefd=False) as lines:
-        while line := lines.readline():
-            requests.put(line)
-    os._exit(0)
 
 
 def _answer(request: dict) -> tuple[dict[str, object], sitk.Image | None]:

@@ -21,9 +21,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, ErrorCode, ProtocolError
 from ..temporary_folder import is_ours_to_delete, sweep
-from .failures import error_of
-from .framing import LineSplitter
-from .observing import JobObserver
 from .protocol import (
     PROTOCOL_VERSION,
     REQUESTS,
@@ -42,6 +39,8 @@ from .protocol import (
     decode,
     encode,
 )
+from .segmenting import JobObserver, error_of
+from .transport import LineSplitter
 
 if TYPE_CHECKING:
     from .segmenting import SegmentRunner

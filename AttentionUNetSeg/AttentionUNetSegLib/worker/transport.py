@@ -1,4 +1,4 @@
-"""How a client reaches a worker process: the port `Transport`, and its implementation with `subprocess`.
+"""How a client reaches a process of this package: what starts it, the port `Transport`, and one with `subprocess`.
 
 The port is what `desktop` implements once more with `QProcess`. Callbacks come on the caller's thread only:
 from `pump()` here, from the Qt event loop there.
@@ -9,15 +9,57 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import site
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Protocol
 
-from .framing import LineSplitter
-from .launch import WorkerCommand, worker_command
+from .protocol import MAXIMUM_LINE_BYTES
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class WorkerCommand:
+    """What to start: program and arguments, the complete environment, and the folder to start in."""
+
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    folder: str
+
+
+def worker_command(
+    python: str | os.PathLike[str] | None = None, inherited: Mapping[str, str] | None = None
+) -> WorkerCommand:
+    """Return how to start the worker of this very package with `python` (default: the running interpreter).
+
+    The package need not be installed: its parent folder goes on the child's PYTHONPATH, unless the child
+    finds it among its installed packages anyway (those must not come before the standard library). The child
+    starts in the package's own folder, so that no file in the person's current folder can pass for a module.
+
+    `inherited` is the environment that the child starts from, by default this process's own. Inside an
+    application that brings its own Python and libraries (Slicer), another Python needs the one from before it.
+    """
+    program = os.fspath(python or sys.executable)
+    base = os.environ if inherited is None else inherited
+    left_out = ("PYTHONINSPECT", "PYTHONSTARTUP")
+    environment = {name: value for name, value in base.items() if name not in left_out}
+    environment.update(PYTHONUNBUFFERED="1", PYTHONFAULTHANDLER="1", PYTHONSAFEPATH="1", PYTHONIOENCODING="utf-8")
+    # The child has to spell file names as we do: a path of the protocol is text, its bytes follow from the encoding.
+    environment["PYTHONUTF8"] = str(int(sys.getfilesystemencoding() == "utf-8"))
+    # Threads that wait must sleep: beside a busy Slicer, OpenMP's busy waiting makes small layers ten times slower.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not (program == sys.executable and _is_installed()):
+        path = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join([str(_PACKAGE.parent), *([path] if path else [])])
+    # The child looks for packages where we do: in the user's site only if we do.
+    if inherited is None and not site.ENABLE_USER_SITE:
+        environment["PYTHONNOUSERSITE"] = "1"
+    return WorkerCommand((program, "-m", "AttentionUNetSegLib.worker"), environment, str(_PACKAGE))
 
 
 @dataclass(frozen=True)
@@ -189,6 +231,42 @@ class SubprocessTransport:
                     self._to_deliver.put(("on_stderr", text))
                 if not chunk:
                     return
+
+
+class LineSplitter:
+    """Collects chunks of a byte stream and gives back its lines, without their newline.
+
+    A line above the limit is dropped as it streams in, so no peer can fill the memory; None takes its place.
+    """
+
+    def __init__(self, maximum_bytes: int = MAXIMUM_LINE_BYTES) -> None:
+        self._maximum_bytes = maximum_bytes
+        self._beginning = bytearray()
+        self._is_too_long = False
+
+    def feed(self, chunk: bytes) -> Iterator[bytes | None]:
+        """Yield the lines that `chunk` completes; None for one that is too long. Empty lines are skipped."""
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            self._append(end)
+            line = None if self._is_too_long else bytes(self._beginning).rstrip(b"\r")
+            self._beginning.clear()
+            self._is_too_long = False
+            if line is None or line:
+                yield line
+        self._append(rest)
+
+    def _append(self, part: bytes) -> None:
+        if self._is_too_long or len(self._beginning) + len(part) >= self._maximum_bytes:
+            self._beginning.clear()
+            self._is_too_long = True
+        else:
+            self._beginning += part
+
+
+def _is_installed() -> bool:
+    folders = site.getsitepackages() + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])
+    return _PACKAGE.parent in [Path(folder).resolve() for folder in folders]
 
 
 def _own_process_group() -> dict[str, Any]:

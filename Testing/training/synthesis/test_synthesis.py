@@ -64,8 +64,8 @@ MULTIORGAN = {"spleen": 1, "pancreas": 2, "kidney_left": 3, "gallbladder": 4, "e
 
 
 def label_map(values: dict[str, int], spacing=(3.0, 3.0, 3.0), turn: float = 1.0) -> sitk.Image:
-    """The organs as ellipsoids on a 300 x 220 x 210 mm grid; `turn` stretches them."""
-    size = [round(e / s) for e, s in zip((300, 220, 210), spacing, strict=True)]
+    """The organs as ellipsoids on a 300 x 220 x 165 mm grid; `turn` stretches them."""
+    size = [round(e / s) for e, s in zip((300, 220, 165), spacing, strict=True)]
     axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(size, spacing, strict=True)]
     z, y, x = np.meshgrid(*reversed(axes), indexing="ij")
     labels = np.zeros(z.shape, np.uint8)
@@ -207,7 +207,7 @@ def test_what_is_drawn_more_often_leaves_the_rest_as_it_was(trunk):
     assert second[before == gland].mean() < first[before == gland].mean() - 3, "fat darkens the gland"
     others = np.isin(before, (LABELS["liver"][0], LABELS["spleen"][0]))
     assert (first[others] == second[others]).mean() > 0.99
-    assert {synthesize(seed, [trunk], Variety(non_contrast=1.0)).phase for seed in range(2)} == {"non_contrast"}
+    assert plain.phase != "non_contrast" == synthesize(5, [trunk], Variety(non_contrast=1.0)).phase
     assert sum(_phase_probabilities(0.5)) == pytest.approx(1) and _phase_probabilities(0.5)[3] == 0.5
     assert _phase_probabilities(PHASE_SHARES["non_contrast"]) == list(PHASE_SHARES.values())
 

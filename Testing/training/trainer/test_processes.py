@@ -26,7 +26,7 @@ ONE_IS_BUSY = textwrap.dedent(
     with connected(Processes.started(), False, timeout=timedelta(seconds=TIMEOUT)) as processes:
         processes.wait()
         if processes.is_first:
-            time.sleep(3 * TIMEOUT)
+            time.sleep(1.2 * TIMEOUT)
         processes.wait()
         print("together", processes.largest(float(processes.rank))[0])
     """
