@@ -76,7 +76,13 @@ def list_dicom_series(folder: str | os.PathLike, check: Callable[[], None] = lam
     """Return the series in a folder and its subfolders, sorted by number; names and endings of files do not matter.
 
     Links are followed. A series with several different images at one place gives one entry for each of its parts.
-    `check` is called before each file; what it raises ends the search.
+
+    Parameters
+    ----------
+    folder : str | os.PathLike
+        Where they lie.
+    check : Callable[[], None]
+        Called before each file; what it raises ends the search.
 
     Raises
     ------
