@@ -9,19 +9,34 @@ from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
-from AttentionUNetSegLib.worker.client import WorkerClient
+from AttentionUNetSegLib.worker.client import WorkerClient, WorkerListener
 from AttentionUNetSegLib.worker.protocol import Event, Log, Progress, Segment
 from AttentionUNetSegLib.worker.transport import SubprocessTransport, WorkerCommand
+
+
+class Recorder(WorkerListener):
+    """Remembers what it is told, and does `then`."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.then: Callable[[Event], None] = lambda event: None
+
+    def on_ready(self, event: Event) -> None:
+        self.events.append(event)
+        self.then(event)
+
+    on_progress = on_log = on_result = on_error = on_ready
 
 
 class RecordingClient(WorkerClient):
     """A client that remembers its events and its last transport."""
 
     def __init__(self, command: WorkerCommand | None = None, **options: float) -> None:
-        self.events: list[Event] = []
+        self.recorder = Recorder()
+        self.events = self.recorder.events
         self.transport: SubprocessTransport | None = None
         self._command = command
-        super().__init__(self._new_transport, self.events.append, **options)
+        super().__init__(self._new_transport, self.recorder, **options)
 
     def _new_transport(self) -> SubprocessTransport:
         self.transport = SubprocessTransport(self._command)

@@ -140,18 +140,21 @@ def test_a_terminal_interrupt_does_not_end_the_worker(worker):
     assert isinstance(worker.hear(), Ready)
 
 
-def test_jobs_are_refused_before_the_greeting_and_queued_after_it_and_shutdown_ends():
+def test_a_job_is_refused_before_the_greeting_and_beside_another_and_shutdown_ends():
     with raw_worker() as worker:
         job = Segment("early", "/nowhere", "/model")
         worker.say(encode(job), encode(Hello()))
         refusal = worker.hear()
         assert (refusal.job, refusal.code) == (None, ErrorCode.PROTOCOL)
         assert "hello" in refusal.message
-        # While the libraries are loaded these two wait; one is cancelled in the queue, one name is used twice.
-        worker.say(encode(job), encode(Segment("late", "/nowhere", "/model")), encode(job), encode(Cancel("late")))
-        repeated, cancelled = worker.hear(), worker.hear()
+        # While the libraries are loaded a job waits: a second is refused, so is its own name; it can be cancelled.
+        other = Segment("late", "/nowhere", "/model")
+        worker.say(encode(other), encode(job), encode(other), encode(Cancel("late")), encode(job))
+        refused, repeated, cancelled = worker.hear(), worker.hear(), worker.hear()
+        assert (refused.job, refused.code) == ("early", ErrorCode.PROTOCOL)
+        assert "busy with the job 'late'" in refused.message
         assert (repeated.job, repeated.code) == (None, ErrorCode.PROTOCOL)
-        assert "'early'" in repeated.message
+        assert "'late'" in repeated.message
         assert (cancelled.job, cancelled.code) == ("late", ErrorCode.CANCELLED)
         events = [worker.hear()]
         while not isinstance(events[-1], Error):
@@ -172,17 +175,16 @@ def test_the_end_of_stdin_ends_the_worker_while_it_loads_its_libraries():
         print(f"ended after {time.monotonic() - started:.2f} s")
 
 
-def test_the_jobs_of_a_front_end_that_is_gone_are_deleted_and_no_other_folder():
+def test_the_job_of_a_front_end_that_is_gone_is_deleted_and_no_other_folder():
     ours, kept, foreign = make_folder("job"), make_folder("job"), Path(tempfile.mkdtemp(prefix="attention-test-"))
     keep(kept)
     try:
-        with raw_worker() as worker:
-            worker.say(encode(Hello()))
-            for folder in (ours, kept, foreign):
-                (folder / "input.nrrd").write_bytes(b"a CT")
-                worker.say(encode(Segment(folder.name, str(folder), "/model")))
-            worker.process.stdin.close()
-            assert worker.process.wait(60) == 0
+        for folder in (ours, kept, foreign):
+            (folder / "input.nrrd").write_bytes(b"a CT")
+            with raw_worker() as worker:
+                worker.say(encode(Hello()), encode(Segment(folder.name, str(folder), "/model")))
+                worker.process.stdin.close()
+                assert worker.process.wait(60) == 0
         assert (ours.exists(), kept.exists(), foreign.exists()) == (False, True, True)
     finally:
         for folder in (ours, kept, foreign):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import BadInput
 from ..temporary_folder import prefix_of
 from ..worker import protocol
-from ..worker.client import WorkerClient
+from ..worker.client import WorkerClient, WorkerListener
 from ..worker.job_folder import read_job, replay_job
 from ..worker.transport import SubprocessTransport
 from .terminal import ProgressLine, Terminal
@@ -34,7 +34,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     with (
         _outcome_folder(output) as folder,
         terminal.progress() as line,
-        WorkerClient(SubprocessTransport, _listener(line, terminal)) as client,
+        WorkerClient(SubprocessTransport, _Listener(line, terminal)) as client,
     ):
         result = replay_job(options.job, folder, client)
     fields = {**asdict(result), "folder": str(output.absolute()) if output else None}
@@ -58,13 +58,19 @@ def _outcome_folder(output: Path | None) -> Iterator[Path]:
         raise
 
 
-def _listener(line: ProgressLine, terminal: Terminal) -> Callable[[protocol.Event], None]:
-    def take(event: protocol.Event) -> None:
-        if isinstance(event, protocol.Progress):
-            line.show(event.fraction, event.stage)
-        elif isinstance(event, protocol.Log) and event.level == "warning":
-            terminal.warn(event.text)
-        elif isinstance(event, protocol.Error) and event.detail:
-            terminal.note(event.detail)
+class _Listener(WorkerListener):
+    """Shows what the worker tells."""
 
-    return take
+    def __init__(self, line: ProgressLine, terminal: Terminal) -> None:
+        self._line, self._terminal = line, terminal
+
+    def on_progress(self, progress: protocol.Progress) -> None:
+        self._line.show(progress.fraction, progress.stage)
+
+    def on_log(self, log: protocol.Log) -> None:
+        if log.level == "warning":
+            self._terminal.warn(log.text)
+
+    def on_error(self, error: protocol.Error) -> None:
+        if error.detail:
+            self._terminal.note(error.detail)

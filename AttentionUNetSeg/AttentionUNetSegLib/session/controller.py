@@ -14,7 +14,7 @@ from ..errors import AttentionUNetSegError, BadInput, Cancelled, ErrorCode, Inte
 from ..models import Catalogue, ModelPackage
 from ..temporary_folder import keep
 from ..worker import protocol
-from ..worker.client import WorkerClient
+from ..worker.client import WorkerClient, WorkerListener
 from ..worker.transport import SubprocessTransport, Transport
 from .editing import ResultEditor
 from .events import (
@@ -42,7 +42,7 @@ _NOTHING_TO_REPLAY = {ErrorCode.BAD_INPUT, ErrorCode.BAD_MODEL, ErrorCode.UNAVAI
 _OUTCOMES_KEPT = 8
 
 
-class Session:
+class Session(WorkerListener):
     """Runs segmentations of volume nodes, one after the other, in one warm worker process.
 
     It is driven from one thread, blocks in `wait` (and briefly in `close`) only, and tells everything that
@@ -68,7 +68,7 @@ class Session:
         self._catalogue = catalogue or Catalogue()
         self._tell = on_event
         self._exports_in_parts = exports_in_parts
-        self._client = WorkerClient(transport_factory, self._take)
+        self._client = WorkerClient(transport_factory, self)
         self._queue: deque[Job] = deque()
         self._active: Job | None = None
         self._outcomes: dict[str, SegmentResult | AttentionUNetSegError] = {}
@@ -82,10 +82,10 @@ class Session:
 
     @property
     def state(self) -> State:
-        """The state of the job at work, `IDLE` when there is none, `CLOSED` after `close()`."""
+        """The state of the job at work (or next), `IDLE` when there is none, `CLOSED` after `close()`."""
         if self._is_closed:
             return State.CLOSED
-        return self._active.state if self._active else State.IDLE
+        return self._active.state if self._active else State.QUEUED if self._queue else State.IDLE
 
     def start_worker(self) -> None:
         """Start the worker before its first job, so that it loads torch while a person still chooses."""
@@ -193,7 +193,8 @@ class Session:
     # --- From the queue to the worker ---
 
     def _start_next(self) -> None:
-        while self._queue and not self._active and not self._is_closed:
+        # The client is busy for a moment longer than we are where a job failed for us while the worker was at it.
+        while self._queue and not self._active and not self._is_closed and not self._client.is_busy:
             job = self._active = self._queue.popleft()
             try:
                 self._enter(job, State.PREPARING)
@@ -245,38 +246,27 @@ class Session:
             return request.model
         return self._catalogue.get(request.model)
 
-    # --- From the worker to the scene ---
+    # --- WorkerListener: from the worker to the scene ---
 
-    def _take(self, event: protocol.Event) -> None:
-        """Take one event of the worker. What concerns jobs that have ended comes too late to matter."""
-        if isinstance(event, protocol.Ready):
-            if self._active:
-                self._active.has_worker = self._active.is_submitted
-            self._tell(WorkerReady(event.torch, tuple((device.id, device.name) for device in event.devices)))
-            return
-        if event.job is None:
-            self._take_about_worker(event)
-            return
-        job = self._active
-        if job is None or job.id != event.job or job.state not in (State.RUNNING, State.CANCELLING):
-            return
-        if isinstance(event, protocol.Progress):
-            self._take_progress(job, event)
-        elif isinstance(event, protocol.Result):
-            self._take_result(job, event)
-        elif isinstance(event, protocol.Error):
-            self._fail(job, event.exception(), event.detail)
-        elif event.level == "warning":
-            self._warn(job, event.text)
+    def on_ready(self, ready: protocol.Ready) -> None:
+        """Tell it, and that the job at work has a worker."""
+        if self._active:
+            self._active.has_worker = self._active.is_submitted
+        self._tell(WorkerReady(ready.torch, tuple((device.id, device.name) for device in ready.devices)))
 
-    def _take_about_worker(self, event: protocol.Log | protocol.Error) -> None:
-        if isinstance(event, protocol.Error):
-            self._tell(Warned(None, f"{event.message} {event.hint}".strip()))
-        elif event.level == "warning":
-            self._tell(Warned(None, event.text))
+    def on_log(self, log: protocol.Log) -> None:
+        """Pass warnings on."""
+        if log.level != "warning":
+            return
+        if log.job is None:
+            self._tell(Warned(None, log.text))
+        elif (job := self._at_work(log.job)) is not None:
+            self._warn(job, log.text)
 
-    def _take_progress(self, job: Job, event: protocol.Progress) -> None:
-        if job.state is State.CANCELLING:
+    def on_progress(self, progress: protocol.Progress) -> None:
+        """Pass it on; a job whose volume has gone ends."""
+        job = self._at_work(progress.job)
+        if job is None or job.state is State.CANCELLING:
             return
         try:
             job.require_volume()
@@ -284,20 +274,41 @@ class Session:
             self._client.cancel(job.id)
             self._fail(job, error)
             return
-        self._tell(Progressed(job.id, event.fraction, event.stage, event.elapsed))
+        self._tell(Progressed(job.id, progress.fraction, progress.stage, progress.elapsed))
 
-    def _take_result(self, job: Job, event: protocol.Result) -> None:
+    def on_result(self, result: protocol.Result) -> None:
+        """Bring the result into the scene."""
+        job = self._at_work(result.job)
+        if job is None:
+            self._start_next()
+            return
         if job.state is State.CANCELLING:
             self._finish(job, State.CANCELLED, Cancelled())
             return
         try:
-            result = self._import(job, event)
+            imported = self._import(job, result)
         except AttentionUNetSegError as error:
             self._fail(job, error)
         except Exception as error:  # whatever MRML refuses; the folder is kept, so that it can be looked into
             self._fail(job, InternalError(f"The result could not be brought into the scene ({error})."))
         else:
-            self._finish(job, State.DONE, result)
+            self._finish(job, State.DONE, imported)
+
+    def on_error(self, error: protocol.Error) -> None:
+        """End the job that failed; what the worker says of itself is a warning."""
+        if error.job is None:
+            self._tell(Warned(None, f"{error.message} {error.hint}".strip()))
+        elif (job := self._at_work(error.job)) is not None:
+            self._fail(job, error.exception(), error.detail)
+        else:
+            self._start_next()
+
+    def _at_work(self, name: str) -> Job | None:
+        """Return the job at work if it has that name: what concerns one that has ended comes too late to matter."""
+        job = self._active
+        if job is None or job.id != name or job.state not in (State.RUNNING, State.CANCELLING):
+            return None
+        return job
 
     def _import(self, job: Job, event: protocol.Result) -> SegmentResult:
         from ..scene import import_result, segment_volume_ml

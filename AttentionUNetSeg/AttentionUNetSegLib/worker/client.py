@@ -1,10 +1,9 @@
-"""The front end's side: a queue of jobs and one worker process, started when needed and anew when it dies."""
+"""The front end's side: one job at a time and one worker process, started when needed and anew when it dies."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections import deque
 from collections.abc import Callable
 
 from ..errors import ErrorCode, InternalError, ProtocolError
@@ -12,12 +11,30 @@ from .connection import WorkerConnection
 from .protocol import Cancel, Error, Event, Log, Progress, Ready, Result, Segment, encode
 from .transport import Transport
 
-_KEPT_OUTCOMES = 256
 _UNTRUSTED_AFTER = (ErrorCode.OUT_OF_MEMORY, ErrorCode.INTERNAL)
 
 
+class WorkerListener:
+    """What a client tells; this one hears nothing. Derive from it and define what matters."""
+
+    def on_ready(self, ready: Ready) -> None:
+        """Take it that a worker runs."""
+
+    def on_progress(self, progress: Progress) -> None:
+        """Take how far the job is."""
+
+    def on_log(self, log: Log) -> None:
+        """Take a sentence about the job, or about the worker itself (`job` None)."""
+
+    def on_result(self, result: Result) -> None:
+        """Take the end of a job that succeeded. The next one may be submitted from here."""
+
+    def on_error(self, error: Error) -> None:
+        """Take the end of a job that failed, and submit the next one; `job` None: a fault of the worker itself."""
+
+
 class WorkerClient:
-    """Runs jobs, in order, one at a time, in a worker process.
+    """Runs one job at a time in a worker process, and refuses a second: who has several keeps them.
 
     Nothing here blocks (but `wait` and `close`) and nothing runs on another thread: `listener` is called on the
     caller's thread, from `pump`, from a transport's callbacks, or from within `submit`, `cancel` and `close`. Every
@@ -25,12 +42,12 @@ class WorkerClient:
 
     A worker that dies fails the job it ran, with the reason; the next job starts a fresh one. So it does after a job
     that ran out of memory or failed unexpectedly, because torch may be broken in that process: oneDNN stays so after
-    one failed allocation, CUDA after most of its errors. A worker that cannot start fails all jobs that wait.
+    one failed allocation, CUDA after most of its errors. A worker that cannot start fails the job that waits for it.
 
     Parameters
     ----------
     transport_factory : makes an unstarted transport for each new process.
-    listener : takes every event.
+    listener : is told everything.
     start_timeout : seconds a worker may take until it is ready (torch from a cold network drive is slow).
     cancel_grace : seconds until a worker that does not obey a cancel is killed. Both need `pump` to be called
         now and then, `pump(0)` from a timer in a GUI.
@@ -39,21 +56,21 @@ class WorkerClient:
     def __init__(
         self,
         transport_factory: Callable[[], Transport],
-        listener: Callable[[Event], None] = lambda event: None,
+        listener: WorkerListener | None = None,
         *,
         start_timeout: float = 180.0,
         cancel_grace: float = 5.0,
     ) -> None:
         self._transport_factory = transport_factory
-        self._listener = listener
+        self._listener = listener or WorkerListener()
         self._start_timeout = start_timeout
         self._cancel_grace = cancel_grace
         self._connection: WorkerConnection | None = None
         self._ending: list[WorkerConnection] = []  # killed, not gone yet
-        self._waiting: deque[Segment] = deque()
-        self._running: Segment | None = None
+        self._job: Segment | None = None
+        self._is_sent = False
         self._cancel_deadline: float | None = None
-        self._outcomes: dict[str | None, Result | Error] = {}
+        self._last_end: Result | Error | None = None
         self._is_closed = False
 
     @property
@@ -62,9 +79,9 @@ class WorkerClient:
         return self._connection.ready if self._connection else None
 
     @property
-    def unfinished_jobs(self) -> tuple[str, ...]:
-        """The names of the running job and of those that wait, in order."""
-        return tuple(job.job for job in ([self._running] if self._running else []) + list(self._waiting))
+    def is_busy(self) -> bool:
+        """Whether a job has not ended yet, so that another would be refused."""
+        return self._job is not None
 
     def start(self) -> None:
         """Start the worker now, to spare the first job the wait. A failure comes as `Error` with job None."""
@@ -74,32 +91,29 @@ class WorkerClient:
             self._connection.start()
 
     def submit(self, job: Segment) -> None:
-        """Queue a job.
+        """Run a job.
 
         Raises
         ------
-        ProtocolError : it cannot be sent (a wrong type, a path that is not Unicode), or its name is in use.
+        ProtocolError : it cannot be sent (a wrong type, a path that is not Unicode), or another has not ended.
         InternalError : the client is closed.
         """
         self._require_open()
         encode(job)
-        if job.job in self.unfinished_jobs:
-            raise ProtocolError(f"There is already an unfinished job named {job.job!r}.")
-        self._outcomes.pop(job.job, None)
-        self._waiting.append(job)
+        if self._job is not None:
+            raise ProtocolError(f"There is an unfinished job already, {self._job.job!r}: a worker runs one at a time.")
+        self._job, self._is_sent, self._last_end = job, False, None
         self._advance()
 
     def cancel(self, job: str) -> None:
-        """Cancel a job that runs or waits; it ends with `Error` `cancelled`. Ended jobs are left alone."""
-        for waiting in self._waiting:
-            if waiting.job == job:
-                self._waiting.remove(waiting)
-                self._end(Error(job, ErrorCode.CANCELLED, "Cancelled before it began."))
-                return
-        connection = self._connection
-        if connection and self._running and self._running.job == job and self._cancel_deadline is None:
+        """Cancel the job; it ends with `Error` `cancelled`. One that has ended is left alone."""
+        if self._job is None or self._job.job != job:
+            return
+        if not self._is_sent:
+            self._end(Error(job, ErrorCode.CANCELLED, "Cancelled before it began."))
+        elif self._connection and self._cancel_deadline is None:
             self._cancel_deadline = time.monotonic() + self._cancel_grace
-            connection.send(Cancel(job))
+            self._connection.send(Cancel(job))
 
     def pump(self, timeout: float = 0.0) -> None:
         """Deliver the events that came; wait `timeout` seconds at most for the first."""
@@ -119,20 +133,20 @@ class WorkerClient:
         Raises
         ------
         TimeoutError : it has not ended within `timeout` seconds; it goes on.
-        ProtocolError : no such job was submitted.
+        ProtocolError : it is not the last one that was submitted.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while job not in self._outcomes:
-            if job not in self.unfinished_jobs:
+        while self._last_end is None or self._last_end.job != job:
+            if self._job is None or self._job.job != job:
                 raise ProtocolError(f"There is no job named {job!r}.")
             left = 0.25 if deadline is None else min(deadline - time.monotonic(), 0.25)
             if left <= 0:
                 raise TimeoutError(f"Job {job!r} has not ended within {timeout:g} seconds.")
             self.pump(left)
-        return self._outcomes[job]
+        return self._last_end
 
     def close(self, grace: float = 2.0) -> None:
-        """End the worker, by force after `grace` seconds, and wait until it is gone. Jobs end as cancelled."""
+        """End the worker, by force after `grace` seconds, and wait until it is gone. The job ends as cancelled."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -141,8 +155,9 @@ class WorkerClient:
             connection.close(grace)
         for connection in self._ending:
             connection.close(0.0)
-        message = "Cancelled because the program closes its worker."
-        self._end(*(Error(name, ErrorCode.CANCELLED, message) for name in self.unfinished_jobs))
+        if self._job is not None:
+            message = "Cancelled because the program closes its worker."
+            self._end(Error(self._job.job, ErrorCode.CANCELLED, message))
 
     def __enter__(self) -> WorkerClient:
         return self
@@ -154,21 +169,18 @@ class WorkerClient:
 
     def on_event(self, event: Event) -> None:
         """Take an event of the worker, from the connection."""
-        running = self._running.job if self._running else None
-        if isinstance(event, (Progress, Result)) and event.job != running:
+        is_end = isinstance(event, (Result, Error)) and event.job is not None
+        if (is_end or isinstance(event, Progress)) and not self._is_about_the_job(event):
             return  # a word about a job that has ended for us
-        if isinstance(event, Error) and event.job is not None and event.job != running:
-            return
         try:
-            if isinstance(event, (Result, Error)) and event.job is not None:
-                untrusted = isinstance(event, Error) and event.code in _UNTRUSTED_AFTER
-                if untrusted and self._connection is not None:
-                    self._connection.discard()
-                    self._ending.append(self._connection)
-                    self._connection = None
+            if isinstance(event, Error) and is_end and event.code in _UNTRUSTED_AFTER and self._connection is not None:
+                self._connection.discard()
+                self._ending.append(self._connection)
+                self._connection = None
+            if isinstance(event, (Result, Error)) and is_end:
                 self._end(event)
             else:
-                self._listener(event)
+                self._tell(event)
         finally:
             self._advance()
 
@@ -177,41 +189,40 @@ class WorkerClient:
         if self._connection is not None and self._connection.is_running:
             self._ending.append(self._connection)
         self._connection = None
-        running = (self._running.job,) if self._running else ()
-        failed = running if started else self.unfinished_jobs
         try:
-            self._end(*(dataclasses.replace(reason, job=name) for name in failed))
-            if not started and not failed:
-                self._listener(reason)
-            elif not failed:
-                self._listener(Log("warning", reason.message))
+            if self._job is not None and (self._is_sent or not started):
+                self._end(dataclasses.replace(reason, job=self._job.job))
+            elif not started:
+                self._tell(reason)
+            else:
+                self._tell(Log("warning", reason.message))
         finally:
             self._advance()
 
     # --- helpers ---
 
+    def _is_about_the_job(self, event: Event) -> bool:
+        return self._job is not None and self._is_sent and getattr(event, "job", None) == self._job.job
+
     def _advance(self) -> None:
-        """Send the next job if the worker is free; start a worker if there is none."""
-        if self._running or not self._waiting or self._is_closed:
+        """Send the job if the worker can take it; start a worker if there is none."""
+        if self._job is None or self._is_sent or self._is_closed:
             return
         if self._connection is None:
             self.start()
         elif self._connection.ready is not None:
-            self._running = self._waiting.popleft()
-            self._connection.send(self._running)
+            self._is_sent = True
+            self._connection.send(self._job)
 
-    def _end(self, *outcomes: Result | Error) -> None:
-        """Note how jobs ended, all of them first: the listener may submit, or raise."""
-        for outcome in outcomes:
-            if self._running and self._running.job == outcome.job:
-                self._running = None
-                self._cancel_deadline = None
-            self._waiting = deque(job for job in self._waiting if job.job != outcome.job)
-            self._outcomes[outcome.job] = outcome
-            while len(self._outcomes) > _KEPT_OUTCOMES:
-                del self._outcomes[next(iter(self._outcomes))]
-        for outcome in outcomes:
-            self._listener(outcome)
+    def _end(self, outcome: Result | Error) -> None:
+        """Note how the job ended before it is told: the listener may submit the next one, or raise."""
+        self._job, self._is_sent, self._cancel_deadline = None, False, None
+        self._last_end = outcome
+        self._tell(outcome)
+
+    def _tell(self, event: Event) -> None:
+        """Call the listener's method that is named after the event."""
+        getattr(self._listener, f"on_{type(event).__name__.lower()}")(event)
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -51,7 +51,7 @@ class Segment(RunOptions):
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop the job, running or queued. The job then ends with `Error` `cancelled`."""
+    """Stop the job, whether it runs or has not begun. The job then ends with `Error` `cancelled`."""
 
     job: str
 

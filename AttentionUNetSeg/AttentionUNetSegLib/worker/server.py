@@ -14,7 +14,6 @@ import shutil
 import sys
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,10 +49,11 @@ _SECONDS_TO_SHUT_DOWN = 2.0
 _LOG = logging.getLogger("AttentionUNetSeg.worker")
 
 
-@dataclass(frozen=True)
-class _QueuedJob:
+@dataclass
+class _Job:
     request: Segment
     observer: JobObserver
+    has_begun: bool = False
 
 
 class Server:
@@ -71,8 +71,7 @@ class Server:
         self._output_lock = threading.Lock()
         self._exit_code = 0
         self._changed = threading.Condition()  # guards everything below
-        self._queue: deque[_QueuedJob] = deque()
-        self._running: _QueuedJob | None = None
+        self._job: _Job | None = None  # the only one: it waits for the libraries, or runs
         self._ready: Ready | None = None
         self._is_greeted = False
         self._is_shutting_down = False
@@ -112,16 +111,16 @@ class Server:
             self._send(ready)
         return SegmentRunner()
 
-    def _next_job(self) -> _QueuedJob | None:
+    def _next_job(self) -> _Job | None:
         """Wait for a job; None when the worker shuts down."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._is_shutting_down)
-            if self._is_shutting_down:
+            self._changed.wait_for(lambda: self._job or self._is_shutting_down)
+            if self._job is None or self._is_shutting_down:
                 return None
-            self._running = self._queue.popleft()
-            return self._running
+            self._job.has_begun = True
+            return self._job
 
-    def _run_job(self, job: _QueuedJob, runner: SegmentRunner) -> None:
+    def _run_job(self, job: _Job, runner: SegmentRunner) -> None:
         """Run a job and send how it ended."""
         try:
             job.observer.begin()
@@ -131,7 +130,7 @@ class Server:
         if isinstance(outcome, Error) and outcome.code in (ErrorCode.OUT_OF_MEMORY, ErrorCode.INTERNAL):
             runner.forget()
         with self._changed:  # from here on a cancel comes too late
-            self._running = None
+            self._job = None
             if job.observer.cancelled() and isinstance(outcome, Result):
                 outcome = error_of(Cancelled(), job.request.job)
         if isinstance(outcome, Result):
@@ -148,7 +147,7 @@ class Server:
             except OSError:
                 chunk = b""
             if not chunk:
-                self._discard_jobs()
+                self._discard_job()
                 os._exit(self._exit_code)
             for line in splitter.feed(chunk):
                 try:
@@ -157,12 +156,11 @@ class Server:
                     job = error.job if isinstance(error, RemovedRequest) else None
                     self._send(Error(job, error.code, error.message, error.hint))
 
-    def _discard_jobs(self) -> None:
-        """Delete the jobs of a front end that is gone: it was killed, and nobody else will."""
-        for job in self._unfinished():
-            folder = Path(job.request.folder)
-            if is_ours_to_delete(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+    def _discard_job(self) -> None:
+        """Delete the job of a front end that is gone: it was killed, and nobody else will."""
+        job = self._job
+        if job is not None and is_ours_to_delete(Path(job.request.folder)):
+            shutil.rmtree(job.request.folder, ignore_errors=True)
 
     def _handle(self, request: Request) -> None:
         if isinstance(request, Hello):
@@ -174,7 +172,7 @@ class Server:
         elif not self._is_greeted:
             raise ProtocolError("The first request must be hello.")
         else:
-            self._enqueue(request)
+            self._accept(request)
 
     def _greet(self, hello: Hello) -> None:
         if hello.version != PROTOCOL_VERSION:
@@ -187,44 +185,44 @@ class Server:
         if ready is not None:
             self._send(ready)
 
-    def _enqueue(self, request: Segment) -> None:
+    def _accept(self, request: Segment) -> None:
         with self._changed:
-            if any(job.request.job == request.job for job in self._unfinished()):
+            busy_with = None if self._job is None else self._job.request.job
+            if busy_with == request.job:
                 raise ProtocolError(f"There is already an unfinished job named {request.job!r}.")
-            self._queue.append(_QueuedJob(request, JobObserver(request.job, self._send)))
-            self._changed.notify_all()
+            if busy_with is None:
+                self._job = _Job(request, JobObserver(request.job, self._send))
+                self._changed.notify_all()
+        if busy_with is not None:
+            message = f"The worker is busy with the job {busy_with!r}: it takes one at a time."
+            self._send(Error(request.job, ErrorCode.PROTOCOL, message))
 
     def _cancel(self, name: str) -> None:
-        """Take a job out of the queue, or ask the running one to stop; it answers for itself."""
+        """Drop a job that has not begun, or ask the running one to stop; it answers for itself."""
         with self._changed:
-            job = next((job for job in self._unfinished() if job.request.job == name), None)
+            job = self._job if self._job is not None and self._job.request.job == name else None
             if job is not None:
                 job.observer.cancel()
-            was_waiting = job is not None and job is not self._running
-            if job is not None and was_waiting:
-                self._queue.remove(job)
-        if was_waiting:
+                if not job.has_begun:
+                    self._job = None
+        if job is not None and not job.has_begun:
             self._send(Error(name, ErrorCode.CANCELLED, "Cancelled before it began."))
         elif job is None:
             self._send(Log("info", "There was nothing to cancel: the job has ended already.", name))
 
     def _shut_down(self) -> None:
-        """Cancel everything and let the main thread return; do not wait for it for long."""
+        """Cancel the job and let the main thread return; do not wait for it for long."""
         with self._changed:
-            cancelled, running = list(self._queue), self._running
-            self._queue.clear()
+            job = self._job
             self._is_shutting_down = True
             self._changed.notify_all()
-        for job in cancelled:
-            self._send(Error(job.request.job, ErrorCode.CANCELLED, "Cancelled: the worker shuts down."))
-        if running is not None:
-            running.observer.cancel()
+        if job is not None:
+            job.observer.cancel()
+            if not job.has_begun:
+                self._send(Error(job.request.job, ErrorCode.CANCELLED, "Cancelled: the worker shuts down."))
         end = threading.Timer(_SECONDS_TO_SHUT_DOWN, os._exit, (0,))
         end.daemon = True
         end.start()
-
-    def _unfinished(self) -> list[_QueuedJob]:
-        return ([self._running] if self._running else []) + list(self._queue)
 
     # --- Both threads: events ---
 
