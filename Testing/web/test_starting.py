@@ -240,7 +240,7 @@ def test_a_segment_of_the_scene_is_a_start_too(started):
 def test_a_probability_of_elsewhere_is_a_start_whose_threshold_means_it(started, truth, tmp_path):
     """The last test: it takes the place of what the others began with."""
     inside = sitk.GetArrayFromImage(truth) == int(Label.PANCREAS)
-    probability = sitk.GetImageFromArray((0.9 * inside).astype(np.float32))
+    probability = sitk.GetImageFromArray((0.52 * inside).astype(np.float32))
     probability.CopyInformation(truth)
     sitk.WriteImage(probability, str(tmp_path / "net.nii.gz"))
     start_from(started, "A probability file", tmp_path / "net.nii.gz")
@@ -250,7 +250,7 @@ def test_a_probability_of_elsewhere_is_a_start_whose_threshold_means_it(started,
     if started.state("question") is not None:  # what the other tests corrected is not saved
         started.tab.get_by_role("button", name="Start from a segmentation", exact=True).click()
     started.wait(is_whole)
-    started.set_slider("Threshold", 0.95)
+    started.set_slider("Threshold", 0.55)
     started.wait("state('volume_ml') === 0")
     started.set_slider("Threshold", 0.5)
     started.wait(is_whole)
