@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import SimpleITK as sitk
@@ -41,17 +42,30 @@ def measure_result(nodes: ResultNodes) -> Measurements:
 
 def masks_of_result(nodes: ResultNodes) -> tuple[Masks, sitk.Image]:
     """Return what `measure_masks` takes: copies of the masks, and of the CT about them; raises as `measure_result`."""
+    *_parts, found = masks_in_parts(nodes)
+    assert found is not None
+    return found
+
+
+def masks_in_parts(nodes: ResultNodes) -> Iterator[tuple[Masks, sitk.Image] | None]:
+    """Do as `masks_of_result`, and yield None after each mask, so that an event loop can go on; the result comes last.
+
+    Nothing of the result may change meanwhile.
+    """
     threshold, keep_largest, smoothing_mm = settings_of(nodes)
     start = start_of(nodes)
     levels = () if start is not None and start["kind"] == "mask" else RANGE
-    fields = [mask_of_field(nodes, level, keep_largest, smoothing_mm) for level in (threshold, *levels)]
+    fields = []
+    for level in (threshold, *levels):
+        fields.append(mask_of_field(nodes, level, keep_largest, smoothing_mm))
+        yield None
     box = joined_box(*(field.box for field in fields))
     middle, *others = (field.on(box) != 0 for field in fields)
     matrix, voxels = ct_grid(nodes), _voxels_of(nodes)
     place = Geometry.of(_image_on(box, middle.view(np.uint8), matrix))
     around = box_with_surroundings(grid_of_matrix(matrix, voxels.shape[::-1]), box)
     masks = Masks(middle, tuple(others), place, threshold, levels or None)
-    return masks, _image_on(around, voxels[around].copy(), matrix)
+    yield masks, _image_on(around, voxels[around].copy(), matrix)
 
 
 def measurement_table(
