@@ -91,12 +91,11 @@ def mean_and_spread(probabilities: Iterable[np.ndarray]) -> tuple[np.ndarray, np
     mean, and the standard deviation over the passes (of these passes, not an estimate for others: 0 to 0.5), None after
     a single pass. Welford's update (Technometrics 1962), which does not lose small spreads to rounding.
     """
-    mean = squares = None
-    count = 0
-    for count, probability in enumerate(probabilities, start=1):
-        if mean is None:
-            mean = probability
-            continue
+    looks = iter(probabilities)
+    mean = next(looks)
+    squares: np.ndarray | None = None
+    count = 1
+    for count, probability in enumerate(looks, start=2):
         squares = np.zeros_like(mean) if squares is None else squares
         difference = probability - mean
         mean += difference / count

@@ -81,6 +81,7 @@ class DeviceGrids:
         self, field: sitk.Image, grid: Geometry, start: np.ndarray, stop: np.ndarray, scale: float
     ) -> np.ndarray:
         axes = _separable(Geometry.of(field), grid)
+        assert axes is not None, "`interpolated` asks only where they are"
         values = self._there(sitk.GetArrayFromImage(field).astype(np.float32, copy=False))
         # The field's axes in the sequence of the grid's, KJI; axis n of the field is dimension 2 - n of its array.
         values = values.permute([2 - axes[a].field_axis for a in (2, 1, 0)])
@@ -134,7 +135,8 @@ def _separable(field: Geometry, grid: Geometry) -> tuple[_Axis, _Axis, _Axis] | 
     off[along, range(3)] = 0.0
     if np.abs(off).max() > SAME_AXIS:
         return None
-    return tuple(_Axis(int(f), float(offset[f]), float(steps[f, a])) for a, f in enumerate(along))
+    i, j, k = (_Axis(int(f), float(offset[f]), float(steps[f, a])) for a, f in enumerate(along))
+    return i, j, k
 
 
 _TENSOR_TYPES = {np.int16: torch.int16, np.float32: torch.float32}

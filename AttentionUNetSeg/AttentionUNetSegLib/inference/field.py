@@ -7,7 +7,7 @@ hold nothing but air are not computed. What happens when memory is short says `f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from .device import ComputeDevice, repeatable
 from .fallback import Attempt, Fallback
 from .forward_pass import ForwardPass, multiply_adds, peak_bytes
-from .fusion import FusedNetwork
+from .fusion import FusedGate, FusedNetwork
 from .memory import memory_budget, release_cached_memory
 from .observer import Observer, StageProgress
 from .tiling import Shape, importance_map, padded_shape, smallest_tile, tile_shape, tiles
@@ -153,17 +153,17 @@ class FieldPredictor:
         for corner in plan.corners:
             logits, coefficients = forward.run(_tile_tensor(intensities, corner, plan.tile))
             blend.add(logits.cpu().numpy(), coefficients_of=self._per_gate(coefficients), corner=corner)
-        logits, attention, computed = blend.finished(self.network.out_channels, self._gate_levels())
+        blended, alphas, computed = blend.finished(self.network.out_channels, self._gate_levels())
 
         def cut(array: np.ndarray, level: int) -> Tensor:
-            return torch.from_numpy(_cropped(array, shape, level)).to(place)
+            return _cropped(torch.from_numpy(array), shape, level).to(place)
 
-        maps = [(level, cut(alpha, level)) for level, alpha in attention]
-        return FieldPrediction(cut(logits, 0), maps, len(plan.corners), cut(computed, 0))
+        maps = [(level, cut(alpha, level)) for level, alpha in alphas]
+        return FieldPrediction(cut(blended, 0), maps, len(plan.corners), cut(computed, 0))
 
     def _gate_levels(self) -> list[int]:
         """How often each gate's grid is halved against the field's."""
-        gates = [gate for gate in self.network.gates if hasattr(gate, "is_grid")]
+        gates = [gate for gate in self.network.gates if isinstance(gate, FusedGate)]
         return [level + gate.is_grid for level, gate in enumerate(gates)]
 
     def _per_gate(self, coefficients: list[Tensor]) -> list[tuple[int, Tensor]]:
@@ -223,7 +223,8 @@ class _Blend:
 
     def _add(self, key: object, values: np.ndarray, corner: tuple[int, int, int], level: int) -> None:
         total = self._array(self.sums, key, values.shape[:-3], level)
-        total[(..., *_window(corner, self.importances[0].shape, level))] += values * self._importance(level)
+        window = _window(corner, self.importances[0].shape, level)
+        total[(Ellipsis,) + window] += values * self._importance(level)
 
     def _importance(self, level: int) -> np.ndarray:
         """The tile's importance map on a grid `level` times halved: the mean of the places that each place covers."""
@@ -256,6 +257,6 @@ def _tile_tensor(intensities: Tensor, corner: Shape, tile: Shape) -> Tensor:
     return F.pad(part, [amount for pair in reversed(missing) for amount in pair])[None, None]
 
 
-def _cropped(array, shape: tuple[int, ...], level: int):
-    """The part of an array or tensor, `level` times halved, that covers a field of `shape`."""
-    return array[(..., *(slice(0, -(-length // 2**level)) for length in shape))]
+def _cropped(values: Tensor, shape: Sequence[int], level: int) -> Tensor:
+    """The part of a tensor, `level` times halved, that covers a field of `shape`."""
+    return values[(Ellipsis,) + tuple(slice(0, -(-length // 2**level)) for length in shape)]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .device import ComputeDevice
@@ -98,36 +98,40 @@ class ForwardPass:
         network = self.network
         upsampling, gate, block = network.upsampling[level], network.gates[level], network.decoder[level]
         layers = [*block, head] if head is not None else list(block)
-        has_gate = isinstance(gate, FusedGate)
-        gate_layers = [gate.W_g, gate.W_x, gate.psi] if has_gate else []
+        gate_layers = [gate.W_g, gate.W_x, gate.psi] if isinstance(gate, FusedGate) else []
         if any(layer.norm is not None for layer in [upsampling, *block, *gate_layers]):
             return self._decode_whole(upsampling, gate, layers, features, skip)
-        own = None
-        if has_gate and gate.is_grid:
+        own = alpha = None
+        if isinstance(gate, FusedGate) and gate.is_grid:
             own = _coefficients(gate, features, skip)
             self.done(_gate_multiply_adds(gate) * own[0, 0].numel())
             alpha = F.interpolate(own, size=skip.shape[2:], mode="trilinear", align_corners=False)
-        elif has_gate:
-            own = alpha = self._empty(1, skip.shape[2:], skip.dtype)
+        elif isinstance(gate, FusedGate):
+            own = self._empty(1, skip.shape[2:], skip.dtype)
         size = skip.shape[2:]
         dtype = torch.float32 if head is not None else skip.dtype
         output = self._empty(layers[-1].out_channels, size, dtype)
-        counted = [upsampling, *layers, *([] if not has_gate or gate.is_grid else gate_layers)]
+        counted = [upsampling, *layers, *([] if alpha is not None else gate_layers)]
         for slab in self._slabs(size, sum(layer.multiply_adds for layer in counted)):
             upsampled = _upsampled(upsampling, features, slab)
             passed = skip[:, :, slab.low : slab.high]
-            if has_gate and not gate.is_grid:
+            if isinstance(gate, FusedGate) and own is not None and alpha is None:
                 here = _coefficients(gate, upsampled, passed)
                 own[:, :, slab.start : slab.stop] = here[:, :, slab.start - slab.low : slab.stop - slab.low]
                 passed = passed * here
-            elif has_gate:
+            elif alpha is not None:
                 passed = passed * alpha[:, :, slab.low : slab.high]
             part = _pair(block, torch.cat((passed, upsampled), dim=1), slab)
             output[:, :, slab.start : slab.stop] = part if head is None else head.convolve(part.float())
         return output, own
 
     def _decode_whole(
-        self, upsampling: Convolution, gate: FusedGate, layers: Sequence[Convolution], features: Tensor, skip: Tensor
+        self,
+        upsampling: Convolution,
+        gate: FusedGate | nn.Identity,
+        layers: Sequence[Convolution],
+        features: Tensor,
+        skip: Tensor,
     ) -> tuple[Tensor, Tensor | None]:
         """The same for instance normalization, which looks at the whole field."""
         upsampled, own = self._whole(upsampling, features), None

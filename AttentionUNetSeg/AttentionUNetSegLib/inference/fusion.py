@@ -11,6 +11,8 @@ Two rewritings, both exact up to rounding:
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -92,11 +94,17 @@ class FusedNetwork(nn.Module):
         super().__init__()
         if network.spatial_dims != 3:
             raise ValueError("The inference form is made for 3D networks.")
-        self.encoder = nn.ModuleList(nn.ModuleList(_fused_layers(block)) for block in network.encoder)
-        self.upsampling = nn.ModuleList(_upsampling(block, transposed_upsampling) for block in network.upsampling)
-        self.gates = nn.ModuleList(_fused_gate(gate) for gate in network.gates)
-        self.decoder = nn.ModuleList(nn.ModuleList(_fused_layers(block)) for block in network.decoder)
-        self.head = Convolution(network.head.weight, network.head.bias)
+        encoder = nn.ModuleList(nn.ModuleList(_fused_layers(block)) for block in network.encoder)
+        upsampling = nn.ModuleList(_upsampling(block, transposed_upsampling) for block in network.upsampling)
+        gates = nn.ModuleList(_fused_gate(gate) for gate in network.gates)
+        decoder = nn.ModuleList(nn.ModuleList(_fused_layers(block)) for block in network.decoder)
+        # A list of modules does not tell which modules it holds.
+        self.encoder = cast("Sequence[Sequence[Convolution]]", encoder)
+        self.upsampling = cast("Sequence[Convolution]", upsampling)
+        self.gates = cast("Sequence[FusedGate | nn.Identity]", gates)
+        self.decoder = cast("Sequence[Sequence[Convolution]]", decoder)
+        head = cast("nn.Conv3d", network.head)
+        self.head = Convolution(head.weight, head.bias)
         self.features, self.stride = network.features, network.stride
         self.out_channels = network.out_channels
 
@@ -110,10 +118,10 @@ class FusedNetwork(nn.Module):
         return self
 
 
-def _fused_layers(block: nn.Sequential) -> list[Convolution]:
+def _fused_layers(block: nn.Module) -> list[Convolution]:
     """Every convolution of a block with the normalization and ReLU that follow it."""
     layers = []
-    modules = list(block)
+    modules = list(cast("nn.Sequential", block))
     for position, module in enumerate(modules):
         if isinstance(module, nn.Conv3d):
             following = modules[position + 1 : position + 3]
@@ -123,8 +131,10 @@ def _fused_layers(block: nn.Sequential) -> list[Convolution]:
     return layers
 
 
-def _fused(conv: nn.Conv3d, norm: nn.Module | None = None, relu: bool = False) -> Convolution:
+def _fused(module: nn.Module, norm: nn.Module | None = None, relu: bool = False) -> Convolution:
+    conv = cast("nn.Conv3d", module)
     if isinstance(norm, nn.BatchNorm3d):
+        assert norm.running_mean is not None and norm.running_var is not None, "it was trained with statistics"
         weight, bias = fuse_conv_bn_weights(
             conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
         )
@@ -133,7 +143,7 @@ def _fused(conv: nn.Conv3d, norm: nn.Module | None = None, relu: bool = False) -
     return Convolution(conv.weight, conv.bias, copy.deepcopy(norm), relu)
 
 
-def _upsampling(block: nn.Sequential, transposed: bool) -> Convolution:
+def _upsampling(block: nn.Module, transposed: bool) -> Convolution:
     layer = _fused_layers(block)[0]
     if not transposed:
         return Convolution(layer.weight, layer.bias, layer.norm, layer.relu, "nearest")
@@ -145,7 +155,7 @@ def _upsampling(block: nn.Sequential, transposed: bool) -> Convolution:
     return Convolution(weight, layer.bias, layer.norm, layer.relu, "transposed")
 
 
-def _fused_gate(gate: nn.Module) -> nn.Module:
+def _fused_gate(gate: nn.Module) -> FusedGate | nn.Identity:
     if isinstance(gate, AdditiveAttentionGate):
         return FusedGate(_fused(*gate.W_g), _fused(*gate.W_x), _fused(*gate.psi), is_grid=False)
     if isinstance(gate, GridAttentionGate):

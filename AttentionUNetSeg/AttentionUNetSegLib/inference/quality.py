@@ -188,13 +188,14 @@ def _doubt_of_the_network(package: ModelPackage, quality: QualityReport) -> Iter
             f"(Dice {quality.agreement:.2f} between them, below {limits.agreement:g}); look for parts that are missing "
             "or too much."
         )
-    if limits.expected_dice is not None and quality.expected_dice < limits.expected_dice:
+    dice, probability = quality.expected_dice, quality.mean_probability
+    if limits.expected_dice is not None and dice is not None and dice < limits.expected_dice:
         yield (
-            f"The network is unsure: it expects a Dice of {quality.expected_dice:.2f} of its own segment, below "
+            f"The network is unsure: it expects a Dice of {dice:.2f} of its own segment, below "
             f"{limits.expected_dice:g}; look for parts that are missing or too much."
         )
-    if limits.mean_probability is not None and quality.mean_probability < limits.mean_probability:
+    if limits.mean_probability is not None and probability is not None and probability < limits.mean_probability:
         yield (
-            f"The network is unsure: the probability within the segment is {quality.mean_probability:.2f} on average, "
+            f"The network is unsure: the probability within the segment is {probability:.2f} on average, "
             f"below {limits.mean_probability:g}."
         )

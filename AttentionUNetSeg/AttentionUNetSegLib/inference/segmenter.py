@@ -109,13 +109,14 @@ class Segmenter:
             Neither the device nor main memory suffices for the smallest tile.
         """
         options, observer = options or RunOptions(), observer or SilentObserver()
-        package, timings = self.package, {}
+        package = self.package
+        timings: dict[str, float] = {}
         warnings = _Warnings(observer, volume.warnings)
         if package.is_phantom_only and not volume.is_phantom:
             warnings.warning(phantom_only_warning(package))
 
         with _stage(timings, "resample", observer, 0.02, "Resampling"):
-            coarse = to_model_grid(volume.image, package.spacing_mm, self.grids and self.grids.resampled)
+            coarse = to_model_grid(volume.image, package.spacing_mm, self.grids.resampled if self.grids else None)
             box = body_box(coarse)
         is_judged = not (volume.is_phantom or package.is_phantom_only or options.is_part)
         doubts = self._beside.submit(field_of_view_doubts, coarse).result if self._beside and is_judged else None
@@ -131,7 +132,7 @@ class Segmenter:
             )
             probability = self._one_organ(surroundings.cropped(probability), warnings)
             # Of two passes a spread says little; their agreement is told as a number.
-            spread = surroundings.cropped(spread) if options.tta else None
+            spread = surroundings.cropped(spread) if options.tta and spread is not None else None
             attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in attention]
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
@@ -139,7 +140,7 @@ class Segmenter:
                 image_on_grid(probability, grid),
                 volume.image,
                 LOWEST_PROBABILITY,
-                self.grids and self.grids.interpolated,
+                self.grids.interpolated if self.grids else None,
             )
             spread_image = spread if spread is None else on_grid_of(image_on_grid(spread, grid), restored, SPREAD_SCALE)
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
@@ -267,7 +268,8 @@ class _Warnings:
     """Passes everything on to an observer and keeps the warnings for the result."""
 
     def __init__(self, observer: Observer, texts: Iterable[str]) -> None:
-        self.observer, self.texts = observer, []
+        self.observer = observer
+        self.texts: list[str] = []
         for text in texts:
             self.warning(text)
 
@@ -275,6 +277,12 @@ class _Warnings:
         if message not in self.texts:
             self.texts.append(message)
             self.observer.warning(message)
+
+    def progress(self, fraction: float, stage: str) -> None:
+        self.observer.progress(fraction, stage)
+
+    def cancelled(self) -> bool:
+        return self.observer.cancelled()
 
 
 @contextmanager

@@ -12,7 +12,12 @@ Shape = tuple[int, int, int]
 
 def padded_shape(shape: Sequence[int], stride: int) -> Shape:
     """`shape` (K, J, I) with each length rounded up to a multiple of `stride`."""
-    return tuple(-(-length // stride) * stride for length in shape)
+    k, j, i = (_rounded_up(length, stride) for length in shape)
+    return k, j, i
+
+
+def _rounded_up(length: float, stride: int) -> int:
+    return int(-(-length // stride)) * stride
 
 
 def tile_shape(shape: Sequence[int], stride: int, fits: Callable[[Shape], bool]) -> Shape:
@@ -28,13 +33,13 @@ def tile_shape(shape: Sequence[int], stride: int, fits: Callable[[Shape], bool])
         Whether a tile of a shape fits into memory. The smallest tile is returned even if it does not.
     """
     tile = list(padded_shape(shape, stride))
-    while not fits(tuple(tile)):
+    while not fits((tile[0], tile[1], tile[2])):
         longest = max(range(3), key=lambda axis: tile[axis])
         if tile[longest] <= 4 * stride:
             break
         # Half of the side and half of an overlap, so that two tiles still cover what one did.
-        tile[longest] = max(4 * stride, padded_shape((tile[longest] * 0.55, 0, 0), stride)[0])
-    return tuple(int(length) for length in tile)
+        tile[longest] = max(4 * stride, _rounded_up(tile[longest] * 0.55, stride))
+    return tile[0], tile[1], tile[2]
 
 
 def smallest_tile(tile: Sequence[int], stride: int) -> bool:
@@ -58,8 +63,8 @@ def tile_starts(length: int, tile: int, stride: int, overlap: float) -> list[int
 
 def tiles(shape: Sequence[int], tile: Sequence[int], stride: int, overlap: float = 0.5) -> list[Shape]:
     """First corners (K, J, I) of all tiles of a padded field."""
-    axes = [tile_starts(length, side, stride, overlap) for length, side in zip(shape, tile, strict=True)]
-    return list(itertools.product(*axes))
+    k, j, i = (tile_starts(length, side, stride, overlap) for length, side in zip(shape, tile, strict=True))
+    return list(itertools.product(k, j, i))
 
 
 def importance_map(tile: Sequence[int], sigma_scale: float = 0.125) -> np.ndarray:
