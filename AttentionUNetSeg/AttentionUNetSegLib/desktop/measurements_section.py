@@ -189,7 +189,7 @@ class Measuring:
         Raises
         ------
         BadInput : the result cannot be measured (see `scene.measure_result`).
-        InternalError : there is no place for temporary files.
+        CannotWrite : there is no place for temporary files.
         """
         self._state = state_of_segment(self.nodes)
         masks = masks_of_result(self.nodes)
@@ -249,7 +249,7 @@ class DicomExport:
         ------
         Cancelled : the person declined an installation.
         BadInput : the result cannot be exported.
-        InternalError : there is no place for temporary files, or a library cannot be installed.
+        CannotWrite : there is no place for temporary files, or a library cannot be installed.
         """
         python, environment = _python_with_libraries()
         masks, ct = masks_of_result(self.nodes)
