@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 # What VTK loads at run time to draw without a display (it crashes where one of them is missing); only the picture
-# needs it. Whether it can draw is what the scene room finds out by drawing in a process of its own.
+# needs it. Whether it can draw is what the scene package finds out by drawing in a process of its own.
 RENDERING_PACKAGES := libegl1 libgl1-mesa-dri libx11-6
 CAN_RENDER := from AttentionUNetSegLib.scene.overview.offscreen import require_offscreen_rendering as probe; probe()
 

@@ -114,7 +114,7 @@ class AttentionUNetSegWidget(ScriptedLoadableModuleWidget):
             self.logic.close()
 
     def onReload(self) -> None:
-        """Reload the panel's parts too, for developers; all other rooms work without Slicer and are tested there."""
+        """Reload the panel's parts too, for developers; all other packages work without Slicer and are tested there."""
         self.cleanup()
         for name in [name for name in sys.modules if name.startswith("AttentionUNetSegLib.desktop")]:
             del sys.modules[name]

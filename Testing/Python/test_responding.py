@@ -10,14 +10,19 @@ from panel_case import PanelTestCase, process_for, process_until
 
 
 class Gaps:
-    """The longest time between two ticks of a timer that should tick every 10 ms, by what was done meanwhile."""
+    """The longest time between two ticks of a timer that should tick every 10 ms, by what was done meanwhile.
+
+    `longest` is what a person waits. `busiest` is the processor's time that Slicer's own thread took of one gap: the
+    same on a computer where other programs are at work too.
+    """
 
     def __init__(self) -> None:
         import qt
 
         self.longest: dict[str, float] = {}
+        self.busiest: dict[str, float] = {}
         self._what = "nothing"
-        self._last = time.monotonic()
+        self._last, self._used = time.monotonic(), time.thread_time()
         self._timer = qt.QTimer()
         self._timer.setInterval(10)
         self._timer.timeout.connect(self._tick)
@@ -34,9 +39,10 @@ class Gaps:
         self._timer.stop()
 
     def _tick(self) -> None:
-        now = time.monotonic()
+        now, used = time.monotonic(), time.thread_time()
         self.longest[self._what] = max(self.longest.get(self._what, 0.0), now - self._last)
-        self._last = now
+        self.busiest[self._what] = max(self.busiest.get(self._what, 0.0), used - self._used)
+        self._last, self._used = now, used
 
 
 class RespondingTest(PanelTestCase):
@@ -71,9 +77,14 @@ class RespondingTest(PanelTestCase):
         self.select(volume)
         process_for(0.5)
         gaps = Gaps()
+        gaps.during("export")
+        self.click(self.ui.segmentButton)
+        process_until(lambda: all(run.state.value != "preparing" for run in self.logic.unfinishedRuns()), "the export")
         gaps.during("run")
-        segmentation = self.segment(volume)
-        process_for(0.2)
+        self.wait_for_runs()
+        (segmentation,) = self.logic.results()
+        gaps.during("surface")
+        process_until(lambda: self.logic.hasSurface(segmentation), "the surface", 30.0)
         gaps.during("threshold")
         for value in (0.6, 0.7, 0.8):
             self.ui.thresholdSlider.value = value
@@ -94,6 +105,11 @@ class RespondingTest(PanelTestCase):
         process_until(lambda: self.ui.measureButton.text == "Measure", "the measurement")
         gaps.stop()
         size = " x ".join(str(n) for n in volume.GetImageData().GetDimensions())
-        told = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in gaps.longest.items() if what != "nothing")
-        print(f"largest gaps in the event loop, CT of {size} voxels: {told}")
+        told = ", ".join(
+            f"{what} {seconds:.3f} s ({gaps.busiest[what]:.3f})"
+            for what, seconds in gaps.longest.items() if what != "nothing"
+        )  # fmt: skip
+        print(f"largest gaps in the event loop (and of the processor), CT of {size} voxels: {told}")
+        self.assertLess(gaps.busiest["export"], 0.1, told)
+        self.assertLess(gaps.busiest["threshold"], 0.1, told)
         self.assertLess(max(gaps.longest.values()), 10.0, told)  # a machine may be slow; what is told is read

@@ -36,6 +36,10 @@ class ScenesTest(PanelTestCase):
         self.assertAlmostEqual(self.ui.overlayOpacitySlider.value, 0.35)
         self.assertEqual(self.ui.overlayComboBox.currentIndex, 2)
         np.testing.assert_array_equal(self.segment_mask(loaded), mask)
+        self.click(self.ui.undoButton)  # the scene holds what was done
+        self.assertFalse(self.segment_mask(loaded)[tuple(missing)])
+        self.click(self.ui.redoButton)
+        np.testing.assert_array_equal(self.segment_mask(loaded), mask)
 
         self.ui.thresholdSlider.value = 0.3
         slicer.app.processEvents()

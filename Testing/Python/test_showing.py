@@ -15,6 +15,29 @@ class ShowingTest(PanelTestCase):
         self.segmentation = self.add_result(self.add_phantom())
         self.panel.select_result(self.segmentation, is_new=True)
 
+    def test_sections_open_when_they_become_useful(self) -> None:
+        self.assertFalse(self.ui.resultCollapsibleButton.collapsed)
+        self.ui.correctionCollapsibleButton.collapsed = True
+        other = self.add_result(self.add_phantom(seed=4, name="not corrected"))
+        self.assertTrue(self.ui.correctionCollapsibleButton.collapsed)
+        inside = [0.0] * 6
+        self.segmentation.GetRASBounds(inside)
+        middle = [(low + high) / 2 for low, high in zip(inside[::2], inside[1::2], strict=True)]
+        self.logic.addClick(self.segmentation, tuple(middle), False)
+        self.ui.resultSelector.setCurrentNode(self.segmentation)
+        slicer.app.processEvents()
+        self.assertIsNot(self.panel.result, other)
+        self.assertFalse(self.ui.correctionCollapsibleButton.collapsed)
+
+    def test_an_empty_segment_has_no_surface_and_prints_nothing(self) -> None:
+        process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface", 20.0)
+        self.ui.thresholdSlider.value = 1.0  # the phantom's field ends at 240 of 255
+        process_for(0.5)
+        self.assertEqual(self.shown_volume(), 0.0)
+        self.assertFalse(self.logic.hasSurface(self.segmentation))
+        self.ui.thresholdSlider.value = 0.5
+        process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface again", 20.0)
+
     def test_the_threshold_slider_moves_the_segment(self) -> None:
         volumes = []
         for threshold in (0.2, 0.5, 0.8, 0.95):
@@ -80,7 +103,8 @@ class ShowingTest(PanelTestCase):
 
     def test_the_surface_follows_its_check_box(self) -> None:
         self.assertTrue(self.ui.show3DCheckBox.checked)
-        self.assertTrue(self.logic.hasSurface(self.segmentation))
+        self.assertFalse(self.logic.hasSurface(self.segmentation), "a result is seen before its surface is made")
+        process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface", 20.0)
         self.click(self.ui.show3DCheckBox)
         self.assertFalse(self.logic.hasSurface(self.segmentation))
         self.click(self.ui.show3DCheckBox)

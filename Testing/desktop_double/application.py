@@ -27,12 +27,8 @@ class Application(QObject, listed_as="slicer.app"):
 
     applicationName = Property("Slicer")
     applicationVersion = Property("5.13.0-2026-08-21 (the desktop double)")
-    majorVersion = Property(5)
-    minorVersion = Property(13)
     revision = Property("0")
     os = Property("linux")
-    arch = Property("amd64")
-    platform = Property("linux-amd64")
     temporaryPath = Property(tempfile.gettempdir())
     slicerHome = Property("")
     startupCompleted = Signal("startupCompleted()")
@@ -103,8 +99,6 @@ class Application(QObject, listed_as="slicer.app"):
     def settings(self) -> QSettings:
         return QSettings()
 
-    userSettings = settings
-
     def clipboard(self) -> Any:
         state = self._d
         return SimpleNamespace(
@@ -115,16 +109,10 @@ class Application(QObject, listed_as="slicer.app"):
     setOverrideCursor = staticmethod(QApplication.setOverrideCursor)
     restoreOverrideCursor = staticmethod(QApplication.restoreOverrideCursor)
 
-    def setRenderPaused(self, paused: bool) -> None:
-        pass
-
     def pauseRender(self) -> None:
         pass
 
     resumeRender = pauseRender
-
-    def moduleDocumentationUrl(self, name: str) -> str:
-        return f"https://slicer.readthedocs.io/en/latest/user_guide/modules/{name.lower()}.html"
 
 
 class DicomDatabase:
@@ -227,9 +215,6 @@ class ModuleManager(QObject, listed_as="slicer.app.moduleManager()"):
     def factoryManager(self) -> FactoryManager:
         return _factory_manager
 
-    def modulesNames(self) -> list[str]:
-        return [module.name for module in vars(slicer.modules).values() if hasattr(module, "widgetRepresentation")]
-
 
 _factory_manager = FactoryManager()
 
@@ -271,9 +256,6 @@ class LayoutManager(QObject, listed_as="slicer.qSlicerLayoutManager"):
     def mrmlSliceLogics(self) -> Any:
         return self._d.core.app_logic.GetSliceLogics()
 
-    def mrmlViewLogics(self) -> Any:
-        return self._d.core.app_logic.GetViewLogics()
-
     def threeDWidget(self, index: int) -> ThreeDWidget:
         return self._d.three_d
 
@@ -303,9 +285,6 @@ class SliceWidget(QWidget, listed_as="slicer.qMRMLSliceWidget"):
     def mrmlSliceNode(self) -> Any:
         return self._d.logic.GetSliceNode()
 
-    def mrmlSliceCompositeNode(self) -> Any:
-        return self._d.logic.GetSliceCompositeNode()
-
 
 class ThreeDWidget(QWidget, listed_as="slicer.qMRMLThreeDWidget"):
     """The 3D view; its inner view takes the calls that only change what is drawn."""
@@ -317,6 +296,3 @@ class ThreeDWidget(QWidget, listed_as="slicer.qMRMLThreeDWidget"):
     def threeDView(self) -> Any:
         # Not in the list: qMRMLThreeDView's slots that Slicer's own modules call.
         return SimpleNamespace(resetFocalPoint=lambda: None, resetCamera=lambda: None, forceRender=lambda: None)
-
-    def mrmlViewNode(self) -> Any:
-        return self._d.logic.GetViewNode()

@@ -14,7 +14,6 @@ class ctkCollapsibleButton(Button, listed_as="ctk.ctkCollapsibleButton"):
 
     contentsCollapsed = Signal("contentsCollapsed(bool)")
     flat = Property(False)
-    collapsedHeight = Property(10)
 
     @property
     def collapsed(self) -> bool:
@@ -51,7 +50,6 @@ class ctkSliderWidget(Number, listed_as="ctk.ctkSliderWidget"):
     decimals = Property(2)
     singleStep = Property(1.0)
     pageStep = Property(10.0)
-    tickInterval = Property(0.0)
     tracking = Property(True)
     prefix = Property("")
     suffix = Property("")
@@ -79,22 +77,10 @@ class ctkPathLineEdit(QWidget, listed_as="ctk.ctkPathLineEdit"):
     sizeAdjustPolicy = Property(None)
     minimumContentsLength = Property(0)
     filters = Property(None)
-    nameFilters = Property(None)
-    settingKey = Property("")
     label = Property("")
-    showBrowseButton = Property(True)
-    showHistoryButton = Property(True)
-    setCurrentPath = setter("currentPath")
-
-    def addCurrentPathToHistory(self) -> None:
-        pass
-
-    def retrieveHistory(self) -> None:
-        pass
 
 
 class ctkMessageBox(QMessageBox, listed_as="ctk.ctkMessageBox"):
     """A message box that may be silenced; `answers` of `qt_dialogs` answers it. slicer.util asks with it."""
 
     dontShowAgainSettingsKey = Property("")
-    dontShowAgain = Property(False)

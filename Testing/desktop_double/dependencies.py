@@ -31,11 +31,6 @@ torch_installation = TorchInstallation()
 class PyTorchUtilsLogic:
     """The extension PyTorch's logic: https://github.com/fepegar/SlicerPyTorch, PyTorchUtils.py."""
 
-    @staticmethod
-    def torchInstalled() -> bool:
-        """Whether torch is installed. The real one imports torch to find out."""
-        return torch_installation.is_installed
-
     def installTorch(
         self,
         askConfirmation: bool = False,

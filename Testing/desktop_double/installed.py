@@ -30,7 +30,7 @@ from . import (
 )
 from .strict import Strict, listed_classes
 
-_ROOMS = [
+_MODULES = [
     *(ctk_widgets, mrml_widgets),
     *(qt_actions, qt_dialogs, qt_inputs, qt_layouts, qt_objects, qt_process, qt_values, qt_widgets),
 ]
@@ -57,8 +57,8 @@ class _Namespace(types.ModuleType):
 def _acted_out() -> dict[str, type]:
     """Every class of the double by its qualified name."""
     found = {}
-    for room in _ROOMS:
-        for thing in vars(room).values():
+    for module in _MODULES:
+        for thing in vars(module).values():
             if isinstance(thing, type) and issubclass(thing, Strict) and "listed_as" in vars(thing):
                 found[thing.listed_as] = thing
     return {name: thing for name, thing in found.items() if name}

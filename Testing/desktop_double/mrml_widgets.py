@@ -63,10 +63,8 @@ class NodeChoice(QWidget):
     addEnabled = Property(True)
     removeEnabled = Property(True)
     renameEnabled = Property(False)
-    editEnabled = Property(False)
     showHidden = Property(False)
     showChildNodeTypes = Property(True)
-    selectNodeUponCreation = Property(True)
     baseName = Property("")
     currentNodeChanged = Signal("currentNodeChanged(vtkMRMLNode*)", "currentNodeChanged(bool)")
     currentNodeIDChanged = Signal("currentNodeIDChanged(QString)")
@@ -102,14 +100,6 @@ class NodeChoice(QWidget):
             self._d.tags = [scene.AddObserver(event, refresh) for event in events]
         self._refresh()
 
-    def addAttribute(self, node_type: str, name: str, value: str | None = None) -> None:
-        self._d.attributes.append((node_type, name, value))
-        self._refresh()
-
-    def removeAttribute(self, node_type: str, name: str) -> None:
-        self._d.attributes = [entry for entry in self._d.attributes if entry[:2] != (node_type, name)]
-        self._refresh()
-
     def currentNode(self) -> Any:
         return self._d.scene.GetNodeByID(self._d.node_id) if self._d.scene and self._d.node_id else None
 
@@ -139,22 +129,11 @@ class NodeChoice(QWidget):
         nodes = self._nodes()
         self.setCurrentNode(nodes[index] if 0 <= index < len(nodes) else None)
 
-    @property
-    def nodeCount(self) -> int:
-        return len(self._nodes())
-
-    def nodeFromIndex(self, index: int) -> Any:
-        nodes = self._nodes()
-        return nodes[index] if 0 <= index < len(nodes) else None
-
     def addNode(self) -> Any:
         node = self._d.scene.AddNewNodeByClass(self.nodeTypes[0], self.baseName)
         self._put(node.GetID())
         self.nodeAddedByUser.emit(node)
         return node
-
-    def removeCurrentNode(self) -> None:
-        self._d.scene.RemoveNode(self.currentNode())
 
     def _nodes(self) -> list[Any]:
         if self._d.scene is None:
@@ -249,9 +228,6 @@ class qMRMLSegmentEditorWidget(QWidget, listed_as="slicer.qMRMLSegmentEditorWidg
 
     def setSourceVolumeNode(self, node: Any) -> None:
         self._d.nodes["volume"] = node.GetID() if node is not None else ""
-
-    def currentSegmentID(self) -> str:
-        return self._d.segment_id
 
     def setCurrentSegmentID(self, segment_id: str) -> None:
         segmentation = self.segmentationNode()

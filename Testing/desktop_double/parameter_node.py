@@ -40,52 +40,11 @@ class WithinRange(Validator):
             raise ValueError(f"Value must be within range [{self.minimum}, {self.maximum}], is {value}")
 
 
-class Minimum(Validator):
-    """Not less than."""
-
-    def __init__(self, minimum: float) -> None:
-        self.minimum = minimum
-
-    def validate(self, value: Any) -> None:
-        if value < self.minimum:
-            raise ValueError(f"Value must not be less than {self.minimum}, is {value}")
-
-
-class Maximum(Validator):
-    """Not more than."""
-
-    def __init__(self, maximum: float) -> None:
-        self.maximum = maximum
-
-    def validate(self, value: Any) -> None:
-        if value > self.maximum:
-            raise ValueError(f"Value must not be more than {self.maximum}, is {value}")
-
-
-class Choice(Validator):
-    """One of some values."""
-
-    def __init__(self, choices: list[Any]) -> None:
-        self.choices = choices
-
-    def validate(self, value: Any) -> None:
-        if value not in self.choices:
-            raise ValueError(f"Value is {value}, but must be one of {self.choices}")
-
-
 class Default:
     """The value of a new parameter, as an annotation."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
-
-
-class Decimals(Default):
-    """Digits that a spin box or slider shows."""
-
-
-class SingleStep(Default):
-    """Step of a spin box or slider."""
 
 
 class _Parameter:
@@ -146,11 +105,6 @@ def parameterNodeWrapper(classtype: type | None = None) -> Any:
     return classtype
 
 
-def isParameterNodeWrapper(thing: Any) -> bool:
-    """Whether a class or an object was made by the decorator."""
-    return hasattr(thing, "allParameters")
-
-
 def _as_property(parameter: _Parameter) -> property:
     return property(
         lambda self: self._cached[parameter.name].value,
@@ -186,7 +140,7 @@ class _Cached:
 
 
 class _Wrapper:
-    """The methods that every wrapper gets, with the faults of Slicer 5.10: see `disconnectGui` and `connectGui`."""
+    """The methods that every wrapper gets, with the fault of Slicer 5.10: see `disconnectGui`."""
 
     def __init__(self, parameterNode: Any) -> None:
         self.parameterNode = parameterNode
@@ -196,12 +150,6 @@ class _Wrapper:
             if not parameterNode.HasParameter(parameter.name):
                 parameter.write(parameterNode, parameter.default)
         self._cached = {name: _Cached(parameter, parameterNode) for name, parameter in self.allParameters.items()}
-
-    def connectGui(self, gui: Any) -> None:
-        """Bind the widgets; as in Slicer 5.10, what `disconnectGui` needs is not given back."""
-        widgets = gui.findChildren(qt_widgets.QWidget) if hasattr(gui, "findChildren") else vars(gui).values()
-        named = ((widget.property(SlicerParameterNamePropertyName), widget) for widget in widgets)
-        self.connectParametersToGui({name: widget for name, widget in named if name})
 
     def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
         for name in mapping:
@@ -235,15 +183,6 @@ class _Wrapper:
                     binding.write(getattr(self, name))
         finally:
             self._is_updating = False
-
-    def getValue(self, name: str) -> Any:
-        return getattr(self, name)
-
-    def setValue(self, name: str, value: Any) -> None:
-        setattr(self, name, value)
-
-    def default(self, name: str) -> Any:
-        return Default(self.allParameters[name].default)
 
     def StartModify(self) -> int:
         return self.parameterNode.StartModify()
@@ -314,10 +253,6 @@ class _Binding:
             if isinstance(annotation, WithinRange):
                 self._widget.minimum, self._widget.maximum = annotation.minimum, annotation.maximum
                 is_bounded = True
-            elif isinstance(annotation, Decimals):
-                self._widget.decimals = annotation.value
-            elif isinstance(annotation, SingleStep):
-                self._widget.singleStep = annotation.value
         if type(self._widget) is ctk_widgets.ctkSliderWidget and not is_bounded:
             raise RuntimeError("Cannot have a connection to ctkSliderWidget where the float types is unbounded.")
 
@@ -325,10 +260,7 @@ class _Binding:
 def as_module() -> ModuleType:
     """Return `slicer.parameterNodeWrapper`: a package in Slicer, of which this has the listed names that it knows."""
     module = ModuleType("slicer.parameterNodeWrapper")
-    for thing in (
-        parameterNodeWrapper, isParameterNodeWrapper, Validator, WithinRange, Minimum, Maximum, Choice, Default,
-        Decimals, SingleStep,
-    ):  # fmt: skip
+    for thing in (parameterNodeWrapper, Validator, WithinRange, Default):
         assert thing.__name__ in names_of(module.__name__), thing.__name__
         setattr(module, thing.__name__, thing)
     module.SlicerParameterNamePropertyName = SlicerParameterNamePropertyName

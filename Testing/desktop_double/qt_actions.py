@@ -54,19 +54,11 @@ class QAction(QObject, listed_as="qt.QAction"):
             if isinstance(argument, str):
                 self.text = argument
 
-    def trigger(self) -> None:
-        if not self.enabled:
-            return
-        if self.checkable:
-            self.checked = not self.checked
-        self.triggered.emit(self.checked)
-
 
 class QMenu(QWidget, listed_as="qt.QMenu"):
     """A menu: its actions, and those of the menus in it."""
 
     title = Property("")
-    toolTipsVisible = Property(False)
     aboutToShow = Signal("aboutToShow()")
 
     def __init__(self, *arguments: Any) -> None:
@@ -84,9 +76,6 @@ class QMenu(QWidget, listed_as="qt.QMenu"):
         self._d.actions.append(action)
         return action
 
-    def addSeparator(self) -> None:
-        pass
-
     def actions(self) -> list[QAction]:
         return list(self._d.actions)
 
@@ -102,7 +91,6 @@ class QShortcut(QObject, listed_as="qt.QShortcut"):
     activated = Signal("activated()")
     activatedAmbiguously = Signal("activatedAmbiguously()")
     setEnabled = setter("enabled")
-    setContext = setter("context")
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)

@@ -86,21 +86,6 @@ class QMessageBox(QWidget, listed_as="qt.QMessageBox"):
     def modal(self) -> bool:
         return self._d.is_modal
 
-    def addButton(self, text: Any, role: int | None = None) -> Any:
-        from .qt_widgets import QPushButton
-
-        button = QPushButton(text if isinstance(text, str) else StandardButton(text).name)
-        self._d.buttons.append(button)
-        return button
-
-    def setDefaultButton(self, button: Any) -> None:
-        pass
-
-    setEscapeButton = setDefaultButton
-
-    def clickedButton(self) -> Any:
-        return self._d.clicked
-
     def exec_(self) -> int:
         answer = self._answer()
         if isinstance(answer, str):  # the text of a button of our own
@@ -126,10 +111,6 @@ class QFileDialog(QWidget, listed_as="qt.QFileDialog"):
 
     @staticmethod
     def getOpenFileName(parent: Any = None, caption: str = "", folder: str = "", filter: str = "") -> str:
-        return answers.take(caption)
-
-    @staticmethod
-    def getSaveFileName(parent: Any = None, caption: str = "", folder: str = "", filter: str = "") -> str:
         return answers.take(caption)
 
     @staticmethod

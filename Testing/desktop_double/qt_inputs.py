@@ -17,13 +17,11 @@ class QLineEdit(QWidget, listed_as="qt.QLineEdit"):
     text = Property("", notify="textChanged")
     placeholderText = Property("")
     readOnly = Property(False)
-    maxLength = Property(32767)
     textChanged = Signal("textChanged(QString)")
     textEdited = Signal("textEdited(QString)")
     editingFinished = Signal("editingFinished()")
     returnPressed = Signal("returnPressed()")
     setText = setter("text")
-    setPlaceholderText = setter("placeholderText")
 
     def clear(self) -> None:
         self.text = ""
@@ -36,10 +34,7 @@ class QPlainTextEdit(QWidget, listed_as="qt.QPlainTextEdit"):
     readOnly = Property(False)
     tabChangesFocus = Property(False)
     maximumBlockCount = Property(0)
-    lineWrapMode = Property(None)
     textChanged = Signal("textChanged()")
-    setReadOnly = setter("readOnly")
-    setMaximumBlockCount = setter("maximumBlockCount")
 
     @property
     def plainText(self) -> str:
@@ -49,26 +44,12 @@ class QPlainTextEdit(QWidget, listed_as="qt.QPlainTextEdit"):
     def plainText(self, text: str) -> None:
         self._put(converted(text, str, "qt.QPlainTextEdit.plainText").split("\n") if text else [])
 
-    setPlainText = setter("plainText")
-
-    def toPlainText(self) -> str:
-        return self.plainText
-
     def appendPlainText(self, text: str) -> None:
         text = converted(text, str, "qt.QPlainTextEdit.appendPlainText")
         self._put(self._d.values.get("lines", []) + text.split("\n"))
 
-    @property
-    def blockCount(self) -> int:
-        return max(1, len(self._d.values.get("lines", [])))
-
     def clear(self) -> None:
         self._put([])
-
-    def ensureCursorVisible(self) -> None:
-        pass
-
-    centerCursor = selectAll = ensureCursorVisible
 
     def _put(self, lines: list[str]) -> None:
         self._d.values["lines"] = lines[-self.maximumBlockCount :] if self.maximumBlockCount else lines
@@ -78,9 +59,6 @@ class QPlainTextEdit(QWidget, listed_as="qt.QPlainTextEdit"):
 class Choice(QWidget):
     """What a combo box has."""
 
-    editable = Property(False)
-    insertPolicy = Property(None)
-    maxVisibleItems = Property(10)
     minimumContentsLength = Property(0)
     placeholderText = Property("")
     sizeAdjustPolicy = Property(None)
@@ -123,16 +101,8 @@ class Choice(QWidget):
 
     setCurrentText = setter("currentText")
 
-    @property
-    def currentData(self) -> Any:
-        return self.itemData(self._d.index)
-
     def addItem(self, *arguments: Any) -> None:
         self.insertItem(len(self._d.items), *arguments)
-
-    def addItems(self, texts: list[str]) -> None:
-        for text in texts:
-            self.addItem(text)
 
     def insertItem(self, index: int, *arguments: Any) -> None:
         """Insert (text[, data]) or (icon, text[, data])."""
@@ -164,20 +134,11 @@ class Choice(QWidget):
     def itemText(self, index: int) -> str:
         return self._d.items[index]["text"] if 0 <= index < len(self._d.items) else ""
 
-    def itemData(self, index: int, role: int = 0x100) -> Any:
-        return self._d.items[index].get(role) if 0 <= index < len(self._d.items) else None
-
-    def setItemData(self, index: int, value: object, role: int = 0x100) -> None:
-        self._d.items[index][role] = value
-
     def setItemText(self, index: int, text: str) -> None:
         self._d.items[index]["text"] = converted(text, str, f"{self.listed_as}.setItemText")
 
     def findText(self, text: str) -> int:
         return next((i for i, item in enumerate(self._d.items) if item["text"] == text), -1)
-
-    def findData(self, data: object, role: int = 0x100) -> int:
-        return next((i for i, item in enumerate(self._d.items) if item.get(role) == data), -1)
 
     def _tell(self) -> None:
         self.currentIndexChanged.emit(self._d.index)

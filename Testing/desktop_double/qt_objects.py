@@ -45,8 +45,6 @@ class QObject(Strict, listed_as="qt.QObject"):
     def name(self, value: str) -> None:
         self.objectName = value
 
-    setObjectName = setter("objectName")
-
     def parent(self) -> QObject | None:
         return self._d.parent
 
@@ -74,9 +72,6 @@ class QObject(Strict, listed_as="qt.QObject"):
     def className(self) -> str:
         return self.listed_as.partition(".")[2]
 
-    def inherits(self, name: str) -> bool:
-        return any(base.__name__ == name for base in type(self).__mro__)
-
     def isWidgetType(self) -> bool:
         return False
 
@@ -84,16 +79,6 @@ class QObject(Strict, listed_as="qt.QObject"):
         if name in self._d.dynamic:
             return self._d.dynamic[name]
         return getattr(self, name) if has_property(type(self), name) else None
-
-    def setProperty(self, name: str, value: object) -> bool:
-        if has_property(type(self), name):
-            setattr(self, name, value)
-            return True
-        self._d.dynamic[name] = value
-        return False
-
-    def dynamicPropertyNames(self) -> list[str]:
-        return list(self._d.dynamic)
 
     def blockSignals(self, block: bool) -> bool:
         was, self._d.blocked = self._d.blocked, bool(block)
@@ -107,15 +92,6 @@ class QObject(Strict, listed_as="qt.QObject"):
 
     def disconnect(self, signature: str, receiver: Callable[..., object] | None = None) -> bool:
         return signals.disconnect(self, *signals.find_signal(self, signature), receiver)
-
-    def installEventFilter(self, watcher: QObject) -> None:
-        self._d.filters.append(watcher)
-
-    def removeEventFilter(self, watcher: QObject) -> None:
-        self._d.filters.remove(watcher)
-
-    def eventFilter(self, watched: QObject, event: object) -> bool:
-        return False
 
     def deleteLater(self) -> None:
         loop.post(lambda: delete(self))
@@ -187,10 +163,6 @@ class QTimer(QObject, listed_as="qt.QTimer"):
     def isActive(self) -> bool:
         return self.active
 
-    @property
-    def remainingTime(self) -> int:
-        return -1 if self._d.due is None else max(0, round(1000 * (self._d.due - time.monotonic())))
-
     def start(self, milliseconds: int | None = None) -> None:
         if milliseconds is not None:
             self.interval = milliseconds
@@ -237,12 +209,6 @@ class QSignalBlocker(Strict, listed_as="qt.QSignalBlocker"):
         self._d.target = target
         self._d.before = target.blockSignals(True)
 
-    def unblock(self) -> None:
-        self._d.target.blockSignals(self._d.before)
-
-    def reblock(self) -> None:
-        self._d.target.blockSignals(True)
-
     def __del__(self) -> None:
         if "_d" in self.__dict__ and hasattr(self._d, "before") and not self._d.target._d.is_deleted:
             self._d.target.blockSignals(self._d.before)
@@ -286,9 +252,6 @@ class QSettings(QObject, listed_as="qt.QSettings"):
 
     def allKeys(self) -> list[str]:
         return sorted(_stored_settings)
-
-    def sync(self) -> None:
-        pass
 
 
 _stored_settings: dict[str, Any] = {}

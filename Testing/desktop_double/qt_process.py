@@ -124,16 +124,10 @@ class QProcess(QObject, listed_as="qt.QProcess"):
     def setWorkingDirectory(self, folder: str) -> None:
         self._d.folder = _text(folder)
 
-    def workingDirectory(self) -> str:
-        return self._d.folder
-
     def setProcessEnvironment(self, environment: QProcessEnvironment) -> None:
         if not isinstance(environment, QProcessEnvironment):
             raise TypeError(f"qt.QProcess.setProcessEnvironment takes QProcessEnvironment, not {environment!r}.")
         self._d.environment = environment
-
-    def processEnvironment(self) -> QProcessEnvironment:
-        return self._d.environment
 
     def setProcessChannelMode(self, mode: ProcessChannelMode) -> None:
         if mode is not ProcessChannelMode.SeparateChannels:
@@ -184,9 +178,6 @@ class QProcess(QObject, listed_as="qt.QProcess"):
     def state(self) -> ProcessState:
         return self._d.state
 
-    def processId(self) -> int:
-        return self._d.process.pid if self._d.process is not None and self._d.state != 0 else 0
-
     def exitCode(self) -> int:
         return self._d.exit_code
 
@@ -198,9 +189,6 @@ class QProcess(QObject, listed_as="qt.QProcess"):
 
     def errorString(self) -> str:
         return self._d.error_text
-
-    def waitForStarted(self, milliseconds: int = 30000) -> bool:
-        return _wait(self, milliseconds, lambda: self._d.state is not ProcessState.Starting) and self._d.state == 2
 
     def waitForFinished(self, milliseconds: int = 30000) -> bool:
         if self._d.state is ProcessState.NotRunning:

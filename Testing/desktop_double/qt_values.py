@@ -19,9 +19,6 @@ class QIcon(Strict, listed_as="qt.QIcon"):
             raise FileNotFoundError(f"qt.QIcon: there is no file {path}.")
         self._d.path = path
 
-    def isNull(self) -> bool:
-        return self._d.path is None
-
 
 class QSize(Strict, listed_as="qt.QSize"):
     """Width and height in pixels."""
@@ -65,12 +62,6 @@ class QUrl(Strict, listed_as="qt.QUrl"):
 
     def toString(self) -> str:
         return self._d.text
-
-    def isLocalFile(self) -> bool:
-        return self._d.text.startswith("file:")
-
-    def toLocalFile(self) -> str:
-        return self._d.text.removeprefix("file://")
 
 
 opened_addresses: list[str] = []

@@ -17,33 +17,12 @@ class QWidget(QObject, listed_as="qt.QWidget"):
     """Visible and enabled only where all its ancestors are."""
 
     toolTip = Property("")
-    statusTip = Property("")
-    whatsThis = Property("")
-    styleSheet = Property("")
-    accessibleName = Property("")
-    accessibleDescription = Property("")
     windowTitle = Property("", notify="windowTitleChanged")
     windowTitleChanged = Signal("windowTitleChanged(QString)")
     minimumSize = Property(None, QSize)
-    maximumSize = Property(None, QSize)
-    minimumWidth = Property(0)
-    maximumWidth = Property(16777215)
-    minimumHeight = Property(0)
-    maximumHeight = Property(16777215)
     focusPolicy = Property(None)
     sizePolicy = Property(None)
-    acceptDrops = Property(False)
     setToolTip = setter("toolTip")
-    setStatusTip = setter("statusTip")
-    setStyleSheet = setter("styleSheet")
-    setAccessibleName = setter("accessibleName")
-    setWindowTitle = setter("windowTitle")
-    setMinimumWidth = setter("minimumWidth")
-    setMinimumHeight = setter("minimumHeight")
-    setMaximumWidth = setter("maximumWidth")
-    setMaximumHeight = setter("maximumHeight")
-    setSizePolicy = setter("sizePolicy")
-    setFocusPolicy = setter("focusPolicy")
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,12 +53,6 @@ class QWidget(QObject, listed_as="qt.QWidget"):
 
     setEnabled = setter("enabled")
 
-    def setDisabled(self, value: bool) -> None:
-        self.enabled = not value
-
-    def isEnabled(self) -> bool:
-        return self.enabled
-
     # --- visible ---
 
     @property
@@ -99,14 +72,8 @@ class QWidget(QObject, listed_as="qt.QWidget"):
     def _shows_children(self) -> bool:
         return True
 
-    def isVisible(self) -> bool:
-        return self.visible
-
     def isHidden(self) -> bool:
         return self._d.is_hidden
-
-    def setHidden(self, value: bool) -> None:
-        self.visible = not value
 
     def show(self) -> None:
         self.visible = True
@@ -129,9 +96,6 @@ class QWidget(QObject, listed_as="qt.QWidget"):
         for widget in qt_layouts.widgets_of(layout):
             widget.setParent(self)
 
-    def parentWidget(self) -> QObject | None:
-        return self._d.parent
-
     def window(self) -> QObject:
         return self if self._d.parent is None else self._d.parent.window()
 
@@ -141,12 +105,6 @@ class QWidget(QObject, listed_as="qt.QWidget"):
 
     def setFocus(self, reason: object = None) -> None:
         self._d.focus_asked = True
-
-    def raise_(self) -> None:
-        pass
-
-    def activateWindow(self) -> None:
-        pass
 
     def update(self) -> None:
         pass
@@ -182,9 +140,7 @@ class Button(QWidget):
     released = Signal("released()")
     setText = setter("text")
     setIcon = setter("icon")
-    setIconSize = setter("iconSize")
     setCheckable = setter("checkable")
-    setShortcut = setter("shortcut")
 
     def __init__(self, *arguments: Any) -> None:
         """Take (), (parent), (text), (text, parent), (icon, text) as Qt does."""
@@ -213,12 +169,6 @@ class Button(QWidget):
     def _tell_checked(self, value: bool) -> None:
         self.toggled.emit(value)
 
-    def isChecked(self) -> bool:
-        return self.checked
-
-    def isCheckable(self) -> bool:
-        return self.checkable
-
     def toggle(self) -> None:
         self.checked = not self.checked
 
@@ -238,17 +188,12 @@ class QPushButton(Button, listed_as="qt.QPushButton"):
     """A push button."""
 
     default = Property(False)
-    autoDefault = Property(False)
     flat = Property(False)
-    setDefault = setter("default")
-    setFlat = setter("flat")
 
 
 class QToolButton(Button, listed_as="qt.QToolButton"):
     """A tool button."""
 
-    toolButtonStyle = Property(None)
-    autoRaise = Property(False)
     popupMode = Property(None)
 
     def setMenu(self, menu: QWidget) -> None:
@@ -275,9 +220,6 @@ class QCheckBox(Button, listed_as="qt.QCheckBox"):
 class QFrame(QWidget, listed_as="qt.QFrame"):
     """A frame."""
 
-    frameShape = Property(None)
-    frameShadow = Property(None)
-
 
 class QLabel(QWidget, listed_as="qt.QLabel"):
     """A text."""
@@ -286,14 +228,9 @@ class QLabel(QWidget, listed_as="qt.QLabel"):
     wordWrap = Property(False)
     textFormat = Property(None)
     textInteractionFlags = Property(None)
-    openExternalLinks = Property(False)
     alignment = Property(None)
-    indent = Property(-1)
     linkActivated = Signal("linkActivated(QString)")
     setText = setter("text")
-    setWordWrap = setter("wordWrap")
-    setTextFormat = setter("textFormat")
-    setTextInteractionFlags = setter("textInteractionFlags")
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
@@ -317,12 +254,8 @@ class QProgressBar(QWidget, listed_as="qt.QProgressBar"):
     minimum = Property(0)
     maximum = Property(100)
     format = Property("%p%")
-    textVisible = Property(True)
     alignment = Property(None)
     valueChanged = Signal("valueChanged(int)")
-    setFormat = setter("format")
-    setMinimum = setter("minimum")
-    setMaximum = setter("maximum")
 
     @property
     def value(self) -> int:
@@ -338,9 +271,6 @@ class QProgressBar(QWidget, listed_as="qt.QProgressBar"):
             self.valueChanged.emit(value)
 
     setValue = setter("value")
-
-    def setRange(self, minimum: int, maximum: int) -> None:
-        self.minimum, self.maximum = minimum, maximum
 
     def reset(self) -> None:
         self._d.values["value"] = self.minimum - 1

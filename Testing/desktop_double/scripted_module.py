@@ -29,10 +29,6 @@ class ScriptedLoadableModule:
         """Return the path of a file in the module's Resources."""
         return os.path.join(os.path.dirname(self.parent.path), "Resources", name)
 
-    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
-        """Return a sentence with a link."""
-        return f'<p>For more information see the <a href="{docPage or self.moduleName}">online documentation</a>.</p>'
-
     def runTest(self, msec: int = 100, **kwargs: Any) -> None:
         """Run the module's test class."""
         test = getattr(sys.modules[type(self).__module__], f"{self.moduleName}Test")()
@@ -56,9 +52,6 @@ class ScriptedLoadableModuleWidget:
 
     def setup(self) -> None:
         """Make the panel."""
-
-    def setupDeveloperSection(self) -> None:
-        """Nothing outside of developer mode."""
 
     def cleanup(self) -> None:
         """Called before the module is unloaded or reloaded."""

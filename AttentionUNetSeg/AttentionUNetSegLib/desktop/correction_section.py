@@ -232,7 +232,8 @@ class CorrectionSection(VTKObservationMixin):
                 # Undo may have made the lists anew.
                 self._observe(self._selection.editor)
                 self._show_change()
-        self._synced_clicks = [*read_clicks(self._selection.editor.nodes)]
+        if self._selection.editor is not None:
+            self._synced_clicks = [*read_clicks(self._selection.editor.nodes)]
         self._on_changed()
         self.update()
 

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,12 @@ from slicer.i18n import tr as _
 
 from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError
 from ..imaging import write_image
-from ..measure import Measurements
+from ..measure import Masks, Measurements
 from ..measure.apart import write_masks
 from ..scene import (
     ResultNodes,
     are_old,
+    masks_in_parts,
     masks_of_result,
     measurement_table,
     read_table,
@@ -35,6 +36,7 @@ from ..scene import (
 from ..scene.dicom_identity import dicom_identity
 from ..worker.dicom_process import DicomSegRequest, dicom_seg_command, read_answer
 from ..worker.transport import ProcessExit, worker_command
+from .delayed_call import DelayedCall
 from .interpreter import interpreter_command, other_interpreter, slicer_python
 from .messages import Messages
 from .parameters import Selection
@@ -181,18 +183,38 @@ class Measuring:
         self.nodes = nodes
         self._on_end = on_end
         self._state = ""
+        self._masks: Iterator[tuple[Masks, Any] | None] = iter(())
+        self._next = DelayedCall(0, self._go_on)
         self._running: AnsweringProcess | None = None
 
     def start(self) -> None:
-        """Start the process.
+        """Begin with the first mask; the others and the process follow from Qt's event loop.
 
         Raises
         ------
         BadInput : the result cannot be measured (see `scene.measure_result`).
-        CannotWrite : there is no place for temporary files.
         """
         self._state = state_of_segment(self.nodes)
-        masks = masks_of_result(self.nodes)
+        self._masks = masks_in_parts(self.nodes)
+        next(self._masks)
+        self._next.request()
+
+    def _go_on(self) -> None:
+        try:
+            if self.nodes.segmentation.GetScene() is None:
+                raise BadInput("The result was removed from the scene while it was being measured.")
+            if state_of_segment(self.nodes) != self._state:  # masks of two states are of none
+                self.start()
+                return
+            masks = next(self._masks)
+            if masks is None:
+                self._next.request()
+            else:
+                self._measure(masks)
+        except AttentionUNetSegError as error:
+            self._on_end(error)
+
+    def _measure(self, masks: tuple[Masks, Any]) -> None:
         used = folder_with("measure", lambda folder: write_masks(*masks, folder))
         worker = worker_command(slicer_python())
         arguments = (worker.arguments[0], "-m", "AttentionUNetSegLib.measure", str(used))
@@ -202,6 +224,7 @@ class Measuring:
     def cancel(self) -> None:
         """Stop, and call nobody."""
         self._on_end = lambda error: None
+        self._next.drop()
         if self._running is not None:
             self._running.cancel()
 

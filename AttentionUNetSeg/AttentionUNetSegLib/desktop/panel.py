@@ -55,7 +55,7 @@ class Panel(VTKObservationMixin):
             offer_result=self.offer_result, show_result=self.select_new_result,
         )  # fmt: skip
         self.views = Views(ui, selection, messages, is_ct=lambda: self.input.is_ct)
-        self.surface = SurfaceAtRest(logic, selection)
+        self.surface = SurfaceAtRest(logic, selection, on_first=self.views.look)
         self.place = PlaceBanner(ui, selection, messages, on_moved=self.follow_result)
         self.overlay = OverlaySection(ui, logic, selection, messages)
         self.correction = CorrectionSection(ui, logic, selection, messages, self.surface, self._on_corrected)
@@ -213,7 +213,10 @@ class Panel(VTKObservationMixin):
             self.follow_result(is_new)
         self.views.is_next_new = False
         if is_new:
-            self.result_section.show_surface()
+            if self.ui.show3DCheckBox.checked:
+                self.surface.make_later()
+            else:
+                self.result_section.show_surface()
             self.views.look()
 
     # --- What the scene and the runs do ---

@@ -78,13 +78,18 @@ class Views:
 
 
 class SurfaceAtRest:
-    """Leaves a result's 3D surface out while the result changes, and makes it again when the person has come to rest.
+    """Makes a result's 3D surface when the person has come to rest, and leaves it out while the result changes.
 
     Making it takes far longer than the segment itself.
+
+    Parameters
+    ----------
+    on_first : called when the surface of a new result was made.
     """
 
-    def __init__(self, logic: Any, selection: Selection) -> None:
-        self._logic, self._selection = logic, selection
+    def __init__(self, logic: Any, selection: Selection, on_first: Callable[[], None]) -> None:
+        self._logic, self._selection, self._on_first = logic, selection, on_first
+        self._is_first = False
         self._left_out_of: Any = None  # the segmentation node
         self._rest = DelayedCall(_REST_MILLISECONDS, self.restore)
 
@@ -101,17 +106,26 @@ class SurfaceAtRest:
         self._rest.drop()
         self._rest.request()
 
+    def make_later(self) -> None:
+        """Make the surface of the selected result, which is new."""
+        self.restore()
+        self._left_out_of, self._is_first = self._selection.result, True
+        self._rest.request()
+
     def restore(self) -> None:
-        """Make the surface again that was left out; also that of a result that is no longer the selected one."""
+        """Make the surface now that was left out; also that of a result that is no longer the selected one."""
         self._rest.drop()
         result, self._left_out_of = self._left_out_of, None
+        is_first, self._is_first = self._is_first, False
         if result is not None and self._logic.editor(result) is not None:
             self._logic.showSurface(result, True)
+            if is_first and result is self._selection.result:
+                self._on_first()
 
     def forget(self) -> None:
         """Leave it as it is: the person decides about it now, or the scene closes."""
         self._rest.drop()
-        self._left_out_of = None
+        self._left_out_of, self._is_first = None, False
 
 
 def show_result(nodes: ResultNodes, only_this: bool, is_new: bool = False) -> None:

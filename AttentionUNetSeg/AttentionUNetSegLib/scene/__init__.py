@@ -19,7 +19,14 @@ from .fields import CroppedField, joined_box, read_field, tight_box
 from .importing import import_result, label_of_segment
 from .marks import Mark, indices_of, read_marks, write_marks
 from .measurement_age import are_old, state_of_segment
-from .measurements import masks_of_result, measure_result, measurement_table, read_table, show_centre_line
+from .measurements import (
+    masks_in_parts,
+    masks_of_result,
+    measure_result,
+    measurement_table,
+    read_table,
+    show_centre_line,
+)
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
 from .results import ResultNodes, delete_result, find_results, nodes_of_segmentation
@@ -66,6 +73,7 @@ __all__ = [
     "joined_box",
     "label_of_segment",
     "load_scene",
+    "masks_in_parts",
     "masks_of_result",
     "measure_result",
     "measurement_table",

@@ -143,10 +143,9 @@ class FadingOverlay:
 class _Ramp:
     """An opacity that rises with the value, where there was one that is 0 or 255, and is 0 where that is."""
 
-    def __init__(self, joining: Any, colors: Any, opacity: Any, values: Any) -> None:
-        self._joining, self._colors, self._opacity = joining, colors, opacity
+    def __init__(self, joining: Any, colors: Any, opacity: Any, threshold: Any) -> None:
+        self._joining, self._colors, self._opacity, self._threshold = joining, colors, opacity, threshold
         self._rising, self._masked = vtkImageShiftScale(), vtkImageMask()
-        self._rising.SetInputConnection(values)
         self._rising.SetOutputScalarTypeToUnsignedChar()
         self._rising.ClampOverflowOn()
         self._masked.SetInputConnection(0, self._rising.GetOutputPort())
@@ -165,10 +164,11 @@ class _Ramp:
         threshold = logic.GetInputConnection(0, 0).GetProducer()
         if threshold.GetClassName() != "vtkImageThreshold":
             return None
-        return cls(joining, colors, opacity, threshold.GetInputConnection(0, 0))
+        return cls(joining, colors, opacity, threshold)
 
     def rise(self, low: float, high: float) -> None:
         """Rise from 1 of 255 at the one value to 255 at the other."""
+        self._rising.SetInputConnection(self._threshold.GetInputConnection(0, 0))
         self._rising.SetShift(1.0 - low)
         self._rising.SetScale(255.0 / max(high - low, 1.0))
 

@@ -47,7 +47,7 @@ def import_result(
     folder : the job folder. `probability` is uint8 0..255 on the CT's voxels, cropped, and so is the spread;
         attention is uint8 on any grid.
     keep_largest : as in `set_threshold`.
-    box : voxels of the CT (see `region`) outside of which nothing is taken over from the probability.
+    box : voxels of the CT (see `geometry`) outside of which nothing is taken over from the probability.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import SimpleITK as sitk
@@ -41,15 +42,28 @@ def measure_result(nodes: ResultNodes) -> Measurements:
 
 def masks_of_result(nodes: ResultNodes) -> tuple[Masks, sitk.Image]:
     """Return what `measure_masks` takes: copies of the masks and of the CT on their box; raises as `measure_result`."""
+    *_parts, found = masks_in_parts(nodes)
+    assert found is not None
+    return found
+
+
+def masks_in_parts(nodes: ResultNodes) -> Iterator[tuple[Masks, sitk.Image] | None]:
+    """Do as `masks_of_result`, and yield None after each mask, so that an event loop can go on; the result comes last.
+
+    Nothing of the result may change meanwhile.
+    """
     threshold, keep_largest, smoothing_mm = settings_of(nodes)
     start = start_of(nodes)
     levels = () if start is not None and start["kind"] == "mask" else RANGE
-    fields = [mask_of_field(nodes, level, keep_largest, smoothing_mm) for level in (threshold, *levels)]
+    fields = []
+    for level in (threshold, *levels):
+        fields.append(mask_of_field(nodes, level, keep_largest, smoothing_mm))
+        yield None
     box = joined_box(*(field.box for field in fields))
     middle, *others = (field.on(box) != 0 for field in fields)
     hu = _voxels_in(nodes, box)
     place = image_of_field(CroppedField(tuple(side.start for side in box), middle.view(np.uint8)), ct_grid(nodes))
-    return Masks(middle, tuple(others), Geometry.of(place), threshold, levels or None), image_on_grid(hu, place)
+    yield Masks(middle, tuple(others), Geometry.of(place), threshold, levels or None), image_on_grid(hu, place)
 
 
 def measurement_table(

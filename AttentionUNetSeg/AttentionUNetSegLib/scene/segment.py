@@ -18,6 +18,9 @@ from .fields import CroppedField, digest
 from .geometry import ct_grid, voxel_offset, voxel_volume_ml
 from .results import ResultNodes
 
+# So many of a segment's voxels tell as well as all of them where its areas are largest.
+_ENOUGH_VOXELS = 100_000
+
 
 def segment_id_of(nodes: ResultNodes) -> str:
     """Return the ID of the result's segment.
@@ -52,7 +55,8 @@ def center_of_segment(nodes: ResultNodes) -> np.ndarray | None:
     labelmap, inside = _voxels(nodes)
     if not len(inside):
         return None
-    points = to_world(nodes.segmentation, inside, _grid_of(labelmap))
+    some = inside[:: 1 + len(inside) // _ENOUGH_VOXELS]
+    points = to_world(nodes.segmentation, some, _grid_of(labelmap))
     layer_mm = max(labelmap.GetSpacing())
     return np.array([_fullest(points[:, axis], layer_mm) for axis in range(3)])
 
@@ -114,13 +118,13 @@ def segment_grid(nodes: ResultNodes) -> np.ndarray:
     the CT's voxels, and lies elsewhere. Raises BadInput as `ct_grid` does.
     """
     grid = ct_grid(nodes)
-    labelmap = slicer.vtkOrientedImageData()
-    nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id_of(nodes), labelmap)
-    if labelmap.GetPointData().GetScalars() is None:
+    segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
+    stored = segment.GetRepresentation("Binary labelmap")  # no copy, which takes long: only its place is asked for
+    if stored is None or stored.GetPointData().GetScalars() is None:
         return grid
-    found = grid_of_labelmap(labelmap)
+    found = grid_of_labelmap(stored)
     is_elsewhere = voxel_offset(found, grid) is None
-    return found if is_elsewhere and _counts_voxels_of_ct(nodes, labelmap, grid) else grid
+    return found if is_elsewhere and _counts_voxels_of_ct(nodes, found, grid) else grid
 
 
 def grid_of_labelmap(labelmap: slicer.vtkOrientedImageData) -> np.ndarray:
@@ -136,9 +140,10 @@ def voxels_of_labelmap(labelmap: slicer.vtkOrientedImageData) -> CroppedField:
     return CroppedField(tuple(labelmap.GetExtent()[::2])[::-1], (values != 0).astype(np.uint8))
 
 
-def _counts_voxels_of_ct(nodes: ResultNodes, labelmap: slicer.vtkOrientedImageData, grid: np.ndarray) -> bool:
-    """Whether a labelmap off the CT's grid was moved, and not resampled to another geometry."""
-    lengths = [np.linalg.norm(matrix[:3, :3], axis=0) for matrix in (grid_of_labelmap(labelmap), grid)]
+def _counts_voxels_of_ct(nodes: ResultNodes, found: np.ndarray, grid: np.ndarray) -> bool:
+    """Whether the segment's labelmap, off the CT's grid, was moved, and not resampled to another geometry."""
+    lengths = [np.linalg.norm(matrix[:3, :3], axis=0) for matrix in (found, grid)]
     if np.allclose(*lengths, rtol=SAME_SPACING):
         return True
+    labelmap, _voxels = _labelmap(nodes)
     return digest(voxels_of_labelmap(labelmap)) == provenance.read(nodes.segmentation, DIGEST)

@@ -172,11 +172,18 @@ def _note_hand(nodes: ResultNodes) -> None:
 
 
 def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImageData:
-    """Return the mask as a piece of the CT's grid, so that nothing is resampled, now or when somebody edits it."""
+    """Return the mask as a piece of the CT's grid, so that nothing is resampled, now or when somebody edits it.
+
+    No larger than what it holds: whoever reads it or makes a surface of it looks at every voxel.
+    """
+    box = tight_box(mask.values)
+    if box is not None:
+        start = tuple(s + part.start for s, part in zip(mask.start, box, strict=True))
+        mask = CroppedField(start, np.ascontiguousarray(mask.values[box]))
     try:
         grid, offset = segment_grid(nodes), mask.start[::-1]
     except BadInput:  # the CT was resampled or cropped: the field's own grid is still right
-        grid, offset = ijk_to_ras_of_node(nodes.field), (0, 0, 0)
+        grid, offset = ijk_to_ras_of_node(nodes.field), mask.start[::-1]
     size = mask.values.shape[::-1]
     labelmap = slicer.vtkOrientedImageData()
     labelmap.SetExtent(*[bound for first, n in zip(offset, size, strict=True) for bound in (first, first + n - 1)])

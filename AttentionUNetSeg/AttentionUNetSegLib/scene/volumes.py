@@ -77,7 +77,7 @@ def export_volume(
 
     A phantom's mark goes into the file. The file is written beside its place and then renamed. Not compressed
     by default: the background process reads it once, and compressing a large CT takes longer than that. Where a
-    `box` is given (see `region`), only its voxels are written.
+    `box` is given (see `geometry`), only its voxels are written.
 
     Raises
     ------

@@ -78,8 +78,17 @@ def _distance_mm(nodes: ResultNodes, segment: CroppedField, voxel: tuple[int, in
     """Return how far a voxel is from the nearest one of the segment; None for an empty segment."""
     from ..scene.geometry import ct_grid
 
-    inside = np.argwhere(segment.values)
-    if not len(inside):
-        return None
-    steps = (inside + np.array(segment.start) - np.array(voxel))[:, ::-1]
-    return float(np.linalg.norm(steps @ ct_grid(nodes)[:3, :3].T, axis=1).min())
+    to_ras = ct_grid(nodes)[:3, :3]
+    lengths = np.linalg.norm(to_ras, axis=0)[::-1]
+    place = np.array(voxel) - np.array(segment.start)
+    # The nearest first: going through all voxels of a large segment takes longer than a person is ready to wait.
+    for reach_mm in (BESIDE_MM, FAR_MM, np.inf):
+        reach = [min(reach_mm / length, 1e6) for length in lengths]  # in voxels
+        low = [max(0, int(n - more)) for n, more in zip(place, reach, strict=True)]
+        high = [max(0, int(n + more) + 1) for n, more in zip(place, reach, strict=True)]
+        inside = np.argwhere(segment.values[tuple(map(slice, low, high))]) + low
+        if len(inside):
+            distance = float(np.linalg.norm((inside - place)[:, ::-1] @ to_ras.T, axis=1).min())
+            if distance <= reach_mm:
+                return distance
+    return None
