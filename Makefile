@@ -3,6 +3,7 @@
 # make screenshots  takes the pictures of the README anew (Chromium needed)
 # make test   style, import rules, types, tests
 # make quick  the same with those tests that need no process, browser or server
+# make coverage  which lines of models/ and network/ their tests run; at least 95 % of them
 # make clean  removes .venv and everything that was built
 
 PYTHON ?= python3
@@ -32,7 +33,7 @@ export TORCH SERIES DEVICE OUTPUT
 TWO_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 QUICK_TESTS := $(addprefix Testing/,project models network measure correction imaging)
 
-.PHONY: demo app screenshots test quick import-rules style types clean
+.PHONY: demo app screenshots test quick coverage import-rules style types clean
 
 demo: $(INSTALLED)
 	@set -e; \
@@ -76,6 +77,11 @@ quick: $(INSTALLED)
 	$(BIN)/python -m pytest $(TWO_WORKERS) $(QUICK_TESTS)
 	@echo "The quick checks passed; make test runs the others."
 
+# Not a part of make test: it makes tests a third to a half slower.
+coverage: $(INSTALLED)
+	$(BIN)/python -m pytest Testing/models Testing/network --cov=AttentionUNetSegLib.models \
+		--cov=AttentionUNetSegLib.network --cov-report=term-missing:skip-covered --cov-fail-under=95
+
 import-rules: style
 	$(BIN)/lint-imports
 
@@ -87,7 +93,7 @@ types:
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist demo-output AttentionUNetSeg/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist demo-output AttentionUNetSeg/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .coverage
 
 $(INSTALLED): pyproject.toml setup.py
 	@command -v "$(PYTHON)" >/dev/null || \
