@@ -101,7 +101,7 @@ class FailuresTest(PanelTestCase):
         self.assertFalse(self.ui.retryButton.isHidden())
         self.use_phantom_model()
         other = self.add_phantom(seed=4, name="other")
-        failed = self.panel.input.volume
+        failed = self.panel.selection.volume
         self.select(other)
         self.click(self.ui.retryButton)
         (run,) = self.logic.unfinishedRuns()

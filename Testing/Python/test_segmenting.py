@@ -200,11 +200,11 @@ class SegmentingTest(PanelTestCase):
         texts = [notice.text for notice in self.panel.messages.notices]
         for name in ("first", "second"):
             self.assertEqual(sum(text.startswith(f"{name}: done in") for text in texts), 1, texts)
-        self.assertIs(self.panel.input.volume, second, "a run that ends takes nobody away from another CT")
+        self.assertIs(self.panel.selection.volume, second, "a run that ends takes nobody away from another CT")
         while "first" not in self.ui.messageLabel.text:
             self.click(self.ui.nextMessageButton)
         self.click(self.ui.actionButton)  # Show it
-        self.assertIs(self.panel.input.volume, first)
+        self.assertIs(self.panel.selection.volume, first)
         self.click(self.ui.dismissButton)
         self.assertNotIn("first", self.ui.messageLabel.text)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..contracts import PROBABILITY_FILE, SPREAD_FILE
-from ..errors import InternalError
+from ..errors import CannotWrite
 from ..session import ResultEditor, SegmentRequest, SegmentResult
 from .outputs import OutputFolder
 
@@ -117,7 +117,7 @@ def write_report(report: dict[str, object], path: Path) -> None:
     try:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise InternalError(f"The report {path} cannot be written ({error.strerror}).") from error
+        raise CannotWrite(f"The report {path} cannot be written ({error.strerror}).") from error
 
 
 def describe(report: dict[str, object]) -> str:

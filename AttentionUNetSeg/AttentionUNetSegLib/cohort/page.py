@@ -31,7 +31,7 @@ def write_page(rows: Sequence[Row], path: Path, title: str) -> None:
 
     Raises
     ------
-    InternalError : the file cannot be written.
+    CannotWrite : the file cannot be written.
     """
     done = [row for row in rows if row["state"] == "done"]
     failed = [row for row in rows if row["state"] == "failed"]

@@ -58,7 +58,7 @@ def write_table(rows: Sequence[Row], path: Path) -> list[Path]:
 
     Raises
     ------
-    InternalError : a file cannot be written.
+    CannotWrite : a file cannot be written.
     """
     with whole_file(path) as beside, open(beside, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else list(FIRST))

@@ -272,7 +272,7 @@ class DicomExport:
         ------
         Cancelled : the person declined an installation.
         BadInput : the result cannot be exported.
-        InternalError : there is no place for temporary files, or a library cannot be installed.
+        CannotWrite : there is no place for temporary files, or a library cannot be installed.
         """
         python, environment = _python_with_libraries()
         masks, ct = masks_of_result(self.nodes)

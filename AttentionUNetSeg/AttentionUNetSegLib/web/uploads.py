@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..errors import BadInput, InternalError
+from ..errors import BadInput, CannotWrite
 from .received import Received
 
 DEFAULT_LIMIT_MB = 2048
@@ -77,7 +77,7 @@ class Uploads:
         except BadInput as error:
             return web.json_response({"message": error.message, "hint": error.hint}, status=422)
         except OSError as error:
-            failure = InternalError(f"The file could not be stored ({error.strerror}).", "Check the free space.")
+            failure = CannotWrite(f"The file could not be stored ({error.strerror}).", "Check the free space.")
             return web.json_response({"message": failure.message, "hint": failure.hint}, status=507)
         if purpose:
             await self._on_segmentation(path, sent_name, purpose)

@@ -67,7 +67,7 @@ def record_performance(package: ModelPackage, entries: Sequence[Mapping[str, Any
     Raises
     ------
     BadModel : the weights are not those of the manifest, or the manifest would not follow the schema.
-    InternalError : the file system refuses.
+    CannotWrite : the file system refuses.
     """
     new = {(entry["metric"], entry["command"]) for entry in entries}
     kept = [entry for entry in package.manifest["performance"] if (entry["metric"], entry.get("command")) not in new]
