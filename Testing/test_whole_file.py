@@ -1,7 +1,7 @@
 """A file is written whole or not at all."""
 
 import pytest
-from AttentionUNetSegLib.errors import BadInput, InternalError
+from AttentionUNetSegLib.errors import BadInput, CannotWrite
 from AttentionUNetSegLib.whole_file import whole_file
 
 
@@ -20,11 +20,11 @@ def test_the_file_takes_its_place_when_all_of_it_is_written(tmp_path):
 def test_after_a_failure_the_old_file_stands_and_nothing_beside_it(tmp_path, failure):
     path = tmp_path / "a.csv"
     path.write_text("old")
-    told = InternalError if isinstance(failure, OSError) else type(failure)
+    told = CannotWrite if isinstance(failure, OSError) else type(failure)
     with pytest.raises(told) as caught, whole_file(path) as beside:
         beside.write_text("ne")
         raise failure
-    if told is InternalError:
+    if told is CannotWrite:
         assert str(caught.value) == (
             f"{path} could not be written (No space left on device). Check free space and permissions."
         )
@@ -35,6 +35,6 @@ def test_after_a_failure_the_old_file_stands_and_nothing_beside_it(tmp_path, fai
 def test_a_place_where_no_file_can_be_is_said(tmp_path, place):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InternalError, match="could not be written"), whole_file(tmp_path / place) as beside:
+    with pytest.raises(CannotWrite, match="could not be written"), whole_file(tmp_path / place) as beside:
         beside.write_text("new")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]

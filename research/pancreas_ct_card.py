@@ -91,7 +91,7 @@ def performance(row: Mapping[str, Any], results: Mapping[str, Any]) -> list[dict
         values = row[key]
         low, high = values["interval_95"]
         entry = {
-            "metric": metric, "mean": values["mean"], "n": values["n"],
+            "metric": metric, "mean": values["mean"], "n": values["n"], "truth": "manual contours",
             "data": f"cross-validation of {len(results['folds'])} of 5 folds, before the training with all: "
                     f"{results['data']}; 95 % interval of the mean {low:.3g} to {high:.3g}; Dice below 0.5 in "
                     f"{row['below_0.5']}",

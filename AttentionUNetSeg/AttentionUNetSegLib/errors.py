@@ -31,6 +31,8 @@ class ErrorCode(str, Enum):
     CANCELLED = "cancelled"
     UNAVAILABLE_DEVICE = "unavailable_device"
     PROTOCOL = "protocol"
+    CANNOT_WRITE = "cannot_write"
+    PROCESS_DIED = "process_died"
     INTERNAL = "internal"
 
 
@@ -93,8 +95,20 @@ class ProtocolError(AttentionUNetSegError):
     code = ErrorCode.PROTOCOL
 
 
+class CannotWrite(AttentionUNetSegError):
+    """A file cannot be written: the disk is full, permissions are missing, the folder has gone."""
+
+    code = ErrorCode.CANNOT_WRITE
+
+
+class ProcessDied(AttentionUNetSegError):
+    """A process of ours crashed, was killed, or could not be started."""
+
+    code = ErrorCode.PROCESS_DIED
+
+
 class InternalError(AttentionUNetSegError):
-    """Something failed that should not have: a bug, a full disk, a crashed process."""
+    """Something failed that should not have: a bug."""
 
     code = ErrorCode.INTERNAL
 

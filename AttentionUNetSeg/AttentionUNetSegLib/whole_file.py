@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import InternalError
+from .errors import CannotWrite
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises
     ------
-    InternalError : the file system refuses (a full disk, no permission, no such folder).
+    CannotWrite : the file system refuses (a full disk, no permission, no such folder).
     """
     path = Path(path)
     beside = path.with_name(f".partial.{os.getpid()}.{path.name}")
@@ -27,7 +27,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield beside
         os.replace(beside, path)
     except OSError as error:
-        raise InternalError(
+        raise CannotWrite(
             f"{path} could not be written ({error.strerror or error}).", "Check free space and permissions."
         ) from error
     finally:

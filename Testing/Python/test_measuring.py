@@ -37,6 +37,7 @@ class MeasuringTest(PanelTestCase):
         self.assertTrue(any(row[0].startswith("Length") and float(row[1]) > 50.0 for row in rows), rows)
         self.assertIn("Sphericity", self.ui.measurementsLabel.text)
         self.assertIn("as it is now", self.ui.measurementsStateLabel.text)
+        self.assertIn("Contrast phase, a guess: ", self.ui.measurementsStateLabel.text)
         self.click(self.ui.centreLineCheckBox)
         curve = self.panel.editor.nodes.centre_line
         labels = [curve.GetNthControlPointLabel(n) for n in range(curve.GetNumberOfControlPoints())]

@@ -122,6 +122,7 @@ def test_phantoms_survive_the_death_of_a_worker_the_scheduler_and_the_command(
     page = (output / "cohort.html").read_text(encoding="utf-8")
     pictures = re.findall(r'<img loading="lazy" src="([^"]+)"', page)
     assert len(pictures) == COUNT and all((output / picture).is_file() for picture in pictures)
+    assert page.count("Contrast phase, a guess: ") == COUNT
     assert "http" not in page and "<script" not in page, "it opens offline"
 
 

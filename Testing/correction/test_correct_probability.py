@@ -12,7 +12,7 @@ from AttentionUNetSegLib.correction import (
     FOREGROUND,
     Seed,
     correct_probability,
-    settle,
+    latest_per_place,
     surroundings,
 )
 from AttentionUNetSegLib.errors import BadInput
@@ -54,7 +54,7 @@ def millimetres_to(seeds, shape, spacing) -> np.ndarray:
 def test_every_clicked_voxel_is_on_its_side_of_every_threshold(situation):
     ct, probability, seeds, reach, spacing = situation
     corrected = correct_probability(ct, probability, seeds, reach, spacing)
-    for seed in settle(seeds)[0]:
+    for seed in latest_per_place(seeds)[0]:
         assert all((corrected[seed.voxel] / 255.0 >= threshold) == seed.positive for threshold in THRESHOLDS)
 
 
@@ -122,7 +122,7 @@ def test_strokes_are_certain_whatever_clicks_say(situation):
 
 def test_of_contradicting_clicks_the_later_one_counts_and_a_warning_names_both():
     seeds = [Seed(4, (3, 3, 3), False), Seed(2, (3, 3, 3), True), Seed(3, (3, 3, 4), True)]
-    kept, warnings = settle(seeds)
+    kept, warnings = latest_per_place(seeds)
     assert kept == (Seed(3, (3, 3, 4), True), Seed(4, (3, 3, 3), False))
     assert warnings == ("Remove click 4 lies on the voxel of Add click 2: the later one counts.",)
     ct, probability = np.full((8, 8, 8), 40, np.int16), np.full((8, 8, 8), 100, np.uint8)
@@ -132,7 +132,7 @@ def test_of_contradicting_clicks_the_later_one_counts_and_a_warning_names_both()
 
 
 def test_twice_the_same_click_is_no_contradiction():
-    assert settle([Seed(1, (0, 0, 0), True), Seed(2, (0, 0, 0), True)]) == ((Seed(2, (0, 0, 0), True),), ())
+    assert latest_per_place([Seed(1, (0, 0, 0), True), Seed(2, (0, 0, 0), True)]) == ((Seed(2, (0, 0, 0), True),), ())
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from AttentionUNetSegLib.errors import BadInput, InternalError
+from AttentionUNetSegLib.errors import BadInput, CannotWrite
 from AttentionUNetSegLib.imaging import PHANTOM_KEY, read_volume, write_image
 
 
@@ -58,7 +58,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     write_image(ct(), path)
     before = path.read_bytes()
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("No space left on device")))
-    with pytest.raises(InternalError, match="No space left"):
+    with pytest.raises(CannotWrite, match="No space left"):
         write_image(ct(np.float32), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["volume.nrrd"]
@@ -271,14 +271,14 @@ def test_a_disk_that_fills_leaves_no_file(tmp_path, ending, limit):
     script = f"""
 import resource, signal, sys
 import numpy as np, SimpleITK as sitk
-from AttentionUNetSegLib.errors import InternalError
+from AttentionUNetSegLib.errors import CannotWrite
 from AttentionUNetSegLib.imaging import write_image
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 values = np.random.default_rng(0).integers(0, 255, (30, 64, 64), dtype=np.uint8)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 try:
     write_image(sitk.GetImageFromArray(values), sys.argv[1])
-except InternalError as error:
+except CannotWrite as error:
     print(error.message)
 """
     path = tmp_path / f"volume{ending}"

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from AttentionUNetSegLib.errors import BadInput, BadModel, InternalError
+from AttentionUNetSegLib.errors import BadInput, BadModel, CannotWrite
 from AttentionUNetSegLib.models import Catalogue, bundled_models_folder, staging, user_models_folder, verify_weights
 from AttentionUNetSegLib.models import catalogue as module
 
@@ -179,7 +179,7 @@ def test_failed_replacement_leaves_the_old_package(make_package, catalogue, monk
         rename(source, destination)
 
     monkeypatch.setattr(staging.os, "replace", refuse_the_new_one)
-    with pytest.raises(InternalError, match="Permission denied"):
+    with pytest.raises(CannotWrite, match="Permission denied"):
         catalogue.add(make_package("newer", version="1.1.0"))
     assert catalogue.get("pancreas-ct").version == "1.0.0"
     assert [path.name for path in catalogue.user.iterdir()] == ["pancreas-ct"]
@@ -199,7 +199,7 @@ def test_what_a_killed_process_left_is_hidden_and_later_swept(make_package, cata
 def test_user_folder_that_cannot_be_made_is_an_error_with_a_sentence(make_package, catalogue, tmp_path):
     (tmp_path / "file").write_text("in the way")
     blocked = Catalogue(catalogue.bundled, tmp_path / "file" / "models")
-    with pytest.raises(InternalError, match="Cannot write in"):
+    with pytest.raises(CannotWrite, match="Cannot write in"):
         blocked.add(make_package())
     assert blocked.packages() == ()
 

@@ -179,6 +179,9 @@ def test_a_model_is_introduced_by_how_much_was_measured_against_what_in_two_digi
     assert measured_line(package) == "Measured on n = 7 against labels by OBELISK-Net: Dice 0.81."
     (row,) = measured_table(package)
     assert (row["metric"], row["mean"], row["n"]) == ("Dice", "0.81 ± 0.1, lowest 0.5", "7")
+    by_hand = {**manifest["performance"][0], "mean": 0.7445, "truth": "manual contours"}
+    package = load_package(make_package("by_hand", performance=[by_hand]))
+    assert measured_line(package) == "Measured on n = 7 against manual contours: Dice 0.74."
     phantom = load_package(make_package("phantom", intended_input="phantom", performance=[]))
     assert measured_line(phantom) == "For synthetic phantoms only. Nothing was measured."
 

@@ -30,6 +30,7 @@ def test_a_result_is_measured_like_its_files(nodes, job):
     for quantity, same in zip(found, of_files, strict=True):
         numbers, same_numbers = ((each.value, each.low, each.high) for each in (quantity, same))
         assert numbers == pytest.approx(same_numbers, rel=1e-3), quantity
+    assert found.phase == of_files.phase, "the CT around the gland is looked at, too"
     line = found.centre_line
     np.testing.assert_allclose(line.points_lps, of_files.centre_line.points_lps, atol=0.01)
 
@@ -43,6 +44,7 @@ def test_the_table_follows_the_threshold_and_is_saved_with_the_scene(nodes, scen
     assert measurement_table(nodes, found) is table is nodes.measurements
     assert [table.GetColumnName(n) for n in range(table.GetNumberOfColumns())] == list(COLUMNS)
     assert table.GetNumberOfRows() == len(found.as_rows())
+    assert table.GetDescription().startswith("Contrast phase, a guess: ")
     assert table.GetTable().GetColumnByName("Value").GetValue(0) == found["volume"].value < volume
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(table)) == nodes.folder_item

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
-from AttentionUNetSegLib.errors import BadInput, InternalError
+from AttentionUNetSegLib.errors import BadInput, CannotWrite, InternalError
 from AttentionUNetSegLib.scene import (
     arrange_slice_views,
     find_results,
@@ -173,7 +173,7 @@ def test_saving_leaves_the_scene_and_the_folder_as_they_were(scene, nodes, tmp_p
 def test_a_file_that_was_there_is_replaced_only_by_a_whole_one(scene, nodes, tmp_path):
     target = tmp_path / "ct_scene.mrb"
     target.mkdir()  # cannot be replaced by a file
-    with pytest.raises((InternalError, OSError)):
+    with pytest.raises((CannotWrite, OSError)):
         save_scene(scene, target)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ct_scene.mrb", "job"]
 

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 import slicer
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import StoredSegment
+from AttentionUNetSegLib.models import SegmentLabel
 from AttentionUNetSegLib.scene import (
     export_volume,
     find_results,
@@ -18,6 +19,7 @@ from AttentionUNetSegLib.scene import (
     segment_on_source_grid,
     start_of,
 )
+from AttentionUNetSegLib.scene.dicom_identity import dicom_origin
 from AttentionUNetSegLib.scene.starting import import_start
 from AttentionUNetSegLib.session import ResultEditor, start_from_segment, start_from_volume
 
@@ -171,6 +173,9 @@ def test_the_segment_tells_dicom_what_it_is(scene, ct_node, job, tmp_path):
     nodes, _ = import_start(scene, ct_node, stored, "tool.nii.gz")
     segment = segment_in_frame_of(ct_node, nodes.segmentation, nodes.segmentation.GetSegmentation().GetNthSegmentID(0))
     assert segment.algorithm == ("AUTOMATIC", "other net 2")
+    origin = dicom_origin(nodes)
+    assert (origin.model["id"], origin.model["name"], origin.is_semiautomatic) == ("imported", "other net 2", False)
+    assert origin.label.name == "left kidney" and SegmentLabel.of_manifest(origin.label.as_manifest()) == origin.label
     assert "Tissue" in segment.terminology and "Pancreas" not in segment.terminology
     export_volume(nodes.probability, tmp_path / "start.nrrd")
     assert array(sitk.ReadImage(str(tmp_path / "start.nrrd"))).max() == 255

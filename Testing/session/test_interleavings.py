@@ -117,6 +117,10 @@ actions = st.lists(
 )
 @example(actions=["segment", "say_error"], reaction="raise", moment=State.FAILED, in_parts=False)
 @example(actions=["segment", "pump", "remove_volume", "pump"], reaction=None, moment=State.FAILED, in_parts=True)
+@example(  # the second has to wait until the worker has let go of the first, which failed for us before
+    actions=["segment", "remove_volume", "segment", "say_progress", "say_cancelled", "say_result"],
+    reaction=None, moment=State.FAILED, in_parts=False,
+)  # fmt: skip
 def test_any_order(actions, reaction, moment, in_parts, app_and_scene, tiny_model_package):
     _, scene = app_and_scene
     scene.Clear(False)
@@ -199,6 +203,7 @@ def run(actions, reaction, moment, in_parts, scene, package, temporary: Path) ->
     for change in changes:
         running += (change.state is State.PREPARING) - (change.state in ENDS and change.job in started(changes, change))
         assert running in (0, 1), "one job at a time"
+    assert not any(isinstance(event, Failed) and event.error.code is ErrorCode.PROTOCOL for event in events)
     kept = {event.folder for event in events if isinstance(event, Failed) and event.folder}
     assert set(temporary.iterdir()) == kept
     for job in jobs[-4:]:

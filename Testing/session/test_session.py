@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
-from AttentionUNetSegLib.errors import BadInput, BadModel, Cancelled, ErrorCode, InternalError, UnavailableDevice
+from AttentionUNetSegLib.errors import (
+    BadInput,
+    BadModel,
+    Cancelled,
+    CannotWrite,
+    ErrorCode,
+    InternalError,
+    ProcessDied,
+    UnavailableDevice,
+)
 from AttentionUNetSegLib.models import load_package
 from AttentionUNetSegLib.session import (
     Failed,
@@ -198,7 +207,7 @@ def test_a_worker_that_dies_costs_one_job_which_is_kept(
     with Session(transport_factory=make_transport, on_event=listener) as session:
         dying = session.segment(volume_node, SegmentRequest(model=slow_model_package, device="cpu"))
         next_job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
-        with pytest.raises(InternalError, match="ended unexpectedly") as caught:
+        with pytest.raises(ProcessDied, match="ended unexpectedly") as caught:
             session.wait(dying, LIMIT)
         assert session.wait(next_job, LIMIT).device == "cpu"
     (kept,) = job_folders()
@@ -287,7 +296,7 @@ def test_a_worker_that_cannot_start_is_a_failed_job_and_leaves_no_copy_of_the_ct
         if is_started_before:
             session.start_worker()
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package))
-        with pytest.raises(InternalError, match=words) as caught:
+        with pytest.raises((InternalError, ProcessDied), match=words) as caught:
             session.wait(job, LIMIT)
     (failed,) = listener.of(Failed)
     assert exported, "the CT was exported meanwhile"
@@ -299,7 +308,7 @@ def test_an_export_that_fails_keeps_nothing(volume_node, tiny_model_package, lis
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with Session(on_event=listener) as session:
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package))
-        with pytest.raises(InternalError, match="cannot be written"):
+        with pytest.raises(CannotWrite, match="cannot be written"):
             session.wait(job)
     assert listener.of(Failed)[0].folder is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 import zipfile
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_seg_and_sr_lie_on_the_slices_that_the_page_was_sent(first_screen, small
     assert first_screen.save("SEG and SR .zip", tmp_path / "dicom.zip") == "Venous_pancreas_dicom.zip"
     with zipfile.ZipFile(tmp_path / "dicom.zip") as bundle:
         bundle.extractall(tmp_path)
-    seg = highdicom.seg.segread(tmp_path / "Venous_pancreas_seg.dcm")
+    seg = highdicom.seg.segread(tmp_path / "Venous_pancreas.dcm")
     (segment,) = seg.SegmentSequence
     name = f"abdomen_label {int(Label.PANCREAS)}"
     assert (segment.SegmentLabel, segment.SegmentAlgorithmType) == (name, "SEMIAUTOMATIC")
@@ -139,7 +140,7 @@ def test_seg_and_sr_lie_on_the_slices_that_the_page_was_sent(first_screen, small
     )
     expected = sitk.GetArrayFromImage(sitk.ReadImage(str(label))) == int(Label.PANCREAS)
     np.testing.assert_array_equal(frames[..., 0] != 0, expected)
-    report = highdicom.sr.srread(tmp_path / "Venous_pancreas_measurements.dcm")
+    report = highdicom.sr.srread(tmp_path / "Venous_measurements.dcm")
     (group,) = report.content.get_volumetric_roi_measurement_groups()
     volumes = [each.value for each in group.get_measurements() if each.name.meaning == "Volume"]
     assert volumes[0] == pytest.approx(expected.sum() * 0.025, rel=0.002)  # the parts' volumes follow
@@ -192,9 +193,21 @@ def test_the_phantom_button_draws_a_ct(first_screen):
     assert first_screen.button("Segment Pancreas").is_enabled()
 
 
-def test_a_pipe_that_would_hang_is_refused_and_the_page_says_when_the_server_has_ended(browser, start_server, tmp_path):
-    os.mkfifo(tmp_path / "hangs.nrrd")
-    running = start_server(tmp_path / "hangs.nrrd", "--stay")
+def test_a_pipe_that_would_hang_is_refused_and_the_page_says_when_the_server_has_ended(
+    browser, start_server, tmp_path, monkeypatch
+):
+    """In a Latin-1 locale, where the system can make one, and with a name that it cannot write."""
+    folder = tmp_path / "locale"
+    folder.mkdir()
+    if localedef := shutil.which("localedef"):
+        made = [localedef, "-i", "en_US", "-f", "ISO-8859-1", str(folder / "en_US.ISO-8859-1")]
+        subprocess.run(made, capture_output=True, check=False)
+    if (folder / "en_US.ISO-8859-1").is_dir():
+        for name, value in (("LOCPATH", str(folder)), ("LC_ALL", "en_US.ISO-8859-1"), ("PYTHONUTF8", "0")):
+            monkeypatch.setenv(name, value)
+    name = "\xe4_\u03a3_hangs.nrrd"
+    os.mkfifo(tmp_path / name)
+    running = start_server(tmp_path / name, "--stay")
     page = Page(browser, running)
     page.wait("state('notices').length > 0 && state('opening') === ''")
     assert "hangs.nrrd" in str(page.state("notices"))

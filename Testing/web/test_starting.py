@@ -235,3 +235,22 @@ def test_a_segment_of_the_scene_is_a_start_too(started):
     started.wait("state('started_from').startsWith('Started from colleague') && !state('started_from').includes('nii')")
     assert started.volume() == pytest.approx(volume, abs=0.02)
     assert started.state("walls") == []
+
+
+def test_a_probability_of_elsewhere_is_a_start_whose_threshold_means_it(started, truth, tmp_path):
+    """The last test: it takes the place of what the others began with."""
+    inside = sitk.GetArrayFromImage(truth) == int(Label.PANCREAS)
+    probability = sitk.GetImageFromArray((0.52 * inside).astype(np.float32))
+    probability.CopyInformation(truth)
+    sitk.WriteImage(probability, str(tmp_path / "net.nii.gz"))
+    start_from(started, "A probability file", tmp_path / "net.nii.gz")
+    whole = inside.sum() * np.prod(truth.GetSpacing()) / 1000
+    is_whole = f"Math.abs(state('volume_ml') - {whole}) < {0.02 * whole}"
+    started.wait(f"state('question') !== null || ({is_whole})")
+    if started.state("question") is not None:  # what the other tests corrected is not saved
+        started.tab.get_by_role("button", name="Start from a segmentation", exact=True).click()
+    started.wait(is_whole)
+    started.set_slider("Threshold", 0.55)
+    started.wait("state('volume_ml') === 0")
+    started.set_slider("Threshold", 0.5)
+    started.wait(is_whole)

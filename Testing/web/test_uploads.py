@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from AttentionUNetSegLib.errors import BadInput
-from AttentionUNetSegLib.web.background import read_in_background
+from AttentionUNetSegLib.web.background import cancellable, read_in_background
 from AttentionUNetSegLib.web.received import choices_in
 from AttentionUNetSegLib.web.uploads import display_name, name_of_volume, unpack
 from AttentionUNetSegLib.worker.reading import Reader
@@ -128,3 +129,45 @@ def test_cancel_ends_the_process_that_reads(tmp_path):
         process = beside.submit(asyncio.run, open_and_cancel()).result(timeout=60)
     _, alive = psutil.wait_procs([process], timeout=30)
     assert alive == []
+
+
+def test_cancel_ends_unpacking_and_the_search_of_a_folder(tmp_path):
+    """Both stand for what is huge: each comes to a second file only after the cancel."""
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    big = archive(inner, {f"{n}.dcm": b"no DICOM" for n in range(200)})
+
+    async def cancel(work, *arguments) -> int:
+        calls: list[int] = []
+        begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+        def watched(*given):
+            check = given[-1]
+
+            def counted() -> None:
+                calls.append(1)
+                begun.set()
+                go_on.wait(30)
+                check()
+
+            try:
+                return work(*given[:-1], counted)
+            finally:
+                ended.set()
+
+        task = asyncio.create_task(cancellable(watched, *arguments))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+        assert ended.wait(30)
+        return len(calls)
+
+    with ThreadPoolExecutor(1) as beside:
+        assert beside.submit(asyncio.run, cancel(unpack, big, "big.zip", 10)).result(60) == 1
+        assert list(inner.iterdir()) == [], "neither the archive nor what was unpacked"
+        for n in range(200):
+            (inner / f"{n}").write_bytes(b"no DICOM")
+        assert beside.submit(asyncio.run, cancel(choices_in, inner, None)).result(60) == 1

@@ -194,6 +194,7 @@ def test_measurements_have_a_range_and_are_marked_old_when_the_segment_changes(v
     low, high = map(float, numbers["volume"]["range"].split(" to "))
     assert low < viewed.volume() < high
     assert numbers["length"]["value"].endswith(" mm")
+    viewed.tab.get_by_text("Contrast phase, a guess: ").wait_for()
     threshold = viewed.state("threshold")
     viewed.set_slider("Threshold", threshold + 0.1)
     viewed.wait("state('numbers_state') === 'old'")
@@ -207,7 +208,7 @@ def test_measurements_have_a_range_and_are_marked_old_when_the_segment_changes(v
     viewed.save("Table .json", tmp_path / "numbers.json")
     told = json.loads((tmp_path / "numbers.json").read_text())
     assert told["measurements"]["quantities"]["volume"]["value"] == float(rows["volume"]["value"])
-    assert told["model"]["id"]
+    assert told["model"]["id"] and told["measurements"]["contrast_phase"]["grounds"]
     viewed.set_slider("Threshold", threshold)
     viewed.wait("state('numbers_state') === 'old'")
 

@@ -23,7 +23,7 @@ def test_a_missing_interpreter_is_named(new_client):
     for name in ("1", "2"):
         client.submit(job(name))
         outcome = client.wait(name, 60)
-        assert outcome.code is ErrorCode.INTERNAL
+        assert outcome.code is ErrorCode.PROCESS_DIED
         assert "could not be started" in outcome.message
         assert "/nowhere/python" in outcome.message
         assert not client.is_busy
@@ -109,7 +109,7 @@ time.sleep(60)
     crashed = client.wait("crash", 60)
     client.submit(job("next"))
     answered = client.wait("next", 60)
-    assert crashed.code is ErrorCode.INTERNAL
+    assert crashed.code is ErrorCode.PROCESS_DIED
     if os.name == "posix":
         assert "SIGKILL" in crashed.message
         assert "memory" in crashed.hint

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from AttentionUNetSegLib.errors import BadInput, InternalError
+from AttentionUNetSegLib.errors import BadInput, ProcessDied
 from AttentionUNetSegLib.worker.dicom_process import DicomSegRequest, read_answer, write_dicom_seg_apart
 from dicom_slice import dicom_slice
 from known_segment import on_whole_grid, probability_on
@@ -56,5 +56,5 @@ def test_what_it_refuses_is_raised_here_with_its_sentence(request_for, tmp_path)
 
 
 def test_a_process_that_dies_is_told():
-    with pytest.raises(InternalError, match="without an answer: Segmentation fault"):
+    with pytest.raises(ProcessDied, match="without an answer: Segmentation fault"):
         read_answer("", "some log\nSegmentation fault\n")

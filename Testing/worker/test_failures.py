@@ -41,7 +41,7 @@ def test_a_real_allocation_failure_is_out_of_memory(make):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
 def test_a_full_disk_is_called_so(number):
     event = error_of(OSError(number, os.strerror(number)), "1")
-    assert event.code is ErrorCode.INTERNAL
+    assert event.code is ErrorCode.CANNOT_WRITE
     assert "disk of the job folder is full" in event.message
 
 

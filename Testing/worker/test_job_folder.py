@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from AttentionUNetSegLib.errors import BadInput, InternalError
+from AttentionUNetSegLib.errors import BadInput, CannotWrite
 from AttentionUNetSegLib.worker.job_folder import read_job, write_job
 from AttentionUNetSegLib.worker.protocol import PROTOCOL_VERSION, Segment
 
@@ -55,5 +55,5 @@ def test_a_damaged_job_is_refused(tmp_path, text, named):
 def test_what_is_no_job_folder_is_named(tmp_path):
     with pytest.raises(BadInput, match="no job folder"):
         read_job(tmp_path / "missing")
-    with pytest.raises(InternalError, match="could not be written"):
+    with pytest.raises(CannotWrite, match="could not be written"):
         write_job(tmp_path / "missing", Segment("1", "/", "/m"))

@@ -128,7 +128,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(warm_client, new_jo
     with limit(warm_client.transport.pid, "RLIMIT_FSIZE", 10_000):
         warm_client.submit(request)
         failure = warm_client.wait("full", 60)
-    assert failure.code is ErrorCode.INTERNAL
+    assert failure.code is ErrorCode.CANNOT_WRITE
     assert "could not be written" in failure.message
     assert request.folder in failure.message
     assert os.listdir(request.folder) == ["input.nrrd"]
@@ -147,7 +147,9 @@ def test_running_out_of_memory_is_told_and_the_next_run_works(warm_client, new_j
         outcome = warm_client.wait("hungry", 60)
     if isinstance(outcome, Result):  # it found a way with smaller tiles
         assert "memory" in " ".join(outcome.warnings)
-    elif outcome.code is ErrorCode.INTERNAL:  # native code that does not survive a refused allocation (seen: SIGSEGV)
+    elif (
+        outcome.code is ErrorCode.PROCESS_DIED
+    ):  # native code that does not survive a refused allocation (seen: SIGSEGV)
         assert "ended unexpectedly: killed by" in outcome.message
         assert warm_client.transport.pid != pid or not warm_client.transport.is_running
     else:
@@ -200,7 +202,7 @@ def test_a_worker_killed_in_a_run_is_reported_and_replaced(warm_client, new_job,
     pid = warm_client.transport.pid
     warm_client.transport.kill()
     outcome = warm_client.wait("killed", 60)
-    assert outcome.code is ErrorCode.INTERNAL
+    assert outcome.code is ErrorCode.PROCESS_DIED
     assert "ended unexpectedly" in outcome.message
     if os.name == "posix":
         assert "SIGKILL" in outcome.message

@@ -1,8 +1,8 @@
 """The command line, `attention-unet-seg`.
 
-Exit codes: 0 done, 1 internal error, 2 bad input or bad arguments, 3 bad model, 4 out of memory, 5 device not
-available, 130 cancelled. An error is one sentence on stderr and, with --json, `{"error": {"code", "message",
-"hint"}}` on stdout.
+Exit codes: 0 done, 1 a file that cannot be written, a process that died, or a bug, 2 bad input or bad arguments, 3 bad
+model, 4 out of memory, 5 device not available, 130 cancelled. An error is one sentence on stderr and, with --json,
+`{"error": {"code", "message", "hint"}}` on stdout.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--series", help="for --start: number or UID of the CT's series, in a DICOM folder of several")
     for kind, positive in (("add", True), ("remove", False)):
         command.add_argument(
-            f"--{kind}", action=_Click, const=("click", positive), metavar="X,Y,Z",
+            f"--{kind}", action=_Collect, const=("click", positive), metavar="X,Y,Z",
             help=f"{kind} the tissue at this position (RAS, mm); may be given several times",
         )  # fmt: skip
     for shape, meaning in (
@@ -133,7 +133,7 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
     ):  # fmt: skip
         for kind, positive in (("add", True), ("remove", False)):
             command.add_argument(
-                f"--{kind}-{shape}", action=_Click, const=(shape, positive), metavar="'X,Y,Z;X,Y,Z;...'",
+                f"--{kind}-{shape}", action=_Collect, const=(shape, positive), metavar="'X,Y,Z;X,Y,Z;...'",
                 help=f"{kind} the tissue {meaning} (RAS, mm), spreading as a click does",
             )  # fmt: skip
     command.add_argument("--stroke-radius", type=float, default=0.0, metavar="MM", help="of strokes (default: a line)")
@@ -165,7 +165,7 @@ class _Removed(argparse.Action):
         raise BadInput(f"{told}: the network adapted to clicks was no better.", "Leave it out: clicks act as before.")
 
 
-class _Click(argparse.Action):
+class _Collect(argparse.Action):
     """Collects --add, --remove and their kin in the order in which they are given, as (shape, positive, positions)."""
 
     def __call__(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__
 from ..contracts import PROBABILITY_FILE
 from ..errors import BadInput
 from ..session import ResultEditor, start_from_file, wall_from_file
@@ -89,7 +88,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
                     draw(nodes, destination.file("overview.png"), terminal, warn)
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
-                    _write_dicom(options, destination, source, earlier.report, editor, nodes, measurements)
+                    _write_dicom(options, destination, source, editor, nodes, measurements)
             report = correction_report(
                 outputs, earlier.report, source, editor, warnings, clock.seconds, staging, measurements
             )
@@ -228,7 +227,6 @@ def _write_dicom(
     options: Namespace,
     destination: OutputFolder,
     source: dict[str, object],
-    earlier: dict[str, object],
     editor: ResultEditor,
     nodes: ResultNodes,
     measurements: Measurements,
@@ -240,11 +238,7 @@ def _write_dicom(
     with GivenInput.of(path_or_address(str(source["path"])), series).on_disk() as place:
         files = read_volume(place, series).dicom_files
         require_dicom_files(files, str(source["path"]))
-        nobody = {"id": "correction", "name": "AttentionUNetSeg correction", "version": __version__}
-        model = earlier.get("model") or nobody
-        by_hand = editor.is_corrected or "model" not in earlier
-        made = nodes, files, model, editor.settings[0], measurements
-        write_objects(options, destination, *made, semiautomatic=by_hand)
+        write_objects(options, destination, nodes, files, editor.settings[0], measurements)
 
 
 def _save_fields(nodes: ResultNodes, destination: OutputFolder) -> None:

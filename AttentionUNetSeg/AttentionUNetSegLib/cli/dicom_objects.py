@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,31 +57,29 @@ def write_objects(
     destination: OutputFolder,
     nodes: ResultNodes,
     dicom_files: Sequence[Path],
-    model: Mapping[str, object],
     threshold: float,
     measurements: Measurements,
-    semiautomatic: bool = False,
 ) -> None:
     """Write the objects of the segmentation and the probability that lie in `destination` already.
 
-    What the segment in `nodes` says that it is, the objects say too: models and starts need not be of the pancreas.
+    What the scene says of the result in `nodes`, the objects say too: models and starts need not be of the pancreas.
     """
     from ..dicom_out import write_result_objects
     from ..imaging import read_written
-    from ..scene import label_of_segment
-    from ..scene.segment import segment_id_of
+    from ..scene.dicom_identity import dicom_origin
 
+    origin = dicom_origin(nodes)
     write_result_objects(
         destination.folder,
         destination.stem,
         read_written(destination.file("pancreas.seg.nrrd")),
         read_written(destination.file(PROBABILITY_FILE)) if options.fractional else None,
         dicom_files,
-        model,
+        origin.model,
         threshold,
         measurements,
-        semiautomatic=semiautomatic,
-        label=label_of_segment(nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))),
+        semiautomatic=origin.is_semiautomatic,
+        label=origin.label,
     )
 
 

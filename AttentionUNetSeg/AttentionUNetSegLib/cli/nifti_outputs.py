@@ -30,7 +30,7 @@ def write_as_nifti(destination: OutputFolder, ct: sitk.Image) -> None:
 
     Raises
     ------
-    InternalError : a file cannot be written.
+    CannotWrite : a file cannot be written.
     """
     from ..imaging import read_written, write_image
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..contracts import PROBABILITY_FILE, SPREAD_FILE
-from ..errors import InternalError
+from ..errors import CannotWrite
 from ..session import ResultEditor, SegmentRequest, SegmentResult
 from .outputs import OutputFolder
 
@@ -117,7 +117,7 @@ def write_report(report: dict[str, object], path: Path) -> None:
     try:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise InternalError(f"The report {path} cannot be written ({error.strerror}).") from error
+        raise CannotWrite(f"The report {path} cannot be written ({error.strerror}).") from error
 
 
 def describe(report: dict[str, object]) -> str:
@@ -147,6 +147,8 @@ def describe(report: dict[str, object]) -> str:
 
 def _described_measurements(measurements: dict[str, object]) -> list[str]:
     """One line with the numbers that people ask for first, with the range that the probability leaves them."""
+    from ..measure import ContrastPhase
+
     told = []
     for key in ("length", "thickness", "hu_mean", "fat"):
         quantity = measurements["quantities"][key]
@@ -158,7 +160,9 @@ def _described_measurements(measurements: dict[str, object]) -> list[str]:
     if not told:
         return []
     line = ", ".join(told)
-    return [line[0].upper() + line[1:], *measurements["notes"]]
+    phase = measurements.get("contrast_phase")
+    guess = [] if phase is None else [ContrastPhase.of_json(phase).sentence]
+    return [line[0].upper() + line[1:], *guess, *measurements["notes"]]
 
 
 def _files(outputs: OutputFolder, staging: Path) -> dict[str, object]:

@@ -104,7 +104,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
                     draw(result.nodes, listener.destination.file("overview.png"), terminal, listener.warn)
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
-                    made = result.nodes, volume.dicom_files, result.model.as_json(), result.threshold, measurements
+                    made = result.nodes, volume.dicom_files, result.threshold, measurements
                     write_objects(options, listener.destination, *made)
             if options.format == "nifti":  # the last, because it takes the place of what the others read
                 write_as_nifti(listener.destination, volume.image)

@@ -24,6 +24,8 @@ from .interrupts import Interrupts
 
 EXIT_CODES = {
     ErrorCode.INTERNAL: 1,
+    ErrorCode.CANNOT_WRITE: 1,
+    ErrorCode.PROCESS_DIED: 1,
     ErrorCode.PROTOCOL: 1,
     ErrorCode.BAD_INPUT: 2,
     ErrorCode.BAD_MODEL: 3,

@@ -31,7 +31,7 @@ def write_files(
 
     Raises
     ------
-    InternalError : a file cannot be written.
+    CannotWrite : a file cannot be written.
     """
     from ..imaging import keep_largest_component, write_image
     from ..models import SegmentLabel

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import InternalError
+from ..errors import CannotWrite
 
 STEM = "result"
 REPORT = f"{STEM}_report.json"
@@ -61,7 +61,7 @@ class CaseFolder:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise InternalError(f"{self._mark} cannot be written ({error.strerror}).") from None
+            raise CannotWrite(f"{self._mark} cannot be written ({error.strerror}).") from None
         try:
             yield
         finally:
@@ -80,7 +80,7 @@ class CaseFolder:
                 self.path.rename(old)
             staging.rename(self.path)
         except OSError as error:
-            raise InternalError(f"{self.path} cannot be written ({error.strerror or error}).") from error
+            raise CannotWrite(f"{self.path} cannot be written ({error.strerror or error}).") from error
         finally:
             if old.exists():
                 self._clear(old)

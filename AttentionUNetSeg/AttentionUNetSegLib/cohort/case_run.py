@@ -18,7 +18,15 @@ import SimpleITK as sitk
 
 from .. import __version__
 from ..contracts import SegmentOptions
-from ..errors import AttentionUNetSegError, BadModel, InternalError, OutOfMemory, UnavailableDevice
+from ..errors import (
+    AttentionUNetSegError,
+    BadModel,
+    CannotWrite,
+    InternalError,
+    OutOfMemory,
+    ProcessDied,
+    UnavailableDevice,
+)
 from .case import Case
 from .case_files import lacks_objects, write_dicom, write_files
 from .case_folder import REPORT, CaseFolder, write_report
@@ -124,7 +132,7 @@ def _run_case(order: Order) -> Outcome:
     if begun and not order.alone:
         return Outcome(order.case.id, SUSPECT)
     if begun.count(order.run) >= DEATHS:
-        died = InternalError(
+        died = ProcessDied(
             f"The process that segmented it died {DEATHS} times, the last time with nothing else under way.",
             "Look for too little memory, or a file that makes a library crash.",
         )
@@ -203,7 +211,8 @@ def _expected_dice(probability: sitk.Image, threshold: float) -> float | None:
     """At the threshold of the order, not the model's; None where nothing reaches it."""
     from ..inference.quality import expected_dice
 
-    p = sitk.GetArrayViewFromImage(probability) / np.float32(255)
+    values = sitk.GetArrayViewFromImage(probability)
+    p = values[values > 0] / np.float32(255)  # nothing adds nothing, and is most of the box
     return round(expected_dice(p, threshold), 4) if (p >= threshold).any() else None
 
 
@@ -223,7 +232,7 @@ def _failed(
     try:
         with order.folder.written() as place:
             write_report(report, place)
-    except InternalError:
+    except (CannotWrite, InternalError):
         return Outcome(order.case.id, FAILED, report)
     return Outcome(order.case.id, FAILED)
 

@@ -172,7 +172,7 @@ class _Run:
         if tries < _TRIES_ALONE:
             self._suspects.append(order)
             return
-        error = {"code": "internal", "message": "The process that segmented it died again and again.", "hint": ""}
+        error = {"code": "process_died", "message": "The process that segmented it died again and again.", "hint": ""}
         self._end(Outcome(order.case.id, FAILED, {"case": {"id": order.case.id}, "error": error}))
 
     def _end(self, outcome: Outcome) -> None:

@@ -31,7 +31,7 @@ def write_page(rows: Sequence[Row], path: Path, title: str) -> None:
 
     Raises
     ------
-    InternalError : the file cannot be written.
+    CannotWrite : the file cannot be written.
     """
     done = [row for row in rows if row["state"] == "done"]
     failed = [row for row in rows if row["state"] == "failed"]
@@ -108,6 +108,9 @@ def _card(row: Row) -> str:
         if row["expected_dice"] is not None:
             numbers.append(f"expected Dice {row['expected_dice']:.2f}")
         lines.append(f'<p class="numbers">{escape(", ".join(numbers))}</p>')
+        if row["contrast_phase_guess"]:
+            guess = f"Contrast phase, a guess: {row['contrast_phase_guess']} ({row['contrast_phase_grounds']})"
+            lines.append(f'<p class="numbers">{escape(guess)}</p>')
         lines.append(
             f'<p><a href="{folder}/result_pancreas.seg.nrrd">segment</a>, '
             f'<a href="{folder}/result_probability.nrrd">probability</a>, '

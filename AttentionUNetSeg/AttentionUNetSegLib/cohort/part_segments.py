@@ -20,7 +20,7 @@ def write_parts(mask: sitk.Image, line: CentreLine, path: Path) -> sitk.Image:
 
     Raises
     ------
-    InternalError : the file cannot be written.
+    CannotWrite : the file cannot be written.
     """
     parts = part_map(mask, line)
     segments = [

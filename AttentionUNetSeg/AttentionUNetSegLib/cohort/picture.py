@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..errors import InternalError
+from ..errors import CannotWrite
 from ..imaging import Geometry, bounding_box
 from ..imaging.geometry import closest_patient_axes
 
@@ -34,7 +34,7 @@ def draw(ct: sitk.Image, mask: sitk.Image, path: Path, colours: Sequence[tuple[i
 
     Raises
     ------
-    InternalError : the picture cannot be written.
+    CannotWrite : the picture cannot be written.
     """
     hu, labels, start, spacing = _along_the_patient(ct, mask)
     box = bounding_box(labels)
@@ -56,7 +56,7 @@ def draw(ct: sitk.Image, mask: sitk.Image, path: Path, colours: Sequence[tuple[i
     try:
         sitk.WriteImage(picture, str(path))
     except RuntimeError as error:
-        raise InternalError(f"The picture {path} cannot be written.") from error
+        raise CannotWrite(f"The picture {path} cannot be written.") from error
 
 
 def _along_the_patient(ct: sitk.Image, mask: sitk.Image) -> tuple[np.ndarray, np.ndarray, list[int], list[float]]:

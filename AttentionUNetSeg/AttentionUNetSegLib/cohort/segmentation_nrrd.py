@@ -25,7 +25,7 @@ def write_segmentation_nrrd(labels: sitk.Image, segments: Sequence[SegmentLabel]
 
     Raises
     ------
-    InternalError : the file cannot be written.
+    CannotWrite : the file cannot be written.
     """
     voxels = sitk.GetArrayViewFromImage(labels)
     described = sitk.Image(labels)

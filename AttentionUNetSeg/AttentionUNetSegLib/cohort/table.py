@@ -58,7 +58,7 @@ def write_table(rows: Sequence[Row], path: Path) -> list[Path]:
 
     Raises
     ------
-    InternalError : a file cannot be written.
+    CannotWrite : a file cannot be written.
     """
     with whole_file(path) as beside, open(beside, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else list(FIRST))
@@ -115,6 +115,9 @@ def _done(report: dict) -> Row:
     }
     for key, quantity in measurements["quantities"].items():
         row |= {key: quantity["value"], f"{key}_low": quantity["low"], f"{key}_high": quantity["high"]}
+    phase = measurements.get("contrast_phase") or {}  # an earlier release guessed none
+    row |= {"contrast_phase_guess": phase.get("guess"), "contrast_phase_grounds": phase.get("grounds")}
+    row["aorta_hu"] = phase.get("aorta_hu")
     row["notes"] = " ".join(measurements["notes"])
     row["warnings"] = " ".join(text for text in report["warnings"] if text not in trust["reasons"])
     row |= {f"model_{key}": report["model"][key] for key in ("id", "version", "sha256")}

@@ -10,7 +10,7 @@ strokes, lassos and boxes mean, `influence` (on a
 from .field import InfluenceCache, correct_probability
 from .influence import surroundings
 from .marks import box_seed, lasso_seed, one_per_block, painted_seed, stroke_seed
-from .seeds import BACKGROUND, FOREGROUND, Seed, settle
+from .seeds import BACKGROUND, FOREGROUND, Seed, latest_per_place
 from .starting_field import (
     MASK_THRESHOLD,
     SATURATION_MM,
@@ -35,7 +35,7 @@ __all__ = [
     "lasso_seed",
     "one_per_block",
     "painted_seed",
-    "settle",
+    "latest_per_place",
     "signed_depth",
     "stroke_seed",
     "surroundings",

@@ -16,7 +16,7 @@ from .influence import Influence, influence_of, soft_tissue
 from .log_odds import LOG_ODDS, stored_probability
 from .neighbouring_clicks import with_own_reaches
 from .random_field import change_around_clicks
-from .seeds import BACKGROUND, FOREGROUND, Seed, settle
+from .seeds import BACKGROUND, FOREGROUND, Seed, latest_per_place
 
 # Log odds of a click in the tissue that it lies on: so much, and so many times what the network says to the contrary,
 # up to a limit. Where the network hesitates a click decides between its own doubts; where it is certain
@@ -56,7 +56,7 @@ def correct_probability(
     probability : np.ndarray
         uint8 0..255, on the voxels of `ct`: the network's own, never an already corrected one.
     seeds : Iterable[Seed]
-        Clicks, and strokes that teach. Of several clicks on one voxel the latest counts (see `settle`).
+        Clicks, and strokes that teach. Of several clicks on one voxel the latest counts (see `latest_per_place`).
     reach_mm : float
         How far a click acts in tissue like the clicked one.
     spacing : tuple[float, float, float]
@@ -77,7 +77,7 @@ def correct_probability(
     BadInput
         Shapes or types do not fit, a click lies outside, the reach or the spacing is not positive.
     """
-    seeds, _ = settle(seeds)
+    seeds, _ = latest_per_place(seeds)
     _check(ct, probability, seeds, reach_mm, spacing, strokes, origin)
     if walls is not None and walls.shape != ct.shape:
         raise BadInput("The CT and the walls do not have the same voxels.")

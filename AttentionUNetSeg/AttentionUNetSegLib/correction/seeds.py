@@ -56,7 +56,7 @@ class Seed:
         return self.voxel, self.more, self.limit
 
 
-def settle(seeds: Iterable[Seed]) -> tuple[tuple[Seed, ...], tuple[str, ...]]:
+def latest_per_place(seeds: Iterable[Seed]) -> tuple[tuple[Seed, ...], tuple[str, ...]]:
     """Return one seed per place, the latest, sorted by `order`; and a sentence for every contradiction.
 
     The sequence in which the seeds are given does not matter.

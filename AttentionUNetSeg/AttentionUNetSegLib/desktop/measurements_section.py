@@ -272,7 +272,7 @@ class DicomExport:
         ------
         Cancelled : the person declined an installation.
         BadInput : the result cannot be exported.
-        InternalError : there is no place for temporary files, or a library cannot be installed.
+        CannotWrite : there is no place for temporary files, or a library cannot be installed.
         """
         python, environment = _python_with_libraries()
         masks, ct = masks_of_result(self.nodes)
@@ -280,13 +280,14 @@ class DicomExport:
         kinds = ("probability", "sr") if self._is_fractional else ("seg", "sr")
         segment, report = (_free(self._target, f"{stem}_{kind}.dcm") for kind in kinds)
         identity = dicom_identity(self.nodes, self._is_fractional)
+        origin = identity.origin
 
         def write(folder: Path) -> None:
             write_masks(masks, ct, folder)
             write_image(identity.image, folder / "segment.nrrd", compress=False)
             DicomSegRequest(
                 path=str(segment), segment=str(folder / "segment.nrrd"), dicom_files=self._files,
-                model=identity.model, label=identity.label, semiautomatic=identity.is_semiautomatic,
+                model=origin.model, label=origin.label.as_manifest(), semiautomatic=origin.is_semiautomatic,
                 fractional=self._is_fractional, threshold=None if self._is_fractional else masks.threshold,
                 report=None if self._is_fractional else str(report), masks=str(folder), ct=identity.ct,
             ).save(folder / "request.json")  # fmt: skip

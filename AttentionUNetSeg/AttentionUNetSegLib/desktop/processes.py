@@ -14,7 +14,7 @@ from pathlib import Path
 import qt
 import slicer
 
-from ..errors import InternalError
+from ..errors import CannotWrite
 from ..temporary_folder import make_folder
 from ..worker.transport import LineSplitter, ProcessExit, TransportListener, WorkerCommand
 
@@ -193,7 +193,7 @@ def folder_with(name: str, write: Callable[[Path], None]) -> Path:
 
     Raises
     ------
-    InternalError : there is no place for it.
+    CannotWrite : there is no place for it.
     """
     folder = None
     try:
@@ -202,7 +202,7 @@ def folder_with(name: str, write: Callable[[Path], None]) -> Path:
     except OSError as error:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-        raise InternalError(f"There is no place for temporary files ({error}).", "Free some disk space.") from error
+        raise CannotWrite(f"There is no place for temporary files ({error}).", "Free some disk space.") from error
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import slicer
 
-from ..errors import AttentionUNetSegError, InternalError
+from ..errors import AttentionUNetSegError, CannotWrite, InternalError
 from ..imaging import Volume, read_volume
 from ..scene import add_volume
 from ..temporary_folder import make_folder
@@ -61,12 +61,12 @@ class PhantomMaking:
 
         Raises
         ------
-        InternalError : there is no place for temporary files.
+        CannotWrite : there is no place for temporary files.
         """
         try:
             self._folder = make_folder("phantom")
         except OSError as error:
-            raise InternalError(f"The phantom's folder cannot be made ({error}).") from error
+            raise CannotWrite(f"The phantom's folder cannot be made ({error}).") from error
         worker = worker_command(slicer_python())
         program = [worker.arguments[0], "-m", "AttentionUNetSegLib.desktop.phantom_process"]
         spacing = ",".join(str(each) for each in _SPACING_MM)

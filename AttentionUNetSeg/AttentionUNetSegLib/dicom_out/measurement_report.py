@@ -45,7 +45,7 @@ def write_measurement_report(
     Raises
     ------
     BadInput : as for `write_dicom_seg`.
-    InternalError : the file cannot be written.
+    CannotWrite : the file cannot be written.
     """
     require_libraries()
     import highdicom

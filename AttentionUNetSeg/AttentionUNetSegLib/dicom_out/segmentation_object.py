@@ -17,7 +17,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from .. import __version__
 from ..contracts import ModelIdentity
-from ..errors import InternalError
+from ..errors import CannotWrite, InternalError
 from ..models import SegmentLabel
 from ..whole_file import whole_file
 from .identity import PANCREAS
@@ -62,7 +62,7 @@ def write_dicom_seg(
     ------
     BadInput : highdicom is not installed, there are no DICOM files, they are no regular series, or the segment does not
         lie within them.
-    InternalError : the file cannot be written.
+    CannotWrite : the file cannot be written.
     """
     require_libraries()
     series = source_series(dicom_files)
@@ -78,7 +78,7 @@ def write_object(dataset: pydicom.Dataset, path: str | os.PathLike[str]) -> None
             dataset.save_as(beside)
         except (ValueError, TypeError, AttributeError) as error:  # a value of the source that no file may hold
             reason = " ".join(str(error).split()).rstrip(".")
-            raise InternalError(f"{path} cannot be written as DICOM ({reason}).") from error
+            raise CannotWrite(f"{path} cannot be written as DICOM ({reason}).") from error
 
 
 def _segmentation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,17 +72,24 @@ class DicomVolume:
     left_out: list[str] = field(default_factory=list)
 
 
-def list_dicom_series(folder: str | os.PathLike) -> list[DicomSeries]:
+def list_dicom_series(folder: str | os.PathLike, check: Callable[[], None] = lambda: None) -> list[DicomSeries]:
     """Return the series in a folder and its subfolders, sorted by number; names and endings of files do not matter.
 
     Links are followed. A series with several different images at one place gives one entry for each of its parts.
+
+    Parameters
+    ----------
+    folder : str | os.PathLike
+        Where they lie.
+    check : Callable[[], None]
+        Called before each file; what it raises ends the search.
 
     Raises
     ------
     BadInput
         The folder does not exist or holds no DICOM file.
     """
-    return [entry.series for entry in _scan(Path(folder)).entries]
+    return [entry.series for entry in _scan(Path(folder), check).entries]
 
 
 def read_dicom_series(folder: Path, series: str | None = None) -> DicomVolume:
@@ -170,12 +177,13 @@ class _Scan:
     unreadable: list[tuple[Path, str]]
 
 
-def _scan(folder: Path) -> _Scan:
+def _scan(folder: Path, check: Callable[[], None] = lambda: None) -> _Scan:
     if not folder.is_dir():
         raise BadInput(f"There is no folder {printable(str(folder))}.")
     by_uid: dict[str, list[DicomHeader]] = defaultdict(list)
     unreadable = []
     for path in _files(folder):
+        check()
         header = read_header(path)
         if isinstance(header, str):
             unreadable.append((path, header))

@@ -21,13 +21,14 @@ _FILE = "masks.npz"
 
 
 def write_masks(masks: Masks, ct: sitk.Image, folder: str | os.PathLike[str]) -> None:
-    """Write what `measure_masks` takes; `ct` lies on the masks' voxels."""
+    """Write what `measure_masks` takes."""
     np.savez(
         os.path.join(folder, _FILE),
         masks=np.stack([masks.middle, *masks.others]),
         hu=sitk.GetArrayViewFromImage(ct),
         spacing=masks.grid.spacing,
         origin=masks.grid.origin,
+        origin_of_ct=ct.GetOrigin(),
         direction=masks.grid.direction,
         threshold=np.nan if masks.threshold is None else masks.threshold,
         levels=masks.range_of_thresholds or (),
@@ -42,15 +43,14 @@ def read_masks(folder: str | os.PathLike[str]) -> tuple[Masks, sitk.Image]:
     except (OSError, ValueError) as error:
         raise BadInput(f"There is nothing to measure in {os.fspath(folder)}.") from error
     middle, *others = kept["masks"]
-    (si, sj, sk), (x, y, z) = (map(float, kept[key]) for key in ("spacing", "origin"))
-    spacing, origin, direction = (si, sj, sk), (x, y, z), tuple(map(float, kept["direction"]))
-    grid = Geometry(middle.shape[::-1], spacing, origin, direction)
-    empty = sitk.Image(grid.size, sitk.sitkUInt8)
-    empty.SetSpacing(spacing)
-    empty.SetOrigin(origin)
-    empty.SetDirection(direction)
+    (si, sj, sk), *origins = (map(float, kept[key]) for key in ("spacing", "origin", "origin_of_ct"))
+    direction = tuple(map(float, kept["direction"]))
+    grid, whole = (
+        Geometry(array.shape[::-1], (si, sj, sk), (x, y, z), direction)
+        for array, (x, y, z) in zip((middle, kept["hu"]), origins, strict=True)
+    )
     threshold = float(kept["threshold"])
     low, high = map(float, kept["levels"]) if len(kept["levels"]) else (None, None)
     levels = None if low is None or high is None else (low, high)
     masks = Masks(middle, tuple(others), grid, None if np.isnan(threshold) else threshold, levels)
-    return masks, image_on_grid(kept["hu"], empty)
+    return masks, image_on_grid(kept["hu"], whole)

@@ -12,6 +12,7 @@ from ..errors import BadInput
 from ..imaging import Geometry, bounding_box, keep_largest_component
 from .attenuation import attenuation, fat_share
 from .centre_line import CentreLine, course, lengths_along, nearest_stations, thickness_along
+from .contrast_phase import guess_phase
 from .gland_parts import WITHOUT_A_NECK, find_neck, part_shares
 from .measurements import Measurements, with_range
 from .smooth_shape import SmoothShape, smooth_shape
@@ -89,7 +90,10 @@ def measure(
 
 
 def measure_masks(masks: Masks, ct: sitk.Image) -> Measurements:
-    """Measure a segment whose masks somebody else made, with smoothing or strokes for example; raises as `measure`."""
+    """Measure a segment whose masks somebody else made, with smoothing or strokes for example; raises as `measure`.
+
+    `ct` covers the masks; the contrast phase is guessed from what lies around them, too (`box_with_surroundings`).
+    """
     hu = _on_the_box(ct, masks.grid)
     spacing = np.asarray(masks.grid.spacing[::-1])
     every = masks.middle
@@ -107,7 +111,8 @@ def measure_masks(masks: Masks, ct: sitk.Image) -> Measurements:
     if others and any(not other.numbers["volume"] for other in others) and middle.numbers["volume"]:
         notes = [*notes, "At one end of the range of thresholds nothing is left; of all but the volume it is left out."]
     quantities = with_range(middle.numbers, [other.numbers for other in others], KINDS)
-    return Measurements(masks.threshold, masks.range_of_thresholds, quantities, middle.line, tuple(notes))
+    phase = guess_phase(ct, masks.middle[box], grid, middle.numbers.get("hu_p50"))
+    return Measurements(masks.threshold, masks.range_of_thresholds, quantities, middle.line, tuple(notes), phase)
 
 
 class _Measured:

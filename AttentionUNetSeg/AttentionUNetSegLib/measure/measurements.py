@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .centre_line import CentreLine
+from .contrast_phase import ContrastPhase
 
 DIGITS = 4  # significant; more would pretend
 
@@ -49,6 +50,7 @@ class Measurements:
     quantities : in the order in which they are shown.
     centre_line : the course of the gland with its thickness; None where there is none.
     notes : sentences on what could not be measured, or not in the usual way.
+    phase : the contrast phase of the CT, a guess; None in what an earlier version kept.
     """
 
     threshold: float | None
@@ -56,6 +58,12 @@ class Measurements:
     quantities: tuple[Quantity, ...]
     centre_line: CentreLine | None
     notes: tuple[str, ...] = ()
+    phase: ContrastPhase | None = None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What there is to say beside the numbers: the guess of the contrast phase, and the notes."""
+        return self.notes if self.phase is None else (self.phase.sentence, *self.notes)
 
     def __getitem__(self, key: str) -> Quantity:
         """The quantity of this key; raises KeyError where there is none."""
@@ -88,6 +96,7 @@ class Measurements:
                 for each in self.quantities
             },
             "centre_line": None if self.centre_line is None else self.centre_line.as_json(),
+            "contrast_phase": None if self.phase is None else self.phase.as_json(),
             "notes": list(self.notes),
         }
 
@@ -97,7 +106,8 @@ class Measurements:
         quantities = tuple(Quantity(key, **fields) for key, fields in kept["quantities"].items())
         line = kept["centre_line"] and CentreLine.of_json(kept["centre_line"])
         levels = kept["range_of_thresholds"]
-        return cls(kept["threshold"], levels and tuple(levels), quantities, line, tuple(kept["notes"]))
+        phase = kept.get("contrast_phase") and ContrastPhase.of_json(kept["contrast_phase"])
+        return cls(kept["threshold"], levels and tuple(levels), quantities, line, tuple(kept["notes"]), phase)
 
     def as_columns(self) -> dict[str, float | None]:
         """Columns of a table with one row a case: `<key>`, `<key>_low`, `<key>_high`; units are in `as_json`."""

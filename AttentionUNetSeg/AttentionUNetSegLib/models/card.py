@@ -56,8 +56,7 @@ def measured_line(package: ModelPackage) -> str:
     if not entries:
         return f"{only}Nothing was measured."
     entry = entries[0]
-    against = f"labels by {entry['labels_by']}" if "labels_by" in entry else "the truth"
-    return f"{only}Measured on n = {entry['n']} against {against}: {entry['metric']} {_short(entry['mean'])}."
+    return f"{only}Measured on n = {entry['n']} against {_against(entry)}: {entry['metric']} {_short(entry['mean'])}."
 
 
 def measured_table(package: ModelPackage) -> list[dict[str, str]]:
@@ -69,7 +68,7 @@ def measured_table(package: ModelPackage) -> list[dict[str, str]]:
             + (f" ± {_short(entry['standard_deviation'])}" if "standard_deviation" in entry else "")
             + (f", lowest {_short(entry['minimum'])}" if "minimum" in entry else ""),
             "n": str(entry["n"]),
-            "against": f"labels by {entry['labels_by']}" if "labels_by" in entry else "the truth",
+            "against": _against(entry),
             "data": f"{entry['data']}" + (f", {entry['date']}" if "date" in entry else ""),
         }
         for entry in package.manifest["performance"]
@@ -117,6 +116,11 @@ def _measurement(entry: dict[str, Any]) -> str:
         text += f", lowest {_short(entry['minimum'])}"
     text += f" (n = {entry['n']}, {entry['data']})"
     return f"{text}, {entry['date']}" if "date" in entry else text
+
+
+def _against(entry: dict[str, Any]) -> str:
+    """What was measured against: another's labels, or the truth, by the name that the manifest gives it."""
+    return f"labels by {entry['labels_by']}" if "labels_by" in entry else entry.get("truth", "exact labels")
 
 
 def _short(value: float) -> str:

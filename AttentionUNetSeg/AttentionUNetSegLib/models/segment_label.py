@@ -22,6 +22,11 @@ class SegmentLabel:
         """Whether the code says pancreas, whatever the name is."""
         return (self.scheme, self.code) == (type(self).scheme, type(self).code)
 
+    def as_manifest(self) -> dict[str, Any]:
+        """The entry of a manifest's "labels" that says this, ready for JSON."""
+        code = {"scheme": self.scheme, "value": self.code, "meaning": self.meaning}
+        return {"name": self.name, "code": code, "color": list(self.color)}
+
     @classmethod
     def of_manifest(cls, label: Mapping[str, Any]) -> SegmentLabel:
         """Read one entry of a model manifest's "labels"; what it leaves out is the pancreas."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import InternalError
+from ..errors import CannotWrite
 
 PREFIX = ".staging-"
 DAY_S = 24 * 60 * 60
@@ -24,7 +24,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
 
     Raises
     ------
-    InternalError
+    CannotWrite
         The file system refuses (no rights, full disk), also within the block.
     """
     try:
@@ -36,7 +36,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
             content.mkdir()
             yield content
     except OSError as error:
-        raise InternalError(
+        raise CannotWrite(
             f"Cannot write in {parent}: {error.strerror or error}.", "Free some space or check the rights."
         ) from error
 
@@ -65,7 +65,7 @@ def remove_folder(folder: Path) -> None:
 
     Raises
     ------
-    InternalError
+    CannotWrite
         The file system refuses.
     """
     with staging_folder(folder.parent) as staging:

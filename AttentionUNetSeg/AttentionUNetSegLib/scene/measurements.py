@@ -12,11 +12,11 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkStringArray
 
 from ..errors import BadInput
-from ..imaging import Geometry, image_on_grid
-from ..measure import RANGE, CentreLine, Masks, Measurements, measure_masks
+from ..imaging import Geometry
+from ..measure import RANGE, CentreLine, Masks, Measurements, box_with_surroundings, measure_masks
 from . import provenance
-from .fields import CroppedField, image_of_field, joined_box
-from .geometry import ct_grid
+from .fields import Box, CroppedField, image_of_field, joined_box
+from .geometry import ct_grid, grid_of_matrix
 from .measurement_age import STATE, are_old, note_age, state_of_segment
 from .results import CENTRE_LINE_REFERENCE, MEASUREMENTS_REFERENCE, ResultNodes, file_in_folder_of
 from .starting import start_of
@@ -41,7 +41,7 @@ def measure_result(nodes: ResultNodes) -> Measurements:
 
 
 def masks_of_result(nodes: ResultNodes) -> tuple[Masks, sitk.Image]:
-    """Return what `measure_masks` takes: copies of the masks and of the CT on their box; raises as `measure_result`."""
+    """Return what `measure_masks` takes: copies of the masks, and of the CT about them; raises as `measure_result`."""
     *_parts, found = masks_in_parts(nodes)
     assert found is not None
     return found
@@ -61,9 +61,11 @@ def masks_in_parts(nodes: ResultNodes) -> Iterator[tuple[Masks, sitk.Image] | No
         yield None
     box = joined_box(*(field.box for field in fields))
     middle, *others = (field.on(box) != 0 for field in fields)
-    hu = _voxels_in(nodes, box)
-    place = image_of_field(CroppedField(tuple(side.start for side in box), middle.view(np.uint8)), ct_grid(nodes))
-    yield Masks(middle, tuple(others), Geometry.of(place), threshold, levels or None), image_on_grid(hu, place)
+    matrix, voxels = ct_grid(nodes), _voxels_of(nodes)
+    place = Geometry.of(_image_on(box, middle.view(np.uint8), matrix))
+    around = box_with_surroundings(grid_of_matrix(matrix, voxels.shape[::-1]), box)
+    masks = Masks(middle, tuple(others), place, threshold, levels or None)
+    yield masks, _image_on(around, voxels[around].copy(), matrix)
 
 
 def measurement_table(
@@ -94,7 +96,7 @@ def measurement_table(
         column = table.AddColumn(_column(values))
         column.SetName(title)
         table.SetColumnTitle(title, title)
-    table.SetDescription(" ".join(measurements.notes))
+    table.SetDescription(" ".join(measurements.sentences))
     provenance.write(table, "threshold", repr(measurements.threshold))
     line = measurements.centre_line
     provenance.write(table, LINE, "" if line is None else json.dumps(line.as_json(), separators=(",", ":")))
@@ -120,13 +122,17 @@ def _column(values: tuple) -> vtkStringArray | vtkDoubleArray:
     return column
 
 
-def _voxels_in(nodes: ResultNodes, box: tuple[slice, slice, slice]) -> np.ndarray:
-    """A copy of the CT's voxels (KJI) in a box of its grid."""
+def _image_on(box: Box, values: np.ndarray, matrix: np.ndarray) -> sitk.Image:
+    return image_of_field(CroppedField(tuple(side.start for side in box), values), matrix)
+
+
+def _voxels_of(nodes: ResultNodes) -> np.ndarray:
+    """The CT's voxels (KJI), not a copy."""
     data = nodes.volume.GetImageData()
     scalars = data.GetPointData().GetScalars() if data else None
     if scalars is None:
         raise BadInput(f"The volume {nodes.volume.GetName()} holds no voxels.", "Load the CT again.")
-    return vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1])[box].copy()
+    return vtk_to_numpy(scalars).reshape(data.GetDimensions()[::-1])
 
 
 LINE = "centre_line"

@@ -20,7 +20,7 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 
-from ..errors import BadInput, InternalError
+from ..errors import BadInput, CannotWrite, InternalError
 from ..imaging.plain_name import is_plain, plainly_named, plainly_written, printable
 from ..temporary_folder import prefix_of
 from .results import ResultNodes
@@ -35,7 +35,7 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
     Raises
     ------
     BadInput : the name does not end with .mrb, or the folder does not exist.
-    InternalError : the bundle could not be written, or does not hold what the scene does.
+    CannotWrite : the bundle could not be written, or does not hold what the scene does.
     """
     path = Path(path)
     with _beside(path, ".mrb") as partial:
@@ -50,7 +50,7 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
             if written:
                 require_same_bundle(partial, stored)
         if not written:
-            raise InternalError(f"The scene could not be written to {path}.", "Check free space and permissions.")
+            raise CannotWrite(f"The scene could not be written to {path}.", "Check free space and permissions.")
 
 
 def load_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
@@ -74,7 +74,7 @@ def save_segmentation(nodes: ResultNodes, path: Path | str) -> None:
     Raises
     ------
     BadInput : the name does not end with .seg.nrrd, or the folder does not exist.
-    InternalError : the file could not be written.
+    CannotWrite : the file could not be written.
     """
     path = Path(path)
     with _beside(path, ".seg.nrrd") as partial:
@@ -82,9 +82,7 @@ def save_segmentation(nodes: ResultNodes, path: Path | str) -> None:
         storage.SetFileName(str(partial))
         storage.UseCompressionOn()
         if not storage.WriteData(nodes.segmentation):
-            raise InternalError(
-                f"The segmentation could not be written to {path}.", "Check free space and permissions."
-            )
+            raise CannotWrite(f"The segmentation could not be written to {path}.", "Check free space and permissions.")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
 from vtkmodules.vtkIOGeometry import vtkOBJWriter, vtkSTLWriter
 
-from ..errors import BadInput, InternalError
+from ..errors import BadInput, CannotWrite
 from . import provenance
 from .results import ResultNodes
 from .segment import segment_id_of, segment_volume_ml
@@ -69,7 +69,7 @@ def write_surface(nodes: ResultNodes, path: Path) -> None:
     Raises
     ------
     BadInput : the segment is empty, or the ending is another one.
-    InternalError : the file could not be written.
+    CannotWrite : the file could not be written.
     """
     if path.suffix not in (".stl", ".obj"):
         raise BadInput(f"{path.name} cannot be written: its ending is neither .stl nor .obj.")
@@ -92,4 +92,4 @@ def write_surface(nodes: ResultNodes, path: Path) -> None:
     writer.SetInputConnection(turned.GetOutputPort())
     writer.SetFileName(str(path))
     if not writer.Write() or not path.is_file():
-        raise InternalError(f"The surface could not be written to {path}.", "Check free space and permissions.")
+        raise CannotWrite(f"The surface could not be written to {path}.", "Check free space and permissions.")

@@ -83,7 +83,7 @@ def export_volume(
     ------
     BadInput : the node holds no voxels or several values per voxel; the ending or the folder of `path` is not
         usable.
-    InternalError : the file could not be written.
+    CannotWrite : the file could not be written.
     """
     for _part in export_in_parts(volume_node, path, compress, box):
         pass

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..contracts import check_threshold
-from ..errors import AttentionUNetSegError, BadInput, Cancelled, ErrorCode, InternalError
+from ..errors import AttentionUNetSegError, BadInput, Cancelled, CannotWrite, ErrorCode, InternalError
 from ..models import Catalogue, ModelPackage
 from ..temporary_folder import keep
 from ..worker import protocol
@@ -222,7 +222,7 @@ class Session(WorkerListener):
             self._fail(job, error)
             return
         except OSError as error:
-            self._fail(job, InternalError(f"The job folder cannot be written ({error})."))
+            self._fail(job, CannotWrite(f"The job folder cannot be written ({error})."))
             return
         except Exception as error:  # whatever MRML refuses
             self._fail(job, InternalError(f"The volume could not be prepared ({error})."))

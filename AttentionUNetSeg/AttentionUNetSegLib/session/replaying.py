@@ -112,7 +112,7 @@ class Replaying:
         """
         import slicer
 
-        from ..correction import Seed, correct_probability, settle, surroundings
+        from ..correction import Seed, correct_probability, latest_per_place, surroundings
         from ..scene import CroppedField, joined_box, mask_of_walls, read_field, tight_box, voxel_of, walls_on_ct
 
         clicks, strokes = step.clicks, step.strokes
@@ -151,7 +151,7 @@ class Replaying:
         tight = tight_box(corrected, origin)
         whole = CroppedField(origin, corrected)
         tight = network.box if tight is None else joined_box(network.box, tight)
-        self.warnings = (*settle(seeds)[1], *_in_walls(clicks, seeds, walls))
+        self.warnings = (*latest_per_place(seeds)[1], *_in_walls(clicks, seeds, walls))
         return CroppedField(tuple(part.start for part in tight), whole.on(tight))
 
     def _cache_for(self, walls: list[CroppedField]) -> InfluenceCache:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..errors import Cancelled
 from ..imaging import Volume
 from ..worker.reading import Reader
 
@@ -39,6 +40,24 @@ async def in_background(work: Callable[..., _T], *arguments: Any) -> _T:
 
     threading.Thread(target=run, daemon=True, name=f"page: {work.__name__}").start()
     return await done
+
+
+async def cancellable(work: Callable[..., _T], *arguments: Any) -> _T:
+    """Run a function as `in_background` does, with a last argument that it calls often.
+
+    When the waiting is cancelled, that raises Cancelled in the thread, which ends soon.
+    """
+    is_cancelled = threading.Event()
+
+    def check() -> None:
+        if is_cancelled.is_set():
+            raise Cancelled
+
+    try:
+        return await in_background(work, *arguments, check)
+    except asyncio.CancelledError:
+        is_cancelled.set()
+        raise
 
 
 async def read_in_background(

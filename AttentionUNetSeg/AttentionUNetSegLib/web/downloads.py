@@ -14,20 +14,12 @@ from pathlib import Path
 import slicer
 from aiohttp import web
 
-from .. import __version__
-from ..contracts import ModelIdentity
-from ..dicom_out import (
-    coded_measurements,
-    missing_library,
-    write_dicom_seg,
-    write_measurement_report,
-)
+from ..dicom_out import missing_library, write_result_objects
 from ..errors import AttentionUNetSegError, BadInput, InternalError
 from ..imaging import write_image
 from ..measure import Measurements
-from ..scene import label_of_segment, save_scene, save_segmentation, segment_on_source_grid, start_of
-from ..scene.provenance import read
-from ..scene.segment import segment_id_of
+from ..scene import save_scene, save_segmentation, segment_on_source_grid, start_of
+from ..scene.dicom_identity import dicom_origin
 from ..scene.surface import write_surface
 from ..scene.volumes import image_of_node
 from .desk import Desk
@@ -108,9 +100,9 @@ class Downloads:
                 raise BadInput("This result lies on the CT's own voxels.", "Save the segment.")
             await asyncio.to_thread(write_image, image, path)
         elif what == "seg":
-            await asyncio.to_thread(self._seg_writer(), path)
+            await asyncio.to_thread(self._object_writer(), path)
         elif what == "dicom":
-            write = self._seg_writer()
+            write = self._object_writer()
             await asyncio.to_thread(write, path, await self._numbers.current())
         elif what in ("numbers_json", "numbers_csv"):
             measured = await self._numbers.current()
@@ -133,7 +125,7 @@ class Downloads:
             await asyncio.to_thread(write_image, image, path)
         return path
 
-    def _seg_writer(self) -> Callable[..., None]:
+    def _object_writer(self) -> Callable[..., None]:
         """Read everything of the scene that DICOM objects need, and return what writes them without the scene.
 
         That takes a path; and measurements, where it shall be a .zip of the SEG and an SR that refers to it.
@@ -143,27 +135,20 @@ class Downloads:
             raise BadInput("A DICOM SEG refers to the DICOM files of its CT.", "Open the CT as a DICOM folder.")
         if missing := missing_library():
             raise BadInput(missing)
-        segmentation = desk.result.segmentation
-        keys = ("id", "name", "version", "sha256")
-        made = {key: read(segmentation, f"model.{key}") for key in keys}
-        if start_of(desk.result) is not None:
-            made = {"id": "correction", "name": "AttentionUNetSeg correction", "version": __version__}
-        model, files, threshold = ModelIdentity.of(made), desk.dicom_files, desk.editor.settings[0]
-        image = segment_image(desk.result)
-        label = label_of_segment(segmentation.GetSegmentation().GetSegment(segment_id_of(desk.result)))
-        hand = desk.editor.is_corrected or start_of(desk.result) is not None
+        origin, image, files = dicom_origin(desk.result), segment_image(desk.result), desk.dicom_files
+        threshold, stem = desk.editor.settings[0], _file_stem(desk.result.volume.GetName())
 
         def write(path: Path, measured: Measurements | None = None) -> None:
-            seg = path if measured is None else path.with_name(path.name.replace("_dicom.zip", "_seg.dcm"))
-            write_dicom_seg(seg, image, files, model, semiautomatic=hand, threshold=threshold, label=label)
-            if measured is not None:
-                written, coded = [seg], coded_measurements(measured)
-                if coded:
-                    written.append(path.with_name(path.name.replace("_dicom.zip", "_measurements.dcm")))
-                    write_measurement_report(written[-1], coded, seg, files, model)
-                with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
-                    for each in written:
-                        bundle.write(each, each.name)
+            objects = write_result_objects(
+                path.parent, stem, image, None, files, origin.model, threshold, measured or (),
+                semiautomatic=origin.is_semiautomatic, label=origin.label,
+            )  # fmt: skip
+            if measured is None:
+                objects["dicom_seg"].rename(path)
+                return
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+                for each in objects.values():
+                    bundle.write(each, each.name)
 
         return write
 

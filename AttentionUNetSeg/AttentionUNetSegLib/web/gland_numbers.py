@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, InternalError
+from ..errors import BadInput, CannotWrite
 from ..measure import Measurements, Quantity, measure_masks
 from ..scene import masks_of_result, measurement_table, state_of_segment
 from .background import in_background
@@ -85,7 +85,9 @@ class GlandNumbers:
             return  # another CT or result has come, and forgot about this one
         self._measured, self._about = measured, state
         measurement_table(nodes, measured, state)
-        desk.show(numbers=[_row(each) for each in measured], numbers_notes=list(measured.notes), numbers_state=READY)
+        desk.show(
+            numbers=[_row(each) for each in measured], numbers_notes=list(measured.sentences), numbers_state=READY
+        )
         self.compare()
 
 
@@ -94,7 +96,7 @@ def write_numbers(measured: Measurements, about: dict[str, Any], path: Path) -> 
 
     Raises
     ------
-    InternalError : the file cannot be written.
+    CannotWrite : the file cannot be written.
     """
     try:
         if path.suffix == ".json":
@@ -107,7 +109,7 @@ def write_numbers(measured: Measurements, about: dict[str, Any], path: Path) -> 
             for each in measured:
                 writer.writerow([each.key, each.name, each.value, each.low, each.high, each.printed_unit])
     except OSError as error:
-        raise InternalError(f"The measurements cannot be written ({error.strerror}).") from error
+        raise CannotWrite(f"The measurements cannot be written ({error.strerror}).") from error
 
 
 def _state(desk: Desk) -> str | None:

@@ -19,7 +19,7 @@ from ..imaging.plain_name import printable_name
 from ..phantom import make_phantom
 from ..scene import add_volume
 from ..worker.reading import Reader
-from .background import in_background, read_in_background
+from .background import cancellable, in_background, read_in_background
 from .desk import Desk
 from .questions import Questions
 from .received import Choice, Received, as_table, choices_in
@@ -142,7 +142,7 @@ class Opening:
         )
 
     def cancel(self) -> None:
-        """Give up what is being opened: the process that reads it is killed. A folder is looked through to its end."""
+        """Give up what is being opened: a process that reads is killed, an archive or a folder left at once."""
         if self._task is not None:
             self._task.cancel()
 
@@ -157,7 +157,7 @@ class Opening:
             return
         self._begin(f"Unpacking {name}")
         try:
-            received = await in_background(unpack, path, sent_name, self._limit_mb)
+            received = await cancellable(unpack, path, sent_name, self._limit_mb)
         except BaseException:
             self._end()
             raise
@@ -167,7 +167,7 @@ class Opening:
         """Read the one CT among received files, or ask which of several."""
         self._begin(f"Looking through {name}")
         try:
-            choices = await in_background(choices_in, received.folder, received.names)
+            choices = await cancellable(choices_in, received.folder, received.names)
         except BaseException as error:
             received.delete()
             self._end()
@@ -197,7 +197,7 @@ class Opening:
         keep = False
         try:
             if path.is_dir() and series is None:
-                choices = await in_background(choices_in, path)
+                choices = await cancellable(choices_in, path, None)
                 if len(choices) > 1:
                     self._offer(_Offered(choices, name, None))
                     return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -49,12 +49,15 @@ class Choice:
     details: tuple[str, ...] = ()
 
 
-def choices_in(path: Path, names: dict[str, str] | None = None) -> list[Choice]:
+def choices_in(
+    path: Path, names: dict[str, str] | None = None, check: Callable[[], None] = lambda: None
+) -> list[Choice]:
     """Return what in a folder can be opened: image files, and CT series of enough slices; the likeliest first.
 
     Parameters
     ----------
     names : as in `Received`; None: the files' own.
+    check : called before each file; what it raises ends the search.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def choices_in(path: Path, names: dict[str, str] | None = None) -> list[Choice]:
     choices = [Choice(image, None, names.get(image.name, image.name)) for image in images]
     choices.sort(key=lambda each: any(word in each.title.lower() for word in _NO_CT))
     try:
-        series = list_dicom_series(path)
+        series = list_dicom_series(path, check)
     except BadInput:
         if not choices:
             raise

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import InternalError
+from ..errors import CannotWrite
 from ..scene import start_of
 from ..scene.provenance import read
 from .desk import Desk
@@ -65,7 +65,7 @@ def write_csv(report: dict[str, Any], path: Path) -> None:
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("field", "value"), *((key, _harmless(value)) for key, value in rows)])
     except OSError as error:
-        raise InternalError(f"The report cannot be written ({error.strerror}).") from error
+        raise CannotWrite(f"The report cannot be written ({error.strerror}).") from error
 
 
 def _harmless(value: Any) -> Any:
@@ -77,4 +77,4 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InternalError(f"The report cannot be written ({error.strerror}).") from error
+        raise CannotWrite(f"The report cannot be written ({error.strerror}).") from error

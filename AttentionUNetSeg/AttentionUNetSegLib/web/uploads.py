@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..errors import BadInput, InternalError
+from ..errors import BadInput, CannotWrite
 from .received import Received
 
 DEFAULT_LIMIT_MB = 2048
@@ -77,7 +77,7 @@ class Uploads:
         except BadInput as error:
             return web.json_response({"message": error.message, "hint": error.hint}, status=422)
         except OSError as error:
-            failure = InternalError(f"The file could not be stored ({error.strerror}).", "Check the free space.")
+            failure = CannotWrite(f"The file could not be stored ({error.strerror}).", "Check the free space.")
             return web.json_response({"message": failure.message, "hint": failure.hint}, status=507)
         if purpose:
             await self._on_segmentation(path, sent_name, purpose)
@@ -132,8 +132,10 @@ class Uploads:
         )
 
 
-def unpack(archive: Path, sent_name: str, limit_mb: int) -> Received:
+def unpack(archive: Path, sent_name: str, limit_mb: int, check: Callable[[], None] = lambda: None) -> Received:
     """Unpack an uploaded .zip into a new folder beside it, the files numbered.
+
+    `check` is called before each megabyte; where it raises, nothing is left.
 
     Raises
     ------
@@ -142,7 +144,7 @@ def unpack(archive: Path, sent_name: str, limit_mb: int) -> Received:
     received = Received(archive.with_suffix(""))
     received.folder.mkdir()
     try:
-        _unpack_into(received, archive, display_name(sent_name), limit_mb * 1024 * 1024)
+        _unpack_into(received, archive, display_name(sent_name), limit_mb * 1024 * 1024, check)
     except BaseException:
         received.delete()
         raise
@@ -174,7 +176,7 @@ def without_our_names(error: BadInput, path: Path, name: str) -> BadInput:
     return BadInput(rename(error.message), rename(error.hint))
 
 
-def _unpack_into(received: Received, archive: Path, name: str, left: int) -> None:
+def _unpack_into(received: Received, archive: Path, name: str, left: int, check: Callable[[], None]) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [each for each in opened.infolist() if not each.is_dir() and not _is_litter(each.filename)]
@@ -183,7 +185,7 @@ def _unpack_into(received: Received, archive: Path, name: str, left: int) -> Non
             for number, member in enumerate(members):
                 path = received.folder / f"{number:06d}{_known_ending(member.filename)}"
                 received.names[path.name] = member.filename.replace("\\", "/")
-                left -= _copy(opened, member, path, left, name)
+                left -= _copy(opened, member, path, left, name, check)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
         raise BadInput(f"{name} is not a usable .zip file ({error}).", "Zip the DICOM folder again.") from error
     except RuntimeError as error:  # zipfile's word for "encrypted"
@@ -208,11 +210,14 @@ def _is_litter(name: str) -> bool:
     return "__MACOSX" in name or PurePosixPath(name).name.startswith(".")
 
 
-def _copy(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int, name: str) -> int:
+def _copy(
+    opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int, name: str, check: Callable[[], None]
+) -> int:
     """Copy a member and return its size; the size that the archive claims is not believed."""
     size = 0
     with opened.open(member) as source, open(path, "xb") as file:
         while chunk := source.read(_CHUNK):
+            check()
             size += len(chunk)
             if size > left:
                 raise BadInput(f"{name} is too large when unpacked.", _ONE_SERIES)

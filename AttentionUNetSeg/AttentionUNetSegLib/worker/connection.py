@@ -67,7 +67,7 @@ class WorkerConnection:
             self.abandon(
                 Error(
                     None,
-                    ErrorCode.INTERNAL,
+                    ErrorCode.PROCESS_DIED,
                     f"The worker process did not answer within {self._start_timeout:g} seconds of its start.",
                     "Try again; if it stays so, look at its log.",
                 )
@@ -159,7 +159,7 @@ class WorkerConnection:
             hint = "The next run starts a fresh one."
         if exit.code is not None and exit.code in (-9, 137):
             hint = "The system does this when memory runs out: close other programs or use less memory."
-        return Error(None, ErrorCode.INTERNAL, message, hint)
+        return Error(None, ErrorCode.PROCESS_DIED, message, hint)
 
     def _lose(self, reason: Error, how_it_ended: str) -> None:
         if self._is_lost:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import AttentionUNetSegError, BadInput, InternalError
+from ..errors import AttentionUNetSegError, BadInput, CannotWrite, InternalError, ProcessDied
 from .transport import WorkerCommand, worker_command
 
 
@@ -72,19 +72,21 @@ def read_answer(stdout: str, stderr: str = "") -> str:
 
     Raises
     ------
-    AttentionUNetSegError : what the process raised; an InternalError where it ended without an answer.
+    AttentionUNetSegError : what the process raised; a ProcessDied where it ended without an answer.
     """
     try:
         answer = json.loads(stdout.strip().splitlines()[-1])
     except (ValueError, IndexError):
         said = stderr.strip().splitlines()
-        raise InternalError(
+        raise ProcessDied(
             f"The process that writes DICOM ended without an answer{': ' + said[-1] if said else ''}."
         ) from None
     if "error" not in answer:
         return answer["written"]
     error = answer["error"]
-    kind = {"bad_input": BadInput, "internal": InternalError}.get(error["code"], AttentionUNetSegError)
+    kind = {"bad_input": BadInput, "cannot_write": CannotWrite, "internal": InternalError}.get(
+        error["code"], AttentionUNetSegError
+    )
     raise kind(error["message"], error["hint"])
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ..errors import BadInput, InternalError, ProtocolError
+from ..errors import BadInput, CannotWrite, ProtocolError
 from ..whole_file import whole_file
 from .client import WorkerClient
 from .protocol import PROTOCOL_VERSION, Result, Segment, message_from_fields, message_to_fields
@@ -21,7 +21,7 @@ def write_job(folder: str | os.PathLike[str], request: Segment) -> Path:
 
     Raises
     ------
-    InternalError : the file cannot be written.
+    CannotWrite : the file cannot be written.
     ProtocolError : the request cannot be put in a message.
     """
     path = Path(folder) / JOB_FILE
@@ -77,7 +77,7 @@ def replay_job(folder: str | os.PathLike[str], output_folder: str | os.PathLike[
     except FileNotFoundError:
         raise BadInput(f"The job folder {source} lacks its input {request.input}.") from None
     except OSError as error:
-        raise InternalError(
+        raise CannotWrite(
             f"The input could not be copied to {target} ({error.strerror}).", "Check free space and permissions."
         ) from error
     request = dataclasses.replace(request, folder=str(target))

@@ -17,7 +17,7 @@ from typing import IO, cast
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError
+from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError, ProcessDied
 from ..imaging import Volume
 from ..imaging.plain_name import printable_name
 from .transport import worker_command
@@ -40,7 +40,7 @@ class Reader:
         ------
         BadInput : as `imaging.read_volume`; or the process died of it.
         Cancelled : `stop` was called.
-        InternalError : the process cannot be started.
+        ProcessDied : the process cannot be started.
         """
         request = {"path": text_of(path), "series": series, "self_contained": self_contained}
         process = self._process
@@ -77,7 +77,7 @@ def _started() -> subprocess.Popen:
             start_new_session=os.name == "posix",
         )  # fmt: skip
     except OSError as error:
-        raise InternalError(f"The process that reads a CT cannot be started ({error.strerror}).") from error
+        raise ProcessDied(f"The process that reads a CT cannot be started ({error.strerror}).") from error
 
 
 def _death(code: int, name: str) -> BadInput:

@@ -156,7 +156,7 @@ def error_of(exception: BaseException, job: str) -> Error:
         return Error(job, ErrorCode.OUT_OF_MEMORY, message, hint)
     if isinstance(exception, OSError) and exception.errno in _DISK_FULL:
         message = f"The disk of the job folder is full ({exception.strerror})."
-        return Error(job, ErrorCode.INTERNAL, message, "Free some space and run again.")
+        return Error(job, ErrorCode.CANNOT_WRITE, message, "Free some space and run again.")
     kind, text = type(exception).__name__, " ".join(str(exception).split())[:500]
     message = f"The run failed unexpectedly: {kind}: {text}" if text else f"The run failed unexpectedly: {kind}"
     return Error(job, ErrorCode.INTERNAL, message.rstrip(".") + ".", "The worker's log has the details.")

@@ -42,7 +42,7 @@ def render_overview(nodes: ResultNodes, path: Path | str, size: tuple[int, int] 
     RenderingUnavailable : this machine cannot draw without a display; the message names the package to
         install.
     BadInput : the picture is too small, the folder does not exist, or the segment was removed.
-    InternalError : the file could not be written.
+    CannotWrite : the file could not be written.
     """
     path = Path(path)
     if size[0] < SMALLEST[0] or size[1] < SMALLEST[1]:

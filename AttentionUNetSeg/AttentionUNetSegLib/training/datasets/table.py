@@ -67,7 +67,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, str]]) -> Path:
 
     Raises
     ------
-    InternalError : the file system refuses.
+    CannotWrite : the file system refuses.
     """
     with whole_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)

@@ -42,6 +42,8 @@ def performance_entries(groups: Sequence[Mapping[str, Any]], data: str, command:
             entry = {"metric": values["name"].split(" against labels by ")[0], "mean": values["mean"]}
             if is_made_by_a_model(group["labels_by"]):
                 entry["labels_by"] = group["labels_by"]
+            elif group["labels_by"] == "manual":
+                entry["truth"] = "manual contours"
             if values["standard_deviation"] is not None:
                 entry["standard_deviation"] = values["standard_deviation"]
             if lowest_is_worst:
@@ -65,7 +67,7 @@ def record_performance(package: ModelPackage, entries: Sequence[Mapping[str, Any
     Raises
     ------
     BadModel : the weights are not those of the manifest, or the manifest would not follow the schema.
-    InternalError : the file system refuses.
+    CannotWrite : the file system refuses.
     """
     new = {(entry["metric"], entry["command"]) for entry in entries}
     kept = [entry for entry in package.manifest["performance"] if (entry["metric"], entry.get("command")) not in new]

@@ -45,7 +45,7 @@ def result_folder(folder: Path) -> Iterator[Path]:
 
     Raises
     ------
-    InternalError : the file system refuses.
+    CannotWrite : the file system refuses.
     """
     folder = folder.absolute()
     with staging_folder(folder.parent) as staging:

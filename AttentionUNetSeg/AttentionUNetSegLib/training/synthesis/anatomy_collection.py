@@ -55,7 +55,7 @@ class AnatomyCollection(Sequence):
         Raises
         ------
         BadInput : it is not there yet, and its label map is gone or cannot be used.
-        InternalError : the file system refuses.
+        CannotWrite : the file system refuses.
         """
         return self._read(range(len(self))[index])
 
@@ -83,7 +83,7 @@ def collect_anatomies(
     Raises
     ------
     BadInput : no trunk.
-    InternalError : the file system refuses.
+    CannotWrite : the file system refuses.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not trunks:

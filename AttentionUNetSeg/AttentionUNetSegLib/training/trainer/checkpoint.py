@@ -51,7 +51,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
     Raises
     ------
-    InternalError : the file system refuses.
+    CannotWrite : the file system refuses.
     """
     path = folder / CHECKPOINT_FILE
     content = {**vars(checkpoint), "identity": json.dumps(checkpoint.identity)}

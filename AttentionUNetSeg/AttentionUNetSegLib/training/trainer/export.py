@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ...errors import BadInput, BadModel, InternalError
+from ...errors import BadInput, BadModel, CannotWrite, InternalError
 from ...models import ModelPackage, SegmentLabel, write_package
 from ...models.manifest import MANIFEST_FILE, check_manifest
 from ...network import AttentionUNet
@@ -49,7 +49,7 @@ def export_package(
     weights = pancreas_weights(network.state_dict())
     infinite = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
     if infinite:
-        raise InternalError(
+        raise CannotWrite(
             f"The trained weights cannot be written as float16: {infinite[0]} has values that are not finite there.",
             "The checkpoint is kept; train on with a lower rate.",
         )

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ...errors import BadInput, InternalError
+from ...errors import BadInput, CannotWrite
 from ...imaging import body_box, bounding_box, to_model_grid
 from ...whole_file import whole_file
 from ..labelled_scan import LabelledScan, LoadedScan
@@ -115,12 +115,12 @@ def prepare_cases(
     Raises
     ------
     BadInput : a scan cannot be read.
-    InternalError : the cache cannot be written.
+    CannotWrite : the cache cannot be written.
     """
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InternalError(f"The folder {cache} cannot be made: {error.strerror or error}.") from error
+        raise CannotWrite(f"The folder {cache} cannot be made: {error.strerror or error}.") from error
     cases: dict[int, PreparedCase] = {}
     number, count = share
     own = list(range(number, len(scans), count))

@@ -66,7 +66,7 @@ class TrainingLog:
 
     Raises
     ------
-    InternalError : the file system refuses.
+    CannotWrite : the file system refuses.
     """
 
     def __init__(self, folder: Path, step: int) -> None:

@@ -16,7 +16,7 @@ from types import FrameType
 import numpy as np
 import torch
 
-from ...errors import BadInput, Cancelled, InternalError
+from ...errors import BadInput, Cancelled, CannotWrite
 from ...imaging import HUWindow
 from ...inference import ComputeDevice, choose_device
 from ...models import ModelPackage, load_package
@@ -141,7 +141,7 @@ class _Run:
         try:
             self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InternalError(f"The folder {self.work} cannot be made: {error.strerror or error}.") from error
+            raise CannotWrite(f"The folder {self.work} cannot be made: {error.strerror or error}.") from error
         self.identity = {
             **configuration.identity(),
             "scans": [[scan.name, scan.weight, scan.labels_by] for scan in training],
