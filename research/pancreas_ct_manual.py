@@ -1,4 +1,4 @@
-"""How ``pancreas-ct`` 0.5.0 is made from 0.3.0, and cross-validated: the step that uses manual contours of real CTs.
+"""How ``pancreas-ct`` 0.5.1 is made from 0.3.0, and cross-validated: the step that uses manual contours of real CTs.
 
 ``python -m research.pancreas_ct_manual --work FOLDER --start-from PACKAGE`` does it all and goes on
 where it stopped. PACKAGE is ``pancreas-ct`` 0.3.0 (made by `pancreas_ct_recipe`; in this repository's history at

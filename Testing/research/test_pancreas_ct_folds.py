@@ -1,4 +1,4 @@
-"""The recipe of pancreas-ct 0.5.0: who is left out where, what is averaged, which constants come from which folds."""
+"""The recipe of pancreas-ct 0.5.1: who is left out where, what is averaged, which constants come from which folds."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def test_what_was_measured_is_not_measured_again_unless_the_weights_changed(tmp_
 def test_the_bundled_card_tells_what_was_measured_and_what_was_not():
     package = Catalogue().get("pancreas-ct")
     dice = next(entry for entry in package.manifest["performance"] if entry["metric"] == "Dice")
-    assert package.manifest["version"] == "0.5.0" and dice["n"] == 20
+    assert package.manifest["version"] == "0.5.1" and dice["n"] == 49
+    assert package.passes == 2 and package.trust_limits.mean_probability is None
     assert "measured on none of them" in package.manifest["limitations"]
     assert {"nih_pancreas", "negative", "painted"} <= {entry["name"] for entry in package.manifest["training"]["data"]}
     assert json.dumps(package.manifest)
