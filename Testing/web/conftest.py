@@ -129,9 +129,12 @@ class Page:
     def state(self, name: str):
         return self.tab.evaluate("name => window.trame.state.get(name)", name)
 
-    def wait(self, condition: str) -> None:
-        """Wait for a JavaScript expression over `state(name)` to become true."""
-        self.tab.wait_for_function(f"() => {{ const state = (n) => window.trame.state.get(n); return {condition}; }}")
+    def wait(self, condition: str, patience: float = 1.0) -> None:
+        """Wait for a JavaScript expression over `state(name)` to become true, `patience` times as long as usual."""
+        self.tab.wait_for_function(
+            f"() => {{ const state = (n) => window.trame.state.get(n); return {condition}; }}",
+            timeout=patience * PATIENCE_SECONDS * 1000,
+        )
 
     def button(self, name: str):
         return self.tab.get_by_role("button", name=name, exact=True)

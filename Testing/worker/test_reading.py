@@ -14,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput, Cancelled
 from AttentionUNetSegLib.imaging import read_volume
+from AttentionUNetSegLib.worker import reading
 from AttentionUNetSegLib.worker.reading import Reader
 from dicom_slice import dicom_slice
 
@@ -73,3 +74,27 @@ def failure(reader: Reader, path: Path) -> Exception | None:
 
 def reading_processes() -> list[psutil.Process]:
     return [each for each in psutil.Process().children() if "reading_process" in str(each.cmdline())]
+
+
+def test_a_stop_while_the_process_is_being_started_ends_it(tmp_path, monkeypatch):
+    """Starting takes a while on a busy machine, and the process of a CT that hangs would be there for ever."""
+    reader, begun, started = Reader(), [], reading._started
+
+    def stopped_meanwhile():
+        begun.append(started())
+        reader.stop()
+        return begun[-1]
+
+    monkeypatch.setattr(reading, "_started", stopped_meanwhile)
+    with pytest.raises(Cancelled):
+        reader.read(tmp_path / "any.nrrd")
+    assert begun[0].returncode is not None, "killed, and waited for"
+
+    turn = reader.turn()
+    reader.stop()
+    monkeypatch.setattr(reading, "_started", started)
+    with pytest.raises(Cancelled):
+        reader.read(tmp_path / "any.nrrd", turn=turn)
+    with pytest.raises(BadInput):
+        reader.read(tmp_path / "any.nrrd")
+    reader.stop()

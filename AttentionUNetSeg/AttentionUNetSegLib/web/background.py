@@ -65,7 +65,7 @@ async def read_in_background(
 ) -> Volume:
     """Read a CT in the reader's process, which is killed when the waiting is cancelled; raises as `Reader.read`."""
     try:
-        return await in_background(reader.read, path, series, self_contained)
+        return await in_background(reader.read, path, series, self_contained, reader.turn())
     except asyncio.CancelledError:
         reader.stop()
         raise

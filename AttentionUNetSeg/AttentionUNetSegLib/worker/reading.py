@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from threading import Lock
 from typing import IO, cast
 
 import numpy as np
@@ -32,9 +33,17 @@ class Reader:
     def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
         self._stopped: set[int] = set()  # process ids
+        self._stops = 0
+        self._lock = Lock()  # a stop comes before a process is known, or after: never in between
 
-    def read(self, path: Path, series: str | None = None, self_contained: bool = False) -> Volume:
-        """Return a CT; parameters as for `imaging.read_volume`.
+    def turn(self) -> int:
+        """What to give to a `read` that begins later, in another thread: a `stop` that comes before it ends it, too."""
+        return self._stops
+
+    def read(
+        self, path: Path, series: str | None = None, self_contained: bool = False, turn: int | None = None
+    ) -> Volume:
+        """Return a CT; parameters as for `imaging.read_volume`, and what `turn` said.
 
         Raises
         ------
@@ -43,9 +52,7 @@ class Reader:
         ProcessDied : the process cannot be started.
         """
         request = {"path": text_of(path), "series": series, "self_contained": self_contained}
-        process = self._process
-        if process is None or process.poll() is not None:
-            process = self._process = _started()
+        process = self._ready(self.turn() if turn is None else turn)
         try:
             stdin, stdout = cast(IO[bytes], process.stdin), cast(io.BufferedReader, process.stdout)  # both are pipes
             stdin.write(json.dumps(request).encode() + b"\n")
@@ -62,10 +69,25 @@ class Reader:
 
     def stop(self) -> None:
         """End the process at once, whatever it is doing."""
-        process, self._process = self._process, None
+        with self._lock:
+            self._stops += 1
+            process, self._process = self._process, None
         if process is not None:
             self._stopped.add(process.pid)
             process.kill()
+
+    def _ready(self, turn: int) -> subprocess.Popen:
+        """The process of before or a new one, unless a stop has come meanwhile: starting one takes its time."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = _started()
+        with self._lock:
+            if self._stops == turn:
+                self._process = process
+                return process
+        process.kill()
+        process.wait()
+        raise Cancelled
 
 
 def _started() -> subprocess.Popen:
