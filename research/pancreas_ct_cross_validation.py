@@ -94,12 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: dict[str, list[Held]] = {}
     for number in numbers:
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
-        stages = stage_packages(options.work, f"fold_{number}")
-        models = {BEFORE: load_package(options.start_from), ONE_PASS: stages[-1]}
-        models[VERSION] = models[EIGHT_PASSES] = with_passes(stages[-1], PASSES)
+        once = stage_packages(options.work, f"fold_{number}")[-1]
+        twice = with_passes(once, PASSES)
+        models = {BEFORE: load_package(options.start_from), ONE_PASS: once, VERSION: twice}
+        if options.tta:
+            models[EIGHT_PASSES] = twice
         for name, package in models.items():
-            if name == EIGHT_PASSES and not options.tta:
-                continue
             keep = options.probabilities if name == VERSION else None
             rows.setdefault(name, []).extend(_held(package, name, apart, number, options.work, keep))
             print(f"fold {number}, {name}: {_line(summary(rows[name][-len(apart) :], 0.5))}", flush=True)

@@ -8,7 +8,7 @@ detection by correlating computed tomography findings of abdominal aorta and inf
 investigations", 151 patients), the pancreas about 40 HU (R. Lamba et al., AJR 2014;203:1013).
 In late arterial phase the aorta has 290 to 360 HU (Radiopaedia, "Late arterial phase"), the coeliac artery 254 +- 41 HU
 at 35 s (Y. Kim et al., J Korean Radiol Soc 2000;42:959).
-In portal venous phase, 70 s after the injection, 150 HU are common (see `training.phantom_tissues`); of 49 patients of
+In portal venous phase, 70 s after the injection, 150 HU are common (see `phantom.tissues`); of 49 patients of
 NIH Pancreas-CT, all called portal venous, those whose aorta is found have 102 to 254 HU.
 
 The ranges of the last two meet. So between 200 and 260 HU nothing is guessed, nor from 75 to 110 HU, where late phases
