@@ -32,7 +32,8 @@ def segmented(page):
 
 def test_progress_moves_and_two_quick_clicks_start_one_job(segmented):
     runs = [run for n, (run, _) in enumerate(segmented.seen) if n == 0 or segmented.seen[n - 1][0] != run]
-    assert [run for run in runs if run] == ["starting", "running"]
+    # "starting" may be over before the browser looks: what counts is that no second job follows.
+    assert [run for run in runs if run] in (["starting", "running"], ["running"])
     assert runs[-1] == ""
     steps = [progress for run, progress in segmented.seen if run == "running"]
     assert steps == sorted(steps)
