@@ -19,6 +19,7 @@ from slicer.ScriptedLoadableModule import (
 )
 
 if TYPE_CHECKING:
+    from AttentionUNetSegLib.desktop.runs import RunListener
     from AttentionUNetSegLib.models import Addition, ModelPackage
     from AttentionUNetSegLib.session import SegmentRequest, WorkerReady
     from AttentionUNetSegLib.session.editing import ResultEditor
@@ -203,12 +204,12 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         """The run at work and those that wait for it (`desktop.runs.Run`)."""
         return self._runs.unfinished
 
-    def addRunListener(self, listener: Any) -> None:
-        """Call `listener` with every event of every run (`session.Event`, `desktop.runs.LogLine`, `Tick`)."""
+    def addRunListener(self, listener: RunListener) -> None:
+        """Tell `listener` how all runs go."""
         self._runs.add_listener(listener)
 
-    def removeRunListener(self, listener: Any) -> None:
-        """Call `listener` no more."""
+    def removeRunListener(self, listener: RunListener) -> None:
+        """Tell `listener` nothing more."""
         self._runs.remove_listener(listener)
 
     def worker(self) -> WorkerReady | None:

@@ -10,7 +10,6 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..session import WorkerReady
 from .advanced_section import AdvancedSection
 from .choosable_volumes import is_own
 from .correction_section import CorrectionSection
@@ -22,7 +21,6 @@ from .overlay_section import OverlaySection
 from .parameters import PanelParameters, ParameterBinding, Selection
 from .result_section import PlaceBanner, ResultSection
 from .run_section import RunSection
-from .runs import LogLine, Tick
 from .start_section import StartSection
 from .views import SurfaceAtRest, Views
 
@@ -70,7 +68,9 @@ class Panel(VTKObservationMixin):
         )
         self.keys = Keys(ui, self.overlay.next_overlay, self.result_section.toggle_visibility)
         self._is_ready = True
-        logic.addRunListener(self._take)
+        self._run_listeners = (self.run, self.advanced)
+        for listener in self._run_listeners:
+            logic.addRunListener(listener)
         scene = slicer.mrmlScene
         self.addObserver(scene, slicer.vtkMRMLScene.StartCloseEvent, self._on_scene_start_close)
         self.addObserver(scene, slicer.vtkMRMLScene.EndCloseEvent, self._on_scene_end_close)
@@ -118,7 +118,8 @@ class Panel(VTKObservationMixin):
         After a reload Slicer keeps the old widgets, hidden: nothing that still happens to them may matter.
         """
         self._is_ready = False
-        self.logic.removeRunListener(self._take)
+        for listener in self._run_listeners:
+            self.logic.removeRunListener(listener)
         self.keys.close()
         self.input.cancel_phantom()
         self.correction.close()
@@ -294,16 +295,6 @@ class Panel(VTKObservationMixin):
             if is_plain and not is_own(node):
                 self.parameters.inputVolume = node
                 return
-
-    def _take(self, event: object) -> None:
-        if isinstance(event, LogLine):
-            self.advanced.add_to_log(event.text)
-        elif isinstance(event, Tick):
-            self.run.update()
-        else:
-            self.run.take(event)
-            if isinstance(event, WorkerReady):
-                self.advanced.update()
 
 
 class SceneFollower(VTKObservationMixin):

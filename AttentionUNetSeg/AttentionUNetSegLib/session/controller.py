@@ -19,12 +19,12 @@ from ..worker.transport import SubprocessTransport, Transport
 from .editing import ResultEditor
 from .events import (
     TRANSITIONS,
-    Event,
     Failed,
     Progressed,
     ResultReady,
     SegmentRequest,
     SegmentResult,
+    SessionListener,
     State,
     StateChanged,
     Warned,
@@ -32,7 +32,7 @@ from .events import (
 )
 from .job import Job
 
-# The scene room is imported where it is first needed: it costs about two seconds outside Slicer, in which the
+# The scene package is imported where it is first needed: it costs about two seconds outside Slicer, in which the
 # worker that `start_worker` started can already load torch.
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
@@ -53,7 +53,7 @@ class Session(WorkerListener):
     ----------
     catalogue : where model packages are looked up; default: those bundled and those of the user.
     transport_factory : makes the way to a new worker process; Slicer passes one that makes a QProcess.
-    on_event : called with every `Event`. It may call the session back, `close` included.
+    listener : is told everything. It may call the session back, `close` included.
     exports_in_parts : write the CT of a job part by part, one at a time in `pump`, so that an event loop goes on. Call
         it again and again then while the state is `PREPARING`.
     """
@@ -62,11 +62,11 @@ class Session(WorkerListener):
         self,
         catalogue: Catalogue | None = None,
         transport_factory: Callable[[], Transport] = SubprocessTransport,
-        on_event: Callable[[Event], None] = lambda event: None,
+        listener: SessionListener | None = None,
         exports_in_parts: bool = False,
     ) -> None:
         self._catalogue = catalogue or Catalogue()
-        self._tell = on_event
+        self._listener = listener or SessionListener()
         self._exports_in_parts = exports_in_parts
         self._client = WorkerClient(transport_factory, self)
         self._queue: deque[Job] = deque()
@@ -106,7 +106,7 @@ class Session(WorkerListener):
         job = Job(uuid.uuid4().hex[:12], volume_node, volume_node.GetScene(), request or SegmentRequest())
         self._queue.append(job)
         try:
-            self._tell(StateChanged(job.id, State.QUEUED))
+            self._listener.on_state_changed(StateChanged(job.id, State.QUEUED))
         finally:  # here and below: a listener that raises must not stop the work
             self._start_next()
         return job.id
@@ -252,14 +252,16 @@ class Session(WorkerListener):
         """Tell it, and that the job at work has a worker."""
         if self._active:
             self._active.has_worker = self._active.is_submitted
-        self._tell(WorkerReady(ready.torch, tuple((device.id, device.name) for device in ready.devices)))
+        self._listener.on_worker_ready(
+            WorkerReady(ready.torch, tuple((device.id, device.name) for device in ready.devices))
+        )
 
     def on_log(self, log: protocol.Log) -> None:
         """Pass warnings on."""
         if log.level != "warning":
             return
         if log.job is None:
-            self._tell(Warned(None, log.text))
+            self._listener.on_warning(Warned(None, log.text))
         elif (job := self._at_work(log.job)) is not None:
             self._warn(job, log.text)
 
@@ -274,7 +276,7 @@ class Session(WorkerListener):
             self._client.cancel(job.id)
             self._fail(job, error)
             return
-        self._tell(Progressed(job.id, progress.fraction, progress.stage, progress.elapsed))
+        self._listener.on_progress(Progressed(job.id, progress.fraction, progress.stage, progress.elapsed))
 
     def on_result(self, result: protocol.Result) -> None:
         """Bring the result into the scene."""
@@ -297,7 +299,7 @@ class Session(WorkerListener):
     def on_error(self, error: protocol.Error) -> None:
         """End the job that failed; what the worker says of itself is a warning."""
         if error.job is None:
-            self._tell(Warned(None, f"{error.message} {error.hint}".strip()))
+            self._listener.on_warning(Warned(None, f"{error.message} {error.hint}".strip()))
         elif (job := self._at_work(error.job)) is not None:
             self._fail(job, error.exception(), error.detail)
         else:
@@ -373,9 +375,9 @@ class Session(WorkerListener):
                 self._enter(job, state)
             finally:  # who raised at the state is told the outcome all the same: it may name a folder that is kept
                 if state is State.DONE:
-                    self._tell(ResultReady(job.id, outcome, job.folder, job.files))
+                    self._listener.on_result(ResultReady(job.id, outcome, job.folder, job.files))
                 elif state is State.FAILED:
-                    self._tell(Failed(job.id, outcome, kept, detail))
+                    self._listener.on_failure(Failed(job.id, outcome, kept, detail))
         finally:
             if kept is None:
                 job.delete_folder()
@@ -393,9 +395,9 @@ class Session(WorkerListener):
         if state not in TRANSITIONS.get(job.state, ()):
             raise RuntimeError(f"A job cannot go from {job.state.value} to {state.value}.")
         job.state = state
-        self._tell(StateChanged(job.id, state))
+        self._listener.on_state_changed(StateChanged(job.id, state))
 
     def _warn(self, job: Job, text: str) -> None:
         if text not in job.warnings:
             job.warnings.append(text)
-            self._tell(Warned(job.id, text))
+            self._listener.on_warning(Warned(job.id, text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ class Job:
     has_worker: bool = False  # one that was ready: before, no worker can have failed at the job
     folder: Path | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
-    exporting: Iterator[float] | None = None  # what is left of `export`, while it is under way
+    exporting: Generator[float, None, None] | None = None  # what is left of `export`, while it is under way
     message: protocol.Segment | None = None  # once it is exported
     files: ResultFiles | None = None
     export_seconds: float = 0.0
@@ -47,7 +47,7 @@ class Job:
     _array: tuple[str, int] | None = None
     _exported: list[tuple[int, int]] | None = None  # the box that was; None: the whole CT
 
-    def export(self, package: ModelPackage) -> Iterator[float]:
+    def export(self, package: ModelPackage) -> Generator[float, None, None]:
         """Write the volume and the request into a new folder that nobody else can read; `message` is the request then.
 
         Yields the fraction of the volume that is written after each part of it, so that an event loop can go on. Where
@@ -84,7 +84,7 @@ class Job:
         )
         job_folder.write_job(self.folder, self.message)
 
-    def _parts(self) -> Iterator[float]:
+    def _parts(self) -> Generator[float, None, None]:
         from ..scene import export_in_parts
 
         self._geometry, self._array = _geometry(self.volume_node), _array_of(self.volume_node)

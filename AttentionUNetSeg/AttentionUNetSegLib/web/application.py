@@ -13,7 +13,7 @@ from ..errors import BadModel
 from ..models import Catalogue
 from ..scene import ResultNodes, open_standalone_scene, settings_of
 from ..scene.provenance import read
-from ..session import ResultReady, Session
+from ..session import ResultReady
 from .comparing import Comparing
 from .desk import Desk
 from .downloads import Downloads
@@ -75,7 +75,6 @@ class Application:
             changing=lambda: self._shown_result.surface_later(),
         )
         self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
-        self.desk.session = Session(catalogue, on_event=lambda event: self._segmenting.take(event))
         self._numbers = GlandNumbers(self.desk)
         self._shown_result = ShownResult(self.desk, on_change=self._note_change)
         self._comparing = Comparing(self.desk)
@@ -105,7 +104,7 @@ class Application:
 
     def start(self, path: Path | None, series: str | None) -> None:
         """Start the worker, so that it loads torch while the person still looks, and open what was named."""
-        self.desk.session.start_worker()
+        self._segmenting.start_worker()
         self._keeping.offer()
         if path is not None:
             self._opening.open_path(path, series)
@@ -115,7 +114,7 @@ class Application:
         self._pump.cancel()
         await asyncio.gather(self._pump, return_exceptions=True)
         self._keeping.close()
-        self.desk.session.close()
+        self._segmenting.close()
         await self.desk.close()
 
     def _take_result(self, event: ResultReady) -> None:

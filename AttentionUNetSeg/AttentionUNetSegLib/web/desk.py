@@ -16,7 +16,6 @@ from trame_slicer.core import SlicerApp
 
 from ..errors import AttentionUNetSegError, Cancelled
 from ..scene import ResultNodes
-from ..session import Session
 from ..session.editing import ResultEditor
 from .views import FourViews
 
@@ -46,9 +45,7 @@ class Desk:
         self.result: ResultNodes | None = None
         self.editor: ResultEditor | None = None
         self.dicom_files: tuple[Path, ...] = ()
-        # Made by the application, which knows who listens to them.
-        self.views: FourViews
-        self.session: Session
+        self.views: FourViews  # made by the application, which knows who listens to them
         self._notice_ids = count(1)
         self._tasks: set[asyncio.Task] = set()
         server.state.notices = []

@@ -8,11 +8,12 @@ from typing import Any
 
 from ..models import Catalogue, ModelPackage, measured_line, measured_table, model_card
 from ..session import (
-    Event,
     Failed,
     Progressed,
     ResultReady,
     SegmentRequest,
+    Session,
+    SessionListener,
     State,
     StateChanged,
     Warned,
@@ -25,8 +26,8 @@ _PUMP_SECONDS = 0.03
 _AT_WORK = {State.QUEUED, State.PREPARING, State.RUNNING, State.CANCELLING}
 
 
-class Segmenting:
-    """One run at a time, on the desk's session.
+class Segmenting(SessionListener):
+    """One run at a time, in a session with one warm worker.
 
     State: `models` (choices: value, title), `model`, `model_note` (one line about it), `model_card` (all about it),
     `model_table` (what was measured),
@@ -54,6 +55,7 @@ class Segmenting:
         self._catalogue = catalogue
         self._on_result = on_result
         self._job: str | None = None
+        self._session = Session(catalogue, listener=self)
         desk.server.state.update(
             {
                 "model": None,
@@ -77,6 +79,14 @@ class Segmenting:
         """Whether a run is going on."""
         return self._desk.server.state.run != ""
 
+    def start_worker(self) -> None:
+        """Start the worker, so that it loads torch while the person still looks."""
+        self._session.start_worker()
+
+    def close(self) -> None:
+        """Stop the run and end the worker."""
+        self._session.close()
+
     def segment(self) -> None:
         """Start a run, unless one is going on or there is nothing to segment; ask first where corrections would go."""
         if self._may_start():
@@ -95,31 +105,39 @@ class Segmenting:
     def cancel(self) -> None:
         """Stop the run."""
         if self._job is not None:
-            self._desk.session.cancel(self._job)
+            self._session.cancel(self._job)
 
     async def pump(self) -> None:
         """Deliver what the worker says, for as long as the server lives."""
         while True:
             with self._desk.reporting():
-                self._desk.session.pump()
+                self._session.pump()
             await asyncio.sleep(_PUMP_SECONDS)
 
-    def take(self, event: Event) -> None:
-        """Show what the session tells."""
-        if isinstance(event, WorkerReady):
-            self._desk.show(device_name=event.devices[0][1] if event.devices else "")
-        elif isinstance(event, Progressed):
-            self._desk.show(progress=round(100 * event.fraction, 1), stage=event.stage)
-        elif isinstance(event, Warned):
-            self._desk.notice("warning", event.text)
-        elif isinstance(event, Failed):
-            self._desk.notice("error", event.error.hint, event.error.message)
-        elif isinstance(event, ResultReady):
-            self._on_result(event)
-        elif isinstance(event, StateChanged):
-            self._follow(event)
+    # --- SessionListener: what the page shows ---
 
-    def _follow(self, event: StateChanged) -> None:
+    def on_worker_ready(self, event: WorkerReady) -> None:
+        """Name the device."""
+        self._desk.show(device_name=event.devices[0][1] if event.devices else "")
+
+    def on_progress(self, event: Progressed) -> None:
+        """Move the bar."""
+        self._desk.show(progress=round(100 * event.fraction, 1), stage=event.stage)
+
+    def on_warning(self, event: Warned) -> None:
+        """Tell it."""
+        self._desk.notice("warning", event.text)
+
+    def on_failure(self, event: Failed) -> None:
+        """Tell why."""
+        self._desk.notice("error", event.error.hint, event.error.message)
+
+    def on_result(self, event: ResultReady) -> None:
+        """Hand the result on."""
+        self._on_result(event)
+
+    def on_state_changed(self, event: StateChanged) -> None:
+        """Show whether a run goes on, and remember which."""
         if event.state in _AT_WORK:
             # Before `Session.segment` has returned: its first events already need the job's name.
             self._job = event.job
@@ -135,7 +153,7 @@ class Segmenting:
         await self._desk.breathe()
         try:
             request = SegmentRequest(model=model, tta=bool(self._desk.server.state.tta))
-            self._desk.session.segment(self._desk.volume, request)
+            self._session.segment(self._desk.volume, request)
         except BaseException:
             self._desk.show(run="")
             raise
