@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def import_result(
         before.
     BadInput : the threshold is out of range; likewise.
     """
-    result = asdict(result) if is_dataclass(result) else result
+    result = result if isinstance(result, Mapping) else asdict(result)
     check_threshold(result["threshold"])
     probability, attention, spread = _read_files(Path(folder), result.get("files"))
     offset = voxel_offset(ijk_to_ras_of_image(probability), ijk_to_ras_of_node(volume_node))
@@ -104,8 +104,8 @@ def _read_files(
 ) -> tuple[sitk.Image, list[sitk.Image], sitk.Image | None]:
     """Return probability, attention and, where there is one, spread."""
     if files is None:
-        attention = sorted(folder.glob("attention_*.nrrd"), key=lambda path: int(path.stem.split("_")[-1]))
-        files = {"probability": PROBABILITY_FILE, "attention": [path.name for path in attention]}
+        gates = sorted(folder.glob("attention_*.nrrd"), key=lambda path: int(path.stem.split("_")[-1]))
+        files = {"probability": PROBABILITY_FILE, "attention": [path.name for path in gates]}
     probability = _read_file(folder / files["probability"])
     attention = [_read_file(folder / name) for name in files.get("attention", [])]
     spread = _read_file(folder / files["spread"]) if files.get("spread") else None

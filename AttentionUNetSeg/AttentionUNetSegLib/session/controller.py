@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -155,7 +155,7 @@ class Session(WorkerListener):
         does not start or does not obey a cancel.
         """
         if self._active is not None and self._active.exporting is not None:
-            self._export(self._active)
+            self._export(self._active, self._active.exporting)
             timeout = 0.0
         self._client.pump(timeout)
 
@@ -204,15 +204,15 @@ class Session(WorkerListener):
 
     def _launch(self, job: Job) -> None:
         try:
-            job.exporting = job.export(self._package(job.request))
+            exporting = job.export(self._package(job.request))
         except AttentionUNetSegError as error:
             self._fail(job, error)
         else:
-            self._export(job)
+            self._export(job, exporting)
 
-    def _export(self, job: Job) -> None:
+    def _export(self, job: Job, exporting: Generator[float, None, None]) -> None:
         """Write the next part of a job's CT, or all that is left of it; then it is the worker's turn."""
-        exporting, job.exporting = job.exporting, None
+        job.exporting = None
         try:
             for _fraction in exporting:
                 if self._exports_in_parts:
@@ -231,13 +231,13 @@ class Session(WorkerListener):
             self._enter(job, State.RUNNING)
         finally:
             if job.state is State.RUNNING:
-                self._submit(job, job.message)
+                self._submit(job)
 
-    def _submit(self, job: Job, message: protocol.Segment) -> None:
+    def _submit(self, job: Job) -> None:
         job.is_submitted = True
         job.has_worker = self._client.ready is not None
         try:
-            self._client.submit(message)
+            self._client.submit(job.message)
         except AttentionUNetSegError as error:
             self._fail(job, error)
 
@@ -294,7 +294,8 @@ class Session(WorkerListener):
         except Exception as error:  # whatever MRML refuses; the folder is kept, so that it can be looked into
             self._fail(job, InternalError(f"The result could not be brought into the scene ({error})."))
         else:
-            self._finish(job, State.DONE, imported)
+            done = ResultReady(job.id, imported, job.folder, result.files)
+            self._finish(job, State.DONE, imported, lambda: self._listener.on_result(done))
 
     def on_error(self, error: protocol.Error) -> None:
         """End the job that failed; what the worker says of itself is a warning."""
@@ -317,7 +318,6 @@ class Session(WorkerListener):
 
         job.require_unmoved_volume()
         started = time.monotonic()
-        job.files = event.files
         fields = {**asdict(event), "labels": job.labels}
         nodes = import_result(job.scene, job.volume_node, fields, job.folder, box=job.box)
         result = SegmentResult(
@@ -355,15 +355,24 @@ class Session(WorkerListener):
     def _fail(self, job: Job, error: AttentionUNetSegError, detail: str = "") -> None:
         if job.state is State.CANCELLING or error.code is ErrorCode.CANCELLED:
             self._finish(job, State.CANCELLED, Cancelled())
-        else:
-            self._finish(job, State.FAILED, error, detail)
-
-    def _finish(self, job: Job, state: State, outcome: SegmentResult | AttentionUNetSegError, detail: str = "") -> None:
+            return
         kept = None
-        if state is State.FAILED and outcome.code not in _NOTHING_TO_REPLAY and job.is_replayable:
+        if error.code not in _NOTHING_TO_REPLAY and job.is_replayable:
             kept = job.folder
             keep(kept)
-            outcome.hint = f"{outcome.hint} The job is kept in {kept}.".strip()
+            error.hint = f"{error.hint} The job is kept in {kept}.".strip()
+        failed = Failed(job.id, error, kept, detail)
+        self._finish(job, State.FAILED, error, lambda: self._listener.on_failure(failed), deletes_folder=kept is None)
+
+    def _finish(
+        self,
+        job: Job,
+        state: State,
+        outcome: SegmentResult | AttentionUNetSegError,
+        tell: Callable[[], None] = lambda: None,
+        deletes_folder: bool = True,
+    ) -> None:
+        """Let a job end: `tell` comes after its last state, and then the next one starts."""
         if self._active is job:
             self._active = None
         if job.exporting is not None:
@@ -374,12 +383,9 @@ class Session(WorkerListener):
             try:
                 self._enter(job, state)
             finally:  # who raised at the state is told the outcome all the same: it may name a folder that is kept
-                if state is State.DONE:
-                    self._listener.on_result(ResultReady(job.id, outcome, job.folder, job.files))
-                elif state is State.FAILED:
-                    self._listener.on_failure(Failed(job.id, outcome, kept, detail))
+                tell()
         finally:
-            if kept is None:
+            if deletes_folder:
                 job.delete_folder()
             self._start_next()
 
