@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trame.ui.vuetify3 import VAppLayout
 from trame.widgets import html
 from trame_server import Server
@@ -36,7 +38,7 @@ _VUETIFY = {
 }
 
 # Never sent: how far a tab's own upload is, which view it has enlarged, what it has opened over the page.
-_OF_ONE_TAB = {
+_OF_ONE_TAB: dict[str, Any] = {
     "upload_fraction": 0,
     "maximized": None,
     "show_card": False,

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from ..errors import BadInput, CannotWrite
 from .received import Received
@@ -102,7 +102,10 @@ class Uploads:
         received.folder.mkdir()
         left = self._limit
         try:
-            async for part in await request.multipart():
+            parts = await request.multipart()
+            while (part := await parts.next()) is not None:
+                if not isinstance(part, BodyPartReader):
+                    continue
                 name = part.filename or ""
                 if not name or _is_litter(name):
                     continue
