@@ -10,7 +10,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import BadInput
@@ -159,7 +159,9 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
 class _Removed(argparse.Action):
     """What `correct --refine` was given: it says that there is no such thing any more."""
 
-    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, given: object, name: str) -> None:
+    def __call__(
+        self, parser: argparse.ArgumentParser, options: argparse.Namespace, given: object, name: str | None = None
+    ) -> None:
         """Raise BadInput."""
         told = "--refine was removed" if name == "--refine" else f"{name} belonged to --refine, which was removed"
         raise BadInput(f"{told}: the network adapted to clicks was no better.", "Leave it out: clicks act as before.")
@@ -169,7 +171,7 @@ class _Collect(argparse.Action):
     """Collects --add, --remove and their kin in the order in which they are given, as (shape, positive, positions)."""
 
     def __call__(
-        self, parser: argparse.ArgumentParser, chosen: argparse.Namespace, words: str, option: str | None = None
+        self, parser: argparse.ArgumentParser, chosen: argparse.Namespace, words: Any, option: str | None = None
     ) -> None:
         shape, positive = self.const
         fewest, most = {"click": (1, 1), "box": (2, 2), "lasso": (3, None), "stroke": (1, None)}[shape]

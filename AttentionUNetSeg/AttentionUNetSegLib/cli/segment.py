@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import PROBABILITY_FILE, SPREAD_FILE, attention_file
 from ..session import (
@@ -67,7 +67,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     ):
         with terminal.interrupts.deferred():
             given = GivenInput.of(options.input, options.series)
-        source: dict[str, object] = {"path": given.name, "series": options.series}
+        source: dict[str, Any] = {"path": given.name, "series": options.series}
         outputs = OutputFolder(options.output, given.stem)
         outputs.check(source, options.force)
         check_dicom(options)
@@ -123,7 +123,7 @@ class _Listener(SessionListener):
 
     def __init__(self, terminal: Terminal, line: ProgressLine, device: str) -> None:
         self.warnings: list[str] = []
-        self.destination: OutputFolder | None = None
+        self.destination: OutputFolder  # of the worker's files; known before the run begins
         self._terminal = terminal
         self._line = line
         self._device = device

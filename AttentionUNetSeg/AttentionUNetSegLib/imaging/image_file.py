@@ -177,7 +177,7 @@ def _require_complete(path: Path, image: sitk.Image) -> None:
         raise OSError("the file is incomplete")
 
 
-def is_phantom(image: sitk.Image) -> bool:
+def is_phantom(image: sitk.Image | sitk.ImageFileReader) -> bool:
     """Tell whether the image carries the mark of a synthetic phantom (in its meta data)."""
     keys = image.GetMetaDataKeys()
     if PHANTOM_KEY in keys and image.GetMetaData(PHANTOM_KEY).strip() == "1":
