@@ -79,7 +79,7 @@ def open_btcv(path: Path, prefix: str) -> list[LabelledScan]:
     ------
     BadInput : no such folder, the cardiac CTs of the same project, or a CT without its label.
     """
-    folder = first_folder(path, ("RawData/Training", "Training", "."))
+    folder = first_folder(path, ("RawData/Training", "Training")) or path
     images = files_of(folder / "img", "img[0-9]*.nii.gz")
     if not images:
         if (path / "averaged-training-images").is_dir() or path.name.startswith("averaged-"):

@@ -103,7 +103,7 @@ def _spread(name: str, cases: Sequence[CaseResult], resamples: int, seed: int) -
             **numbers,
         }
     values = np.array([value for value, _ in defined])
-    interval = bootstrap_interval(values, [patient for _, patient in defined], resamples, seed)
+    interval = bootstrap_interval(values.tolist(), [patient for _, patient in defined], resamples, seed)
     return {
         "mean": _rounded(values.mean()),
         "standard_deviation": _rounded(values.std(ddof=1)) if len(values) > 1 else None,
