@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import __version__
+from ..contracts import DEFAULT_REACH_MM
 from ..errors import BadInput
 from .cohort_arguments import add_cohort
 from .dicom_objects import add_dicom_options
@@ -141,7 +142,9 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
         "--wall", type=Path, action="append", default=[], metavar="FILE",
         help="segmentation (vessels, duodenum) that no correction enters; may be given several times",
     )  # fmt: skip
-    command.add_argument("--reach", type=float, metavar="MM", help="how far a click acts (default: 15 mm)")
+    command.add_argument(
+        "--reach", type=float, metavar="MM", help=f"how far a click acts (default: {DEFAULT_REACH_MM:g} mm)"
+    )
     command.add_argument("--threshold", type=float, help="lowest probability that is pancreas (default: unchanged)")
     command.add_argument("--refine", action=_Removed, nargs=0, help=argparse.SUPPRESS)
     for name in ("--model", "--device"):

@@ -136,9 +136,9 @@ class Panel(VTKObservationMixin):
         """Bind the widgets to the parameter node of the scene, which is made if need be."""
         if self.parameters is not None:
             return
-        self.selection.parameters = PanelParameters(self.logic.getParameterNode())
-        self._binding = ParameterBinding(self.parameters, self.ui)
-        self.addObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
+        self.selection.parameters = parameters = PanelParameters(self.logic.getParameterNode())
+        self._binding = ParameterBinding(parameters, self.ui)
+        self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
         self.input.hide_own_volumes()
         self._choose_first_nodes()
         self._on_parameters()
@@ -147,7 +147,7 @@ class Panel(VTKObservationMixin):
 
     def disconnect(self) -> None:
         """Let the parameter node go."""
-        if self.parameters is not None:
+        if self.parameters is not None and self._binding is not None:
             self._binding.release()
             self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
         self.selection.parameters = self.selection.editor = self._binding = None
@@ -281,19 +281,19 @@ class Panel(VTKObservationMixin):
 
     def _choose_first_nodes(self) -> None:
         """Where nothing is selected, select the newest result and its CT, or the first volume of the scene."""
-        results = self.logic.results()
-        if self.parameters.result is None and results and self.parameters.inputVolume is None:
-            self.parameters.result = results[-1]
-        if self.parameters.inputVolume is not None:
+        parameters, results = self.selection.require_parameters(), self.logic.results()
+        if parameters.result is None and results and parameters.inputVolume is None:
+            parameters.result = results[-1]
+        if parameters.inputVolume is not None:
             return
-        editor = self.logic.editor(self.parameters.result)
+        editor = self.logic.editor(parameters.result)
         if editor is not None:
-            self.parameters.inputVolume = editor.nodes.volume
+            parameters.inputVolume = editor.nodes.volume
             return
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
             is_plain = node.GetClassName() == "vtkMRMLScalarVolumeNode"  # no label map, no vector volume
             if is_plain and not is_own(node):
-                self.parameters.inputVolume = node
+                parameters.inputVolume = node
                 return
 
 
@@ -326,16 +326,16 @@ class SceneFollower(VTKObservationMixin):
         self.removeObservers()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _on_added(self, _scene: object, _event: object, node: object) -> None:
+    def _on_added(self, _scene: object, _event: object, node: Any) -> None:
         if node is not None and node.IsA("vtkMRMLSliceCompositeNode"):
             self._views.request()
         self._tell_of(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _on_removed(self, _scene: object, _event: object, node: object) -> None:
+    def _on_removed(self, _scene: object, _event: object, node: Any) -> None:
         self._tell_of(node)
 
-    def _tell_of(self, node: object) -> None:
+    def _tell_of(self, node: Any) -> None:
         if node is not None and any(node.IsA(kind) for kind in self.WATCHED):
             self._nodes.request()
 
@@ -378,12 +378,12 @@ class Keys:
             shortcut.setParent(None)
         self.shortcuts.clear()
 
-    def _open(self, section: object, widget: object) -> None:
+    def _open(self, section: Any, widget: Any) -> None:
         section.collapsed = False
         widget.setFocus()
 
 
-def _shortcut(window: object, keys: str, function: Callable[[], None]) -> object:
+def _shortcut(window: Any, keys: str, function: Callable[[], None]) -> Any:
     shortcut = qt.QShortcut(window)
     shortcut.setKey(qt.QKeySequence(keys))
     shortcut.activated.connect(function)
@@ -391,16 +391,16 @@ def _shortcut(window: object, keys: str, function: Callable[[], None]) -> object
     return shortcut
 
 
-def _click(button: object) -> None:
+def _click(button: Any) -> None:
     if button.enabled:
         button.click()
 
 
-def _next(choice: object) -> None:
+def _next(choice: Any) -> None:
     if choice.enabled:
         choice.setCurrentIndex((choice.currentIndex + 1) % choice.count)
 
 
-def _step(slider: object, steps: int) -> None:
+def _step(slider: Any, steps: int) -> None:
     if slider.enabled:
         slider.value = slider.value + steps * slider.singleStep  # which keeps to its range

@@ -25,6 +25,7 @@ from ..session import (
     Warned,
     WorkerReady,
 )
+from ..worker.transport import WorkerCommand
 from .interpreter import interpreter_command, keep_worker_warm
 from .processes import QProcessTransport
 
@@ -67,7 +68,7 @@ class Runs(SessionListener):
         self._unfinished: dict[str, Run] = {}
         self._starting: tuple[slicer.vtkMRMLScalarVolumeNode, SegmentRequest] | None = None
         self._listeners: list[RunListener] = []
-        self._command = None
+        self._command: WorkerCommand  # of the session's worker
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK_MILLISECONDS)
         self._timer.timeout.connect(self._on_tick)
