@@ -191,7 +191,7 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
         kept = {"probability": files["probability"], "attention": files["attention"], "spread": files.get("spread")}
         needed = ("threshold", "warnings") if "start" in report else _NEEDED
         fields = {key: report[key] for key in needed}
-        fields |= {"trust": report["trust"]} if "trust" in report else {}
+        fields |= {"quality": report["trust"]} if "trust" in report else {}
         path, keep_largest = source["path"], bool(report["keep_largest"])
     except (KeyError, TypeError) as error:
         raise BadInput(f"The report of {earlier.stem} in {earlier.folder} lacks {error}.", "Segment again.") from None

@@ -31,7 +31,7 @@ from .report import describe, make_report, write_report
 from .scene_files import begin_drawing, draw, measure, open_scene, save, save_parts
 from .terminal import ProgressLine, Terminal
 
-# The rooms `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
+# The packages `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
 # the worker, started before, already loads torch.
 if TYPE_CHECKING:
     import slicer

@@ -41,7 +41,7 @@ def import_result(
     volume_node : the CT that was segmented. All new nodes go under its parent transform, and into one folder
         beside it.
     result : the worker's result, as its message (a dataclass) or as a mapping of the same fields: threshold,
-        model {id, name, version, sha256}, device, timings, warnings and, where given, trust {reasons}, files
+        model {id, name, version, sha256}, device, timings, warnings and, where given, quality {reasons}, files
         {probability, attention[], spread} (default: probability.nrrd, attention_1.nrrd, ..., no spread) and labels
         (as in model.json; default: the pancreas).
     folder : the job folder. `probability` is uint8 0..255 on the CT's voxels, cropped, and so is the spread;

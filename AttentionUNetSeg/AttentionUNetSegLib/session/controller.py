@@ -331,7 +331,7 @@ class Session(WorkerListener):
             device_name=event.device_name,
             model=event.model,
             warnings=(),
-            quality=event.trust,
+            quality=event.quality,
         )
         threshold = event.threshold if job.request.threshold is None else job.request.threshold
         is_own = threshold != event.threshold or job.request.keep_largest or job.box is not None
@@ -344,7 +344,7 @@ class Session(WorkerListener):
             name = job.volume_node.GetName()
             self._warn(job, f"{name} shows other values than at the start of the run, to which the result belongs.")
         for text in event.warnings:
-            if not (is_empty and text in event.trust.reasons):  # unsure of nothing
+            if not (is_empty and text in event.quality.reasons):  # unsure of nothing
                 self._warn(job, text)
         result.timings = {"export": job.export_seconds, **event.timings, "import": time.monotonic() - started}
         result.warnings = tuple(job.warnings)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from AttentionUNetSegLib.models import load_package
-from AttentionUNetSegLib.models.package import TrustLimits
+from AttentionUNetSegLib.models.package import QualityLimits
 from AttentionUNetSegLib.training.evaluation import record_warning_limits
 from AttentionUNetSegLib.training.evaluation.case_metrics import CaseMetrics, compare
 from AttentionUNetSegLib.training.evaluation.case_result import CaseResult
@@ -70,5 +70,5 @@ def test_limits_are_written_into_the_card(tiny_model_package, tmp_path) -> None:
     package = load_package(shutil.copytree(tiny_model_package.folder, tmp_path / "model"))
     found = {"mean_spread": {"limit": 0.07}, "mean_probability": None}
     recorded = record_warning_limits(package, found)
-    assert recorded.trust_limits == TrustLimits(0.07, package.trust_limits.mean_probability)
+    assert recorded.quality_limits == QualityLimits(0.07, package.quality_limits.mean_probability)
     assert recorded.manifest | {"output": None} == package.manifest | {"output": None}
