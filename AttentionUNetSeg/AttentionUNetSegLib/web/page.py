@@ -14,6 +14,7 @@ from .page_panel import build_panel
 from .page_panes import build_menu, build_panes
 from .page_start import build_notices, build_start
 from .page_tools import TOOLS, build_tool_bar, build_tool_option
+from .uploads import ACCEPT
 
 _THEME = {
     "dark": True,
@@ -74,7 +75,7 @@ def build_page(server: Server, upload_limit_mb: int) -> VAppLayout:
             type="file",
             id="ct-file",
             classes="visually-hidden",
-            accept=".nii,.gz,.nrrd,.mha,.zip,.mhd,.raw,.zraw,.dcm",
+            accept=ACCEPT,
             multiple=True,
             tabindex=-1,
             change="utils.get('attentionUNetSeg').chosen($event)",

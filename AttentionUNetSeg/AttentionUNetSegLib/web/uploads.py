@@ -18,6 +18,8 @@ DEFAULT_LIMIT_MB = 2048
 _MOST_FILES = 20_000
 # What may follow the name that we make up; everything else of a sent name is for display only.
 _ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".zraw", ".raw", ".zip", ".dcm")
+# What the browser's file dialog offers: it knows single endings only.
+ACCEPT = ",".join(dict.fromkeys("." + ending.rpartition(".")[2] for ending in _ENDINGS))
 # Of these one file alone is a CT.
 _WHOLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
 _LONGEST_NAME = 80
