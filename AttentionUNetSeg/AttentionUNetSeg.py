@@ -319,15 +319,17 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         opacity: float = 0.5,
         colorNode: slicer.vtkMRMLColorNode | None = None,
         lowerThreshold: float | None = None,
+        sliceCompositeNodes: list | None = None,
     ) -> None:
-        """Lay a result's attention over the CT in all slice views.
+        """Lay a result's attention over the CT in all slice views, or those of the given composite nodes.
 
         `level` is 1 for the finest gate, 2 for the next, ..., "probability", "spread", or None for nothing; values
         below `lowerThreshold` (a fraction of 1) are not shown.
         """
         from AttentionUNetSegLib.scene import show_attention
 
-        show_attention(self._results.editor(segmentationNode).nodes, level, opacity, colorNode, lowerThreshold)
+        nodes = self._results.editor(segmentationNode).nodes
+        show_attention(nodes, level, opacity, colorNode, lowerThreshold, sliceCompositeNodes)
 
     def showSurface(self, segmentationNode: slicer.vtkMRMLSegmentationNode, visible: bool = True) -> None:
         """Show the segment's surface in the 3D views, or remove it."""

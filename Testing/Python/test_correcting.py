@@ -124,6 +124,27 @@ class CorrectingTest(PanelTestCase):
         self.click(self.ui.undoButton)
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
 
+    def test_a_click_far_away_or_outside_the_roi_is_asked_about(self) -> None:
+        from AttentionUNetSegLib.scene.geometry import note_limits
+
+        tissue = np.argwhere(slicer.util.arrayFromVolume(self.volume) > 0)
+        middle = np.argwhere(self.start).mean(axis=0)
+        far = tuple(int(n) for n in tissue[np.argmax(np.linalg.norm((tissue - middle) * (5, 4, 4), axis=1))])
+        k, j, i = self.missing
+        for voxel, limits, words in (
+            (far, None, "mm from the segment"),
+            (self.missing, [(i + 1, i + 9), (j - 9, j + 9), (k - 9, k + 9)], "outside the ROI"),
+        ):
+            if limits is not None:
+                note_limits(self.panel.editor.nodes, limits)  # as a run with this region would have
+            node = self.place(self.ui.addClickButton, voxel)
+            process_until(lambda words=words: words in self.ui.messageLabel.text, f"the question: {words}", 20.0)
+            self.assertEqual(node.GetNumberOfControlPoints(), 0)
+            np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
+        self.click(self.ui.actionButton)
+        self.assertTrue(self.has(self.missing))
+        self.click(self.ui.undoButton)
+
     def test_the_probability_follows_the_first_click(self) -> None:
         self.ui.overlayComboBox.setCurrentIndex(1)
         slicer.app.processEvents()
@@ -221,6 +242,7 @@ class CorrectingTest(PanelTestCase):
         slicer.util.updateSegmentBinaryLabelmapFromArray(mask, self.segmentation, segment_id, self.volume)
         self.widget.exit()
         self.widget.enter()  # coming back from Segment Editor
+        self.assertAlmostEqual(self.shown_volume(), np.count_nonzero(mask) * 0.08, delta=0.06)
         self.ui.thresholdSlider.value = 0.5
         slicer.app.processEvents()
         self.assertTrue(self.has(painted))

@@ -62,6 +62,11 @@ class PatientsTest(PanelTestCase):
             middle = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3]
             self.assertTrue(np.all(middle >= bounds[::2]) and np.all(middle <= bounds[1::2]), node.GetName())
 
+    def test_a_result_that_is_in_no_folder_is_found_and_prints_nothing(self) -> None:
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        hierarchy.RemoveItem(hierarchy.GetItemByDataNode(self.a), False, False)  # as while it is made or deleted
+        self.assertIn(self.a, self.logic.results())  # what it prints fails the test, see `PrintedByVtk`
+
     def test_a_new_slice_view_shows_the_same(self) -> None:
         self.ui.overlayComboBox.setCurrentIndex(1)
         composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
@@ -116,6 +121,11 @@ class PatientsTest(PanelTestCase):
             self.ui.thresholdSlider.value = 0.9
             slicer.app.processEvents()
             self.assertLess(self.shown_volume(), before, "the threshold needs no place")
+            self.click(self.ui.addClickButton)
+            self.panel.editor.nodes.add_clicks.AddControlPointWorld(vtk.vtkVector3d(*self.middle_of(self.b)))
+            process_until(lambda: "Move the result" in self.ui.messageLabel.text, "the refusal of a click", 20.0)
+            self.assertFalse(self.panel.editor.can_undo)
+            self.click(self.ui.addClickButton)
             self.ui.thresholdSlider.value = 0.5
             slicer.app.processEvents()
             self.click(self.ui.moveAlongButton)
@@ -181,6 +191,26 @@ class PatientsTest(PanelTestCase):
         self.assertEqual((display.GetWindow(), display.GetLevel()), (1000.0, 300.0), "a person chose it")
         self.ui.windowComboBox.setCurrentIndex(1)
         self.assertEqual((display.GetWindow(), display.GetLevel()), (400.0, 40.0))
+
+    @staticmethod
+    def middle_of(segmentation: object) -> np.ndarray:
+        """World RAS of the middle of what the segment fills."""
+        bounds = np.zeros(6)
+        segmentation.GetRASBounds(bounds)
+        return (bounds[::2] + bounds[1::2]) / 2
+
+    def test_a_result_without_a_voxel_shows_nothing_of_another_patient(self) -> None:
+        negative = self.add_phantom(seed=5, name="negative")
+        self.truth = np.zeros_like(self.truth)
+        empty = self.add_result(negative)
+        self.panel.select_result(empty, is_new=True)
+        process_for(0.5)
+        self.assertEqual(self.shown_volume(), 0.0)
+        self.assertIn("nothing", self.ui.volumeValueLabel.text)
+        self.assertEqual(self.backgrounds(), {negative.GetID()})
+        self.assertFalse(self.is_seen(self.a) or self.is_seen(self.b))
+        self.choose(self.a)
+        self.assertTrue(self.is_seen(self.a))
 
     @staticmethod
     def _nodes_of(segmentation: object) -> list:

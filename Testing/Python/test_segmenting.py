@@ -45,6 +45,7 @@ class SegmentingTest(PanelTestCase):
         expected = np.count_nonzero(self.segment_mask(segmentation)) * 4 * 4 * 5 / 1000
         self.assertAlmostEqual(self.shown_volume(), expected, delta=0.2)
         self.assert_message("phantom", "done in")
+        self.assertNotIn("mL", self.ui.messageLabel.text, "it would be wrong after the next change")
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(volume), voxels)
         self.assertIn("Done", self.ui.logText.plainText)
         self.assertIn("PyTorch", self.ui.versionsLabel.text)

@@ -65,10 +65,22 @@ class ShowingTest(PanelTestCase):
         self.assertFalse(self.logic.hasSurface(self.segmentation), "a step does not wait for the surface")
         process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface", 20.0)
 
-    def test_keys_move_the_threshold(self) -> None:
+    def test_keys_do_what_they_say(self) -> None:
         if slicer.util.mainWindow() is None:
             self.skipTest("Slicer runs without a main window.")
         keys = {shortcut.key.toString(): shortcut for shortcut in self.panel.keys.shortcuts}
+        keys["Shift+H"].activated.emit()
+        self.assertFalse(self.segmentation.GetDisplayNode().GetVisibility())
+        keys["Shift+H"].activated.emit()
+        self.assertTrue(self.segmentation.GetDisplayNode().GetVisibility())
+        keys["Shift+O"].activated.emit()
+        self.assertEqual(self.ui.overlayComboBox.currentIndex, 1)
+        for key, button in (("Shift+A", self.ui.addClickButton), ("Shift+R", self.ui.removeClickButton)):
+            keys[key].activated.emit()
+            self.assertTrue(button.checked, key)
+        keys["Shift+D"].activated.emit()
+        self.assertEqual(self.ui.toolComboBox.currentIndex, 1)
+        self.ui.toolComboBox.setCurrentIndex(0)
         before = self.shown_volume()
         for _press in range(5):
             keys["Shift+Up"].activated.emit()
@@ -133,6 +145,28 @@ class ShowingTest(PanelTestCase):
         slicer.app.processEvents()
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
             self.assertFalse(composite.GetForegroundVolumeID())
+
+    def test_a_foreground_that_a_person_chose_stays(self) -> None:
+        self.ui.overlayComboBox.setCurrentIndex(1)
+        own = self.panel.editor.nodes.probability
+        composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+        if len(composites) < 3:
+            self.skipTest("There are no slice views.")
+        other = self.add_phantom(seed=4, name="another examination")
+        composites[0].SetForegroundVolumeID(other.GetID())
+        composites[0].SetForegroundOpacity(0.3)
+        composites[1].SetForegroundVolumeID(None)
+        for _time in range(2):
+            self.add_phantom(seed=4, name="loaded later")
+            process_for(0.1)
+            self.ui.overlayOpacitySlider.value = 0.6
+            shown = [each.GetForegroundVolumeID() for each in composites[:3]]
+            self.assertEqual(shown, [other.GetID(), None, own.GetID()])
+            self.assertAlmostEqual(composites[0].GetForegroundOpacity(), 0.3)
+            self.assertAlmostEqual(composites[2].GetForegroundOpacity(), 0.6)
+        self.ui.overlayComboBox.setCurrentIndex(2)  # and is over as soon as they choose an overlay
+        for composite in composites:
+            self.assertEqual(composite.GetForegroundVolumeID(), self.panel.editor.nodes.gates[1].GetID())
 
     def test_an_overlay_has_a_legend_and_a_contour_that_is_seen(self) -> None:
         logic = slicer.modules.colors.logic()

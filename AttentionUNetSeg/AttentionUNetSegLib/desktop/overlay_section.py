@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ..scene import FADE, FadingOverlay, ResultNodes, start_of
 from ..scene.segment import segment_id_of
+from ..scene.showing import slice_composites
 from .messages import Messages
 from .parameters import Selection
 
@@ -25,7 +26,10 @@ _CONTOURS = ((0.1, 1.0, 1.0), (0.2, 1.0, 0.2), (1.0, 1.0, 1.0), (1.0, 0.2, 1.0),
 
 
 class OverlaySection:
-    """Overlay, opacity, colour map and display threshold of the selected result."""
+    """Overlay, opacity, colour map and display threshold of the selected result.
+
+    What a person lays over a slice view by other means stays there until they choose an overlay or another result here.
+    """
 
     def __init__(self, ui: Any, logic: Any, selection: Selection, messages: Messages) -> None:
         self._ui, self._logic, self._selection, self._messages = ui, logic, selection, messages
@@ -33,6 +37,7 @@ class OverlaySection:
         self._shown: slicer.vtkMRMLSegmentationNode | None = None
         self._is_filling = False
         self._fading = FadingOverlay(_slice_logics)
+        self._placed: dict[str, str | None] = {}  # what was laid over a slice view, by its composite node's ID
         ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
         ui.overlayOpacitySlider.valueChanged.connect(self._on_changed)
         ui.overlayThresholdSlider.valueChanged.connect(self._on_changed)
@@ -41,7 +46,8 @@ class OverlaySection:
 
     def show(self, editor: ResultEditor | None) -> None:
         """Offer what the selected result has, and show the chosen overlay of it instead of the last result's."""
-        if self._selection.result is not self._shown and self._logic.editor(self._shown) is not None:
+        is_other = self._selection.result is not self._shown
+        if is_other and self._logic.editor(self._shown) is not None:
             last = self._logic.editor(self._shown).nodes
             self._logic.showAttention(self._shown, None)
             show_legend(last, None, "")
@@ -60,7 +66,7 @@ class OverlaySection:
         if editor is not None and self._selection.parameters is not None and self._selection.parameters.overlay:
             self._ui.attentionCollapsibleButton.collapsed = False
         self.follow_parameters()
-        self.apply()
+        self.apply(everywhere=is_other)
 
     def follow_parameters(self) -> None:
         """Show the overlay and the colour map that the parameter node names."""
@@ -75,11 +81,13 @@ class OverlaySection:
             self._ui.overlayColorSelector.setCurrentNode(color)
         self._is_filling = False
 
-    def apply(self) -> None:
-        """Show the chosen overlay as it is set."""
+    def apply(self, everywhere: bool = False) -> None:
+        """Show the chosen overlay as it is set: `everywhere`, or where a person has not chosen another foreground."""
         if self._selection.editor is None or self._selection.parameters is None:
             self._fading.show(None)
             return
+        scene = self._selection.editor.nodes.scene
+        composites = [each for each in slice_composites(scene) if everywhere or self._is_ours(each)]
         with self._messages.errors(is_action=False):
             self._logic.showAttention(
                 self._selection.result,
@@ -87,7 +95,9 @@ class OverlaySection:
                 opacity=self._ui.overlayOpacitySlider.value,
                 colorNode=self._selection.parameters.overlayColor,
                 lowerThreshold=self._ui.overlayThresholdSlider.value,
+                sliceCompositeNodes=composites,
             )
+            self._placed.update((each.GetID(), each.GetForegroundVolumeID()) for each in composites)
             self._explain()
 
     def close(self) -> None:
@@ -111,7 +121,7 @@ class OverlaySection:
             return
         if self._selection.parameters is not None:
             self._selection.parameters.overlay = self._chosen()
-        self.apply()
+        self.apply(everywhere=True)
 
     def _on_changed(self, _value: float) -> None:
         if self._chosen() != NO_OVERLAY:
@@ -124,6 +134,13 @@ class OverlaySection:
         self._on_changed(0.0)
 
     # --- helpers ---
+
+    def _is_ours(self, composite: slicer.vtkMRMLSliceCompositeNode) -> bool:
+        """Whether a slice view is new, or shows what was laid over it here: that, or nothing since it was deleted."""
+        if composite.GetID() not in self._placed:
+            return True
+        shown, placed = composite.GetForegroundVolumeID(), self._placed[composite.GetID()]
+        return shown == placed or (not shown and composite.GetScene().GetNodeByID(placed) is None)
 
     def _explain(self) -> None:
         """Show the legend of what is shown, and the contour in a colour that it does not have."""

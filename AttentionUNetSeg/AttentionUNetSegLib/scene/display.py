@@ -21,8 +21,9 @@ def show_attention(
     opacity: float = 0.5,
     color: slicer.vtkMRMLColorNode | None = None,
     lower_threshold: float | None = None,
+    composites: Iterable[slicer.vtkMRMLSliceCompositeNode] | None = None,
 ) -> None:
-    """Put one of the result's volumes in the foreground of every slice view of the scene.
+    """Put one of the result's volumes in the foreground of slice views.
 
     A scene without slice views only gets the display properties. Background and label layers stay as they
     are.
@@ -35,12 +36,14 @@ def show_attention(
     opacity : of the foreground, 0..1.
     color : colour node of the shown volume; None keeps the present one (Inferno at first).
     lower_threshold : hide what lies below this fraction of 1; None keeps the present one.
+    composites : those of the slice views; None: all of the scene.
 
     Raises
     ------
     BadInput : the result has no such gate, or no spread.
     """
-    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", nodes.scene)
+    if composites is None:
+        composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", nodes.scene)
     if level is None:
         ours = {node.GetID() for node in (nodes.probability, nodes.field, nodes.spread, *nodes.attention) if node}
         for composite in composites:
