@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import PROBABILITY_FILE
 from ..errors import BadInput
@@ -108,7 +108,7 @@ class _Earlier:
 
     folder: Path
     stem: str
-    report: dict[str, object]
+    report: dict[str, Any]
     scene: Path | None
 
 
@@ -161,7 +161,7 @@ def _only_report(folder: Path) -> Path:
     return reports[0]
 
 
-def _read_report(path: Path) -> dict[str, object]:
+def _read_report(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -194,7 +194,7 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
         kept = {"probability": files["probability"], "attention": files["attention"], "spread": files.get("spread")}
         needed = ("threshold", "warnings") if "start" in report else _NEEDED
         fields = {key: report[key] for key in needed}
-        fields |= {"trust": report["trust"]} if "trust" in report else {}
+        fields |= {"quality": report["trust"]} if "trust" in report else {}
         path, keep_largest = source["path"], bool(report["keep_largest"])
     except (KeyError, TypeError) as error:
         raise BadInput(f"The report of {earlier.stem} in {earlier.folder} lacks {error}.", "Segment again.") from None
@@ -219,7 +219,8 @@ def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]
         elif shape == "lasso":
             editor.add_lasso(positions, positive)
         else:
-            editor.add_box(*positions, positive)
+            corner, opposite = positions
+            editor.add_box(corner, opposite, positive)
     if options.threshold is not None:
         _, keep_largest, smoothing_mm = editor.settings
         editor.set_threshold(options.threshold, keep_largest, smoothing_mm)
@@ -229,7 +230,7 @@ def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]
 def _write_dicom(
     options: Namespace,
     destination: OutputFolder,
-    source: dict[str, object],
+    source: dict[str, Any],
     editor: ResultEditor,
     nodes: ResultNodes,
     measurements: Measurements,

@@ -65,8 +65,11 @@ class MeasurementsSection:
     def show(self, editor: ResultEditor | None) -> None:
         """Turn to another result, or none. What is under way for the last one goes on."""
         last = self._drawn_for
-        is_there = last is not None and last.segmentation.GetScene() is not None
-        if is_there and self._selection.result is not last.segmentation:
+        if (
+            last is not None
+            and last.segmentation.GetScene() is not None
+            and self._selection.result is not last.segmentation
+        ):
             show_centre_line(last, False)
         self._drawn_for = editor.nodes if editor is not None else None
         if editor is not None and editor.nodes.measurements is not None:
@@ -77,17 +80,17 @@ class MeasurementsSection:
         """Show the numbers that there are, and whether they are of the segment as it is now."""
         ui, editor = self._ui, self._selection.editor
         table = editor.nodes.measurements if editor is not None else None
-        is_measuring = isinstance(self._work, Measuring)
-        ui.measureButton.enabled = is_measuring or (editor is not None and self._work is None)
-        ui.measureButton.text = _("Cancel") if is_measuring else _("Measure")
+        measuring = self._work if isinstance(self._work, Measuring) else None
+        ui.measureButton.enabled = measuring is not None or (editor is not None and self._work is None)
+        ui.measureButton.text = _("Cancel") if measuring is not None else _("Measure")
         is_exporting = isinstance(self._work, DicomExport)
         ui.exportDicomButton.enabled = is_exporting or (editor is not None and self._work is None)
         ui.exportDicomButton.text = _("Cancel the export") if is_exporting else _("Export DICOM…")
         ui.showTableButton.enabled = table is not None
         ui.measurementsLabel.text = _as_html(table) if table is not None else ""
         state = ""
-        if is_measuring:
-            state = _("Measuring {name}…").format(name=self._work.nodes.segmentation.GetName())
+        if measuring is not None:
+            state = _("Measuring {name}…").format(name=measuring.nodes.segmentation.GetName())
         elif is_exporting:
             state = _("Writing DICOM…")
         elif editor is not None and are_old(editor.nodes):
@@ -107,7 +110,7 @@ class MeasurementsSection:
 
     def export_to(self, folder: str) -> None:
         """Write the selected result as the chosen DICOM; raises as `DicomExport.start` and `require_dicom_files`."""
-        editor = self._selection.editor
+        editor = self._selection.require_editor()
         editor.absorb_strokes()
         files, is_fractional = require_dicom_files(editor.nodes.volume), self._ui.dicomKindComboBox.currentIndex == 1
         work = DicomExport(editor.nodes, files, folder, is_fractional, self._take_export)
@@ -304,6 +307,7 @@ class DicomExport:
             self._running.cancel()
 
     def _take(self, exit: ProcessExit, said: str, last_words: str) -> None:
+        outcome: AttentionUNetSegError | list[str]
         try:
             outcome = read_answer(said, last_words or exit.describe()).splitlines()
         except AttentionUNetSegError as error:

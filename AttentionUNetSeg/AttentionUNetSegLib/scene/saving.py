@@ -135,7 +135,8 @@ _HINT = "Nothing was written. Please report it."
 @contextmanager
 def file_names_for_bundle(scene: slicer.vtkMRMLScene) -> Iterator[list[slicer.vtkMRMLStorableNode]]:
     """Give every node that is saved to a file of its own a plain file name meanwhile, and yield these nodes."""
-    added, changed, stored, taken = [], [], [], set()
+    added, changed, stored = [], [], []
+    taken: set[str] = set()
     try:
         for node in _storable(scene):
             storage = node.GetStorageNode()

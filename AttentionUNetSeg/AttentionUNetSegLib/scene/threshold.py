@@ -83,7 +83,7 @@ def mask_of_field(nodes: ResultNodes, threshold: float, keep_largest: bool, smoo
     """
     values = read_values(nodes.field)
     offset = offset_on_ct(nodes.field, nodes.volume)
-    field = CroppedField((0, 0, 0) if offset is None else offset[::-1], values)
+    field = CroppedField((0, 0, 0), values).moved(offset or (0, 0, 0))
     certain = None if offset is None else _certain(nodes, field.box)
     smoothing = [smoothing_mm / spacing for spacing in nodes.field.GetSpacing()[::-1]]
     return CroppedField(field.start, clean_mask(field.values, threshold, keep_largest, smoothing, certain))
@@ -176,10 +176,7 @@ def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImage
 
     No larger than what it holds: whoever reads it or makes a surface of it looks at every voxel.
     """
-    box = tight_box(mask.values)
-    if box is not None:
-        start = tuple(s + part.start for s, part in zip(mask.start, box, strict=True))
-        mask = CroppedField(start, np.ascontiguousarray(mask.values[box]))
+    mask = mask.tight()
     try:
         grid, offset = segment_grid(nodes), mask.start[::-1]
     except BadInput:  # the CT was resampled or cropped: the field's own grid is still right

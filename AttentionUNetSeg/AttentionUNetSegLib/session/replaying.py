@@ -114,6 +114,7 @@ class Replaying:
 
         from ..correction import Seed, correct_probability, latest_per_place, surroundings
         from ..scene import CroppedField, joined_box, mask_of_walls, read_field, tight_box, voxel_of, walls_on_ct
+        from ..scene.fields import first_voxel
 
         clicks, strokes = step.clicks, step.strokes
         refinement = self.earlier_refinement
@@ -132,7 +133,7 @@ class Replaying:
         if refinement is not None:
             boxes.append(refinement.probability.box)
         box = joined_box(*boxes)
-        origin = tuple(part.start for part in box)
+        origin = first_voxel(box)
         barred = mask_of_walls(walls, box)
         painted = None if strokes is None else strokes.on(box)
         corrected = correct_probability(
@@ -148,11 +149,10 @@ class Replaying:
         )
         if refinement is not None:
             corrected = refinement.added_to(corrected, network.on(box), box, seeds, painted, barred)
-        tight = tight_box(corrected, origin)
-        whole = CroppedField(origin, corrected)
-        tight = network.box if tight is None else joined_box(network.box, tight)
+        found = tight_box(corrected, origin)
+        tight = network.box if found is None else joined_box(network.box, found)
         self.warnings = (*latest_per_place(seeds)[1], *_in_walls(clicks, seeds, walls))
-        return CroppedField(tuple(part.start for part in tight), whole.on(tight))
+        return CroppedField(origin, corrected).cut(tight)
 
     def _cache_for(self, walls: list[CroppedField]) -> InfluenceCache:
         """Return the cache, emptied where the CT's voxels, or the walls, are no longer those it was filled for."""
@@ -170,8 +170,8 @@ def _in_walls(clicks: Sequence[Click], seeds: Sequence[Seed], walls: Sequence[Cr
     """Return a sentence for every click that lies in a wall, where it changes nothing."""
     told = []
     for click, seed in zip(clicks, seeds, strict=False):
-        place = tuple(slice(n, n + 1) for n in seed.voxel)
-        if any(wall.on(place).any() for wall in walls):
+        k, j, i = (slice(n, n + 1) for n in seed.voxel)
+        if any(wall.on((k, j, i)).any() for wall in walls):
             told.append(
                 f"{click.kind} click {click.order} lies in a segment that is not to be entered: it changes nothing."
             )
