@@ -18,6 +18,9 @@ from .neighbouring_clicks import with_own_reaches
 from .random_field import change_around_clicks
 from .seeds import BACKGROUND, FOREGROUND, Seed, latest_per_place
 
+# How clicks act, which a scene keeps: by other constants its clicks do something else as soon as anything is computed
+# anew. "2": removing acts half as far, and less is turned beyond a click's own reach.
+CLICK_RULES = "2"
 # Log odds of a click in the tissue that it lies on: so much, and so many times what the network says to the contrary,
 # up to a limit. Where the network hesitates a click decides between its own doubts; where it is certain
 # (`NETWORK_LOG_ODDS`) a click turns it two of its own reaches away, where half of its weight is left.

@@ -22,7 +22,7 @@ from .earlier_refinement import NOTICE
 from .frame import Frame
 from .history import Step, read_history
 from .marking import Marking
-from .replaying import Replaying
+from .replaying import EARLIER_RULES, Replaying, acted_by_earlier_rules
 
 # The scene package costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ class ResultEditor(Marking):
         """What a person should be told once, when the result is taken up; "" in most cases."""
         earlier = self._replaying.earlier_refinement
         is_refined = earlier is not None and earlier.counts_for(self._step.clicks, self.reach_mm)
-        return NOTICE if is_refined else ""
+        acted_otherwise = bool(self._step.clicks) and acted_by_earlier_rules(self.nodes)
+        told = ((NOTICE, is_refined), (EARLIER_RULES, acted_otherwise))
+        return " ".join(sentence for sentence, applies in told if applies)
 
     @property
     def reach_mm(self) -> float:
