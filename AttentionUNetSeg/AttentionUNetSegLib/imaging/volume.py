@@ -50,7 +50,7 @@ class Volume:
 
 
 def read_volume(
-    path: str | os.PathLike, series: str | None = None, any_intensity: bool = False, self_contained: bool = False
+    path: str | os.PathLike[str], series: str | None = None, any_intensity: bool = False, self_contained: bool = False
 ) -> Volume:
     """Read a CT from an image file (NIfTI, NRRD, MHA, ...) or a DICOM folder and check it.
 
