@@ -6,6 +6,7 @@ import json
 import os
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
             editor = _correct(nodes, options, warn)
         for text in editor.warnings:
             warn(text)
-        with outputs.staging() as staging:
+        with outputs.staging() as staging, ExitStack() as saved:
             destination = OutputFolder(staging, stem)
             line.show(_CORRECT, "Measuring")
             with clock.measure("measure"), terminal.interrupts.deferred():
@@ -79,13 +80,15 @@ def run(options: Namespace, terminal: Terminal) -> None:
             line.show(_CORRECT, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
                 _save_fields(nodes, destination)
-                save(scene, nodes, destination, with_scene=not options.no_scene)
+                saved.enter_context(save(scene, nodes, destination, with_scene=not options.no_scene))
                 if options.parts:
                     save_parts(destination, measurements)
             line.show(_SAVED, "Drawing the picture")
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(nodes, destination.file("overview.png"), terminal, warn)
+            with clock.measure("save"), terminal.interrupts.deferred():
+                saved.close()
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
                     _write_dicom(options, destination, source, editor, nodes, measurements)

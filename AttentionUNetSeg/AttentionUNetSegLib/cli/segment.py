@@ -84,7 +84,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
         line.show(_READ, "Opening the scene")
         with clock.measure("open_scene"):
             _app, scene = open_scene(terminal)  # the application lives as long as the scene is used
-        with outputs.staging() as staging:
+        with outputs.staging() as staging, ExitStack() as saved:
             listener.destination = OutputFolder(staging, outputs.stem)
             with clock.measure("segment"):
                 result = _segment(session, terminal, listener, scene, volume, request)
@@ -95,13 +95,15 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 measurements = measure(result.nodes, listener.destination, with_csv=options.csv)
             line.show(_SEGMENTED, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
-                save(scene, result.nodes, listener.destination, with_scene=not options.no_scene)
+                saved.enter_context(save(scene, result.nodes, listener.destination, with_scene=not options.no_scene))
                 if options.parts:
                     save_parts(listener.destination, measurements)
             line.show(_SAVED, "Drawing the picture")
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(result.nodes, listener.destination.file("overview.png"), terminal, listener.warn)
+            with clock.measure("save"), terminal.interrupts.deferred():
+                saved.close()
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
                     made = result.nodes, volume.dicom_files, result.threshold, measurements
