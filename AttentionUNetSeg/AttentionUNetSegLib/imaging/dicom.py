@@ -79,7 +79,7 @@ def list_dicom_series(folder: str | os.PathLike[str], check: Callable[[], None] 
 
     Parameters
     ----------
-    folder : str | os.PathLike
+    folder : str | os.PathLike[str]
         Where they lie.
     check : Callable[[], None]
         Called before each file; what it raises ends the search.

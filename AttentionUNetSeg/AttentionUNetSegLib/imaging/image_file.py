@@ -136,7 +136,7 @@ def write_image(image: sitk.Image, path: str | os.PathLike[str], compress: bool 
     ----------
     image : sitk.Image
         3D, any scalar type.
-    path : str | os.PathLike
+    path : str | os.PathLike[str]
         The file to write; one that is there is replaced at the end.
     compress : bool
         Whether its voxels are packed (gzip).

@@ -56,7 +56,7 @@ def read_volume(
 
     Parameters
     ----------
-    path : str | os.PathLike
+    path : str | os.PathLike[str]
         File or folder.
     series : str | None
         Number or UID of the series, for a DICOM folder with several CT series.
