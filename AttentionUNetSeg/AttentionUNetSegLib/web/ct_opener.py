@@ -68,7 +68,7 @@ class CTOpener:
         self._may_open = may_open
         self._seed = 0
         self._offered: _Offered | None = None
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
         self._source: Path | None = None
         self._reader = Reader()
         workspace.server.state.update(
