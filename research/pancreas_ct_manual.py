@@ -70,12 +70,11 @@ class Stage:
     rate: float
     averaging: float
     seed: int = 0
-    optimizer: str = "adamw"
 
 
-FOLD = (Stage(330, 0.001, 0.99), Stage(700, 0.001, 0.995, seed=7), Stage(1000, 0.001, 0.995, 13, "muon"))
+FOLD = (Stage(330, 0.001, 0.99), Stage(700, 0.001, 0.995, seed=7))
 # What is bundled was to have 2200 steps; at step 1316 the number was lowered, so that the rate fell faster from there.
-FINAL = (Stage(720, 0.0007, 0.995), Stage(1700, 0.001, 0.995, seed=7), Stage(1000, 0.001, 0.995, 13, "muon"))
+FINAL = (Stage(720, 0.0007, 0.995), Stage(1700, 0.001, 0.995, seed=7))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -190,8 +189,7 @@ def _configuration(
     return TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),
         features=FEATURES, batch=2, steps=NO_END if options.minutes else stage.steps,
-        minutes=options.minutes or math.inf, rate=stage.rate, optimizer=stage.optimizer, averaging=stage.averaging,
-        shares=SHARES,
+        minutes=options.minutes or math.inf, rate=stage.rate, averaging=stage.averaging, shares=SHARES,
         precision="bfloat16", attention_weight=0.1, augmentation="wide", leave_out=tuple(left_out), start_from=start,
         device=options.device, threads=options.threads, workers=options.workers, seed=stage.seed,
         command=COMMAND, id="pancreas-ct", name="Pancreas on CT",

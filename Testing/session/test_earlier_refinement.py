@@ -9,7 +9,7 @@ from AttentionUNetSegLib.scene import find_results, load_scene, read_field, save
 from AttentionUNetSegLib.scene.strokes import segment_on_ct
 from AttentionUNetSegLib.session import ResultEditor
 from AttentionUNetSegLib.session.earlier_refinement import ADAPTED_TO, NOTICE
-from AttentionUNetSegLib.session.replaying import EARLIER_RULES
+from AttentionUNetSegLib.session.correction_replay import EARLIER_RULES
 from refined_scene import SIZE_KJI, hash_of, refined_scene
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 

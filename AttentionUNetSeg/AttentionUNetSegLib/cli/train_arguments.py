@@ -107,7 +107,7 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--schedule", choices=("polynomial", "cosine", "halving"), help="of the rate (default: polynomial)"
     )
-    group.add_argument("--optimizer", choices=("adamw", "muon", "sgd"), help="(default: adamw)")
+    group.add_argument("--optimizer", choices=("adamw", "sgd"), help="(default: adamw)")
     group.add_argument("--weight-decay", type=float, help="(default: 0.001)")
     group.add_argument("--averaging", type=float, help="decay of the average of the weights (default: 0.998)")
     group.add_argument("--pancreas-weight", type=float, help="in the loss, against 1 of the others (default: 3)")

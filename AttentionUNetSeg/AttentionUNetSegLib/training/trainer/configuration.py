@@ -14,7 +14,7 @@ from .augmentation import Augmentation
 
 GATES = ("additive", "grid", "none")
 SCHEDULES = ("polynomial", "cosine", "halving")
-OPTIMIZERS = ("adamw", "muon", "sgd")
+OPTIMIZERS = ("adamw", "sgd")
 NORMS = ("batch", "instance")
 PRECISIONS = ("auto", "bfloat16")
 AUGMENTATIONS = {
@@ -51,7 +51,7 @@ class TrainingConfiguration:
     features, gate, norm : of the network, see `AttentionUNet`; gate "none" is a plain U-Net.
     steps, minutes : the run ends with whichever comes first, and the learning rate follows the larger share done.
     batch : patches per step, over all processes together.
-    rate, schedule, optimizer, weight_decay : of the optimization; "muon" learns more in a step (see `MuonWithAdamW`).
+    rate, schedule, optimizer, weight_decay : of the optimization.
     averaging : decay per step of the moving average of the weights, which is what is exported.
     precision : "auto" computes in half precision on CUDA only, "bfloat16" on a CPU too, where that is three times as
         fast on processors that have instructions for it.

@@ -16,7 +16,6 @@ from ...network import AttentionUNet
 from .attention_loss import attention_loss
 from .configuration import TrainingConfiguration
 from .loss import PartialAnnotationLoss, PatchBatch
-from .muon import MuonWithAdamW
 from .processes import Processes
 
 LARGEST_GRADIENT = 5.0
@@ -57,8 +56,7 @@ class Optimization:
                 parameters, configuration.rate, momentum=0.99, nesterov=True, weight_decay=configuration.weight_decay
             )
         else:
-            kind = {"adamw": torch.optim.AdamW, "muon": MuonWithAdamW}[configuration.optimizer]
-            self.optimizer = kind(parameters, lr=configuration.rate, weight_decay=configuration.weight_decay)
+            self.optimizer = torch.optim.AdamW(parameters, configuration.rate, weight_decay=configuration.weight_decay)
         channel_weights = [configuration.pancreas_weight] + [1.0] * (len(configuration.structures) - 1)
         self.loss = PartialAnnotationLoss(channel_weights, processes.summed).to(device.device)
         # On a CPU only where asked for: its bfloat16 gradients are sometimes broken (torch 2.13 returned 1e30 for
