@@ -8,8 +8,8 @@ import slicer
 from AttentionUNetSegLib.scene import find_results, load_scene, read_field, save_scene
 from AttentionUNetSegLib.scene.strokes import segment_on_ct
 from AttentionUNetSegLib.session import ResultEditor
-from AttentionUNetSegLib.session.earlier_refinement import ADAPTED_TO, NOTICE
 from AttentionUNetSegLib.session.correction_replay import EARLIER_RULES
+from AttentionUNetSegLib.session.earlier_refinement import ADAPTED_TO, NOTICE
 from refined_scene import SIZE_KJI, hash_of, refined_scene
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
