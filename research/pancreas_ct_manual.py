@@ -178,14 +178,15 @@ def _trained(
     for number, stage in enumerate(stages[:1] if options.minutes else stages, start=1):
         folder = stage_folder(options.work, name, number)
         if not (folder / "model" / MANIFEST_FILE).is_file():
-            train(_configuration(options, stage, folder, start, left_out), manual_step_scans(options.work))
+            train(stage_configuration(options, stage, folder, start, left_out), manual_step_scans(options.work))
         start = folder / "run"
     return stage_packages(options.work, name)[-1]
 
 
-def _configuration(
+def stage_configuration(
     options: argparse.Namespace, stage: Stage, folder: Path, start: Path, left_out: Sequence[str]
 ) -> TrainingConfiguration:
+    """One stage's training, into ``folder/model``, with its run in ``folder/run``."""
     return TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),
         features=FEATURES, batch=2, steps=NO_END if options.minutes else stage.steps,
