@@ -10,7 +10,8 @@ Everything it knows lies in the scene: an editor of a result found in a loaded s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -232,6 +233,16 @@ class ResultEditor(Marking):
             self._replaying.write(write_clicks, before)
             raise
         return True
+
+    def prepare_clicks(self) -> Iterator[None]:
+        """Compute ahead, in parts, what `sync_from_markups` will need; yield after each part. Changes nothing.
+
+        For an event loop that shall go on meanwhile. Whatever is wrong with a point is left to `sync_from_markups`.
+        """
+        from ..scene import read_clicks
+
+        with suppress(BadInput):
+            yield from self._replaying.prepare(replace(self._step, clicks=read_clicks(self.nodes)), self.reach_mm)
 
     def require_click_lists(self) -> tuple[object, object]:
         """Return the two point lists, for adding and for removing, made if need be."""

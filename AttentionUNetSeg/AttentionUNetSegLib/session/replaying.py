@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..contracts import Click
 from .change import Change, change_between
-from .earlier_refinement import EarlierRefinement, note_movement, read_earlier_refinement
+from .earlier_refinement import Box, EarlierRefinement, note_movement, read_earlier_refinement
 
 if TYPE_CHECKING:
     import numpy as np
+    from slicer import vtkMRMLScalarVolumeNode
 
     from ..correction import InfluenceCache, Seed
     from ..scene import CroppedField, ResultNodes
     from .history import Step
+
+# Undo and redo of the last steps compute nothing; a field takes some 10 MB.
+FIELDS_KEPT = 4
 
 
 class Replaying:
@@ -29,6 +34,8 @@ class Replaying:
         self._nodes = nodes
         self._cache: InfluenceCache = {}
         self._cached_for: object = None
+        # The fields of the last steps, with their strokes; the latest used comes last.
+        self._corrected: dict[tuple[object, ...], tuple[CroppedField | None, CroppedField]] = {}
         self.earlier_refinement: EarlierRefinement | None = read_earlier_refinement(nodes)
         self.is_writing = False
         self.warnings: tuple[str, ...] = ()
@@ -101,6 +108,13 @@ class Replaying:
         finally:
             self.is_writing = False
 
+    def prepare(self, step: Step, reach_mm: float) -> Iterator[None]:
+        """Compute ahead what `apply` of this step takes long for, and yield after each part. The scene stays as it is.
+
+        Where somebody changes the result meanwhile, `apply` computes what is missing. Raises BadInput as `corrected`.
+        """
+        yield from self._corrected_in_parts(step, self._given(step, reach_mm))
+
     def corrected(self, step: Step, reach_mm: float) -> CroppedField:
         """Return a step's corrected probability: uint8, on a box of the CT.
 
@@ -110,10 +124,47 @@ class Replaying:
         ------
         BadInput : a click lies outside the CT, or the probability no longer lies on the CT's voxels.
         """
+        from ..correction import latest_per_place
+
+        given = self._given(step, reach_mm)
+        self.warnings = (*latest_per_place(given.seeds)[1], *_in_walls(step.clicks, given.seeds, given.walls))
+        parts = self._corrected_in_parts(step, given)
+        while True:
+            try:
+                next(parts)
+            except StopIteration as end:
+                return end.value
+
+    def _corrected_in_parts(self, step: Step, given: _Given) -> Generator[None, None, CroppedField]:
+        from ..correction import correct_in_parts
+        from ..scene import CroppedField, joined_box, tight_box
+
+        known = self._corrected.pop(given.key, None)
+        if known is not None and known[0] is step.strokes:
+            self._corrected[given.key] = known
+            return known[1]
+        arguments, barred = given.arguments(), given.barred()
+        painted = None if step.strokes is None else step.strokes.on(given.box)
+        corrected = yield from correct_in_parts(
+            *arguments, strokes=painted, cache=self._cache_for(given), origin=given.origin, walls=barred
+        )
+        yield
+        if given.refinement is not None:
+            corrected = given.refinement.added_to(corrected, arguments[1], given.box, given.seeds, painted, barred)
+        tight = tight_box(corrected, given.origin)
+        tight = given.network.box if tight is None else joined_box(given.network.box, tight)
+        found = CroppedField(tuple(part.start for part in tight), CroppedField(given.origin, corrected).on(tight))
+        if given.state == self._state():  # nobody edited the CT between two parts
+            self._corrected[given.key] = (step.strokes, found)
+        while len(self._corrected) > FIELDS_KEPT:
+            del self._corrected[next(iter(self._corrected))]
+        return found
+
+    def _given(self, step: Step, reach_mm: float) -> _Given:
         import slicer
 
-        from ..correction import Seed, correct_probability, latest_per_place, surroundings
-        from ..scene import CroppedField, joined_box, mask_of_walls, read_field, tight_box, voxel_of, walls_on_ct
+        from ..correction import Seed, latest_per_place, surroundings
+        from ..scene import joined_box, read_field, voxel_of, walls_on_ct
 
         clicks, strokes = step.clicks, step.strokes
         refinement = self.earlier_refinement
@@ -132,38 +183,71 @@ class Replaying:
         if refinement is not None:
             boxes.append(refinement.probability.box)
         box = joined_box(*boxes)
-        origin = tuple(part.start for part in box)
-        barred = mask_of_walls(walls, box)
-        painted = None if strokes is None else strokes.on(box)
-        corrected = correct_probability(
-            ct[box],
-            network.on(box),
-            seeds,
-            reach_mm,
-            spacing,
-            strokes=painted,
-            cache=self._cache_for(walls),
-            origin=origin,
-            walls=barred,
+        state = self._state(walls)
+        # Of two seeds on one voxel the later counts; otherwise their numbers change nothing.
+        placed = frozenset((seed.place, seed.positive) for seed in latest_per_place(seeds)[0])
+        return _Given(
+            ct=ct,
+            network=network,
+            seeds=seeds,
+            reach_mm=reach_mm,
+            spacing=spacing,
+            box=box,
+            walls=walls,
+            refinement=refinement,
+            state=state,
+            key=(placed, reach_mm, spacing, network.start, state, id(strokes), refinement is None),
         )
-        if refinement is not None:
-            corrected = refinement.added_to(corrected, network.on(box), box, seeds, painted, barred)
-        tight = tight_box(corrected, origin)
-        whole = CroppedField(origin, corrected)
-        tight = network.box if tight is None else joined_box(network.box, tight)
-        self.warnings = (*latest_per_place(seeds)[1], *_in_walls(clicks, seeds, walls))
-        return CroppedField(tuple(part.start for part in tight), whole.on(tight))
 
-    def _cache_for(self, walls: list[CroppedField]) -> InfluenceCache:
+    def _state(self, walls: list[CroppedField] | None = None) -> tuple[object, ...]:
+        """Return what changes when the voxels of CT, network or walls do."""
+        from ..scene import state_of_walls, walls_on_ct
+
+        walls = walls_on_ct(self._nodes) if walls is None else walls
+        return _state_of(self._nodes.volume), _state_of(self._nodes.probability), state_of_walls(walls)
+
+    def _cache_for(self, given: _Given) -> InfluenceCache:
         """Return the cache, emptied where the CT's voxels, or the walls, are no longer those it was filled for."""
-        from ..scene import state_of_walls
-
-        image = self._nodes.volume.GetImageData()
-        state = (image.GetAddressAsString(""), image.GetPointData().GetScalars().GetMTime(), state_of_walls(walls))
-        if state != self._cached_for:
+        if given.state != self._cached_for:
             self._cache.clear()
-            self._cached_for = state
+            self._cached_for = given.state
         return self._cache
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a step's corrected probability is computed from; `key` and `state` tell whether that is still so."""
+
+    ct: np.ndarray
+    network: CroppedField
+    seeds: list[Seed]
+    reach_mm: float
+    spacing: tuple[float, float, float]
+    box: Box
+    walls: list[CroppedField]
+    refinement: EarlierRefinement | None
+    state: tuple[object, ...]
+    key: tuple[object, ...]
+
+    @property
+    def origin(self) -> tuple[int, int, int]:
+        k, j, i = (part.start for part in self.box)
+        return k, j, i
+
+    def arguments(self) -> tuple[np.ndarray, np.ndarray, list[Seed], float, tuple[float, float, float]]:
+        """The first of `correct_probability`: the CT's and the network's voxels in the box, and so on."""
+        return self.ct[self.box], self.network.on(self.box), self.seeds, self.reach_mm, self.spacing
+
+    def barred(self) -> np.ndarray | None:
+        from ..scene import mask_of_walls
+
+        return mask_of_walls(self.walls, self.box)
+
+
+def _state_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[object, ...]:
+    """Return what changes when the node's voxels do."""
+    image = volume_node.GetImageData()
+    return image.GetAddressAsString(""), image.GetPointData().GetScalars().GetMTime()
 
 
 def _in_walls(clicks: Sequence[Click], seeds: Sequence[Seed], walls: Sequence[CroppedField]) -> list[str]:
