@@ -20,12 +20,12 @@ from .importing import import_result, label_of_segment
 from .marks import Mark, indices_of, read_marks, write_marks
 from .measurement_age import are_old, state_of_segment
 from .measurements import (
-    masks_in_parts,
     masks_of_result,
     measure_result,
     measurement_table,
     read_table,
     show_centre_line,
+    write_measured_in_parts,
 )
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
@@ -73,7 +73,6 @@ __all__ = [
     "joined_box",
     "label_of_segment",
     "load_scene",
-    "masks_in_parts",
     "masks_of_result",
     "measure_result",
     "measurement_table",
@@ -118,6 +117,7 @@ __all__ = [
     "write_clicks",
     "write_corrected",
     "write_marks",
+    "write_measured_in_parts",
     "write_strokes",
     "write_walls",
 ]

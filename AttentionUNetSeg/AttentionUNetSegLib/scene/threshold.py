@@ -110,7 +110,8 @@ def clean_mask(
     else:
         mask = field >= lowest_value(threshold)
     if certain is not None:
-        mask = (mask & (certain != BACKGROUND)) | (certain == FOREGROUND)
+        mask &= certain != BACKGROUND
+        mask |= certain == FOREGROUND
     mask = mask.view(np.uint8)
     return _largest_part(mask, certain) if keep_largest else mask
 
