@@ -113,6 +113,7 @@ def correct_in_parts(
             yield
     influences = with_own_reaches(seeds, influences, reach_mm, spacing)
     corrected = probability.copy()
+    yield
     for blocks in _joined(one.blocks for one in influences):
         grid = BlockGrid(blocks, spacing)
         hu = grid.means_of(ct, origin, soft_tissue)

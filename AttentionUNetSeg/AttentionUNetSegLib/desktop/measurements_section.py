@@ -27,6 +27,7 @@ from ..scene import (
     ResultNodes,
     are_old,
     measurement_table,
+    provenance,
     read_table,
     settings_of,
     show_centre_line,
@@ -34,6 +35,7 @@ from ..scene import (
     write_measured_in_parts,
 )
 from ..scene.dicom_identity import dicom_identity
+from ..scene.segment import DIGEST
 from ..worker.dicom_process import DicomSegRequest, dicom_seg_command, read_answer
 from ..worker.transport import ProcessExit, worker_command
 from .delayed_call import DelayedCall
@@ -247,7 +249,7 @@ class FilledFolder:
     ) -> None:
         self._nodes, self._name, self._write, self._then, self._on_error = nodes, name, write, then, on_error
         self.state = ""
-        self._ct: object = None
+        self._seen: object = None
         self._folder: Path | None = None
         self._parts: Iterator[None] = iter(())
         self._next = DelayedCall(0, self._go_on)
@@ -268,7 +270,7 @@ class FilledFolder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _begin(self) -> None:
-        self.state, self._ct = state_of_segment(self._nodes), _voxels_state(self._nodes)
+        self.state, self._seen = state_of_segment(self._nodes), _what_is_seen(self._nodes)
         self._parts = self._write(self._folder)
         next(self._parts)
         self._next.request()
@@ -277,7 +279,7 @@ class FilledFolder:
         try:
             if self._nodes.segmentation.GetScene() is None or self._nodes.volume.GetScene() is None:
                 raise BadInput("The result was removed from the scene while it was being measured.")
-            if (state_of_segment(self._nodes), _voxels_state(self._nodes)) != (self.state, self._ct):
+            if _what_is_seen(self._nodes) != self._seen:
                 self._begin()
                 return
             for _part in self._parts:
@@ -294,11 +296,12 @@ class FilledFolder:
             self._then(folder)
 
 
-def _voxels_state(nodes: ResultNodes) -> object:
-    """Return what changes when the CT's voxels do."""
-    image = nodes.volume.GetImageData()
-    scalars = image.GetPointData().GetScalars() if image is not None else None
-    return scalars and (scalars.GetAddressAsString(""), scalars.GetMTime())
+def _what_is_seen(nodes: ResultNodes) -> tuple[object, ...]:
+    """Return what changes when the segment or the CT does, without a look at every voxel."""
+    images = [node.GetImageData() for node in (nodes.volume, nodes.field)]
+    arrays = [image and image.GetPointData().GetScalars() for image in images]
+    voxels = [array and (array.GetAddressAsString(""), array.GetMTime()) for array in arrays]
+    return (settings_of(nodes), provenance.read(nodes.segmentation, DIGEST), *voxels)
 
 
 class DicomExport:

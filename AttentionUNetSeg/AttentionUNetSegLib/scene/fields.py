@@ -153,10 +153,15 @@ def read_values(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
 def image_of_field(field: CroppedField, grid: np.ndarray) -> sitk.Image:
     """Return the field as an image (LPS) on a CT's voxels; `grid` is the CT's IJK to RAS matrix (see `ct_voxels`)."""
     image = sitk.GetImageFromArray(field.values)
-    matrix = grid.copy()
-    matrix[:3, 3] += matrix[:3, :3] @ np.array(field.start[::-1], dtype=float)
-    set_image_geometry(image, matrix)
+    set_image_geometry(image, place_of_field(field.start, grid))
     return image
+
+
+def place_of_field(start: tuple[int, int, int], grid: np.ndarray) -> np.ndarray:
+    """Return the IJK to RAS matrix of a field that begins at voxel `start` (k, j, i) of a CT's grid."""
+    matrix = grid.copy()
+    matrix[:3, 3] += matrix[:3, :3] @ np.array(start[::-1], dtype=float)
+    return matrix
 
 
 INFERNO_NODE_ID = "vtkMRMLColorTableNodeFileInferno.txt"

@@ -75,7 +75,7 @@ def _masks_in_parts(nodes: ResultNodes) -> Iterator[tuple[Masks, Box] | None]:
         fields.append(mask_of_field(nodes, level, keep_largest, smoothing_mm))
         yield None
     box = joined_box(*(field.box for field in fields))
-    middle, *others = (field.on(box).view(bool) for field in fields)
+    middle, *others = ((field.values if field.box == box else field.on(box)).view(bool) for field in fields)
     matrix, voxels = ct_grid(nodes), _voxels_of(nodes)
     place = Geometry.of(_image_on(box, middle.view(np.uint8), matrix))
     around = box_with_surroundings(grid_of_matrix(matrix, voxels.shape[::-1]), box)

@@ -57,12 +57,16 @@ def add_image(scene: slicer.vtkMRMLScene, image: sitk.Image, name: str) -> slice
 
 def set_voxels(node: slicer.vtkMRMLScalarVolumeNode, image: sitk.Image) -> None:
     """Give a node the voxels and the geometry of an image (LPS); observers are told once."""
-    array = _storable(sitk.GetArrayViewFromImage(image))
+    set_array(node, _storable(sitk.GetArrayViewFromImage(image)), ijk_to_ras_of_image(image))
+
+
+def set_array(node: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, ijk_to_ras: np.ndarray) -> None:
+    """Give a node a copy of an array (KJI) as its voxels, and its place; observers are told once."""
     data = vtkImageData()
-    data.SetDimensions(*image.GetSize())
+    data.SetDimensions(*array.shape[::-1])
     data.GetPointData().SetScalars(numpy_to_vtk(array.ravel(), deep=True))
     modifying = node.StartModify()
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras_of_image(image)))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
     node.SetAndObserveImageData(data)
     node.EndModify(modifying)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..scene import CroppedField, ResultNodes
     from .history import Step
 
-# Undo and redo of the last steps compute nothing; a field takes some 10 MB.
+# Undo and redo of the last steps compute nothing; what one changed takes some MB.
 FIELDS_KEPT = 4
 
 
@@ -34,8 +34,8 @@ class Replaying:
         self._nodes = nodes
         self._cache: InfluenceCache = {}
         self._cached_for: object = None
-        # The fields of the last steps, with their strokes; the latest used comes last.
-        self._corrected: dict[tuple[object, ...], tuple[CroppedField | None, CroppedField]] = {}
+        # What the last steps changed, with their strokes; the latest used comes last.
+        self._corrected: dict[tuple[object, ...], tuple[CroppedField | None, CroppedField | None]] = {}
         self.earlier_refinement: EarlierRefinement | None = read_earlier_refinement(nodes)
         self.is_writing = False
         self.warnings: tuple[str, ...] = ()
@@ -115,8 +115,9 @@ class Replaying:
         """
         yield from self._corrected_in_parts(step, self._given(step, reach_mm))
 
-    def corrected(self, step: Step, reach_mm: float) -> CroppedField:
-        """Return a step's corrected probability: uint8, on a box of the CT.
+    def corrected(self, step: Step, reach_mm: float) -> CroppedField | None:
+        """Return a step's corrected probability, uint8, on a box of the CT: all that is not the network's; None: nothing.
+
 
         `reach_mm` says how far a click acts in tissue like the clicked one.
 
@@ -135,25 +136,35 @@ class Replaying:
             except StopIteration as end:
                 return end.value
 
-    def _corrected_in_parts(self, step: Step, given: _Given) -> Generator[None, None, CroppedField]:
+    def _corrected_in_parts(self, step: Step, given: _Given) -> Generator[None, None, CroppedField | None]:
         from ..correction import correct_in_parts
-        from ..scene import CroppedField, joined_box, tight_box
+        from ..scene import CroppedField, tight_box
 
         known = self._corrected.pop(given.key, None)
         if known is not None and known[0] is step.strokes:
             self._corrected[given.key] = known
             return known[1]
-        arguments, barred = given.arguments(), given.barred()
+        if given.box is None:
+            return None
+        ct, network, barred = given.ct[given.box], given.network.on(given.box), given.barred()
         painted = None if step.strokes is None else step.strokes.on(given.box)
         corrected = yield from correct_in_parts(
-            *arguments, strokes=painted, cache=self._cache_for(given), origin=given.origin, walls=barred
+            ct,
+            network,
+            given.seeds,
+            given.reach_mm,
+            given.spacing,
+            painted,
+            self._cache_for(given),
+            given.origin,
+            barred,
         )
         yield
         if given.refinement is not None:
-            corrected = given.refinement.added_to(corrected, arguments[1], given.box, given.seeds, painted, barred)
-        tight = tight_box(corrected, given.origin)
-        tight = given.network.box if tight is None else joined_box(given.network.box, tight)
-        found = CroppedField(tuple(part.start for part in tight), CroppedField(given.origin, corrected).on(tight))
+            corrected = given.refinement.added_to(corrected, network, given.box, given.seeds, painted, barred)
+        tight = tight_box(corrected != network, given.origin)
+        whole = CroppedField(given.origin, corrected)
+        found = None if tight is None else CroppedField(tuple(part.start for part in tight), whole.on(tight))
         if given.state == self._state():  # nobody edited the CT between two parts
             self._corrected[given.key] = (step.strokes, found)
         while len(self._corrected) > FIELDS_KEPT:
@@ -177,12 +188,12 @@ class Replaying:
         seeds = [Seed(click.order, voxel_of(self._nodes, click), click.positive) for click in clicks]
         seeds += [mark.seed(ct, spacing) for mark in step.marks]
         walls = walls_on_ct(self._nodes)
-        boxes = [network.box, *(surroundings(seed.voxels, ct.shape, spacing, reach_mm) for seed in seeds)]
+        boxes = [*(surroundings(seed.voxels, ct.shape, spacing, reach_mm) for seed in seeds)]
         if strokes is not None:
             boxes.append(strokes.box)
         if refinement is not None:
             boxes.append(refinement.probability.box)
-        box = joined_box(*boxes)
+        box = joined_box(*boxes) if boxes else None
         state = self._state(walls)
         # Of two seeds on one voxel the later counts; otherwise their numbers change nothing.
         placed = frozenset((seed.place, seed.positive) for seed in latest_per_place(seeds)[0])
@@ -223,7 +234,7 @@ class _Given:
     seeds: list[Seed]
     reach_mm: float
     spacing: tuple[float, float, float]
-    box: Box
+    box: Box | None
     walls: list[CroppedField]
     refinement: EarlierRefinement | None
     state: tuple[object, ...]
@@ -233,10 +244,6 @@ class _Given:
     def origin(self) -> tuple[int, int, int]:
         k, j, i = (part.start for part in self.box)
         return k, j, i
-
-    def arguments(self) -> tuple[np.ndarray, np.ndarray, list[Seed], float, tuple[float, float, float]]:
-        """The first of `correct_probability`: the CT's and the network's voxels in the box, and so on."""
-        return self.ct[self.box], self.network.on(self.box), self.seeds, self.reach_mm, self.spacing
 
     def barred(self) -> np.ndarray | None:
         from ..scene import mask_of_walls
