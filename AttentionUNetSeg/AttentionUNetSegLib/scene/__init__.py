@@ -13,7 +13,7 @@ from .clicks import (
     world_position_of_voxel,
     write_clicks,
 )
-from .corrections import read_strokes, write_corrected, write_strokes
+from .corrections import copy_in_parts, read_strokes, write_corrected, write_strokes
 from .display import FADE, FadingOverlay, show_attention
 from .fields import CroppedField, joined_box, read_field, tight_box
 from .importing import import_result, label_of_segment
@@ -61,6 +61,7 @@ __all__ = [
     "arrange_slice_views",
     "center_of_segment",
     "center_slices",
+    "copy_in_parts",
     "delete_result",
     "export_in_parts",
     "export_volume",

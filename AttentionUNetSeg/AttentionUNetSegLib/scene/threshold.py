@@ -17,13 +17,16 @@ from ..imaging import keep_largest_component
 from . import provenance
 from .clicks import read_clicks, voxel_of
 from .corrections import read_strokes
-from .fields import Box, CroppedField, digest, joined_box, read_values, tight_box
+from .fields import Box, CroppedField, box_of_at_least, digest, joined_box, read_values, tight_box
 from .geometry import ijk_to_ras_of_node, offset_on_ct
 from .marks import read_marks
 from .measurement_age import note_age
 from .results import ResultNodes
 from .segment import DIGEST, segment_grid, segment_id_of, segment_volume_ml
 from .surface import drop_surface, has_surface, make_surface, wants_surface
+
+# Of the Gaussian's standard deviation: what lies further away does not count.
+SMOOTHING_REACH = 3.0
 
 
 def set_threshold(nodes: ResultNodes, threshold: float, keep_largest: bool = False, smoothing_mm: float = 0.0) -> float:
@@ -86,7 +89,28 @@ def mask_of_field(nodes: ResultNodes, threshold: float, keep_largest: bool, smoo
     field = CroppedField((0, 0, 0) if offset is None else offset[::-1], values)
     certain = None if offset is None else _certain(nodes, field)
     smoothing = [smoothing_mm / spacing for spacing in nodes.field.GetSpacing()[::-1]]
-    return CroppedField(field.start, clean_mask(field.values, threshold, keep_largest, smoothing, certain))
+    inner = _where_anything_is(values, threshold, smoothing, certain)
+    if certain is not None:
+        start = tuple(at - part.start for at, part in zip(certain.start, inner, strict=True))
+        certain = CroppedField(start, certain.values)
+    mask = clean_mask(values[inner], threshold, keep_largest, smoothing, certain)
+    return CroppedField(tuple(at + part.start for at, part in zip(field.start, inner, strict=True)), mask)
+
+
+def _where_anything_is(
+    values: np.ndarray, threshold: float, smoothing_voxels: list[float], certain: CroppedField | None
+) -> Box:
+    """Return the box of a field outside of which its mask is empty, and beyond which nothing counts for it."""
+    found = box_of_at_least(values, lowest_value(threshold))
+    boxes = [box for box in (found, certain and certain.box) if box is not None]
+    if not boxes:
+        return tuple(slice(0, 1) for _ in range(3))
+    # As far as the Gaussian reaches what it finds there, and as far again what it looks at from there.
+    margins = [2 * (int(SMOOTHING_REACH * deviation + 0.5) + 1) if deviation else 0 for deviation in smoothing_voxels]
+    return tuple(
+        slice(max(0, part.start - n), min(size, part.stop + n))
+        for part, n, size in zip(joined_box(*boxes), margins, values.shape, strict=True)
+    )
 
 
 def clean_mask(
@@ -104,7 +128,7 @@ def clean_mask(
     """
     if smoothing_voxels and any(smoothing_voxels):
         field = ndimage.gaussian_filter(
-            field, smoothing_voxels, output=np.float32, mode="constant", cval=0.0, truncate=3.0
+            field, smoothing_voxels, output=np.float32, mode="constant", cval=0.0, truncate=SMOOTHING_REACH
         )
         mask = field >= threshold * 255.0
     else:

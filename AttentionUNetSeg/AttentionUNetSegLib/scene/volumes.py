@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkDataArray
 from vtkmodules.vtkCommonDataModel import vtkImageData
 
 from ..errors import BadInput
@@ -62,9 +63,16 @@ def set_voxels(node: slicer.vtkMRMLScalarVolumeNode, image: sitk.Image) -> None:
 
 def set_array(node: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, ijk_to_ras: np.ndarray) -> None:
     """Give a node a copy of an array (KJI) as its voxels, and its place; observers are told once."""
+    set_scalars(node, numpy_to_vtk(array.ravel(), deep=True), array.shape, ijk_to_ras)
+
+
+def set_scalars(
+    node: slicer.vtkMRMLScalarVolumeNode, scalars: vtkDataArray, shape: tuple[int, ...], ijk_to_ras: np.ndarray
+) -> None:
+    """Give a node the scalars themselves as its voxels (`shape` along K, J, I), and its place; tell observers once."""
     data = vtkImageData()
-    data.SetDimensions(*array.shape[::-1])
-    data.GetPointData().SetScalars(numpy_to_vtk(array.ravel(), deep=True))
+    data.SetDimensions(*shape[::-1])
+    data.GetPointData().SetScalars(scalars)
     modifying = node.StartModify()
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
     node.SetAndObserveImageData(data)

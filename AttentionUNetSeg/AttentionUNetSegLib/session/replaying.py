@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import Click
 from .change import Change, change_between
@@ -37,6 +37,7 @@ class Replaying:
         # What the last steps changed, with their strokes; the latest used comes last.
         self._corrected: dict[tuple[object, ...], tuple[CroppedField | None, CroppedField | None]] = {}
         self.earlier_refinement: EarlierRefinement | None = read_earlier_refinement(nodes)
+        self._ready: tuple[object, Any] | None = None  # a copy of the network's field, for the first correction
         self.is_writing = False
         self.warnings: tuple[str, ...] = ()
         self.last_change: Change | None = None
@@ -54,7 +55,6 @@ class Replaying:
             recompute_segment,
             voxel_of,
             write_clicks,
-            write_corrected,
             write_marks,
             write_strokes,
             write_walls,
@@ -76,23 +76,30 @@ class Replaying:
         self.write(write_clicks, step.clicks)
         write_marks(self._nodes, step.marks)
         write_strokes(self._nodes, step.strokes)
-        write_corrected(self._nodes, corrected)
+        self._write_corrected(corrected)
         recompute_segment(self._nodes, *settings)
         voxel = None if click is None else voxel_of(self._nodes, click)
         self.last_change = change_between(self._nodes, before, segment_on_ct(self._nodes), voxel)
 
     def restore_volumes(self, step: Step, reach_mm: float) -> bool:
         """Bring back what somebody deleted of a step's volumes; return whether anything had gone."""
-        from ..scene import write_corrected, write_strokes
+        from ..scene import write_strokes
 
         nodes = self._nodes
         has_no_field = bool(step.clicks or step.marks or step.strokes is not None) and nodes.corrected is None
         has_no_strokes = step.strokes is not None and nodes.strokes is None
         if has_no_field:
-            write_corrected(nodes, self.corrected(step, reach_mm))
+            self._write_corrected(self.corrected(step, reach_mm))
         if has_no_strokes:
             write_strokes(nodes, step.strokes)
         return has_no_field or has_no_strokes
+
+    def _write_corrected(self, changed: CroppedField | None) -> None:
+        from ..scene import write_corrected
+
+        prepared, self._ready = self._ready, None
+        ready = prepared[1] if prepared is not None and prepared[0] == self._state() else None
+        write_corrected(self._nodes, changed, ready)
 
     def move(self, matrix: np.ndarray) -> None:
         """Follow the result's frame, which has moved by a 4x4 matrix."""
@@ -113,11 +120,18 @@ class Replaying:
 
         Where somebody changes the result meanwhile, `apply` computes what is missing. Raises BadInput as `corrected`.
         """
-        yield from self._corrected_in_parts(step, self._given(step, reach_mm))
+        from ..scene import copy_in_parts, joined_box
+
+        given = self._given(step, reach_mm)
+        changed = yield from self._corrected_in_parts(step, given)
+        if self._nodes.corrected is None:  # a copy of the network's, as large as that may be
+            box = given.network.box if changed is None else joined_box(given.network.box, changed.box)
+            for ready in copy_in_parts(given.network, box):
+                self._ready = ready and (given.state, ready)
+                yield
 
     def corrected(self, step: Step, reach_mm: float) -> CroppedField | None:
-        """Return a step's corrected probability, uint8, on a box of the CT: all that is not the network's; None: nothing.
-
+        """Return a step's corrected probability, uint8, on a box of the CT: all that is not the network's, or None.
 
         `reach_mm` says how far a click acts in tissue like the clicked one.
 
