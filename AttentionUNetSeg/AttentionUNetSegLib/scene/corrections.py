@@ -125,7 +125,7 @@ def _store(
 def _add(
     nodes: ResultNodes, start: tuple[int, int, int], reference: str, role: str, name: str
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Add a node of one voxel: a node's display looks at every voxel that it has when it is made."""
+    """Add a node, of one voxel yet."""
     corner = CroppedField(start, np.zeros((1, 1, 1), np.uint8))
     node = add_field_of_result(nodes, image_of_field(corner, ct_grid(nodes)), name, ct_grid(nodes))
     provenance.stamp(node, role, {"result": nodes.result_id})

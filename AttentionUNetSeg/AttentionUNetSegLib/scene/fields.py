@@ -16,7 +16,7 @@ from ..errors import BadInput
 from ..imaging import bounding_box
 from .geometry import note_place, offset_on_ct, set_image_geometry
 from .results import ResultNodes
-from .volumes import add_image
+from .volumes import add_image, set_voxels
 
 # The fraction of 1 that the display hides: below it a gate passes next to nothing, and the CT shall stay visible.
 LOWEST_SHOWN = 0.2
@@ -58,7 +58,8 @@ def _add(
     beside: slicer.vtkMRMLScalarVolumeNode,
     lowest_shown: float,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    node = add_image(scene, image, scene.GenerateUniqueName(name))
+    # A display looks at every voxel that there is when it is made, and nobody needs what it finds.
+    node = add_image(scene, image[:1, :1, :1], scene.GenerateUniqueName(name))
     node.SetAndObserveTransformNodeID(beside.GetTransformNodeID())
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID(inferno_color_node(scene).GetID())
@@ -67,6 +68,7 @@ def _add(
     display.AutoThresholdOff()
     display.SetThreshold(round(lowest_shown * 255), 255)
     display.ApplyThresholdOn()
+    set_voxels(node, image)
     return node
 
 

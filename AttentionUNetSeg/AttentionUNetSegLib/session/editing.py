@@ -336,6 +336,8 @@ class ResultEditor(Marking):
         nodes = self.nodes
         if not all(node.GetScene() for node in (nodes.volume, nodes.segmentation, nodes.probability)):
             raise BadInput("The result is no longer in the scene, so it cannot be corrected.")
+        if nodes.volume.GetImageData() is None:
+            raise BadInput(f"The volume {nodes.volume.GetName()} holds no voxels.", "Load the CT again.")
         movement = self._frame.movement()
         if movement is not None:  # every click stays on its voxel
             self._history = self._history.moved_by(movement)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..contracts import Click
+from ..errors import BadInput
 from .change import Change, change_between
 from .earlier_refinement import Box, EarlierRefinement, note_movement, read_earlier_refinement
 
@@ -196,6 +197,8 @@ class Replaying:
         if refinement is not None and not refinement.counts_for(clicks, reach_mm):
             refinement = None
         volume = self._nodes.volume
+        if volume.GetImageData() is None:
+            raise BadInput(f"The volume {volume.GetName()} holds no voxels.", "Load the CT again.")
         network = read_field(self._nodes.probability, volume)
         ct = slicer.util.arrayFromVolume(volume)
         spacing = volume.GetSpacing()[::-1]
@@ -268,7 +271,8 @@ class _Given:
 def _state_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[object, ...]:
     """Return what changes when the node's voxels do."""
     image = volume_node.GetImageData()
-    return image.GetAddressAsString(""), image.GetPointData().GetScalars().GetMTime()
+    scalars = image and image.GetPointData().GetScalars()
+    return (scalars.GetAddressAsString(""), scalars.GetMTime()) if scalars else ()
 
 
 def _in_walls(clicks: Sequence[Click], seeds: Sequence[Seed], walls: Sequence[CroppedField]) -> list[str]:
