@@ -29,11 +29,15 @@ DICOM_TOOLS := dicom3tools orthanc orthanc-dicomweb
 
 export TORCH SERIES DEVICE OUTPUT
 
-# A file of tests goes to one worker as a whole; Testing/longest_first.py says which files come first.
-TWO_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+# Tests start hundreds of processes: each would compile this package anew where nothing may be kept.
+unexport PYTHONDONTWRITEBYTECODE
+
+# A file of tests goes to one worker as a whole; Testing/longest_first.py says which files come first. Three workers for
+# two cores: those that drive a browser or wait for processes leave theirs idle for a third of the time.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 QUICK_TESTS := $(addprefix Testing/,project models network measure correction imaging)
 
-.PHONY: demo app screenshots test quick coverage import-rules style types clean
+.PHONY: demo app screenshots test quick coverage import-rules style types compiled-tests clean
 
 demo: $(INSTALLED)
 	@set -e; \
@@ -68,13 +72,13 @@ test: $(INSTALLED)
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y --no-install-recommends $(DICOM_TOOLS); } || \
 		echo "Warning: the tests against a PACS will be skipped: on Debian, install $(DICOM_TOOLS)"; \
 	fi
-	$(MAKE) -j 2 import-rules types
-	$(BIN)/python -m pytest $(TWO_WORKERS)
+	$(MAKE) -j 2 import-rules types compiled-tests
+	$(BIN)/python -m pytest -n 3 $(BY_FILE)
 	@echo "All checks passed: style, import rules, types, tests."
 
 quick: $(INSTALLED)
 	$(MAKE) -j 2 import-rules types
-	$(BIN)/python -m pytest $(TWO_WORKERS) $(QUICK_TESTS)
+	$(BIN)/python -m pytest -n 2 $(BY_FILE) $(QUICK_TESTS)
 	@echo "The quick checks passed; make test runs the others."
 
 # Not a part of make test: it makes tests a third to a half slower.
@@ -91,6 +95,10 @@ style:
 
 types:
 	$(BIN)/mypy
+
+# While mypy runs: pytest rewrites every file of tests, which takes a worker ten seconds where it is not done yet.
+compiled-tests: $(INSTALLED)
+	@$(BIN)/python -m pytest --collect-only -q >/dev/null || true
 
 clean:
 	rm -rf $(VENV) build dist demo-output AttentionUNetSeg/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .coverage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import unittest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import qt
 import slicer
@@ -19,6 +19,8 @@ from slicer.ScriptedLoadableModule import (
 )
 
 if TYPE_CHECKING:
+    from AttentionUNetSegLib.desktop.panel import Panel
+    from AttentionUNetSegLib.desktop.runs import RunListener
     from AttentionUNetSegLib.models import Addition, ModelPackage
     from AttentionUNetSegLib.session import SegmentRequest, WorkerReady
     from AttentionUNetSegLib.session.editing import ResultEditor
@@ -75,7 +77,7 @@ class AttentionUNetSegWidget(ScriptedLoadableModuleWidget):
 
     def __init__(self, parent: Any = None) -> None:
         self.logic: AttentionUNetSegLogic | None = None
-        self.panel = None
+        self.panel: Panel | None = None
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
@@ -103,15 +105,15 @@ class AttentionUNetSegWidget(ScriptedLoadableModuleWidget):
 
     def cleanup(self) -> None:
         """End runs and worker: the module is unloaded or reloaded, or Slicer quits."""
-        if self.panel is None:
+        if self.panel is None or self.logic is None:
             return
-        panel, self.panel = self.panel, None
+        panel, logic, self.panel = self.panel, self.logic, None
         try:
             panel.close()
             # Reloading only hides these widgets, and their selectors would go on following the scene.
             self.uiWidget.setMRMLScene(None)
         finally:
-            self.logic.close()
+            logic.close()
 
     def onReload(self) -> None:
         """Reload the panel's parts too, for developers; all other packages work without Slicer and are tested there."""
@@ -203,12 +205,12 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         """The run at work and those that wait for it (`desktop.runs.Run`)."""
         return self._runs.unfinished
 
-    def addRunListener(self, listener: Any) -> None:
-        """Call `listener` with every event of every run (`session.Event`, `desktop.runs.LogLine`, `Tick`)."""
+    def addRunListener(self, listener: RunListener) -> None:
+        """Tell `listener` how all runs go."""
         self._runs.add_listener(listener)
 
-    def removeRunListener(self, listener: Any) -> None:
-        """Call `listener` no more."""
+    def removeRunListener(self, listener: RunListener) -> None:
+        """Tell `listener` nothing more."""
         self._runs.remove_listener(listener)
 
     def worker(self) -> WorkerReady | None:
@@ -246,8 +248,10 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         """Make a result of a segment (`part`: its ID), a label or a probability (None); return node and warnings."""
         from AttentionUNetSegLib.session import start_from_segment, start_from_volume
 
-        start = start_from_segment if node.IsA("vtkMRMLSegmentationNode") else start_from_volume
-        nodes, warnings = start(volumeNode, node, part)
+        if node.IsA("vtkMRMLSegmentationNode"):
+            nodes, warnings = start_from_segment(volumeNode, node, "" if part is None else str(part))
+        else:
+            nodes, warnings = start_from_volume(volumeNode, node, None if part is None else int(part))
         return nodes.segmentation, warnings
 
     def editor(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> ResultEditor | None:
@@ -315,7 +319,7 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
     def showAttention(
         self,
         segmentationNode: slicer.vtkMRMLSegmentationNode,
-        level: int | str | None,
+        level: int | Literal["probability", "spread"] | None,
         opacity: float = 0.5,
         colorNode: slicer.vtkMRMLColorNode | None = None,
         lowerThreshold: float | None = None,

@@ -26,8 +26,8 @@ import SimpleITK as sitk
 from AttentionUNetSegLib.errors import AttentionUNetSegError, BadInput
 from AttentionUNetSegLib.imaging import Geometry, image_on_grid, read_volume, write_image
 from AttentionUNetSegLib.training.datasets.label_map import read_on_grid, whole_numbers
+from AttentionUNetSegLib.training.datasets.licences import TOTALSEGMENTATOR
 from AttentionUNetSegLib.training.datasets.table import TABLE_NAME, structures_cell, write_table
-from AttentionUNetSegLib.training.datasets.terms import TOTALSEGMENTATOR
 from AttentionUNetSegLib.training.labelled_scan import STRUCTURES
 
 DATA_VARIABLE = "ATTENTIONUNETSEG_DATA"

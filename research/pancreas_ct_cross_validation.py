@@ -32,9 +32,9 @@ from AttentionUNetSegLib.training.evaluation import MeasuredCase, evaluate_scans
 from AttentionUNetSegLib.training.evaluation.bootstrap import bootstrap_interval
 from AttentionUNetSegLib.training.evaluation.case_metrics import CaseMetrics, compare
 from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
-from AttentionUNetSegLib.training.evaluation.doubt import POOR_DICE
 from AttentionUNetSegLib.training.evaluation.gate_selectivity import area_under_curve
 from AttentionUNetSegLib.training.evaluation.performance_record import machine
+from AttentionUNetSegLib.training.evaluation.poor_results import POOR_DICE
 from AttentionUNetSegLib.training.labelled_scan import LabelledScan
 from AttentionUNetSegLib.whole_file import whole_file
 

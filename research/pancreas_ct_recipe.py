@@ -34,11 +34,11 @@ from AttentionUNetSegLib.models import ModelPackage, load_package, write_package
 from AttentionUNetSegLib.training.datasets import open_datasets
 from AttentionUNetSegLib.training.evaluation import (
     MeasuredCase,
-    doubt_limits,
     evaluate_scans,
     performance_entries,
-    record_doubt_limits,
     record_performance,
+    record_warning_limits,
+    warning_limits,
 )
 from AttentionUNetSegLib.training.evaluation.bootstrap import RESAMPLES
 from AttentionUNetSegLib.training.evaluation.calibration_drawing import draw_reliability
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.bundle:
         final = write_package(options.bundle, _finished(final, left_out), final.weights_path)
     if options.record:
-        record_doubt_limits(record_performance(final, entries), limits)
+        record_warning_limits(record_performance(final, entries), limits)
     return 0
 
 
@@ -146,8 +146,8 @@ def _measured(options, final: ModelPackage) -> tuple[dict, list, dict, list[Meas
               for tta in (False, True)]  # fmt: skip
     limits = {
         # Each as it will be used: the probability of a single pass, the spread of several.
-        "mean_probability": doubt_limits([case.result for case in others[0]])["mean_probability"],
-        "mean_spread": doubt_limits([case.result for case in others[1]])["mean_spread"],
+        "mean_probability": warning_limits([case.result for case in others[0]])["mean_probability"],
+        "mean_spread": warning_limits([case.result for case in others[1]])["mean_spread"],
     }
     entries = []
     parts = ((measured, "leave one patient out"), (phantoms, PHANTOMS), (others[0], "unseen synthetic CTs"))

@@ -5,7 +5,7 @@ Standard library only: Slicer's process, the worker and the command line all rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -55,7 +55,7 @@ class Click:
         near = max(abs(a - b) for a, b in zip(self.ras, other.ras, strict=True)) < SAME_PLACE_MM
         return near and (self.order, self.positive) == (other.order, other.positive)
 
-    def moved_by(self, matrix: Sequence[Sequence[float]]) -> Click:
+    def moved_by(self, matrix: Iterable[Iterable[float]]) -> Click:
         """Return the click moved by a 4x4 matrix (rows)."""
         place = (*self.ras, 1.0)
         x, y, z = (float(sum(a * b for a, b in zip(row, place, strict=True))) for row in list(matrix)[:3])

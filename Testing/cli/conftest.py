@@ -67,7 +67,7 @@ def at_terminal(environment):
 
 @pytest.fixture
 def in_process(environment, monkeypatch, capfd):
-    """The same without a process of its own, for what fails or ends soon; the descriptors are those of a process."""
+    """The same without a process of its own (the worker still is one); the descriptors are those of a process."""
     monkeypatch.setattr("tempfile.tempdir", None)
     for name in ("TMPDIR", "ATTENTIONUNETSEG_MODELS", "COLUMNS"):
         monkeypatch.setenv(name, environment[name])

@@ -30,7 +30,7 @@ def exists(pid: int) -> bool:
 @pytest.mark.skipif(os.name != "posix", reason="signals as Ctrl-C sends them")
 @pytest.mark.parametrize(
     ("moment", "number", "as_json"),
-    [("network", signal.SIGINT, False), ("network", signal.SIGTERM, True), ("picture", signal.SIGINT, False)],
+    [("network", signal.SIGINT, False), ("network", signal.SIGTERM, True), ("saving", signal.SIGINT, False)],
 )
 def test_ctrl_c_leaves_nothing_behind(
     moment, number, as_json, environment, phantom_file, tiny_model_package, slow_model_package, tmp_path, job_folders
@@ -46,7 +46,7 @@ def test_ctrl_c_leaves_nothing_behind(
         wait_until(lambda: job_folders() and (job_folders()[0] / "job.json").exists())
         time.sleep(1.0)
     else:
-        wait_until(lambda: list(out.glob(".attention-unet-seg-*/*_scene.mrb")))
+        wait_until(lambda: list(out.glob(".attention-unet-seg-*/*_pancreas.seg.nrrd")))
     workers = children_of(process.pid)
     assert workers
     os.killpg(process.pid, number)  # to the whole group, as a terminal does
@@ -71,11 +71,9 @@ def wait_until(condition, seconds: float = 300.0) -> None:
 
 
 def test_a_broken_model_is_named_and_no_copy_of_the_ct_is_kept(
-    command_line, phantom_file, broken_model, tmp_path, job_folders
+    in_process, phantom_file, broken_model, tmp_path, job_folders
 ):
-    outcome = command_line(
-        "segment", phantom_file, "-o", tmp_path / "out", "--model", broken_model, "--device", "cpu"
-    )  # fmt: skip
+    outcome = in_process("segment", phantom_file, "-o", tmp_path / "out", "--model", broken_model, "--device", "cpu")
     assert (outcome.code, outcome.stdout) == (3, "")
     assert "Traceback" not in outcome.stderr and "SHA-256" in outcome.stderr
     assert "kept" not in outcome.stderr and job_folders() == []
@@ -102,12 +100,12 @@ def test_a_failed_job_is_replayed(
     assert str(kept) in outcome.stderr
 
     held = sorted((path.name, path.stat().st_mtime_ns) for path in kept.iterdir())
-    replayed = command_line("replay", kept, "-o", tmp_path / "replayed")
+    replayed = in_process("replay", kept, "-o", tmp_path / "replayed")
     assert replayed.code == 3 and "SHA-256" in replayed.stderr
     assert not (tmp_path / "replayed").exists()
 
     shutil.copyfile(tiny_model_package.weights_path, broken_model / "weights.pt")
-    mended = command_line("replay", kept, "-o", tmp_path / "replayed", "--json")
+    mended = in_process("replay", kept, "-o", tmp_path / "replayed", "--json")
     assert mended.code == 0, mended.stderr
     assert mended.answer["device"] == "cpu" and mended.answer["model"]["id"] == "tiny-random"
     assert (tmp_path / "replayed" / mended.answer["files"]["probability"]).is_file()
@@ -125,8 +123,8 @@ def test_a_model_that_is_not_there(in_process, phantom_file, tmp_path):
         assert outcome.code == 3 and outcome.stdout == "" and outcome.stderr.count("\n") == 1
 
 
-def test_a_device_that_is_not_there(command_line, phantom_file, tiny_model_package, tmp_path, job_folders):
-    outcome = command_line(
+def test_a_device_that_is_not_there(in_process, phantom_file, tiny_model_package, tmp_path, job_folders):
+    outcome = in_process(
         "segment", phantom_file, "-o", tmp_path / "out", "--model", tiny_model_package.folder,
         "--device", "cuda:99", "--json",
     )  # fmt: skip

@@ -58,9 +58,9 @@ def test_the_report_says_how_the_result_came_about(segmented, tiny_model_package
     assert sorted(listed) == sorted(os.listdir(segmented.folder))
 
 
-def test_a_run_with_test_time_augmentation_leaves_the_spread_too(command_line, phantom_file, tmp_path):
+def test_a_run_with_test_time_augmentation_leaves_the_spread_too(in_process, phantom_file, tmp_path):
     words = ("segment", phantom_file, "-o", tmp_path / "out", "--model", PHANTOM_MODEL, "--device", "cpu")
-    outcome = command_line(*words, "--tta", "--no-picture", "--csv", "--json")
+    outcome = in_process(*words, "--tta", "--no-picture", "--csv", "--json")
     assert outcome.code == 0, outcome.stderr
     report = outcome.answer
     check_measurements(report, tmp_path / "out")
@@ -73,14 +73,14 @@ def test_a_run_with_test_time_augmentation_leaves_the_spread_too(command_line, p
 
     place = spread.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in spread.GetSize()])
     click = f"--add={-place[0]},{-place[1]},{place[2]}"
-    corrected = command_line("correct", tmp_path / "out", click, "--no-picture", "--json")
+    corrected = in_process("correct", tmp_path / "out", click, "--no-picture", "--json")
     assert corrected.code == 0, corrected.stderr
     assert corrected.answer["trust"] == report["trust"]
     assert "spread" not in corrected.answer["files"], "it tells of the network's own passes"
     with zipfile.ZipFile(tmp_path / "out" / corrected.answer["files"]["scene"]) as bundle:
         volumes = [name for name in bundle.namelist() if name.endswith(".nrrd")]
     assert any("spread" in name for name in volumes)
-    again = command_line(*words, "--no-picture", "--no-scene", "--json")
+    again = in_process(*words, "--no-picture", "--no-scene", "--json")
     assert again.code == 0 and "spread" not in again.answer["files"]
     assert not (tmp_path / "out" / report["files"]["spread"]).exists(), "it belongs to the result that was replaced"
 

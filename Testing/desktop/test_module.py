@@ -175,11 +175,15 @@ def test_no_observer_stays_on_the_parameter_node(widget):
 def test_without_a_main_window(module, slicer_app, volume_node):
     slicer_app._d.has_window = False
     try:
+        from AttentionUNetSegLib.desktop.runs import RunListener
+
         from AttentionUNetSeg import AttentionUNetSegLogic
 
         logic = AttentionUNetSegLogic()
         told = []
-        logic.addRunListener(told.append)
+        listener = RunListener()
+        listener.on_event = told.append
+        logic.addRunListener(listener)
         logic.addModel(PHANTOM_MODEL)
         segmentation = logic.segmentPancreas(volume_node, model=PHANTOM_MODEL_ID, waitForCompletion=True)
         before = logic.volumeMl(segmentation)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import slicer
+from AttentionUNetSegLib.contracts import DEFAULT_REACH_MM, FURTHEST, LARGEST_REACH_MM, SMALLEST_REACH_MM
 from desktop_double.qt_values import Qt
 from desktop_double.strict import listed_classes, names_of
 
@@ -81,6 +82,15 @@ def test_parameter_names_are_those_of_the_parameter_node(widgets):
     for element in ET.parse(UI_FILE).getroot().iter("property"):
         if element.get("name", "").startswith("Slicer"):
             assert element.get("stdset") == "0", "otherwise Qt looks for a setter"
+
+
+def test_the_reach_of_clicks_is_that_of_all_front_ends(widgets):
+    (slider,) = (widget for widget in widgets if widget.get("name") == "reachSlider")
+    lowest, highest, value = (
+        float(slider.findtext(f"property[@name='{name}']/double")) for name in ("minimum", "maximum", "value")
+    )
+    assert (lowest, highest, value) == (SMALLEST_REACH_MM, LARGEST_REACH_MM, DEFAULT_REACH_MM)
+    assert FURTHEST == 3 and "up to three times as far" in slider.findtext("property[@name='toolTip']/string")
 
 
 def test_colours_are_the_themes_own(widgets):

@@ -83,7 +83,7 @@ def _frame(height: float) -> Dataset:
 
 @pytest.fixture(scope="session")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """A PACS of our own, for all tests of this room."""
+    """A PACS of our own, for all tests of this package."""
     with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
         yield server
 

@@ -24,6 +24,8 @@ def test_mean_and_standard_deviation_are_those_of_numpy(values, count):
     assert mean == pytest.approx(values[:count].mean(axis=0, dtype=float), abs=1e-5)
     assert spread == pytest.approx(values[:count].std(axis=0, dtype=float), abs=1e-3)
     assert spread.max() <= 0.5 + 1e-6
+    alone, unwanted = mean_and_spread((one.copy() for one in values[:count]), with_spread=False)
+    assert unwanted is None and (alone == mean).all()
 
 
 def test_a_single_pass_has_no_spread():

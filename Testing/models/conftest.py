@@ -1,4 +1,4 @@
-"""Packages whose weights are any bytes: this room never looks into them."""
+"""Packages whose weights are any bytes: this package never looks into them."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from AttentionUNetSegLib.errors import BadInput, BadModel
 from AttentionUNetSegLib.models import (
-    TrustLimits,
+    QualityLimits,
     load_package,
     measured_line,
     measured_table,
@@ -212,13 +212,15 @@ def test_the_note_says_what_the_manifest_says(make_package):
 
 
 def test_the_limits_of_trust_are_the_manifests_or_sane(make_package, manifest):
-    default = load_package(make_package("default")).trust_limits
+    default = load_package(make_package("default")).quality_limits
     assert 0 < default.spread < 0.5 and 0.5 < default.mean_probability < 1
     output = {**manifest["output"], "trust": {"spread_limit": 0.07}}
     package = load_package(make_package("own", output=output))
-    assert package.trust_limits == TrustLimits(0.07, default.mean_probability)
+    assert package.quality_limits == QualityLimits(0.07, default.mean_probability)
     output["trust"] = {"expected_dice_limit": 0.7}
-    assert load_package(make_package("expecting", output=output)).trust_limits == TrustLimits(default.spread, None, 0.7)
+    assert load_package(make_package("expecting", output=output)).quality_limits == QualityLimits(
+        default.spread, None, 0.7
+    )
     with pytest.raises(BadModel, match="output.trust.spread_limit"):
         load_package(make_package("wrong", output={**manifest["output"], "trust": {"spread_limit": 0.6}}))
 

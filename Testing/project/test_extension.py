@@ -15,6 +15,7 @@ def test_readme_has_what_reviewers_of_the_index_look_for():
     headings = [heading.lower() for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
     for wanted in ("modules", "tutorial", "troubleshooting", "privacy", "remove", "citation", "licence"):
         assert any(wanted in heading for heading in headings), f"no section on {wanted}"
+    assert len(text.splitlines()) <= 150, "it is read to the end"
     pictures = re.findall(r"!\[[^]]+\]\((Resources/[^)]+)\)", text)
     assert pictures and all((ROOT / picture).is_file() for picture in pictures)
 

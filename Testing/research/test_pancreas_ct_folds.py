@@ -92,7 +92,7 @@ def test_the_bundled_card_tells_what_was_measured_and_what_was_not():
     package = Catalogue().get("pancreas-ct")
     dice = next(entry for entry in package.manifest["performance"] if entry["metric"] == "Dice")
     assert package.manifest["version"] == "0.5.1" and dice["n"] == 49
-    assert package.passes == 2 and package.trust_limits.mean_probability is None
+    assert package.passes == 2 and package.quality_limits.mean_probability is None
     assert "measured on none of them" in package.manifest["limitations"]
     assert {"nih_pancreas", "negative", "painted"} <= {entry["name"] for entry in package.manifest["training"]["data"]}
     assert json.dumps(package.manifest)

@@ -122,7 +122,7 @@ def measured_job(job: Job) -> Job:
     spread.CopyInformation(probability)
     sitk.WriteImage(spread, str(job.folder / "spread.nrrd"))
     job.result["files"]["spread"] = "spread.nrrd"
-    job.result["trust"] = {"reasons": ['Too "small".'], "mean_probability": 0.8, "mean_spread": 0.12}
+    job.result["quality"] = {"reasons": ['Too "small".'], "mean_probability": 0.8, "mean_spread": 0.12}
     return job
 
 

@@ -19,6 +19,8 @@ from AttentionUNetSegLib.scene import (
     open_standalone_scene,
     save_scene,
     save_segmentation,
+    saved_scene,
+    saving,
     set_threshold,
     show_attention,
 )
@@ -228,6 +230,25 @@ def test_a_bundle_that_is_not_the_scene_is_found_out(nodes, tmp_path):
         (tmp_path / "a.mrb").write_bytes(damaged[:-100])
         with pytest.raises(InternalError, match="not the same"):
             require_same_bundle(tmp_path / "a.mrb", stored)
+
+
+def test_other_work_may_be_done_while_a_bundle_is_read_again(scene, nodes, tmp_path, monkeypatch):
+    """The file takes its place after that, and not at all where it is not the scene."""
+    target, others = tmp_path / "a.mrb", sorted(tmp_path.iterdir())
+    with saved_scene(scene, target):
+        assert not target.exists()
+    assert target.is_file()
+    target.unlink()
+
+    def damaged(partial, stored):
+        partial.write_bytes(partial.read_bytes()[:-100])
+        require_same_bundle(partial, stored)
+
+    monkeypatch.setattr(saving, "require_same_bundle", damaged)
+    with pytest.raises(InternalError, match="not the same"), saved_scene(scene, target):
+        pass
+    assert sorted(tmp_path.iterdir()) == others
+    assert nodes.volume.GetStorageNode() is None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")

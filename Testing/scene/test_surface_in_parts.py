@@ -57,7 +57,8 @@ def test_it_is_slicers_surface(scene, mirrored):
     for each, points in expected.items():
         found = points_of(surface_of(node, each))
         assert found.shape == points.shape
-        assert np.linalg.norm(found - points, axis=1).max() < 2.0, "less than a voxel"
+        apart = np.linalg.norm(found - points, axis=1)
+        assert apart.max() < 3.0 and apart.mean() < 0.5, "about a voxel at sharp edges, far less elsewhere"
     surface = surface_of(node, first)
     assert enclosed_mm3(surface) == pytest.approx(mask.sum() * 12.0, rel=0.01)
     outwards = points_of(surface) - points_of(surface).mean(axis=0)

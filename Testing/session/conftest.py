@@ -8,7 +8,7 @@ import pytest
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.phantom import make_phantom
 from AttentionUNetSegLib.scene import add_volume, open_standalone_scene
-from AttentionUNetSegLib.session import ResultEditor
+from AttentionUNetSegLib.session import ResultEditor, SessionListener
 from organ_scene import new_result, organ_ct
 
 
@@ -46,14 +46,14 @@ def editor(nodes) -> ResultEditor:
     return ResultEditor(nodes)
 
 
-class Listener:
+class Listener(SessionListener):
     """Keeps every event; `reactions` are called with each of them first."""
 
     def __init__(self) -> None:
         self.events = []
         self.reactions = []
 
-    def __call__(self, event) -> None:
+    def on_event(self, event) -> None:
         self.events.append(event)
         for reaction in list(self.reactions):
             reaction(event)

@@ -19,7 +19,7 @@ from AttentionUNetSegLib.contracts import ModelIdentity, ResultFiles
 from AttentionUNetSegLib.errors import AttentionUNetSegError, ErrorCode
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.scene import add_volume, open_standalone_scene
-from AttentionUNetSegLib.session import Failed, ResultReady, SegmentRequest, Session, StateChanged
+from AttentionUNetSegLib.session import Failed, ResultReady, SegmentRequest, Session, SessionListener, StateChanged
 from AttentionUNetSegLib.session.events import TRANSITIONS, State
 from AttentionUNetSegLib.worker import protocol
 from AttentionUNetSegLib.worker.transport import ProcessExit
@@ -178,9 +178,11 @@ def run(actions, reaction, moment, in_parts, scene, package, temporary: Path) ->
         elif action in WORKER_ACTIONS and workers:
             getattr(workers[-1], action)()
 
+    listener = SessionListener()
+    listener.on_event = react
     nodes: list = []
     was_to_raise = reaction == "raise"
-    session = Session(transport_factory=make_worker, on_event=react, exports_in_parts=in_parts)
+    session = Session(transport_factory=make_worker, listener=listener, exports_in_parts=in_parts)
     for action in actions:
         if session.state is State.CLOSED:
             break

@@ -47,7 +47,7 @@ def test_a_proxy_volume_is_segmented_where_it_lies(scene, browser, tiny_model_pa
     matrix[:3, 3] = (30.0, -20.0, 15.0)
     transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
     browser.proxy.SetAndObserveTransformNodeID(transform.GetID())
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         result = session.wait(
             session.segment(browser.proxy, SegmentRequest(model=tiny_model_package, device="cpu")), LIMIT
         )
@@ -68,7 +68,7 @@ def test_browsing_during_the_run_is_told(browser, tiny_model_package, listener, 
 
     browsed = []
     listener.reactions.append(browse)
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         result = session.wait(
             session.segment(browser.proxy, SegmentRequest(model=tiny_model_package, device="cpu")), LIMIT
         )

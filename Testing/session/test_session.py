@@ -82,7 +82,7 @@ def test_a_run_tells_states_progress_and_result_in_order(scene, volume_node, tin
             assert all((event.folder / name).is_file() for name in event.files.attention)
 
     listener.reactions.append(look)
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         assert session.state is State.IDLE
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         assert session.state is State.RUNNING
@@ -116,7 +116,7 @@ def test_one_warm_worker_serves_a_queue_and_a_failure_in_it(
 ):
     broken = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "no voxels")
     request = SegmentRequest(model=tiny_model_package, device="cpu", threshold=0.4)
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         jobs = [session.segment(node, request) for node in (volume_node, broken, volume_node)]
         last = session.wait(jobs[2], LIMIT)
         first = session.wait(jobs[0], LIMIT)
@@ -156,7 +156,7 @@ def test_cancel_of_a_running_and_of_a_waiting_job(
     volume_node, slow_model_package, tiny_model_package, listener, job_folders
 ):
     slow = SegmentRequest(model=slow_model_package, device="cpu")
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         running = session.segment(volume_node, slow)
         waiting = session.segment(volume_node, slow)
         after = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
@@ -185,7 +185,7 @@ def test_the_volume_disappears_during_the_run(how, scene, volume_node, slow_mode
             scene.Clear(False)
 
     on_first_progress(listener, disappear)
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         job = session.segment(volume_node, SegmentRequest(model=slow_model_package, device="cpu"))
         with pytest.raises(BadInput, match="removed from the scene"):
             session.wait(job, LIMIT)
@@ -204,7 +204,7 @@ def test_a_worker_that_dies_costs_one_job_which_is_kept(
         return transports[-1]
 
     on_first_progress(listener, lambda event: os.kill(transports[0].pid, signal.SIGKILL))
-    with Session(transport_factory=make_transport, on_event=listener) as session:
+    with Session(transport_factory=make_transport, listener=listener) as session:
         dying = session.segment(volume_node, SegmentRequest(model=slow_model_package, device="cpu"))
         next_job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         with pytest.raises(ProcessDied, match="ended unexpectedly") as caught:
@@ -225,7 +225,7 @@ def test_close_during_a_run(when, volume_node, slow_model_package, listener, job
         transports.append(SubprocessTransport())
         return transports[-1]
 
-    session = Session(transport_factory=make_transport, on_event=listener)
+    session = Session(transport_factory=make_transport, listener=listener)
     if when == "from the listener":
         on_first_progress(listener, lambda event: session.close())
     request = SegmentRequest(model=slow_model_package, device="cpu")
@@ -248,7 +248,7 @@ def test_close_during_a_run(when, volume_node, slow_model_package, listener, job
 
 
 def test_errors_that_need_no_worker_come_at_once(volume_node, listener, job_folders):
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         job = session.segment(volume_node, SegmentRequest(model="no-such-model"))
         (failed,) = listener.of(Failed)
         assert failed.job == job and failed.error.code is ErrorCode.BAD_MODEL and failed.folder is None
@@ -268,7 +268,7 @@ def test_errors_that_explain_themselves_leave_no_copy_of_the_ct(
     shutil.copytree(tiny_model_package.folder, broken)
     with (broken / "weights.pt").open("r+b") as weights:
         weights.write(b"damaged")
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         for request in (
             SegmentRequest(model=load_package(broken)),
             SegmentRequest(model=tiny_model_package, device="cuda:99"),
@@ -292,7 +292,7 @@ def test_a_worker_that_cannot_start_is_a_failed_job_and_leaves_no_copy_of_the_ct
     command.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), command.environment.get("PYTHONPATH", "")])
     exported = []
     listener.reactions.append(lambda event: exported.extend(job_folders()))
-    with Session(transport_factory=lambda: SubprocessTransport(command), on_event=listener) as session:
+    with Session(transport_factory=lambda: SubprocessTransport(command), listener=listener) as session:
         if is_started_before:
             session.start_worker()
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package))
@@ -306,7 +306,7 @@ def test_a_worker_that_cannot_start_is_a_failed_job_and_leaves_no_copy_of_the_ct
 def test_an_export_that_fails_keeps_nothing(volume_node, tiny_model_package, listener, tmp_path, monkeypatch):
     """The folder for temporary files is gone: an error like a full disk, before there is anything to replay."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package))
         with pytest.raises(CannotWrite, match="cannot be written"):
             session.wait(job)
@@ -347,7 +347,7 @@ def test_a_listener_that_raises_does_not_stop_the_session(volume_node, tiny_mode
 
     listener.reactions.append(raise_once)
     request = SegmentRequest(model=tiny_model_package, device="cpu")
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         first, second = session.segment(volume_node, request), session.segment(volume_node, request)
         with pytest.raises(ZeroDivisionError):
             session.wait(first, LIMIT)
@@ -370,7 +370,7 @@ def test_a_volume_moved_during_the_run_gets_no_misplaced_result(scene, volume_no
         volume_node.SetOrigin(x + volume_node.GetSpacing()[0], y, z)
 
     on_first_progress(listener, move_by_one_voxel)
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         with pytest.raises(BadInput, match="moved or resampled"):
             session.wait(job, LIMIT)

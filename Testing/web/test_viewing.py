@@ -52,8 +52,7 @@ def drag(page, *places: tuple[float, float]) -> None:
 def test_a_notch_of_the_wheel_draws_the_view_that_it_moves_and_no_other(viewed):
     viewed.tab.mouse.move(*middle_of(viewed))
     # What the result and the mouse bring about is drawn first; it is the wheel that is looked at.
-    viewed.tab.wait_for_timeout(2000)
-    for name in ("Red", "Green", "Yellow", "ThreeD"):
+    for name in 2 * ("Red", "Green", "Yellow", "ThreeD"):
         viewed.resting_picture(name)
     viewed.tab.evaluate(COUNT)
     offset = viewed.state("Red_offset")

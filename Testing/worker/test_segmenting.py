@@ -62,8 +62,8 @@ def test_test_time_augmentation_leaves_the_spread_beside_the_probability(warm_cl
     spread = sitk.ReadImage(str(folder / result.files.spread))
     assert spread.GetSize() == sitk.ReadImage(str(folder / result.files.probability)).GetSize()
     assert sitk.GetArrayViewFromImage(spread).max() > 0
-    assert 0 < result.trust.mean_spread < 0.5 < result.trust.mean_probability <= 1
-    assert result.trust.reasons == (), "nothing is expected of a phantom"
+    assert 0 < result.quality.mean_spread < 0.5 < result.quality.mean_probability <= 1
+    assert result.quality.reasons == (), "nothing is expected of a phantom"
 
 
 def test_the_second_run_pays_neither_for_imports_nor_for_the_model(warm_client, new_job):

@@ -11,7 +11,7 @@ labels come from other networks: the Dice on them is agreement, not accuracy. Fi
 
 The constants of our method were chosen on phantoms 1, 2, 5 and 6, on four synthetic CTs from label maps (`synthesize
 --first-seed 900000 --phantom-share 0`), on the real CTs crlm_1006 and totalsegmentator_example (rows of these two are
-called "tuned on"), and some also on results of the bundled model (`own_results.py`). The rows "held out" are phantoms 3
+called "tuned on"), some also on the bundled model's results (`model_results.py`). The rows "held out" are phantoms 3
 and 4 and cptac_c3l00189, in whose label the head is missing: there, nothing round the head counts, and the robot does
 not click. The constants of graph cut and of the random walker with prior were chosen when crlm_1006 and other phantoms
 had been seen, but not at length.

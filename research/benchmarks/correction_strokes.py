@@ -2,7 +2,7 @@
 
     python -m research.benchmarks.correction_strokes --table nih_pancreas/cases.csv --probabilities FOLDER [--write]
 
-The starts are those of `own_results.py`. A stroke runs through the middle of the largest error on one slice, from end
+The starts are those of `model_results.py`. A stroke runs through the middle of the largest error on one slice, from end
 to end; it acts from all of its voxels (`correction.stroke_seed`). Beside it stand as many clicks, and how many clicks
 reach what one stroke did. "brush" is the hard edit: the same line, 4 mm wide, and nothing else. The constants of
 strokes were chosen on nih_0013, 0022, 0023, 0031, 0037 and 0042: `--leave-out` keeps them out.
@@ -21,7 +21,7 @@ from .correction_methods import ours
 from .correction_robot import dice, next_stroke, play
 from .correction_scenarios import Case
 from .machine import write_results
-from .own_results import own_results
+from .model_results import model_results
 
 BRUSH_RADIUS_MM = 2.0
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="keep the numbers in results/")
     arguments = parser.parse_args()
     rows: dict[str, list[list[float]]] = {"strokes": [], "brush": [], "clicks": []}
-    for case, said in own_results(arguments.table, arguments.model, arguments.probabilities, arguments.only):
+    for case, said in model_results(arguments.table, arguments.model, arguments.probabilities, arguments.only):
         if case.name in arguments.leave_out:
             continue
         start = said["own result"]

@@ -1,6 +1,6 @@
 """Our inference against the network as it was trained and against MONAI's sliding window, on one field in one run.
 
-    python -m research.benchmarks.inference [--slices 200 400] [--model FOLDER] [--write]
+    python -m research.benchmarks.inference [--slices 200 400] [--model FOLDER] [--rows WORD ...] [--write]
 
 A phantom of 512 x 512 x `slices` voxels is brought to the model's grid once and cropped to the patient. The very same
 field then goes through
@@ -15,7 +15,8 @@ its own, the peak of whose resident memory is read at the end; times are medians
 after one small warm-up pass. Differences are those of the probability, of the segment at 0.5 and of the finest gate's
 attention to the network as it was trained, with trained weights: random ones say nearly the same everywhere. "Peak" is
 the share that the network's convolutions, counted by torch on the network as it was trained, take of what a product of
-two matrices of 4096 x 4096 reaches in the row's type on the same processor.
+two matrices of 4096 x 4096 reaches in the row's type on the same processor, measured once before the rows. `--rows`
+measures those alone whose names hold one of the words, and the two that all others are compared with.
 """
 
 from __future__ import annotations
@@ -73,29 +74,34 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="model package (default: the bundled model for CT)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--rows", nargs="+", default=[""], metavar="WORD", help="rows whose names hold it (all)")
     parser.add_argument("--write", action="store_true", help="commit the numbers to results/inference-<device>.json")
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--field", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.engine:
         print(json.dumps(measure(arguments)))
         return
-    results = [compare(arguments, slices) for slices in arguments.slices]
+    engines = [name for name in ENGINES if name in (FAIR, EXACT) or any(word in name for word in arguments.rows)]
+    engines = [name for name in engines if _is_here(ENGINES[name], arguments.device)]
+    peaks = {own_type: _peak(arguments.device, own_type) for own_type in (False, True)}
+    results = [compare(arguments, engines, peaks, slices) for slices in arguments.slices]
     if arguments.write:
         from .machine import write_results
 
         print("written to", write_results(f"inference-{arguments.device}", results))
 
 
-def compare(arguments: argparse.Namespace, slices: int) -> dict:
-    """All engines on one field; prints a table and returns the numbers."""
+def compare(arguments: argparse.Namespace, engines: list[str], peaks: dict[bool, float], slices: int) -> dict:
+    """These engines on one field; prints a table and returns the numbers."""
     with tempfile.TemporaryDirectory() as folder:
         field = Path(folder) / "field.npy"
         shape = make_field(field, arguments, slices)
         rows = {}
-        for engine in (name for name, engine in ENGINES.items() if _is_here(engine, arguments.device)):
-            program = [sys.executable, "-m", "research.benchmarks.inference"]
-            command = [*program, *sys.argv[1:], "--engine", engine, "--field", str(field)]
+        for engine in engines:
+            program = [sys.executable, "-m", "research.benchmarks.inference", *sys.argv[1:], "--engine", engine]
+            command = [*program, "--field", str(field), "--peak", str(peaks[ENGINES[engine].own_type])]
             finished = subprocess.run(command, capture_output=True, text=True, check=False)
             if finished.returncode:
                 raise SystemExit(f"{engine} failed:\n{finished.stderr}")
@@ -169,7 +175,6 @@ def measure(arguments: argparse.Namespace) -> dict:
     field = np.load(arguments.field)
     engine, network = ENGINES[arguments.engine], load_network(_package(arguments))
     operations = _operations(network, field.shape)
-    peak = _peak(_device(arguments))
     makers = {
         "ours": _ours, "plain": _plain, "MONAI": _monai,
         "torch.compile": _compiled, "onnxruntime": _onnx_runtime, "openvino": _openvino,
@@ -200,8 +205,8 @@ def measure(arguments: argparse.Namespace) -> dict:
         "cpu_seconds": statistics.median(of_processors),
         "all_seconds": seconds,
         "memory_mb": memory,
-        "share_of_peak": operations / statistics.median(seconds) / peak,
-        "peak_gflops": peak / 1e9,
+        "share_of_peak": operations / statistics.median(seconds) / arguments.peak,
+        "peak_gflops": arguments.peak / 1e9,
     }
 
 
@@ -217,11 +222,14 @@ def _operations(network, shape: tuple[int, ...]) -> float:
     return float(counter.get_total_flops())
 
 
-def _peak(device) -> float:
-    """Operations a second of a large product of matrices, the best of five."""
+def _peak(name: str, own_type: bool) -> float:
+    """Operations a second of a large product of matrices in float32 or the device's own type, the best of five."""
     import torch
+    from AttentionUNetSegLib.inference import choose_device
 
-    left, right = (torch.randn(4096, 4096, device=device.device).to(device.dtype) for _ in range(2))
+    device = choose_device(name)
+    dtype = device.dtype if own_type else torch.float32
+    left, right = (torch.randn(4096, 4096, device=device.device).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(5):
         started = time.perf_counter()

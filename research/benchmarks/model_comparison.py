@@ -31,7 +31,7 @@ from AttentionUNetSegLib.inference import Segmenter
 from AttentionUNetSegLib.models import load_package
 from AttentionUNetSegLib.training.datasets import open_datasets
 from AttentionUNetSegLib.training.evaluation import (
-    RunOptions,
+    EvaluationOptions,
     choose_patients,
     compare_evaluations,
     comparison_markdown,
@@ -144,7 +144,7 @@ def _trained_and_measured(arm: Arm, fold: str, scans, measured, shares, options)
         segmenter = Segmenter(load_package(folder / "model"), "cpu")
         evaluate_into_folder(
             segmenter, measured, result, SegmentOptions(keep_largest=True),
-            RunOptions("model_comparison.py", ("real CTs, phantoms",), pictures=0),
+            EvaluationOptions("model_comparison.py", ("real CTs, phantoms",), pictures=0),
         )  # fmt: skip
     return json.loads((result / "evaluation.json").read_text(encoding="utf-8"))
 

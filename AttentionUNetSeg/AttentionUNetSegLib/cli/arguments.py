@@ -10,9 +10,10 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
+from ..contracts import DEFAULT_REACH_MM
 from ..errors import BadInput
 from .cohort_arguments import add_cohort
 from .dicom_objects import add_dicom_options
@@ -141,7 +142,9 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
         "--wall", type=Path, action="append", default=[], metavar="FILE",
         help="segmentation (vessels, duodenum) that no correction enters; may be given several times",
     )  # fmt: skip
-    command.add_argument("--reach", type=float, metavar="MM", help="how far a click acts (default: 15 mm)")
+    command.add_argument(
+        "--reach", type=float, metavar="MM", help=f"how far a click acts (default: {DEFAULT_REACH_MM:g} mm)"
+    )
     command.add_argument("--threshold", type=float, help="lowest probability that is pancreas (default: unchanged)")
     command.add_argument("--refine", action=_Removed, nargs=0, help=argparse.SUPPRESS)
     for name in ("--model", "--device"):
@@ -159,7 +162,9 @@ def _add_correct(commands: argparse._SubParsersAction) -> None:
 class _Removed(argparse.Action):
     """What `correct --refine` was given: it says that there is no such thing any more."""
 
-    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, given: object, name: str) -> None:
+    def __call__(
+        self, parser: argparse.ArgumentParser, options: argparse.Namespace, given: object, name: str | None = None
+    ) -> None:
         """Raise BadInput."""
         told = "--refine was removed" if name == "--refine" else f"{name} belonged to --refine, which was removed"
         raise BadInput(f"{told}: the network adapted to clicks was no better.", "Leave it out: clicks act as before.")
@@ -169,7 +174,7 @@ class _Collect(argparse.Action):
     """Collects --add, --remove and their kin in the order in which they are given, as (shape, positive, positions)."""
 
     def __call__(
-        self, parser: argparse.ArgumentParser, chosen: argparse.Namespace, words: str, option: str | None = None
+        self, parser: argparse.ArgumentParser, chosen: argparse.Namespace, words: Any, option: str | None = None
     ) -> None:
         shape, positive = self.const
         fewest, most = {"click": (1, 1), "box": (2, 2), "lasso": (3, None), "stroke": (1, None)}[shape]

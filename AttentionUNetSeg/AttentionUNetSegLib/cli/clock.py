@@ -16,10 +16,10 @@ class Clock:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Count the block's time as this stage's."""
+        """Count the block's time as this stage's, which may have several."""
         started = time.monotonic()
         yield
-        self._stages[stage] = time.monotonic() - started
+        self._stages[stage] = self._stages.get(stage, 0.0) + time.monotonic() - started
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ import uuid
 from argparse import Namespace
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..models import ModelPackage
@@ -124,7 +124,7 @@ def _show(line: ProgressLine, told: Progress) -> None:
 
 def _conclude(
     options: Namespace, cases: list[Case], output: Path, unwritten: list[Outcome], clock: Clock
-) -> tuple[dict[str, object], str]:
+) -> tuple[dict[str, Any], str]:
     """Write table and page of what there is; return the command's answer."""
     from ..cohort import by_doubt, rows_of, write_page, write_table
 

@@ -6,9 +6,10 @@ import json
 import os
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import PROBABILITY_FILE
 from ..errors import BadInput
@@ -71,7 +72,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
             editor = _correct(nodes, options, warn)
         for text in editor.warnings:
             warn(text)
-        with outputs.staging() as staging:
+        with outputs.staging() as staging, ExitStack() as saved:
             destination = OutputFolder(staging, stem)
             line.show(_CORRECT, "Measuring")
             with clock.measure("measure"), terminal.interrupts.deferred():
@@ -79,13 +80,15 @@ def run(options: Namespace, terminal: Terminal) -> None:
             line.show(_CORRECT, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
                 _save_fields(nodes, destination)
-                save(scene, nodes, destination, with_scene=not options.no_scene)
+                saved.enter_context(save(scene, nodes, destination, with_scene=not options.no_scene))
                 if options.parts:
                     save_parts(destination, measurements)
             line.show(_SAVED, "Drawing the picture")
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(nodes, destination.file("overview.png"), terminal, warn)
+            with clock.measure("save"), terminal.interrupts.deferred():
+                saved.close()
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
                     _write_dicom(options, destination, source, editor, nodes, measurements)
@@ -105,7 +108,7 @@ class _Earlier:
 
     folder: Path
     stem: str
-    report: dict[str, object]
+    report: dict[str, Any]
     scene: Path | None
 
 
@@ -158,7 +161,7 @@ def _only_report(folder: Path) -> Path:
     return reports[0]
 
 
-def _read_report(path: Path) -> dict[str, object]:
+def _read_report(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -191,7 +194,7 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
         kept = {"probability": files["probability"], "attention": files["attention"], "spread": files.get("spread")}
         needed = ("threshold", "warnings") if "start" in report else _NEEDED
         fields = {key: report[key] for key in needed}
-        fields |= {"trust": report["trust"]} if "trust" in report else {}
+        fields |= {"quality": report["trust"]} if "trust" in report else {}
         path, keep_largest = source["path"], bool(report["keep_largest"])
     except (KeyError, TypeError) as error:
         raise BadInput(f"The report of {earlier.stem} in {earlier.folder} lacks {error}.", "Segment again.") from None
@@ -216,7 +219,8 @@ def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]
         elif shape == "lasso":
             editor.add_lasso(positions, positive)
         else:
-            editor.add_box(*positions, positive)
+            corner, opposite = positions
+            editor.add_box(corner, opposite, positive)
     if options.threshold is not None:
         _, keep_largest, smoothing_mm = editor.settings
         editor.set_threshold(options.threshold, keep_largest, smoothing_mm)
@@ -226,7 +230,7 @@ def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]
 def _write_dicom(
     options: Namespace,
     destination: OutputFolder,
-    source: dict[str, object],
+    source: dict[str, Any],
     editor: ResultEditor,
     nodes: ResultNodes,
     measurements: Measurements,

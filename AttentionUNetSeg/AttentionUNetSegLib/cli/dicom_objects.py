@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import PROBABILITY_FILE
 from ..errors import AttentionUNetSegError, BadInput
@@ -83,7 +83,7 @@ def write_objects(
     )
 
 
-def store_objects(url: str, outputs: OutputFolder, report: dict[str, object]) -> None:
+def store_objects(url: str, outputs: OutputFolder, report: dict[str, Any]) -> None:
     """Send the objects that lie in `outputs` to a PACS and write into the report where they are.
 
     Raises
@@ -95,11 +95,12 @@ def store_objects(url: str, outputs: OutputFolder, report: dict[str, object]) ->
     from .report import write_report
 
     files = [outputs.file(name) for name in (SEGMENT, PROBABILITY, MEASUREMENTS) if outputs.file(name).is_file()]
-    report["stored"] = {"url": url, "files": [file.name for file in files], "error": None}
+    stored: dict[str, Any] = {"url": url, "files": [file.name for file in files], "error": None}
+    report["stored"] = stored
     try:
         store(url, files)
     except AttentionUNetSegError as error:
-        report["stored"]["error"] = str(error)
+        stored["error"] = str(error)
         raise type(error)(f"The results are in {outputs.folder}, but {error.message}", error.hint) from error
     finally:
         with whole_file(outputs.file("report.json")) as beside:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from argparse import Namespace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..contracts import SegmentOptions
@@ -55,21 +54,22 @@ def _evaluate(options: Namespace, terminal: Terminal) -> None:
     with terminal.progress() as line:
         line.show(0.0, "Starting")
         with terminal.interrupts.deferred():
-            room = _imported_room()
+            _require_monai()
             from ..inference import Segmenter
+            from ..training import evaluation
             from ..training.datasets import open_datasets
 
-        scans = room.choose_patients(open_datasets(options.dataset), options.only, options.leave_out)
-        room.check_result_folder(options.out)
+        scans = evaluation.choose_patients(open_datasets(options.dataset), options.only, options.leave_out)
+        evaluation.check_result_folder(options.out)
         segmenter = Segmenter(package, options.device)
         line.device(segmenter.device.name)
         show = _Show(terminal, line, len(scans))
-        document = room.evaluate_into_folder(
+        document = evaluation.evaluate_into_folder(
             segmenter,
             scans,
             options.out,
             SegmentOptions(threshold=options.threshold, tta=options.tta, keep_largest=options.keep_largest),
-            room.RunOptions(
+            evaluation.EvaluationOptions(
                 command_of(options, package.id),
                 tuple(options.dataset),
                 options.resamples,
@@ -81,12 +81,12 @@ def _evaluate(options: Namespace, terminal: Terminal) -> None:
         )
     recorded = ""
     if options.record:
-        entries = room.performance_entries(
+        entries = evaluation.performance_entries(
             document["groups"], ", ".join(_short(dataset) for dataset in options.dataset), document["run"]["command"]
         )
-        room.record_performance(package, entries)
+        evaluation.record_performance(package, entries)
         recorded = f"\nRecorded in {package.folder}."
-    lines = [room.group_text(group) for group in document["groups"]]
+    lines = [evaluation.group_text(group) for group in document["groups"]]
     lines += [f"{entry['name']} was not evaluated: {entry['reason']}" for entry in document["not_evaluated"]]
     lines.append(f"Written to {options.out}.")
     terminal.answer(document, "\n".join(lines) + recorded)
@@ -94,7 +94,8 @@ def _evaluate(options: Namespace, terminal: Terminal) -> None:
 
 def _compare(options: Namespace, terminal: Terminal) -> None:
     with terminal.interrupts.deferred():
-        room = _imported_room()
+        _require_monai()
+        from ..training import evaluation
     evaluations = {}
     for word in options.compare:
         name, equals, folder = word.partition("=")
@@ -102,12 +103,12 @@ def _compare(options: Namespace, terminal: Terminal) -> None:
             raise BadInput(f"`{word}` is not of the form NAME=FOLDER.", "Write --compare additive=out/a none=out/b.")
         if name in evaluations:
             raise BadInput(f"The name {name} is given twice to --compare.")
-        evaluations[name] = room.read_evaluation(Path(folder))
-    room.check_result_folder(options.out)
-    comparison = room.compare_evaluations(evaluations, options.resamples, options.seed)
-    text = room.comparison_markdown(comparison)
-    with room.result_folder(options.out) as folder:
-        room.write_json(comparison, folder / "comparison.json")
+        evaluations[name] = evaluation.read_evaluation(Path(folder))
+    evaluation.check_result_folder(options.out)
+    comparison = evaluation.compare_evaluations(evaluations, options.resamples, options.seed)
+    text = evaluation.comparison_markdown(comparison)
+    with evaluation.result_folder(options.out) as folder:
+        evaluation.write_json(comparison, folder / "comparison.json")
         (folder / "comparison.md").write_text(text, encoding="utf-8")
     terminal.answer(comparison, text.rstrip())
 
@@ -123,18 +124,15 @@ def _check(options: Namespace) -> None:
         raise BadInput("--seed and --pictures cannot be negative.")
 
 
-def _imported_room() -> ModuleType:
-    """The room that measures, which is not imported before it is needed."""
+def _require_monai() -> None:
+    """Raise InternalError where it is not installed: now, and not after the first case."""
     try:
-        import monai.metrics  # noqa: F401 - so that it is missed now and not after the first case
-
-        from ..training import evaluation
+        import monai.metrics  # noqa: F401
     except ModuleNotFoundError as error:
         raise InternalError(
             f"Nothing can be evaluated: the Python module {error.name} is not installed.",
             "Install it with: pip install 'attention-unet-seg[train]'.",
         ) from error
-    return evaluation
 
 
 def _short(dataset: str) -> str:
@@ -147,7 +145,8 @@ class _Show:
 
     def __init__(self, terminal: Terminal, line: ProgressLine, count: int) -> None:
         self._terminal, self._line, self._count = terminal, line, count
-        self._done, self._warned = 0, set()
+        self._done = 0
+        self._warned: set[str] = set()
 
     def progress(self, fraction: float, stage: str) -> None:
         self._line.show(fraction, stage)

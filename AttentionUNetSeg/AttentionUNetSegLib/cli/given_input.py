@@ -33,14 +33,12 @@ class GivenInput:
     ----------
     name : what the report calls it: an absolute path, or the address of a series in a PACS.
     stem : what the names of all results begin with.
-    path : where it lies on this machine; None where it has to be fetched.
-    source : which series to fetch; None where it lies on this machine.
+    place : where it lies on this machine, or which series to fetch.
     """
 
     name: str
     stem: str
-    path: Path | None = None
-    source: DicomwebSource | None = None
+    place: Path | DicomwebSource
 
     @classmethod
     def of(cls, given: Path | str, series: str | None) -> GivenInput:
@@ -52,7 +50,7 @@ class GivenInput:
         from ..dicom_out import DicomwebSource
 
         source = DicomwebSource.parse(given)
-        return cls(str(source), source.series or source.study, None, source)
+        return cls(str(source), source.series or source.study, source)
 
     @contextmanager
     def on_disk(self, show: Callable[[float, str], None] = lambda done, text: None) -> Iterator[Path]:
@@ -60,14 +58,14 @@ class GivenInput:
 
         `show` is called with a fraction (0..1) and a text while it is fetched.
         """
-        if self.source is None:
-            yield self.path
+        if isinstance(self.place, Path):
+            yield self.place
             return
         from ..dicom_out import fetch_series
 
         with tempfile.TemporaryDirectory(prefix=prefix_of("fetched")) as folder:
             fetch_series(
-                self.source, Path(folder),
+                self.place, Path(folder),
                 lambda done, of: show(done / of if of else 0.0, f"Fetching the CT ({done} of {of or 'unknown'})"),
             )  # fmt: skip
             yield Path(folder)

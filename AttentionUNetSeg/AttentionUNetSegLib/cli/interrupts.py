@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+_Handler = Callable[[int, FrameType | None], Any] | int | None  # what `signal.signal` takes and returns
 
 
 class Interrupts:
@@ -18,7 +21,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.came = False
         self._is_deferred = False
-        self._previous: dict[int, object] = {}
+        self._previous: dict[signal.Signals, _Handler] = {}
 
     def __enter__(self) -> Interrupts:
         kinds = [signal.SIGINT, signal.SIGTERM]

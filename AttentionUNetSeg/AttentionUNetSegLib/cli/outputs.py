@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ..errors import BadInput
 from ..temporary_folder import prefix_of, sweep
@@ -51,7 +52,7 @@ class OutputFolder:
         """The path of the file with this ending."""
         return self.folder / self.name(ending)
 
-    def check(self, source: dict[str, object], force: bool = False) -> None:
+    def check(self, source: dict[str, Any], force: bool = False) -> None:
         """Refuse, before any work is done, a folder that cannot or must not be written to.
 
         `source` is the report's "input" entry of the coming run. Earlier results of the same source are replaced; other
@@ -154,7 +155,7 @@ class OutputFolder:
             return set()
         return {file.name for file in self.folder.iterdir() if self._pattern.fullmatch(file.name)}
 
-    def _report(self) -> dict[str, object]:
+    def _report(self) -> dict[str, Any]:
         try:
             report = json.loads((self.folder / self.name("report.json")).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -176,7 +177,7 @@ def stem_of(path: Path) -> str:
     return stem.encode(encoding, "replace").decode(encoding)
 
 
-def _listed(report: dict[str, object]) -> set[str]:
+def _listed(report: dict[str, Any]) -> set[str]:
     """The file names that an earlier report gives as its own."""
     files = report.get("files")
     names: set[str] = set()
@@ -185,7 +186,7 @@ def _listed(report: dict[str, object]) -> set[str]:
     return names
 
 
-def _identity(source: dict[str, object]) -> tuple[object, object]:
+def _identity(source: dict[str, Any]) -> tuple[object, object]:
     return source.get("path"), source.get("series")
 
 

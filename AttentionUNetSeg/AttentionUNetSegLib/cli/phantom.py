@@ -54,14 +54,12 @@ def _paths(output: Path) -> tuple[Path, Path]:
     return path, path.with_name(f"{path.name[: -len(ending)]}_label{path.name[-len(ending) :]}")
 
 
-def _spacing(text: str) -> tuple[float, ...]:
+def _spacing(text: str) -> tuple[float, float, float]:
     try:
-        values = tuple(float(part) for part in text.split(","))
+        x, y, z = (float(part) for part in text.split(","))
     except ValueError:
-        values = ()
-    if len(values) != 3:
-        raise BadInput(f"The spacing {text!r} is not three numbers in mm.", "Write it as 0.8,0.8,2.")
-    return values
+        raise BadInput(f"The spacing {text!r} is not three numbers in mm.", "Write it as 0.8,0.8,2.") from None
+    return x, y, z
 
 
 def _spare_others(*paths: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..contracts import PROBABILITY_FILE, SPREAD_FILE
@@ -33,14 +33,14 @@ _ENDINGS = {
 
 def make_report(
     outputs: OutputFolder,
-    source: dict[str, object],
+    source: dict[str, Any],
     request: SegmentRequest,
     result: SegmentResult,
     warnings: list[str],
     timings: dict[str, float],
     staging: Path,
     measurements: Measurements,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The report as JSON fields.
 
     "timings" are seconds by stage of the command line, "segment_timings" those within its stage "segment"; "files" are
@@ -71,14 +71,14 @@ def make_report(
 
 def correction_report(
     outputs: OutputFolder,
-    earlier: dict[str, object],
-    source: dict[str, object],
+    earlier: dict[str, Any],
+    source: dict[str, Any],
     editor: ResultEditor,
     warnings: list[str],
     timings: dict[str, float],
     staging: Path,
     measurements: Measurements,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The report of a corrected result: what `earlier` says of the network's run, and the clicks (RAS mm).
 
     Where a segmentation from elsewhere was the start, "start" says which, and whether it was a mask or a probability.
@@ -112,7 +112,7 @@ def correction_report(
     }
 
 
-def write_report(report: dict[str, object], path: Path) -> None:
+def write_report(report: dict[str, Any], path: Path) -> None:
     """Write the report; raises InternalError if it cannot be written."""
     try:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -120,7 +120,7 @@ def write_report(report: dict[str, object], path: Path) -> None:
         raise CannotWrite(f"The report {path} cannot be written ({error.strerror}).") from error
 
 
-def describe(report: dict[str, object]) -> str:
+def describe(report: dict[str, Any]) -> str:
     """The report in a few lines: what was found, how, and where the files are."""
     volumes = ", ".join(f"{name}: {volume:.1f} mL" for name, volume in report["volume_ml"].items())
     model = report.get("model", {})
@@ -145,7 +145,7 @@ def describe(report: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
-def _described_measurements(measurements: dict[str, object]) -> list[str]:
+def _described_measurements(measurements: dict[str, Any]) -> list[str]:
     """One line with the numbers that people ask for first, with the range that the probability leaves them."""
     from ..measure import ContrastPhase
 
@@ -165,8 +165,8 @@ def _described_measurements(measurements: dict[str, object]) -> list[str]:
     return [line[0].upper() + line[1:], *guess, *measurements["notes"]]
 
 
-def _files(outputs: OutputFolder, staging: Path) -> dict[str, object]:
-    files: dict[str, object] = {}
+def _files(outputs: OutputFolder, staging: Path) -> dict[str, Any]:
+    files: dict[str, Any] = {}
     for kind, ending in _ENDINGS.items():
         as_nifti = ending.removesuffix(".nrrd").removesuffix(".seg") + ".nii.gz"
         found = [outputs.name(each) for each in (ending, as_nifti) if (staging / outputs.name(each)).is_file()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,14 +37,20 @@ def open_scene(terminal: Terminal) -> tuple[SlicerApp, slicer.vtkMRMLScene]:
         raise InternalError(f"Slicer's libraries cannot be loaded ({str(error).rstrip('.')}).") from error
 
 
-def save(scene: slicer.vtkMRMLScene, nodes: ResultNodes, destination: OutputFolder, with_scene: bool) -> None:
-    """Write the segmentation and, on request, the scene, with its slice views on the segment."""
-    from ..scene import arrange_slice_views, save_scene, save_segmentation
+def save(scene: slicer.vtkMRMLScene, nodes: ResultNodes, destination: OutputFolder, with_scene: bool) -> ExitStack:
+    """Write the segmentation and, on request, the scene, with its slice views on the segment.
+
+    Closing what is returned waits until the scene's file, which a thread reads again meanwhile, is known to hold the
+    scene; the scene must not be changed before that.
+    """
+    from ..scene import arrange_slice_views, save_segmentation, saved_scene
 
     save_segmentation(nodes, destination.file("pancreas.seg.nrrd"))
+    saved = ExitStack()
     if with_scene:
         arrange_slice_views(nodes)
-        save_scene(scene, destination.file("scene.mrb"))
+        saved.enter_context(saved_scene(scene, destination.file("scene.mrb")))
+    return saved
 
 
 def begin_drawing() -> None:

@@ -7,17 +7,17 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import PROBABILITY_FILE, SPREAD_FILE, attention_file
 from ..session import (
-    Event,
     Failed,
     Progressed,
     ResultReady,
     SegmentRequest,
     SegmentResult,
     Session,
+    SessionListener,
     Warned,
     WorkerReady,
 )
@@ -31,7 +31,7 @@ from .report import describe, make_report, write_report
 from .scene_files import begin_drawing, draw, measure, open_scene, save, save_parts
 from .terminal import ProgressLine, Terminal
 
-# The rooms `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
+# The packages `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
 # the worker, started before, already loads torch.
 if TYPE_CHECKING:
     import slicer
@@ -67,7 +67,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     ):
         with terminal.interrupts.deferred():
             given = GivenInput.of(options.input, options.series)
-        source: dict[str, object] = {"path": given.name, "series": options.series}
+        source: dict[str, Any] = {"path": given.name, "series": options.series}
         outputs = OutputFolder(options.output, given.stem)
         outputs.check(source, options.force)
         check_dicom(options)
@@ -84,7 +84,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
         line.show(_READ, "Opening the scene")
         with clock.measure("open_scene"):
             _app, scene = open_scene(terminal)  # the application lives as long as the scene is used
-        with outputs.staging() as staging:
+        with outputs.staging() as staging, ExitStack() as saved:
             listener.destination = OutputFolder(staging, outputs.stem)
             with clock.measure("segment"):
                 result = _segment(session, terminal, listener, scene, volume, request)
@@ -95,13 +95,15 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 measurements = measure(result.nodes, listener.destination, with_csv=options.csv)
             line.show(_SEGMENTED, "Saving")
             with clock.measure("save"), terminal.interrupts.deferred():
-                save(scene, result.nodes, listener.destination, with_scene=not options.no_scene)
+                saved.enter_context(save(scene, result.nodes, listener.destination, with_scene=not options.no_scene))
                 if options.parts:
                     save_parts(listener.destination, measurements)
             line.show(_SAVED, "Drawing the picture")
             with clock.measure("picture"), terminal.interrupts.deferred():
                 if not options.no_picture:
                     draw(result.nodes, listener.destination.file("overview.png"), terminal, listener.warn)
+            with clock.measure("save"), terminal.interrupts.deferred():
+                saved.close()
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
                     made = result.nodes, volume.dicom_files, result.threshold, measurements
@@ -118,30 +120,38 @@ def run(options: Namespace, terminal: Terminal) -> None:
     terminal.answer(report, describe(report))
 
 
-class _Listener:
+class _Listener(SessionListener):
     """Shows what the session tells, collects the warnings, and takes the worker's files before they are deleted."""
 
     def __init__(self, terminal: Terminal, line: ProgressLine, device: str) -> None:
         self.warnings: list[str] = []
-        self.destination: OutputFolder | None = None
+        self.destination: OutputFolder  # of the worker's files; known before the run begins
         self._terminal = terminal
         self._line = line
         self._device = device
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Progressed):
-            self._line.show(_OPENED + event.fraction * (_SEGMENTED - _OPENED), event.stage)
-        elif isinstance(event, WorkerReady):
-            self._line.device(self._name_of_device(event))
-        elif isinstance(event, ResultReady):
-            self._keep_files(event)
-        elif isinstance(event, Failed):
-            self._terminal.note(event.detail)
-        elif isinstance(event, Warned):
-            if event.job is None:  # about the worker: if it matters, the job's own error says so too
-                self._terminal.note(event.text)
-            else:
-                self.warn(event.text)
+    def on_progress(self, event: Progressed) -> None:
+        self._line.show(_OPENED + event.fraction * (_SEGMENTED - _OPENED), event.stage)
+
+    def on_worker_ready(self, event: WorkerReady) -> None:
+        self._line.device(self._name_of_device(event))
+
+    def on_result(self, event: ResultReady) -> None:
+        endings = {event.files.probability: PROBABILITY_FILE}
+        if event.files.spread is not None:
+            endings[event.files.spread] = SPREAD_FILE
+        endings.update((name, attention_file(n)) for n, name in enumerate(event.files.attention, start=1))
+        for name, ending in endings.items():
+            shutil.copyfile(event.folder / name, self.destination.file(ending))
+
+    def on_failure(self, event: Failed) -> None:
+        self._terminal.note(event.detail)
+
+    def on_warning(self, event: Warned) -> None:
+        if event.job is None:  # about the worker: if it matters, the job's own error says so too
+            self._terminal.note(event.text)
+        else:
+            self.warn(event.text)
 
     def warn(self, text: str) -> None:
         """Show a warning and keep it for the report, once."""
@@ -153,19 +163,11 @@ class _Listener:
         names = dict(ready.devices)  # the best comes first, and "auto" takes it
         return next(iter(names.values()), "") if self._device == "auto" else names.get(self._device, self._device)
 
-    def _keep_files(self, event: ResultReady) -> None:
-        endings = {event.files.probability: PROBABILITY_FILE}
-        if event.files.spread is not None:
-            endings[event.files.spread] = SPREAD_FILE
-        endings.update((name, attention_file(n)) for n, name in enumerate(event.files.attention, start=1))
-        for name, ending in endings.items():
-            shutil.copyfile(event.folder / name, self.destination.file(ending))
-
 
 @contextmanager
 def _started_session(options: Namespace, terminal: Terminal, line: ProgressLine) -> Iterator[tuple[Session, _Listener]]:
     listener = _Listener(terminal, line, options.device)
-    with Session(on_event=listener) as session:
+    with Session(listener=listener) as session:
         line.show(0.0, "Reading the CT")
         if isinstance(options.input, str) or options.input.exists():  # otherwise the sentence about it comes at once
             session.start_worker()

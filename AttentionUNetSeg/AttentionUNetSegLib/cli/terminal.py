@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -75,7 +75,7 @@ class Terminal:
         self._err.close()
         self._out.close()
 
-    def answer(self, fields: dict[str, object], text: str) -> None:
+    def answer(self, fields: dict[str, Any], text: str) -> None:
         """Write the command's answer to stdout: `fields` as JSON with --json, otherwise `text`."""
         self._out.write((json.dumps(fields, indent=2) if self.as_json else text) + "\n")
         self._out.flush()
@@ -148,7 +148,7 @@ def one_sentence(error: AttentionUNetSegError) -> str:
     return f"{message.rstrip('.')}; {hint}" if hint else message
 
 
-def error_fields(error: AttentionUNetSegError) -> dict[str, object]:
+def error_fields(error: AttentionUNetSegError) -> dict[str, Any]:
     """The error as --json prints it."""
     return {"error": {"code": error.code.value, "message": error.message, "hint": error.hint}}
 

@@ -11,6 +11,7 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -65,8 +66,8 @@ def _configuration(options: Namespace, shares: dict[str, float], lines: _Lines) 
     given = {name: value for name, value in vars(options).items() if name in known and value is not None}
     if options.preset:
         lines.note(described(options.preset, given))
-    return TrainingConfiguration(**{
-        **PRESETS.get(options.preset, {}),
+    chosen: dict[str, Any] = {
+        **(PRESETS[options.preset] if options.preset else {}),
         **_of_the_first_weights(given, lines),
         **given,
         **{name: given[name].absolute() for name in ("work", "cache") if name in given},
@@ -76,10 +77,11 @@ def _configuration(options: Namespace, shares: dict[str, float], lines: _Lines) 
         "validate_on": tuple(options.validate_on),
         "id": options.id or re.sub(r"[^a-z0-9]+", "-", out.name.lower()).strip("-") or "model",
         "command": shlex.join(["attention-unet-seg", *sys.argv[1:]]),
-    })  # fmt: skip
+    }
+    return TrainingConfiguration(**chosen)
 
 
-def _of_the_first_weights(given: dict[str, object], lines: _Lines) -> dict[str, object]:
+def _of_the_first_weights(given: dict[str, Any], lines: _Lines) -> dict[str, Any]:
     """What a run has to have in common with the model package that it starts from; the id becomes its folder."""
     start = given.get("start_from")
     if start is None:

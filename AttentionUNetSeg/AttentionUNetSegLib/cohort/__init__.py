@@ -4,7 +4,7 @@ Needs Dask distributed (`pip install 'attention-unet-seg[cohort]'`); the workers
 """
 
 from .case import Case, part_of
-from .case_run import Order, run_case
+from .case_run import Order, Outcome, run_case
 from .cluster import Cluster, joined_cluster, local_cluster
 from .engine import Progress, run_cases
 from .finding import find_cases
@@ -15,6 +15,7 @@ __all__ = [
     "Case",
     "Cluster",
     "Order",
+    "Outcome",
     "Progress",
     "by_doubt",
     "find_cases",

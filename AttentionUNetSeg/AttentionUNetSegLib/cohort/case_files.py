@@ -23,8 +23,14 @@ Label = Mapping[str, Any]
 
 
 def write_files(
-    place: Path, label: Label, volume: Volume, found: Segmentation, order: Order, measurements: Measurements
-) -> tuple[dict[str, object], sitk.Image]:
+    place: Path,
+    label: Label,
+    volume: Volume,
+    found: Segmentation,
+    order: Order,
+    threshold: float,
+    measurements: Measurements,
+) -> tuple[dict[str, Any], sitk.Image]:
     """Write what every case has into the folder `place`; return the names by what they are, and the mask.
 
     `label` is an entry of the model manifest's "labels". The mask (uint8, 0 or 1) lies on the probability's voxels.
@@ -39,7 +45,7 @@ def write_files(
     from .picture import CONTOUR, draw
     from .segmentation_nrrd import write_segmentation_nrrd
 
-    inside = sitk.GetArrayFromImage(found.probability) >= measurements.threshold * 255
+    inside = sitk.GetArrayFromImage(found.probability) >= threshold * 255
     mask = sitk.GetImageFromArray((keep_largest_component(inside) if order.keep_largest else inside).astype(np.uint8))
     mask.CopyInformation(found.probability)
     names = {"segmentation": f"{STEM}_pancreas.seg.nrrd", "probability": f"{STEM}_{PROBABILITY_FILE}"}
@@ -70,8 +76,9 @@ def write_dicom(
     mask: sitk.Image,
     order: Order,
     model: Mapping[str, str],
+    threshold: float,
     measurements: Measurements,
-) -> tuple[dict[str, str], dict[str, object]]:
+) -> tuple[dict[str, str], dict[str, Any]]:
     """Write the DICOM objects of a case; return their names, and the report's entry "dicom".
 
     Where there are none the entry says why: the CT is no DICOM series, or its headers allow none ("failed"). The case
@@ -84,7 +91,6 @@ def write_dicom(
         reason = "The CT is no DICOM series, so there is nothing that a DICOM SEG could refer to."
         return {}, {"written": False, "failed": False, "reason": reason}
     probability = found.probability if order.fractional else None
-    threshold = measurements.threshold
     try:
         files = write_result_objects(
             place, STEM, mask, probability, volume.dicom_files, model, threshold, measurements,

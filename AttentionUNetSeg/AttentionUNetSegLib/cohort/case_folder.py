@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ..errors import CannotWrite
 
@@ -34,7 +35,7 @@ class CaseFolder:
         self.path = output / CASES / name
         self._beside = self.path.parent / f".{name}"
 
-    def report(self) -> dict[str, object] | None:
+    def report(self) -> dict[str, Any] | None:
         """The report of a finished case; None where there is none that can be read."""
         try:
             report = json.loads((self.path / REPORT).read_text(encoding="utf-8"))
@@ -112,6 +113,6 @@ class CaseFolder:
         return Path(f"{self._beside}.begun")
 
 
-def write_report(report: dict[str, object], folder: Path) -> None:
+def write_report(report: dict[str, Any], folder: Path) -> None:
     """Write the report as the last file of a folder."""
     (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

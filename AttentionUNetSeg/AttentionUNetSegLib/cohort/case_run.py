@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -34,7 +34,7 @@ from .case_folder import REPORT, CaseFolder, write_report
 if TYPE_CHECKING:
     from ..inference import Segmenter
 
-# The rooms imaging, inference and measure are imported where a case runs: whoever gives the orders needs no torch.
+# The packages imaging, inference and measure are imported where a case runs: whoever gives the orders needs no torch.
 
 DONE, FAILED, SUSPECT = "done", "failed", "suspect"
 DEATHS = 2  # in one run, before a case is given up
@@ -78,7 +78,7 @@ class Order(SegmentOptions):
         return CaseFolder(Path(self.output), self.case.folder_name)
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """What the result depends on; a folder whose report says the same need not be made again."""
         keys = "sha256", "threshold", "tta", "keep_largest"
         return {
@@ -175,10 +175,10 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
         measurements = measure(found.probability, volume.image, threshold, order.keep_largest)
     label, model, dicom = segmenter.package.labels[0], segmenter.package.identity.as_json(), None
     with _stage(timings, "write"):
-        files, mask = write_files(place, label, volume, found, order, measurements)
+        files, mask = write_files(place, label, volume, found, order, threshold, measurements)
     if order.dicom or order.fractional:
         with _stage(timings, "dicom"):
-            objects, dicom = write_dicom(place, label, volume, found, mask, order, model, measurements)
+            objects, dicom = write_dicom(place, label, volume, found, mask, order, model, threshold, measurements)
             files |= objects
     report = {
         **_heading(order),
@@ -237,7 +237,7 @@ def _failed(
     return Outcome(order.case.id, FAILED)
 
 
-def _heading(order: Order) -> dict[str, object]:
+def _heading(order: Order) -> dict[str, Any]:
     return {
         "program": f"attention-unet-seg {__version__}",
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

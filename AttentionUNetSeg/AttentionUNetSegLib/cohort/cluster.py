@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, InternalError
@@ -132,7 +133,7 @@ def joined_cluster(address: str) -> Iterator[Cluster]:
                 client.close(timeout=5)
 
 
-def _library() -> object:
+def _library() -> ModuleType:
     try:
         import distributed
     except ModuleNotFoundError as error:

@@ -10,10 +10,9 @@ from pathlib import Path
 from ..errors import BadInput
 from ..imaging import list_dicom_series
 from ..imaging.dicom_file import is_dicom_file
-from ..imaging.image_file import name_without_ending
+from ..imaging.image_file import CT_ENDINGS, name_without_ending
 from .case import Case, require_unique
 
-ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 SEGMENTATIONS = ".seg.nrrd"
 PATH, ID, SERIES = "path", "id", "series"
 
@@ -67,7 +66,7 @@ def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Case]:
             path = here / name
             if name.lower().endswith(SEGMENTATIONS):  # no CT, and often beside one
                 continue
-            if name.lower().endswith(ENDINGS):
+            if name.lower().endswith(CT_ENDINGS):
                 yield _image_case(path, folder, taken)
             elif not name.startswith(".") and not dicom:
                 dicom = is_dicom_file(path)

@@ -6,13 +6,14 @@ import csv
 import importlib.util
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..whole_file import whole_file
 from .case import Case
 from .case_folder import CASES, CaseFolder
 from .case_run import Outcome
 
-Row = dict[str, object]
+Row = dict[str, Any]  # by column
 FIRST = (
     "id", "state", "volume", "distrust", "reasons", "expected_dice", "mean_probability", "mean_spread",
     "error", "path", "series",

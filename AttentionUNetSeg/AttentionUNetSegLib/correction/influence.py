@@ -7,7 +7,7 @@ diffusion (Perona and Malik, PAMI 1990), which keeps edges. ITK's filters of thi
 their conductance depends on the part of the CT that they get.
 
 The constants were chosen with the robot user of research/benchmarks/correction.py on the same cases as those of
-`random_field`; `COST_WHERE_REMOVED` also on results of the network's own (research/benchmarks/own_results.py).
+`random_field`; `COST_WHERE_REMOVED` also on results of the network's own (research/benchmarks/model_results.py).
 """
 
 from __future__ import annotations

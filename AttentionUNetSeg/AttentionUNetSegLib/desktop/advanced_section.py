@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 
 from .. import __version__
 from ..models import ModelPackage
+from ..session import WorkerReady
 from ..temporary_folder import kept_folders
 from .interpreter import (
     ENVIRONMENT_VARIABLE,
@@ -25,9 +26,10 @@ from .interpreter import (
 )
 from .messages import Messages
 from .parameters import Selection
+from .runs import RunListener
 
 
-class AdvancedSection:
+class AdvancedSection(RunListener):
     """What most people never need.
 
     Parameters
@@ -95,9 +97,15 @@ class AdvancedSection:
         self._ui.keptFoldersValueLabel.toolTip = "\n".join(str(each) for each in kept) or _("Nothing was kept.")
         self._ui.openKeptFolderButton.enabled = self._ui.deleteKeptFoldersButton.enabled = bool(kept)
 
-    def add_to_log(self, text: str) -> None:
+    # --- RunListener ---
+
+    def on_log_line(self, text: str) -> None:
         """Append a line to the log."""
         self._ui.logText.appendPlainText(text)
+
+    def on_worker_ready(self, event: WorkerReady) -> None:
+        """Show the devices and versions that the worker has found."""
+        self.update()
 
     # --- What the person does ---
 

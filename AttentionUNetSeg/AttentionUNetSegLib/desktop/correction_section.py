@@ -250,7 +250,7 @@ class CorrectionSection(VTKObservationMixin):
         self.update()
 
     def _show_change(self) -> None:
-        change = self._selection.editor.last_change
+        change = self._selection.require_editor().last_change
         self._ui.changeLabel.text = "" if change is None else _("Last correction: {what}").format(what=change.text)
 
     def _observe(self, editor: ResultEditor) -> None:
@@ -332,13 +332,13 @@ class WallsMenu:
     # --- What the person does ---
 
     def _set(self, segment_id: str, is_closed: bool) -> None:
-        editor = self._selection.editor
+        editor = self._selection.require_editor()
         walls = [each for each in editor.walls if each != segment_id]
         self._change(lambda: setattr(editor, "walls", [*walls, segment_id] if is_closed else walls))
 
     def copy(self, node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> None:
         """Copy a segment of another segmentation beside the result's, closed."""
-        self._change(lambda: wall_from_segment(self._selection.editor, node, segment_id))
+        self._change(lambda: wall_from_segment(self._selection.require_editor(), node, segment_id))
 
     # --- helpers ---
 

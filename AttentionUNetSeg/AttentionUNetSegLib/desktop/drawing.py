@@ -153,7 +153,7 @@ def _positions_of(curve: slicer.vtkMRMLMarkupsCurveNode) -> list[tuple[float, fl
         points = [curve.GetNthControlPointPositionWorld(n) for n in range(count)]
     else:
         points = slicer.util.arrayFromMarkupsCurvePoints(curve, world=True)
-    return [tuple(float(value) for value in point) for point in np.asarray(points).reshape(-1, 3)]
+    return [(float(r), float(a), float(s)) for r, a, s in np.asarray(points).reshape(-1, 3)]
 
 
 def _middle_of_slices(scene: slicer.vtkMRMLScene) -> list[float]:

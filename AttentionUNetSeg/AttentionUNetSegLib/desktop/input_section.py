@@ -80,7 +80,7 @@ class InputSection:
 
     def request(self) -> SegmentRequest:
         """Return what the person asks for."""
-        parameters = self._selection.parameters
+        parameters = self._selection.require_parameters()
         return SegmentRequest(
             model=self.package,
             device=parameters.device,

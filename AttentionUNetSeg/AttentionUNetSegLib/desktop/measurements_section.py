@@ -67,8 +67,11 @@ class MeasurementsSection:
     def show(self, editor: ResultEditor | None) -> None:
         """Turn to another result, or none. What is under way for the last one goes on."""
         last = self._drawn_for
-        is_there = last is not None and last.segmentation.GetScene() is not None
-        if is_there and self._selection.result is not last.segmentation:
+        if (
+            last is not None
+            and last.segmentation.GetScene() is not None
+            and self._selection.result is not last.segmentation
+        ):
             show_centre_line(last, False)
         self._drawn_for = editor.nodes if editor is not None else None
         if editor is not None and editor.nodes.measurements is not None:
@@ -79,17 +82,17 @@ class MeasurementsSection:
         """Show the numbers that there are, and whether they are of the segment as it is now."""
         ui, editor = self._ui, self._selection.editor
         table = editor.nodes.measurements if editor is not None else None
-        is_measuring = isinstance(self._work, Measuring)
-        ui.measureButton.enabled = is_measuring or (editor is not None and self._work is None)
-        ui.measureButton.text = _("Cancel") if is_measuring else _("Measure")
+        measuring = self._work if isinstance(self._work, Measuring) else None
+        ui.measureButton.enabled = measuring is not None or (editor is not None and self._work is None)
+        ui.measureButton.text = _("Cancel") if measuring is not None else _("Measure")
         is_exporting = isinstance(self._work, DicomExport)
         ui.exportDicomButton.enabled = is_exporting or (editor is not None and self._work is None)
         ui.exportDicomButton.text = _("Cancel the export") if is_exporting else _("Export DICOM…")
         ui.showTableButton.enabled = table is not None
         ui.measurementsLabel.text = _as_html(table) if table is not None else ""
         state = ""
-        if is_measuring:
-            state = _("Measuring {name}…").format(name=self._work.nodes.segmentation.GetName())
+        if measuring is not None:
+            state = _("Measuring {name}…").format(name=measuring.nodes.segmentation.GetName())
         elif is_exporting:
             state = _("Writing DICOM…")
         elif editor is not None and are_old(editor.nodes):
@@ -109,7 +112,7 @@ class MeasurementsSection:
 
     def export_to(self, folder: str) -> None:
         """Write the selected result as the chosen DICOM; raises as `DicomExport.start` and `require_dicom_files`."""
-        editor = self._selection.editor
+        editor = self._selection.require_editor()
         editor.absorb_strokes()
         files, is_fractional = require_dicom_files(editor.nodes.volume), self._ui.dicomKindComboBox.currentIndex == 1
         work = DicomExport(editor.nodes, files, folder, is_fractional, self._take_export)
@@ -250,13 +253,13 @@ class FilledFolder:
         self._nodes, self._name, self._write, self._then, self._on_error = nodes, name, write, then, on_error
         self.state = ""
         self._seen: object = None
-        self._folder: Path | None = None
+        self._folder, self._is_ours = Path(), False
         self._parts: Iterator[None] = iter(())
         self._next = DelayedCall(0, self._go_on)
 
     def start(self) -> None:
         """Do the first part; raises CannotWrite, and what `write` raises at once."""
-        self._folder = folder_with(self._name, lambda folder: None)
+        self._folder, self._is_ours = folder_with(self._name, lambda folder: None), True
         try:
             self._begin()
         except BaseException:
@@ -266,7 +269,7 @@ class FilledFolder:
     def cancel(self) -> None:
         """Stop; the folder goes."""
         self._next.drop()
-        if self._folder is not None:
+        if self._is_ours:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _begin(self) -> None:
@@ -292,8 +295,8 @@ class FilledFolder:
             self.cancel()
             self._on_error(no_place(error))
         else:
-            folder, self._folder = self._folder, None
-            self._then(folder)
+            self._is_ours = False
+            self._then(self._folder)
 
 
 def _what_is_seen(nodes: ResultNodes) -> tuple[object, ...]:
@@ -376,6 +379,7 @@ class DicomExport:
             self._running.cancel()
 
     def _take(self, exit: ProcessExit, said: str, last_words: str) -> None:
+        outcome: AttentionUNetSegError | list[str]
         try:
             outcome = read_answer(said, last_words or exit.describe()).splitlines()
         except AttentionUNetSegError as error:

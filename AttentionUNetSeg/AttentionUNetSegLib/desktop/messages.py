@@ -145,6 +145,8 @@ class Messages:
 
     def _on_delete_folder(self) -> None:
         notice = self._notices[self._shown]
+        if notice.folder is None:
+            return
         shutil.rmtree(notice.folder, ignore_errors=True)
         if notice.folder.exists():
             self.show(_("The folder {path} could not be deleted.").format(path=notice.folder), is_error=True)

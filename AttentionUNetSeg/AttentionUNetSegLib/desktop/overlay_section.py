@@ -144,7 +144,7 @@ class OverlaySection:
 
     def _explain(self) -> None:
         """Show the legend of what is shown, and the contour in a colour that it does not have."""
-        nodes, choice = self._selection.editor.nodes, self._chosen()
+        nodes, choice = self._selection.require_editor().nodes, self._chosen()
         shown = {NO_OVERLAY: None, PROBABILITY: nodes.field, SPREAD: nodes.spread}
         volume = shown[choice] if choice in shown else nodes.gates.get(int(choice))
         is_fading = self._fading.show(volume)

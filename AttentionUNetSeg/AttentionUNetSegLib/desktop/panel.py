@@ -10,7 +10,6 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..session import WorkerReady
 from .advanced_section import AdvancedSection
 from .choosable_volumes import is_own
 from .correction_section import CorrectionSection
@@ -22,7 +21,6 @@ from .overlay_section import OverlaySection
 from .parameters import PanelParameters, ParameterBinding, Selection
 from .result_section import PlaceBanner, ResultSection
 from .run_section import RunSection
-from .runs import LogLine, Tick
 from .start_section import StartSection
 from .views import SurfaceAtRest, Views
 
@@ -70,7 +68,9 @@ class Panel(VTKObservationMixin):
         )
         self.keys = Keys(ui, self.overlay.next_overlay, self.result_section.toggle_visibility)
         self._is_ready = True
-        logic.addRunListener(self._take)
+        self._run_listeners = (self.run, self.advanced)
+        for listener in self._run_listeners:
+            logic.addRunListener(listener)
         scene = slicer.mrmlScene
         self.addObserver(scene, slicer.vtkMRMLScene.StartCloseEvent, self._on_scene_start_close)
         self.addObserver(scene, slicer.vtkMRMLScene.EndCloseEvent, self._on_scene_end_close)
@@ -118,7 +118,8 @@ class Panel(VTKObservationMixin):
         After a reload Slicer keeps the old widgets, hidden: nothing that still happens to them may matter.
         """
         self._is_ready = False
-        self.logic.removeRunListener(self._take)
+        for listener in self._run_listeners:
+            self.logic.removeRunListener(listener)
         self.keys.close()
         self.input.cancel_phantom()
         self.correction.close()
@@ -135,9 +136,9 @@ class Panel(VTKObservationMixin):
         """Bind the widgets to the parameter node of the scene, which is made if need be."""
         if self.parameters is not None:
             return
-        self.selection.parameters = PanelParameters(self.logic.getParameterNode())
-        self._binding = ParameterBinding(self.parameters, self.ui)
-        self.addObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
+        self.selection.parameters = parameters = PanelParameters(self.logic.getParameterNode())
+        self._binding = ParameterBinding(parameters, self.ui)
+        self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
         self.input.hide_own_volumes()
         self._choose_first_nodes()
         self._on_parameters()
@@ -146,7 +147,7 @@ class Panel(VTKObservationMixin):
 
     def disconnect(self) -> None:
         """Let the parameter node go."""
-        if self.parameters is not None:
+        if self.parameters is not None and self._binding is not None:
             self._binding.release()
             self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters)
         self.selection.parameters = self.selection.editor = self._binding = None
@@ -280,30 +281,20 @@ class Panel(VTKObservationMixin):
 
     def _choose_first_nodes(self) -> None:
         """Where nothing is selected, select the newest result and its CT, or the first volume of the scene."""
-        results = self.logic.results()
-        if self.parameters.result is None and results and self.parameters.inputVolume is None:
-            self.parameters.result = results[-1]
-        if self.parameters.inputVolume is not None:
+        parameters, results = self.selection.require_parameters(), self.logic.results()
+        if parameters.result is None and results and parameters.inputVolume is None:
+            parameters.result = results[-1]
+        if parameters.inputVolume is not None:
             return
-        editor = self.logic.editor(self.parameters.result)
+        editor = self.logic.editor(parameters.result)
         if editor is not None:
-            self.parameters.inputVolume = editor.nodes.volume
+            parameters.inputVolume = editor.nodes.volume
             return
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
             is_plain = node.GetClassName() == "vtkMRMLScalarVolumeNode"  # no label map, no vector volume
             if is_plain and not is_own(node):
-                self.parameters.inputVolume = node
+                parameters.inputVolume = node
                 return
-
-    def _take(self, event: object) -> None:
-        if isinstance(event, LogLine):
-            self.advanced.add_to_log(event.text)
-        elif isinstance(event, Tick):
-            self.run.update()
-        else:
-            self.run.take(event)
-            if isinstance(event, WorkerReady):
-                self.advanced.update()
 
 
 class SceneFollower(VTKObservationMixin):
@@ -335,16 +326,16 @@ class SceneFollower(VTKObservationMixin):
         self.removeObservers()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _on_added(self, _scene: object, _event: object, node: object) -> None:
+    def _on_added(self, _scene: object, _event: object, node: Any) -> None:
         if node is not None and node.IsA("vtkMRMLSliceCompositeNode"):
             self._views.request()
         self._tell_of(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _on_removed(self, _scene: object, _event: object, node: object) -> None:
+    def _on_removed(self, _scene: object, _event: object, node: Any) -> None:
         self._tell_of(node)
 
-    def _tell_of(self, node: object) -> None:
+    def _tell_of(self, node: Any) -> None:
         if node is not None and any(node.IsA(kind) for kind in self.WATCHED):
             self._nodes.request()
 
@@ -387,12 +378,12 @@ class Keys:
             shortcut.setParent(None)
         self.shortcuts.clear()
 
-    def _open(self, section: object, widget: object) -> None:
+    def _open(self, section: Any, widget: Any) -> None:
         section.collapsed = False
         widget.setFocus()
 
 
-def _shortcut(window: object, keys: str, function: Callable[[], None]) -> object:
+def _shortcut(window: Any, keys: str, function: Callable[[], None]) -> Any:
     shortcut = qt.QShortcut(window)
     shortcut.setKey(qt.QKeySequence(keys))
     shortcut.activated.connect(function)
@@ -400,16 +391,16 @@ def _shortcut(window: object, keys: str, function: Callable[[], None]) -> object
     return shortcut
 
 
-def _click(button: object) -> None:
+def _click(button: Any) -> None:
     if button.enabled:
         button.click()
 
 
-def _next(choice: object) -> None:
+def _next(choice: Any) -> None:
     if choice.enabled:
         choice.setCurrentIndex((choice.currentIndex + 1) % choice.count)
 
 
-def _step(slider: object, steps: int) -> None:
+def _step(slider: Any, steps: int) -> None:
     if slider.enabled:
         slider.value = slider.value + steps * slider.singleStep  # which keeps to its range

@@ -1,9 +1,12 @@
 """What is chosen in the panel: parameters as a node of the scene, the widgets bound to them, the selected result."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import slicer
 from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName, WithinRange, parameterNodeWrapper
+
+from ..errors import BadInput, InternalError
 
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
@@ -40,6 +43,15 @@ class PanelParameters:
     device: str = "auto"
     testTimeAugmentation: bool = False
 
+    if TYPE_CHECKING:  # what the wrapper adds
+
+        def __init__(self, node: slicer.vtkMRMLScriptedModuleNode) -> None: ...
+
+        parameterNode: slicer.vtkMRMLScriptedModuleNode
+        AddObserver: Any
+        connectParametersToGui: Callable[[dict[str, Any]], Any]
+        disconnectGui: Callable[[Any], None]
+
 
 class Selection:
     """What all sections of the panel act on.
@@ -54,6 +66,18 @@ class Selection:
         self._ui = ui
         self.parameters: PanelParameters | None = None
         self.editor: ResultEditor | None = None
+
+    def require_parameters(self) -> PanelParameters:
+        """Return the parameters; raises InternalError while the scene is being closed."""
+        if self.parameters is None:
+            raise InternalError("The scene is being closed.")
+        return self.parameters
+
+    def require_editor(self) -> "ResultEditor":
+        """Return the editor of the selected result; raises BadInput where there is none."""
+        if self.editor is None:
+            raise BadInput("No result is selected.", "Choose one, or segment a CT.")
+        return self.editor
 
     @property
     def volume(self) -> Any:

@@ -16,7 +16,8 @@ def main(arguments: list[str]) -> None:
     from ..phantom import make_phantom, write_phantom
 
     path, seed, spacing = arguments
-    write_phantom(make_phantom(int(seed), tuple(float(part) for part in spacing.split(","))), path)
+    x, y, z = (float(part) for part in spacing.split(","))
+    write_phantom(make_phantom(int(seed), (x, y, z)), path)
 
 
 def _end_with_stdin() -> None:

@@ -32,7 +32,7 @@ class QProcessTransport:
         self._command = command
         self._log = log
         self._listener: TransportListener | None = None
-        self._process: qt.QProcess | None = None
+        self._process: qt.QProcess  # made by `start`
         self._output = LineSplitter()
         self._errors = LineSplitter()
         self._arrived: deque[tuple[str, object]] = deque()

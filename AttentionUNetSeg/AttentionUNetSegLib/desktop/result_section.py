@@ -158,12 +158,14 @@ class ResultSection:
         self._on_settings()
 
     def _settings(self) -> dict[str, float | bool]:
-        return dict(zip(("threshold", "keep_largest", "smoothing"), self._selection.editor.settings, strict=True))
+        return dict(
+            zip(("threshold", "keep_largest", "smoothing"), self._selection.require_editor().settings, strict=True)
+        )
 
     def _show_volume(self, volume_ml: float) -> None:
         text = _("{volume:.1f} mL").format(volume=volume_ml)
         text = text if volume_ml else _("0 mL: nothing reaches the threshold")
-        start = start_of(self._selection.editor.nodes)
+        start = start_of(self._selection.require_editor().nodes)
         if start is not None:  # not the network's own
             text += _(" · from {segment} of {name}").format(**start)
         self._ui.volumeValueLabel.text = text

@@ -31,7 +31,7 @@ class Results:
         BadInput : the node is no result of AttentionUNetSeg, or its CT or probability was deleted.
         """
         nodes = self.nodes(segmentation_node)
-        if nodes is None:
+        if segmentation_node is None or nodes is None:
             name = segmentation_node.GetName() if segmentation_node is not None else "None"
             raise BadInput(
                 f"{name} is no result of AttentionUNetSeg that can still be changed.",

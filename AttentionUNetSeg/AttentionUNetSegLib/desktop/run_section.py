@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from ..errors import Cancelled
 from ..scene import give_own_color
-from ..session import Event, Failed, Progressed, ResultReady, SegmentRequest, State, StateChanged, Warned
+from ..session import Failed, Progressed, ResultReady, SegmentRequest, State, StateChanged, Warned
 from .interpreter import ensure_torch
 from .messages import Messages
 from .parameters import Selection
-
-if TYPE_CHECKING:
-    from .runs import Run
+from .runs import Run, RunListener
 
 _FULL = 1000
 
 
-class RunSection:
+class RunSection(RunListener):
     """Starts runs, shows the one at work and those that wait, cancels, and tells how each ended.
 
     Parameters
@@ -75,24 +73,61 @@ class RunSection:
             self._messages.report(error, retry=lambda: self._start(volume, request), subject=subject, node=volume)
         self.update()
 
-    def take(self, event: Event) -> None:
-        """Show what the session tells: one line a run, which no other run's words erase."""
-        if isinstance(event, StateChanged) and event.state is State.QUEUED:
+    # --- RunListener: one line a run, which no other run's words erase ---
+
+    def on_state_changed(self, event: StateChanged) -> None:
+        """Show it, and tell it if the run was cancelled."""
+        if event.state is State.QUEUED:
             self._runs.update({run.job: run for run in self._logic.unfinishedRuns()})
-        run = self._runs.get(getattr(event, "job", None) or "")
-        if isinstance(event, ResultReady):
-            self._on_result(event)
-        elif isinstance(event, Failed):
-            self._on_failure(event, run)
-        elif isinstance(event, Warned) and event.job is None:
-            self._messages.show(event.text, subject="worker", has_details=True)
-        elif isinstance(event, StateChanged) and event.state is State.CANCELLED and run is not None:
+        elif event.state is State.CANCELLED and (run := self._runs.pop(event.job, None)) is not None:
             text = f"{run.volume_node.GetName()}: {Cancelled().message}"
             self._messages.show(text, subject=_subject(run.volume_node), node=run.volume_node)
-        if isinstance(event, (ResultReady, Failed)) or getattr(event, "state", None) is State.CANCELLED:
-            self._runs.pop(event.job, None)
-        if isinstance(event, (StateChanged, Progressed)):
-            self.update()
+        self.update()
+
+    def on_progress(self, event: Progressed) -> None:
+        """Show it."""
+        self.update()
+
+    def on_tick(self) -> None:
+        """Show how long the run has taken."""
+        self.update()
+
+    def on_warning(self, event: Warned) -> None:
+        """Tell what is about the worker; what is about a run comes with its result."""
+        if event.job is None:
+            self._messages.show(event.text, subject="worker", has_details=True)
+
+    def on_result(self, event: ResultReady) -> None:
+        """Show the result unless the person has turned elsewhere, and tell of it."""
+        self._runs.pop(event.job, None)
+        result = event.result
+        segmentation, volume = result.nodes.segmentation, result.nodes.volume
+        give_own_color(result.nodes)
+        is_shown = self._offer_result(segmentation)
+        where = result.device_name or result.device
+        done = _("{volume}: done in {seconds:.1f} s on {device}, as {result}.").format(
+            volume=volume.GetName(), seconds=result.timings.get("total") or 0.0, device=where,
+            result=segmentation.GetName(),
+        )  # fmt: skip
+        action = None if is_shown else (_("Show it"), lambda: self._show_result(segmentation))
+        warnings = [text for text in result.warnings if text not in done]
+        self._messages.show("\n".join([done, *warnings]), subject=_subject(volume), node=segmentation, action=action)
+
+    def on_failure(self, event: Failed) -> None:
+        """Tell why, and offer to try again."""
+        run = self._runs.pop(event.job, None)
+        if run is None:  # its volume is unknown: a run of a panel that was reloaded meanwhile
+            self._messages.report(event.error, has_details=True, folder=event.folder)
+            return
+        volume, request = run.volume_node, run.request
+        error = event.error
+        text = f"{volume.GetName()}: {error}"
+        self._messages.show(
+            text, subject=_subject(volume), is_error=True, retry=lambda: self._start(volume, request), has_details=True,
+            folder=event.folder,
+        )  # fmt: skip
+
+    # --- What the person sees ---
 
     def update(self) -> None:
         """Show whether a run can start, how far the one at work is, and which wait."""
@@ -138,32 +173,6 @@ class RunSection:
         if runs:
             self._logic.cancel(runs[0].job)
         self.update()
-
-    def _on_failure(self, event: Failed, run: Run | None) -> None:
-        if run is None:  # its volume is unknown: a run of a panel that was reloaded meanwhile
-            self._messages.report(event.error, has_details=True, folder=event.folder)
-            return
-        volume, request = run.volume_node, run.request
-        error = event.error
-        text = f"{volume.GetName()}: {error}"
-        self._messages.show(
-            text, subject=_subject(volume), is_error=True, retry=lambda: self._start(volume, request), has_details=True,
-            folder=event.folder,
-        )  # fmt: skip
-
-    def _on_result(self, event: ResultReady) -> None:
-        result = event.result
-        segmentation, volume = result.nodes.segmentation, result.nodes.volume
-        give_own_color(result.nodes)
-        is_shown = self._offer_result(segmentation)
-        where = result.device_name or result.device
-        done = _("{volume}: done in {seconds:.1f} s on {device}, as {result}.").format(
-            volume=volume.GetName(), seconds=result.timings.get("total") or 0.0, device=where,
-            result=segmentation.GetName(),
-        )  # fmt: skip
-        action = None if is_shown else (_("Show it"), lambda: self._show_result(segmentation))
-        warnings = [text for text in result.warnings if text not in done]
-        self._messages.show("\n".join([done, *warnings]), subject=_subject(volume), node=segmentation, action=action)
 
 
 def _subject(volume: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, str]:

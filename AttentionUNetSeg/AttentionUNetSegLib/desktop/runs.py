@@ -13,17 +13,19 @@ import slicer
 from ..errors import InternalError
 from ..models import Catalogue
 from ..session import (
-    Event,
     Failed,
     Progressed,
     ResultReady,
     SegmentRequest,
     SegmentResult,
     Session,
+    SessionListener,
     State,
     StateChanged,
+    Warned,
     WorkerReady,
 )
+from ..worker.transport import WorkerCommand
 from .interpreter import interpreter_command, keep_worker_warm
 from .processes import QProcessTransport
 
@@ -46,23 +48,18 @@ class Run:
     started: float = field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True)
-class LogLine:
-    """A line for the log: what the worker wrote on stderr, or what became of a run."""
+class RunListener(SessionListener):
+    """What the runs tell: all that a session tells, and two things more."""
 
-    text: str
+    def on_log_line(self, text: str) -> None:
+        """Take a line for the log: what the worker wrote on stderr, or what became of a run."""
 
-
-@dataclass(frozen=True)
-class Tick:
-    """Some time has passed while there are runs; comes four times a second."""
+    def on_tick(self) -> None:
+        """Take it that some time has passed while there are runs; comes four times a second."""
 
 
-Listener = Callable[[Event | LogLine | Tick], None]
-
-
-class Runs:
-    """Starts, follows, cancels and awaits runs. Tells every listener the session's events, `LogLine` and `Tick`."""
+class Runs(SessionListener):
+    """Starts, follows, cancels and awaits runs, and tells every listener how they go."""
 
     def __init__(self) -> None:
         self.catalogue = Catalogue()
@@ -70,8 +67,8 @@ class Runs:
         self._session: Session | None = None
         self._unfinished: dict[str, Run] = {}
         self._starting: tuple[slicer.vtkMRMLScalarVolumeNode, SegmentRequest] | None = None
-        self._listeners: list[Listener] = []
-        self._command = None
+        self._listeners: list[RunListener] = []
+        self._command: WorkerCommand  # of the session's worker
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK_MILLISECONDS)
         self._timer.timeout.connect(self._on_tick)
@@ -84,11 +81,11 @@ class Runs:
         """The run at work and those that wait for it, in order."""
         return tuple(self._unfinished.values())
 
-    def add_listener(self, listener: Listener) -> None:
+    def add_listener(self, listener: RunListener) -> None:
         """Tell `listener` everything from now on."""
         self._listeners.append(listener)
 
-    def remove_listener(self, listener: Listener) -> None:
+    def remove_listener(self, listener: RunListener) -> None:
         """Tell `listener` nothing more."""
         if listener in self._listeners:
             self._listeners.remove(listener)
@@ -137,7 +134,7 @@ class Runs:
         self._unfinished.clear()
         self.worker = None
 
-    # --- helpers ---
+    # --- The session ---
 
     def _open_session(self) -> Session:
         """Return the session; a new one where the chosen Python has changed since and nothing runs."""
@@ -146,7 +143,7 @@ class Runs:
             self.close()
         if self._session is None:
             self._command = command
-            self._session = Session(self.catalogue, self._new_transport, self._take, exports_in_parts=True)
+            self._session = Session(self.catalogue, self._new_transport, self, exports_in_parts=True)
             # Slicer ends without deleting Python's objects one by one, and the worker shall not outlive it.
             slicer.app.aboutToQuit.connect(self.close)
         return self._session
@@ -155,24 +152,39 @@ class Runs:
         self._log("Starting " + " ".join(self._command.arguments))
         return QProcessTransport(self._command, self._log)
 
-    def _take(self, event: Event) -> None:
-        if isinstance(event, StateChanged):
-            self._follow(event)
-        elif isinstance(event, Progressed) and event.job in self._unfinished:
+    # --- SessionListener: what happens to the runs ---
+
+    def on_progress(self, event: Progressed) -> None:
+        """Remember how far the run is."""
+        if event.job in self._unfinished:
             run = self._unfinished[event.job]
             run.fraction, run.stage = event.fraction, event.stage
-        elif isinstance(event, WorkerReady):
-            self.worker = event
-        elif isinstance(event, Failed):
-            self._log(f"Failed: {event.error}")
-            if event.detail:
-                self._log(event.detail)
-        elif isinstance(event, ResultReady):
-            seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in event.result.timings.items())
-            self._log(f"Done on {event.result.device_name or event.result.device}: {seconds}")
-        self._tell(event)
+        self._tell(lambda listener: listener.on_progress(event))
 
-    def _follow(self, event: StateChanged) -> None:
+    def on_warning(self, event: Warned) -> None:
+        """Pass it on."""
+        self._tell(lambda listener: listener.on_warning(event))
+
+    def on_worker_ready(self, event: WorkerReady) -> None:
+        """Remember what the worker found."""
+        self.worker = event
+        self._tell(lambda listener: listener.on_worker_ready(event))
+
+    def on_failure(self, event: Failed) -> None:
+        """Log it."""
+        self._log(f"Failed: {event.error}")
+        if event.detail:
+            self._log(event.detail)
+        self._tell(lambda listener: listener.on_failure(event))
+
+    def on_result(self, event: ResultReady) -> None:
+        """Log how long it took."""
+        seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in event.result.timings.items())
+        self._log(f"Done on {event.result.device_name or event.result.device}: {seconds}")
+        self._tell(lambda listener: listener.on_result(event))
+
+    def on_state_changed(self, event: StateChanged) -> None:
+        """Follow the run, and write its CT for the worker while Qt's event loop goes on."""
         if event.state is State.PREPARING:
             self._exporting.start()
         if event.state is State.QUEUED and self._starting is not None:
@@ -184,16 +196,19 @@ class Runs:
             run.state = event.state
             if event.state is State.PREPARING:
                 run.started = time.monotonic()
+        self._tell(lambda listener: listener.on_state_changed(event))
+
+    # --- helpers ---
 
     def _log(self, text: str) -> None:
-        self._tell(LogLine(text))
+        self._tell(lambda listener: listener.on_log_line(text))
 
-    def _tell(self, event: Event | LogLine | Tick) -> None:
+    def _tell(self, tell: Callable[[RunListener], None]) -> None:
         for listener in tuple(self._listeners):
             try:
-                listener(event)
+                tell(listener)
             except Exception:  # a fault of the panel must not reach the session, in whose middle we are
-                _LOG.exception("A listener failed on %s.", type(event).__name__)
+                _LOG.exception("A listener to the runs failed.")
 
     def _on_exporting(self) -> None:
         if self._session is None or self._session.state is not State.PREPARING:
@@ -205,7 +220,7 @@ class Runs:
         if self._session is None:
             return
         self._session.pump()
-        self._tell(Tick())
+        self._tell(lambda listener: listener.on_tick())
         if not self._unfinished:
             self._timer.stop()
             if not keep_worker_warm():

@@ -53,7 +53,7 @@ class PhantomMaking:
         on_end: Callable[[slicer.vtkMRMLScalarVolumeNode | AttentionUNetSegError], None],
     ) -> None:
         self._scene, self._on_end = scene, on_end
-        self._folder: Path | None = None
+        self._folder: Path  # made by `start`
         self._running: AnsweringProcess | None = None
 
     def start(self) -> None:

@@ -93,7 +93,7 @@ class StartSection:
         self._looking = None
         display = node.GetDisplayNode()
         colors = display.GetColorNode() if display is not None and node.IsA("vtkMRMLLabelMapVolumeNode") else None
-        parts: list[tuple[int | None, str]] = [
+        parts: list[tuple[str | int | None, str]] = [
             (label, _("Label {number} {name}").format(number=label, name=_name_of(colors, label)).strip())
             for label in labels
         ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..contracts import ModelIdentity
 from ..errors import AttentionUNetSegError, BadInput
@@ -22,6 +23,7 @@ def main(arguments: list[str]) -> int:
     """Write what the request file asks for; return the exit code, 0 where it was done."""
     end_with_input()
     out, sys.stdout = sys.stdout, sys.stderr  # no library may write into the answer
+    answer: dict[str, Any]
     try:
         path = _write(json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
         answer = {"written": path}
@@ -34,7 +36,7 @@ def main(arguments: list[str]) -> int:
     return int("error" in answer)
 
 
-def _write(request: dict) -> str:
+def _write(request: dict[str, Any]) -> str:
     import SimpleITK as sitk
 
     from . import SegmentLabel, write_dicom_seg
@@ -63,7 +65,7 @@ def _write(request: dict) -> str:
     return request["path"]
 
 
-def _write_report(request: dict, model: ModelIdentity) -> bool:
+def _write_report(request: dict[str, Any], model: ModelIdentity) -> bool:
     """Measure, and write the report; return whether there was anything to report."""
     from ..measure import measure_masks
     from ..measure.apart import read_masks

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ..measure.measurements import Quantity
 
 # For what no public scheme names as it is measured here; "99" begins private schemes (DICOM PS3.16, chapter 8).
 PRIVATE_SCHEME = "99AUNETSEG"
@@ -41,33 +44,22 @@ class CodedMeasurement:
     site: Code | None = None
 
 
-class Quantity(Protocol):
-    """What `measure` gives for each number."""
-
-    key: str
-    name: str
-    value: float | None
-    low: float | None
-    high: float | None
-    unit: str
-
-
 def coded_measurements(quantities: Iterable[Quantity]) -> list[CodedMeasurement]:
     """Return the quantities that could be measured, with their codes.
 
     One whose key is not known here gets a code of our own scheme, made of its key and its name.
     """
-    return [_coded(quantity) for quantity in quantities if quantity.value is not None]
+    return [_coded(quantity, quantity.value) for quantity in quantities if quantity.value is not None]
 
 
-def _coded(quantity: Quantity) -> CodedMeasurement:
+def _coded(quantity: Quantity, value: float) -> CodedMeasurement:
     site, key = _site_and_key(quantity.key)
     concept, derivation = _CONCEPTS.get(
         key, (Code(PRIVATE_SCHEME, quantity.key[:16].upper(), quantity.name[:64]), None)
     )
     return CodedMeasurement(
         concept,
-        quantity.value,
+        value,
         quantity.unit,
         quantity.low,
         quantity.high,

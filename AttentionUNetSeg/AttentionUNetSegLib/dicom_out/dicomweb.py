@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pydicom
@@ -140,7 +140,7 @@ def store(url: str, files: Sequence[Path]) -> None:
             yield instance
 
     with _sentences(url):
-        answer = _client(url).store_instances(read())
+        answer = _client(url).store_instances(cast("Sequence[pydicom.Dataset]", read()))  # one at a time in memory
     stored = {str(item.ReferencedSOPInstanceUID) for item in answer.get("ReferencedSOPSequence") or []}
     reasons = {
         str(item.get("ReferencedSOPInstanceUID")): f" (reason {int(item.get('FailureReason') or 0):#06x})"
@@ -199,14 +199,14 @@ def _sentences(url: str) -> Iterator[None]:
     except requests.exceptions.Timeout as error:
         raise BadInput(f"{host} does not answer.", "Check the address, or try again later.") from error
     except requests.exceptions.HTTPError as error:
-        status = error.response.status_code
+        status, reason = (0, "") if error.response is None else (error.response.status_code, error.response.reason)
         if status in (401, 403):
             raise BadInput(
                 f"{host} does not let us in (HTTP {status}).",
                 "Put the credentials into the environment or a netrc file: see README.",
             ) from error
         raise BadInput(
-            f"{host} answered HTTP {status} ({error.response.reason}) instead of doing what was asked.",
+            f"{host} answered HTTP {status} ({reason}) instead of doing what was asked.",
             "Check the address of the DICOMweb service, the study and the series.",
         ) from error
     except requests.exceptions.RequestException as error:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import SimpleITK as sitk
 
 from ..contracts import ModelIdentity
 from ..models import SegmentLabel
-from .coded_measurement import Quantity, coded_measurements
+from .coded_measurement import coded_measurements
 from .identity import PANCREAS
 from .libraries import require_libraries
 from .measurement_report import write_measurement_report
 from .segmentation_object import write_dicom_seg
 from .source_series import read_source_series
+
+if TYPE_CHECKING:
+    from ..measure.measurements import Quantity
 
 SEGMENT, PROBABILITY, MEASUREMENTS = "pancreas.dcm", "probability.dcm", "measurements.dcm"
 
@@ -55,13 +59,13 @@ def write_result_objects(
     require_libraries()
     made_by, series = ModelIdentity.of(model), read_source_series(dicom_files)
     files = {"dicom_seg": folder / f"{stem}_{SEGMENT}"}
-    how = {"semiautomatic": semiautomatic, "threshold": threshold, "label": label}
-    write_dicom_seg(files["dicom_seg"], segment, series, made_by, **how)
+    write = partial(write_dicom_seg, semiautomatic=semiautomatic, threshold=threshold, label=label)
+    write(files["dicom_seg"], segment, series, made_by)
     coded = coded_measurements(measurements)
     if coded:
         files["dicom_report"] = folder / f"{stem}_{MEASUREMENTS}"
         write_measurement_report(files["dicom_report"], coded, files["dicom_seg"], series, made_by)
     if probability is not None:
         files["dicom_probability"] = folder / f"{stem}_{PROBABILITY}"
-        write_dicom_seg(files["dicom_probability"], probability, series, made_by, fractional=True, **how)
+        write(files["dicom_probability"], probability, series, made_by, fractional=True)
     return files

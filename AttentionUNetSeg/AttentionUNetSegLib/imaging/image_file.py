@@ -25,8 +25,10 @@ from .voxel_data import MOST_VOXELS, read_voxels, require_regular_file, rescaled
 
 PHANTOM_KEY = "AttentionUNetSeg_phantom"
 PHANTOM_DESCRIPTION = "AttentionUNetSeg phantom"
+# Of what is read as its header says, and is looked for in folders of many CTs.
+CT_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 # Longest first: a name loses its whole ending.
-ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".dcm", ".gipl", ".vtk")
+ENDINGS = (".seg.nrrd", *CT_ENDINGS, ".hdr", ".img", ".dcm", ".gipl", ".vtk")
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
@@ -177,7 +179,7 @@ def _require_complete(path: Path, image: sitk.Image) -> None:
         raise OSError("the file is incomplete")
 
 
-def is_phantom(image: sitk.Image) -> bool:
+def is_phantom(image: sitk.Image | sitk.ImageFileReader) -> bool:
     """Tell whether the image carries the mark of a synthetic phantom (in its meta data)."""
     keys = image.GetMetaDataKeys()
     if PHANTOM_KEY in keys and image.GetMetaData(PHANTOM_KEY).strip() == "1":

@@ -47,28 +47,33 @@ PASSES = (
 )
 
 
-def mean_and_spread(probabilities: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+def mean_and_spread(
+    probabilities: Iterable[np.ndarray], with_spread: bool = True
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Voxel-wise mean and standard deviation of the passes, two arrays in memory however many passes there are.
 
     Parameters
     ----------
     probabilities : Iterable[np.ndarray]
         One or more float32 arrays of one shape; the first is overwritten.
+    with_spread : bool
+        Whether the standard deviation is wanted; the mean is the same, bit for bit, without it.
 
     Returns
     -------
     mean, and the standard deviation over the passes (of these passes, not an estimate for others: 0 to 0.5), None after
-    a single pass. Welford's update (Technometrics 1962), which does not lose small spreads to rounding.
+    a single pass and where it is not wanted. Welford's update (Technometrics 1962): rounding loses no small spreads.
     """
     looks = iter(probabilities)
     mean = next(looks)
     squares: np.ndarray | None = None
     count = 1
     for count, probability in enumerate(looks, start=2):
-        squares = np.zeros_like(mean) if squares is None else squares
         difference = probability - mean
         mean += difference / count
-        squares += difference * (probability - mean)
+        if with_spread:
+            squares = np.zeros_like(mean) if squares is None else squares
+            squares += difference * (probability - mean)
     if squares is None:
         return mean, None
     return mean, np.sqrt(np.maximum(squares / count, 0.0, out=squares), out=squares)

@@ -172,7 +172,7 @@ def _scattered(found: FoundSegment, mask: np.ndarray) -> Iterator[str]:
 
 def _doubt_of_the_network(package: ModelPackage, quality: QualityReport) -> Iterator[str]:
     """The spread, where there is one, and the probability inside and outside of the segment."""
-    limits = package.trust_limits
+    limits = package.quality_limits
     if quality.mean_spread is not None and quality.mean_spread > limits.spread:
         yield (
             f"Small changes of the CT change the result: the spread of the probability within the segment is "

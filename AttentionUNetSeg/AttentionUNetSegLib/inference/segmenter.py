@@ -125,13 +125,13 @@ class Segmenter:
             progress = StageProgress(observer, "Network", 0.10, 0.90)
             hu = sitk.GetArrayViewFromImage(coarse)[box]
             surroundings = Mirrored.about(box, coarse.GetSize()[::-1], package.spacing_mm, self.network.stride)
-            passes = PASSES if options.tta else PASSES[: package.passes]
+            # The spread of the model's own few passes says little: it is not computed.
+            passes, with_spread = (PASSES, True) if options.tta else (PASSES[: package.passes], False)
             probability, spread, (attention, tile_count) = self._predict(
-                surroundings.padded(hu), passes, warnings, progress
+                surroundings.padded(hu), passes, with_spread, warnings, progress
             )
             probability = self._one_organ(surroundings.cropped(probability), warnings)
-            # Of two passes a spread says little.
-            spread = surroundings.cropped(spread) if options.tta and spread is not None else None
+            spread = None if spread is None else surroundings.cropped(spread)
             attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in attention]
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
@@ -180,10 +180,11 @@ class Segmenter:
         self,
         hu: np.ndarray,
         passes: tuple[Pass, ...],
+        with_spread: bool,
         observer: Observer,
         progress: StageProgress,
     ) -> tuple[np.ndarray, np.ndarray | None, tuple[list[tuple[int, np.ndarray]], int]]:
-        """Mean probability of the first label and its spread over the passes; attention and tiles of the first pass."""
+        """Mean probability of the first label, its spread where wanted; attention and tiles of the first pass."""
         first: list[tuple[list[tuple[int, np.ndarray]], int]] = []
         low, high = self.package.window_hu
 
@@ -202,7 +203,7 @@ class Segmenter:
                 probability = prediction.probability(self._channel, self._is_softmax).numpy()
                 yield probability[tuple(slice(amount, None) for amount in look.shift)]
 
-        return (*mean_and_spread(probabilities()), first[0])
+        return (*mean_and_spread(probabilities(), with_spread), first[0])
 
     @property
     def _channel(self) -> int:

@@ -2,12 +2,12 @@
 
 from .card import measured_line, measured_table, model_card, model_note, package_summary
 from .catalogue import Addition, BrokenPackage, Catalogue, bundled_models_folder, user_models_folder
-from .package import ModelPackage, TrustLimits, load_package, verify_weights, write_package
+from .package import ModelPackage, QualityLimits, load_package, verify_weights, write_package
 from .segment_label import SegmentLabel
 
 __all__ = [
     "ModelPackage",
-    "TrustLimits",
+    "QualityLimits",
     "SegmentLabel",
     "load_package",
     "verify_weights",

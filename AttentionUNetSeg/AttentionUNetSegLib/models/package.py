@@ -20,7 +20,7 @@ PHANTOM_ONLY = "phantom only"
 
 
 @dataclass(frozen=True)
-class TrustLimits:
+class QualityLimits:
     """Beyond which a model's own doubt about a segment is told to the person.
 
     The defaults are guesses for a model that was not calibrated; ``output.trust`` of a manifest replaces them.
@@ -138,12 +138,12 @@ class ModelPackage:
         return self.manifest["output"].get("passes", 1)
 
     @property
-    def trust_limits(self) -> TrustLimits:
+    def quality_limits(self) -> QualityLimits:
         """When the model's own doubt is worth a warning."""
         given = self.manifest["output"].get("trust", {})
-        default = TrustLimits()
+        default = QualityLimits()
         expected = given.get("expected_dice_limit")
-        return TrustLimits(
+        return QualityLimits(
             given.get("spread_limit", default.spread),
             given.get("mean_probability_limit", default.mean_probability if expected is None else None),
             expected,

@@ -30,7 +30,7 @@ from .measurements import (
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
 from .results import ResultNodes, delete_result, find_results, nodes_of_segmentation
-from .saving import load_scene, save_scene, save_segmentation
+from .saving import load_scene, save_scene, save_segmentation, saved_scene
 from .segment import center_of_segment, segment_volume_ml
 from .showing import arrange_slice_views, center_slices, give_own_color, show_also_others, show_ct, show_only
 from .standalone import open_standalone_scene
@@ -96,6 +96,7 @@ __all__ = [
     "require_together",
     "save_scene",
     "save_segmentation",
+    "saved_scene",
     "segment_in_frame_of",
     "segment_on_source_grid",
     "segment_volume_ml",

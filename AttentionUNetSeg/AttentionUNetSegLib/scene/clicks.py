@@ -29,10 +29,13 @@ def read_clicks(nodes: ResultNodes) -> tuple[Click, ...]:
 
     Points without an order number, and copies that repeat one, get the next ones.
     """
-    found, unnumbered = [], []
+    found: list[Click] = []
+    unnumbered: list[Click] = []
     seen: set[int] = set()
     for positive, node in ((True, nodes.add_clicks), (False, nodes.remove_clicks)):
-        for n in range(node.GetNumberOfControlPoints() if node else 0):
+        if node is None:
+            continue
+        for n in range(node.GetNumberOfControlPoints()):
             if node.GetNthControlPointPositionStatus(n) != node.PositionDefined:
                 continue
             ras = _to_frame_of(nodes.probability, node.GetNthControlPointPositionWorld(n))
@@ -68,10 +71,11 @@ def placed(nodes: ResultNodes, position_ras_world: Position) -> Position:
     ------
     BadInput : the position is no position.
     """
-    position = tuple(float(value) for value in position_ras_world)
+    position = [float(value) for value in position_ras_world]
     if len(position) != 3 or not np.all(np.isfinite(position)):
         raise BadInput(f"A click needs three coordinates in mm, not {position_ras_world}.")
-    return _to_frame_of(nodes.probability, position)
+    right, anterior, superior = position
+    return _to_frame_of(nodes.probability, (right, anterior, superior))
 
 
 def world_position(nodes: ResultNodes, click: Click) -> Position:
@@ -112,16 +116,16 @@ def _to_world(nodes: ResultNodes, ras: Position) -> Position:
         return ras
     transform = vtkGeneralTransform()
     parent.GetTransformToWorld(transform)
-    return tuple(transform.TransformPoint(ras))
+    return transform.TransformPoint(ras)
 
 
 def _to_frame_of(volume_node: slicer.vtkMRMLScalarVolumeNode, position: Position) -> Position:
     parent = volume_node.GetParentTransformNode()
     if parent is None:
-        return tuple(float(value) for value in position)
+        return position
     transform = vtkGeneralTransform()
     parent.GetTransformFromWorld(transform)
-    return tuple(transform.TransformPoint(position))
+    return transform.TransformPoint(position)
 
 
 def _order_of(description: str) -> int:

@@ -61,8 +61,7 @@ def write_corrected(
     start = tuple(part.start for part in box)
     last = None if node is None else _last_change(node, nodes, box)
     if last is None:
-        if ready is None or ready[0] != box:
-            *_parts, ready = copy_in_parts(network, box)
+        scalars = ready[1] if ready is not None and ready[0] == box else _copied(network, box)
         name = f"{nodes.probability.GetName()}, corrected"
         node = node or _add(nodes, start, CORRECTED_REFERENCE, CORRECTED, name)
         set_scalars(
@@ -93,6 +92,12 @@ def copy_in_parts(network: CroppedField, box: Box) -> Iterator[tuple[Box, vtkUns
     yield box, scalars
 
 
+def _copied(network: CroppedField, box: Box) -> vtkUnsignedCharArray:
+    *_parts, found = copy_in_parts(network, box)
+    assert found is not None
+    return found[1]
+
+
 def _last_change(node: slicer.vtkMRMLScalarVolumeNode, nodes: ResultNodes, box: Box) -> Box | tuple[()] | None:
     """Return where a stored field on this box differs from the network's: nowhere is ().
 
@@ -101,12 +106,17 @@ def _last_change(node: slicer.vtkMRMLScalarVolumeNode, nodes: ResultNodes, box: 
     kept = provenance.read(node, CHANGED)
     if kept is None or node.GetImageData() is None or read_field(node, nodes.volume).box != box:
         return None
-    return tuple(slice(*each) for each in json.loads(kept))
+    ends = json.loads(kept)
+    if not ends:
+        return ()
+    k, j, i = (slice(*each) for each in ends)
+    return k, j, i
 
 
 def _within(part: Box, box: Box) -> Box:
     """Return a box of the CT counted from the first voxel of another one."""
-    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, box, strict=True))
+    k, j, i = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, box, strict=True))
+    return k, j, i
 
 
 def _store(

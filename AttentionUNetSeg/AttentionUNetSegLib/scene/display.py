@@ -120,7 +120,7 @@ class FadingOverlay:
 
     def _update(self, logic: Any) -> bool:
         layer, shown = logic.GetForegroundLayer(), logic.GetSliceCompositeNode().GetForegroundVolumeID()
-        is_overlay = self._volume is not None and shown == self._volume.GetID()
+        overlay = None if self._volume is None or shown != self._volume.GetID() else self._volume
         displays = () if layer is None else (layer.GetVolumeDisplayNode(), layer.GetVolumeDisplayNodeUVW())
         can = True
         for display in displays:
@@ -128,13 +128,13 @@ class FadingOverlay:
             if not joining:
                 continue
             ramp = self._ramps.get(joining)
-            if is_overlay and ramp is None:
+            if overlay is not None and ramp is None:
                 ramp = _Ramp.behind(joining)
                 can = can and ramp is not None
             if ramp is None:
                 continue
-            if is_overlay:
-                lowest = self._volume.GetDisplayNode().GetLowerThreshold()
+            if overlay is not None:
+                lowest = overlay.GetDisplayNode().GetLowerThreshold()
                 ramp.rise(lowest, min(lowest + 255 * FADE, 255.0))
                 self._ramps[joining] = ramp
             else:

@@ -86,10 +86,30 @@ class CroppedField:
     start: tuple[int, int, int]
     values: np.ndarray
 
+    @classmethod
+    def of(cls, box: Box, values: np.ndarray) -> CroppedField:
+        """Return the field that has these values on a box of the CT's grid."""
+        return cls(first_voxel(box), values)
+
     @property
     def box(self) -> Box:
         """The field's place on the CT's grid."""
-        return tuple(slice(s, s + n) for s, n in zip(self.start, self.values.shape, strict=True))
+        k, j, i = (slice(s, s + n) for s, n in zip(self.start, self.values.shape, strict=True))
+        return k, j, i
+
+    def moved(self, voxels: tuple[int, int, int]) -> CroppedField:
+        """Return the same values so many voxels (i, j, k) further on."""
+        k, j, i = (first + shift for first, shift in zip(self.start, voxels[::-1], strict=True))
+        return CroppedField((k, j, i), self.values)
+
+    def cut(self, box: Box) -> CroppedField:
+        """Return the same field on another box of the CT's grid (a copy), where it is 0 beyond this one."""
+        return CroppedField.of(box, self.on(box))
+
+    def tight(self) -> CroppedField:
+        """Return the same field on the smallest box that holds all that is not 0; this one where nothing is."""
+        box = tight_box(self.values, self.start)
+        return self if box is None else self.cut(box)
 
     def on(self, box: Box) -> np.ndarray:
         """Return the values (a copy) on another box of the CT's grid, 0 where this field has none."""
@@ -104,17 +124,27 @@ class CroppedField:
         return placed
 
 
+def first_voxel(box: Box) -> tuple[int, int, int]:
+    """Return the index (k, j, i) of a box's first voxel."""
+    k, j, i = box
+    return k.start, j.start, i.start
+
+
 def joined_box(*boxes: Box) -> Box:
     """Return the smallest box that holds all the boxes."""
-    return tuple(
+    k, j, i = (
         slice(min(part.start for part in parts), max(part.stop for part in parts)) for parts in zip(*boxes, strict=True)
     )
+    return k, j, i
 
 
 def tight_box(mask: np.ndarray, start: tuple[int, int, int] = (0, 0, 0)) -> Box | None:
     """Return the smallest box, counted from `start`, that holds everything non-zero; None where there is nothing."""
     box = bounding_box(mask)
-    return box and tuple(slice(s + part.start, s + part.stop) for s, part in zip(start, box, strict=True))
+    if box is None:
+        return None
+    k, j, i = (slice(s + part.start, s + part.stop) for s, part in zip(start, box, strict=True))
+    return k, j, i
 
 
 def box_of_at_least(values: np.ndarray, lowest: int) -> Box | None:
@@ -158,7 +188,7 @@ def read_field(node: slicer.vtkMRMLScalarVolumeNode, volume_node: slicer.vtkMRML
             "or cropped.",
             "Segment the CT again.",
         )
-    return CroppedField(offset[::-1], values)
+    return CroppedField((0, 0, 0), values).moved(offset)
 
 
 def read_values(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:

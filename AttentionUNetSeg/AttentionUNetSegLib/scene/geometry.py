@@ -53,7 +53,7 @@ def grid_of_matrix(ijk_to_ras: np.ndarray, size: tuple[int, int, int]) -> Geomet
     matrix = LPS_TO_RAS @ ijk_to_ras
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     direction = (matrix[:3, :3] / spacing).ravel()
-    return Geometry(tuple(size), tuple(spacing.tolist()), tuple(matrix[:3, 3].tolist()), tuple(direction.tolist()))
+    return Geometry(size, tuple(spacing.tolist()), tuple(matrix[:3, 3].tolist()), tuple(direction.tolist()))
 
 
 def ijk_to_ras_of_node(volume_node: slicer.vtkMRMLVolumeNode) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def import_result(
     volume_node : the CT that was segmented. All new nodes go under its parent transform, and into one folder
         beside it.
     result : the worker's result, as its message (a dataclass) or as a mapping of the same fields: threshold,
-        model {id, name, version, sha256}, device, timings, warnings and, where given, trust {reasons}, files
+        model {id, name, version, sha256}, device, timings, warnings and, where given, quality {reasons}, files
         {probability, attention[], spread} (default: probability.nrrd, attention_1.nrrd, ..., no spread) and labels
         (as in model.json; default: the pancreas).
     folder : the job folder. `probability` is uint8 0..255 on the CT's voxels, cropped, and so is the spread;
@@ -55,7 +55,7 @@ def import_result(
         before.
     BadInput : the threshold is out of range; likewise.
     """
-    result = asdict(result) if is_dataclass(result) else result
+    result = result if isinstance(result, Mapping) else asdict(result)
     check_threshold(result["threshold"])
     probability, attention, spread = _read_files(Path(folder), result.get("files"))
     offset = voxel_offset(ijk_to_ras_of_image(probability), ijk_to_ras_of_node(volume_node))
@@ -104,8 +104,8 @@ def _read_files(
 ) -> tuple[sitk.Image, list[sitk.Image], sitk.Image | None]:
     """Return probability, attention and, where there is one, spread."""
     if files is None:
-        attention = sorted(folder.glob("attention_*.nrrd"), key=lambda path: int(path.stem.split("_")[-1]))
-        files = {"probability": PROBABILITY_FILE, "attention": [path.name for path in attention]}
+        gates = sorted(folder.glob("attention_*.nrrd"), key=lambda path: int(path.stem.split("_")[-1]))
+        files = {"probability": PROBABILITY_FILE, "attention": [path.name for path in gates]}
     probability = _read_file(folder / files["probability"])
     attention = [_read_file(folder / name) for name in files.get("attention", [])]
     spread = _read_file(folder / files["spread"]) if files.get("spread") else None

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import slicer
 
+from ..contracts import Position
 from ..correction import Seed, box_seed, lasso_seed, painted_seed, stroke_seed
 from ..errors import BadInput
 from . import provenance
@@ -56,11 +57,11 @@ class Mark:
         return make(self.order, ct, points, self.positive, spacing)
 
 
-def indices_of(nodes: ResultNodes, positions_ras_world: Sequence[Sequence[float]]) -> np.ndarray:
+def indices_of(nodes: ResultNodes, positions_ras_world: Sequence[Position]) -> np.ndarray:
     """Return continuous voxel indices (n, 3; k, j, i) of the CT of world RAS positions in mm."""
     if not len(positions_ras_world):
         raise BadInput("There are no points.")
-    ras = np.array([placed(nodes, tuple(position)) for position in positions_ras_world])
+    ras = np.array([placed(nodes, position) for position in positions_ras_world])
     ijk = np.linalg.solve(ct_grid(nodes), np.column_stack([ras, np.ones(len(ras))]).T)[:3].T
     return ijk[:, ::-1]
 
@@ -84,9 +85,13 @@ def listed(marks: Sequence[Mark]) -> list[list[Any]]:
 def marks_of(kept: list[list[Any]]) -> tuple[Mark, ...]:
     """Return marks from what `listed` made of them."""
     return tuple(
-        Mark(int(order), str(kind), bool(positive), tuple(tuple(map(float, p)) for p in points), float(radius))
+        Mark(int(order), str(kind), bool(positive), tuple(_point(*each) for each in points), float(radius))
         for order, kind, positive, points, radius in kept
     )
+
+
+def _point(k: float, j: float, i: float) -> tuple[float, float, float]:
+    return float(k), float(j), float(i)
 
 
 def spacing_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ def state_of_segment(nodes: ResultNodes) -> str:
     """Return what changes whenever the measurements do: the segment's voxels, its field and how it is cleaned."""
     keys = (DIGEST, "threshold", "keep_largest", "smoothing_mm")
     kept = [provenance.read(nodes.segmentation, key) or "" for key in keys]
-    return "|".join([*kept, f"{zlib.crc32(read_values(nodes.field)):08x}"])
+    return "|".join([*kept, f"{zlib.crc32(read_values(nodes.field).data):08x}"])
 
 
 def are_old(nodes: ResultNodes) -> bool:

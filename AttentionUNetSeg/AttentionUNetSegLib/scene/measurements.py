@@ -130,14 +130,19 @@ def read_table(table: slicer.vtkMRMLTableNode) -> list[tuple[str, float | None, 
 
 
 def _column(values: tuple) -> vtkStringArray | vtkDoubleArray:
-    column = vtkStringArray() if isinstance(values[0], str) else vtkDoubleArray()
+    if isinstance(values[0], str):
+        words = vtkStringArray()
+        for value in values:
+            words.InsertNextValue(value)
+        return words
+    numbers = vtkDoubleArray()
     for value in values:
-        column.InsertNextValue(float("nan") if value is None else value)
-    return column
+        numbers.InsertNextValue(float("nan") if value is None else value)
+    return numbers
 
 
 def _image_on(box: Box, values: np.ndarray, matrix: np.ndarray) -> sitk.Image:
-    return image_of_field(CroppedField(tuple(side.start for side in box), values), matrix)
+    return image_of_field(CroppedField.of(box, values), matrix)
 
 
 def _voxels_of(nodes: ResultNodes) -> np.ndarray:

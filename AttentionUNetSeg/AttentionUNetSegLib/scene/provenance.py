@@ -38,7 +38,7 @@ def record(result: Mapping[str, Any], result_id: str) -> dict[str, str]:
     """Return the attributes, without prefix, that every node of one result carries.
 
     `result` is the worker's result: threshold, model {id, name, version, sha256}, device, device_name,
-    timings (seconds per stage), warnings, trust {reasons}. What it leaves out is left out here.
+    timings (seconds per stage), warnings, quality {reasons}. What it leaves out is left out here.
     """
     model = result.get("model", {})
     fields = {
@@ -51,7 +51,7 @@ def record(result: Mapping[str, Any], result_id: str) -> dict[str, str]:
         "device_name": result.get("device_name"),
         "timings": json.dumps(result["timings"]) if "timings" in result else None,
         "warnings": json.dumps(list(result["warnings"])) if "warnings" in result else None,
-        "distrust": json.dumps(list(result["trust"]["reasons"])) if "trust" in result else None,
+        "distrust": json.dumps(list(result["quality"]["reasons"])) if "quality" in result else None,
         "threshold": repr(float(result["threshold"])),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "version": __version__,

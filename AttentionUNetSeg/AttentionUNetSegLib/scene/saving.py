@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -37,6 +38,16 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
     BadInput : the name does not end with .mrb, or the folder does not exist.
     CannotWrite : the bundle could not be written, or does not hold what the scene does.
     """
+    with saved_scene(scene, path):
+        pass
+
+
+@contextmanager
+def saved_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> Iterator[None]:
+    """Do as `save_scene`; the block runs while the bundle, which is written then, is read again in a thread.
+
+    The block may look at the scene but not change it. The file takes its place after the block.
+    """
     path = Path(path)
     with _beside(path, ".mrb") as partial:
         url, root = scene.GetURL(), scene.GetRootDirectory()
@@ -47,10 +58,12 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
             finally:
                 scene.SetURL(url)
                 scene.SetRootDirectory(root)
-            if written:
-                require_same_bundle(partial, stored)
-        if not written:
-            raise CannotWrite(f"The scene could not be written to {path}.", "Check free space and permissions.")
+            if not written:
+                raise CannotWrite(f"The scene could not be written to {path}.", "Check free space and permissions.")
+            with ThreadPoolExecutor(1, "bundle") as thread:  # SimpleITK lets others run while it reads
+                read_again = thread.submit(require_same_bundle, partial, stored)
+                yield
+                read_again.result()
 
 
 def load_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
@@ -122,7 +135,8 @@ _HINT = "Nothing was written. Please report it."
 @contextmanager
 def file_names_for_bundle(scene: slicer.vtkMRMLScene) -> Iterator[list[slicer.vtkMRMLStorableNode]]:
     """Give every node that is saved to a file of its own a plain file name meanwhile, and yield these nodes."""
-    added, changed, stored, taken = [], [], [], set()
+    added, changed, stored = [], [], []
+    taken: set[str] = set()
     try:
         for node in _storable(scene):
             storage = node.GetStorageNode()

@@ -150,13 +150,14 @@ def grid_of_labelmap(labelmap: slicer.vtkOrientedImageData) -> np.ndarray:
 def voxels_of_labelmap(labelmap: slicer.vtkOrientedImageData) -> CroppedField:
     """Return a labelmap's values as 0 or 1 on its own grid."""
     values = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
-    return CroppedField(tuple(labelmap.GetExtent()[::2])[::-1], (values != 0).astype(np.uint8))
+    i, j, k = labelmap.GetExtent()[::2]
+    return CroppedField((k, j, i), (values != 0).astype(np.uint8))
 
 
 def _counts_voxels_of_ct(nodes: ResultNodes, found: np.ndarray, grid: np.ndarray) -> bool:
     """Whether the segment's labelmap, off the CT's grid, was moved, and not resampled to another geometry."""
-    lengths = [np.linalg.norm(matrix[:3, :3], axis=0) for matrix in (found, grid)]
-    if np.allclose(*lengths, rtol=SAME_SPACING):
+    own, of_ct = (np.linalg.norm(matrix[:3, :3], axis=0) for matrix in (found, grid))
+    if np.allclose(own, of_ct, rtol=SAME_SPACING):
         return True
     _labelmap, field = segment_voxels(nodes)
     return field is not None and digest(field) == provenance.read(nodes.segmentation, DIGEST)

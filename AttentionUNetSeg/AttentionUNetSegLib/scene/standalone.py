@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import slicer
 from vtkmodules.util.misc import calldata_type
 from vtkmodules.util.vtkConstants import VTK_STRING
-from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
+from vtkmodules.vtkCommonCore import vtkCommand, vtkLogger, vtkOutputWindow
 
 from .fields import inferno_color_node
 
@@ -54,6 +54,6 @@ def _log_vtk_messages() -> None:
     def on_warning(_window: vtkOutputWindow, _event: str, text: str) -> None:
         _log.info("%s", text.strip())
 
-    window.AddObserver("ErrorEvent", on_error)
-    window.AddObserver("WarningEvent", on_warning)
+    window.AddObserver(vtkCommand.ErrorEvent, on_error)
+    window.AddObserver(vtkCommand.WarningEvent, on_warning)
     vtkOutputWindow.SetInstance(window)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -30,7 +31,7 @@ from ..errors import BadInput
 from ..imaging import Geometry, StoredSegment, image_on_grid, label_of, probability_of, write_image
 from ..temporary_folder import prefix_of
 from . import provenance
-from .fields import CroppedField, add_field, image_of_field, joined_box, read_field, tight_box
+from .fields import Box, CroppedField, add_field, image_of_field, joined_box, read_field, tight_box
 from .geometry import ct_grid, grid_of_matrix, ijk_to_ras_of_image, ijk_to_ras_of_node, set_image_geometry, voxel_offset
 from .importing import TISSUE, import_result, terminology_of
 from .results import SOURCE_REFERENCE, ResultNodes, file_in_folder_of
@@ -65,7 +66,7 @@ def import_start(
     start = _values(own) if stored.is_probability else field_of_depth(_depth(stored.image))
     on_ct = _on_ct(stored, start, volume_node, source)
     warnings = [*stored.warnings, *_doubts(stored, volume_node)]
-    label = {"name": stored.name}
+    label: dict[str, Any] = {"name": stored.name}
     if stored.color is not None:
         label["color"] = [round(255 * channel) for channel in stored.color]
     with tempfile.TemporaryDirectory(prefix=prefix_of("scene")) as folder:
@@ -97,7 +98,7 @@ def segment_on_source_grid(nodes: ResultNodes) -> sitk.Image | None:
     box = joined_box(network.box, now.box)
     change = change_between(network.on(box), now.on(box))
     if change.any():
-        place = CroppedField(tuple(part.start for part in box), change)
+        place = CroppedField.of(box, change)
         moved = _resampled(image_of_field(place, ct_grid(nodes)), Geometry.of(own), 0.0)
         start = changed_field(start, moved)
     threshold, keep_largest, smoothing_mm = settings_of(nodes)
@@ -130,44 +131,46 @@ def _on_ct(
     """Return the field on the CT's voxels: taken over where the two share their voxels, interpolated elsewhere."""
     size = volume_node.GetImageData().GetDimensions()
     matrix = ijk_to_ras_of_node(volume_node)
+    on_ct = CroppedField((0, 0, 0), np.zeros((0, 0, 0), np.uint8))
     offset = voxel_offset(ijk_to_ras_of_image(stored.image), matrix)
     if offset is not None:
-        field = CroppedField(offset[::-1], start)
-        box = tuple(slice(max(0, part.start), min(n, part.stop)) for part, n in zip(field.box, size[::-1], strict=True))
-        values = field.on(box) if all(part.start < part.stop for part in box) else np.zeros((0, 0, 0), np.uint8)
+        field = CroppedField((0, 0, 0), start).moved(offset)
+        k, j, i = (slice(max(0, part.start), min(n, part.stop)) for part, n in zip(field.box, size[::-1], strict=True))
+        if all(part.start < part.stop for part in (k, j, i)):
+            on_ct = field.cut((k, j, i))
     else:
         grid = grid_of_matrix(matrix, size)
         box = _common_box(stored.image, grid)
-        if box is None:
-            values = np.zeros((0, 0, 0), np.uint8)
-        else:
+        if box is not None:
             part = grid.cropped([one.start for one in box[::-1]], [one.stop - one.start for one in box[::-1]])
             if stored.is_probability:
                 values = _values(_resampled(stored.image, part, 0.0))
             else:
                 depth = image_on_grid(_depth(stored.image), stored.image)
                 values = field_of_depth(_resampled(depth, part, -SATURATION_MM))
-    if not values.any():
+            on_ct = CroppedField.of(box, values)
+    if not on_ct.values.any():
         raise BadInput(
             f"The segment {stored.name} of {source} lies wholly outside the volume {volume_node.GetName()}.",
             "Choose the CT that it was made on.",
         )
-    tight = tight_box(values, tuple(part.start for part in box))
-    whole = CroppedField(tuple(part.start for part in box), values)
-    return CroppedField(tuple(part.start for part in tight), whole.on(tight))
+    return on_ct.tight()
 
 
-def _common_box(image: sitk.Image, grid: Geometry) -> tuple[slice, slice, slice] | None:
+def _common_box(image: sitk.Image, grid: Geometry) -> Box | None:
     """Return the voxels (KJI) of a grid within reach of an image's values; None where there are none."""
     found = tight_box(sitk.GetArrayViewFromImage(image) != 0)
-    first, last = ([getattr(part, end) for part in found[::-1]] for end in ("start", "stop"))
+    if found is None:
+        return None
+    first, end = np.array([(part.start, part.stop) for part in found[::-1]]).T
     margin = np.ceil(SATURATION_MM / np.array(image.GetSpacing())) + 1
-    corners = grid.index(Geometry.of(image).corners(np.array(first) - margin, np.array(last) + margin))
+    corners = grid.index(Geometry.of(image).corners(first - margin, end + margin))
     low = np.maximum(0, np.floor(corners.min(axis=0)).astype(int))
     high = np.minimum(grid.size, np.ceil(corners.max(axis=0)).astype(int) + 1)
     if np.any(low >= high):
         return None
-    return tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
+    k, j, i = (slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
+    return k, j, i
 
 
 def _resampled(image: sitk.Image, grid: Geometry, outside: float) -> np.ndarray:
@@ -301,8 +304,8 @@ def _cut(mask: sitk.Image) -> sitk.Image:
     Segments that share a labelmap come as large as it is, and others without any room.
     """
     held = tight_box(sitk.GetArrayViewFromImage(mask))
-    room = [int(np.ceil(SATURATION_MM / size)) + 1 for size in mask.GetSpacing()]
-    return sitk.ConstantPad(mask[tuple(reversed(held))], room, room, 0)
+    around = [int(np.ceil(SATURATION_MM / size)) + 1 for size in mask.GetSpacing()]
+    return sitk.ConstantPad(mask if held is None else mask[tuple(reversed(held))], around, around, 0)
 
 
 def _part_that_counts(node: slicer.vtkMRMLScalarVolumeNode, label: int | None, is_probability: bool) -> sitk.Image:

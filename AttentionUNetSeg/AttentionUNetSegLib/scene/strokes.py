@@ -8,7 +8,7 @@ import slicer
 from ..correction import BACKGROUND, FOREGROUND
 from . import provenance
 from .corrections import read_strokes
-from .fields import CroppedField, digest, joined_box, tight_box
+from .fields import CroppedField, digest, joined_box
 from .geometry import offset_on_ct, voxel_offset
 from .results import ResultNodes
 from .segment import DIGEST, grid_of_labelmap, segment_grid, segment_id_of, segment_voxels, voxels_of_labelmap
@@ -41,9 +41,7 @@ def new_strokes(nodes: ResultNodes) -> CroppedField | None:
         now, changed = segment.on(box) != 0, (segment.on(box) != 0) != (written.on(box) != 0)
     strokes = np.zeros(now.shape, np.uint8) if stored is None else stored.on(box)
     strokes[changed] = np.where(now[changed], FOREGROUND, BACKGROUND)
-    tight = tight_box(strokes, tuple(part.start for part in box))
-    found = CroppedField(tuple(part.start for part in box), strokes)
-    return CroppedField(tuple(part.start for part in tight), found.on(tight))
+    return CroppedField.of(box, strokes).tight()
 
 
 def segment_on_ct(nodes: ResultNodes) -> CroppedField:
@@ -57,8 +55,7 @@ def segment_on_ct(nodes: ResultNodes) -> CroppedField:
         alone = slicer.vtkOrientedImageData()  # other segments may lie in the same labelmap
         nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id_of(nodes), alone)
         found, offset = voxels_of_labelmap(resampled_on_ct(nodes, alone, grid)), (0, 0, 0)
-    start = tuple(first + shift for first, shift in zip(found.start, offset[::-1], strict=True))
-    return _inside_ct(CroppedField(start, found.values), nodes)
+    return _inside_ct(found.moved(offset), nodes)
 
 
 def resampled_on_ct(
@@ -78,8 +75,8 @@ def resampled_on_ct(
 def _inside_ct(field: CroppedField, nodes: ResultNodes) -> CroppedField:
     """Cut off what was painted beyond the CT: there is no probability there."""
     size = nodes.volume.GetImageData().GetDimensions()[::-1]
-    box = tuple(
+    k, j, i = (
         slice(min(max(part.start, 0), n - 1), max(1, min(part.stop, n)))
         for part, n in zip(field.box, size, strict=True)
     )
-    return field if box == field.box else CroppedField(tuple(part.start for part in box), field.on(box))
+    return field if (k, j, i) == field.box else field.cut((k, j, i))

@@ -103,13 +103,15 @@ def write_surface(nodes: ResultNodes, path: Path) -> None:
     turned = vtkTransformPolyDataFilter()
     turned.SetTransform(to_lps)
     turned.SetInputData(surface)
-    if path.suffix == ".stl":
-        writer = vtkSTLWriter()
-        writer.SetFileTypeToBinary()
-        writer.SetHeader("AttentionUNetSeg;SPACE=LPS")
-    else:
-        writer = vtkOBJWriter()
+    writer = _stl_writer() if path.suffix == ".stl" else vtkOBJWriter()
     writer.SetInputConnection(turned.GetOutputPort())
     writer.SetFileName(str(path))
     if not writer.Write() or not path.is_file():
         raise CannotWrite(f"The surface could not be written to {path}.", "Check free space and permissions.")
+
+
+def _stl_writer() -> vtkSTLWriter:
+    writer = vtkSTLWriter()
+    writer.SetFileTypeToBinary()
+    writer.SetHeader("AttentionUNetSeg;SPACE=LPS")
+    return writer

@@ -86,7 +86,7 @@ def mask_of_field(nodes: ResultNodes, threshold: float, keep_largest: bool, smoo
     """
     values = read_values(nodes.field)
     offset = offset_on_ct(nodes.field, nodes.volume)
-    field = CroppedField((0, 0, 0) if offset is None else offset[::-1], values)
+    field = CroppedField((0, 0, 0), values).moved(offset or (0, 0, 0))
     certain = None if offset is None else _certain(nodes, field)
     smoothing = [smoothing_mm / spacing for spacing in nodes.field.GetSpacing()[::-1]]
     inner = _where_anything_is(values, threshold, smoothing, certain)
@@ -102,15 +102,16 @@ def _where_anything_is(
 ) -> Box:
     """Return the box of a field outside of which its mask is empty, and beyond which nothing counts for it."""
     found = box_of_at_least(values, lowest_value(threshold))
-    boxes = [box for box in (found, certain and certain.box) if box is not None]
+    boxes = [box for box in (found, None if certain is None else certain.box) if box is not None]
     if not boxes:
-        return tuple(slice(0, 1) for _ in range(3))
+        return slice(0, 1), slice(0, 1), slice(0, 1)
     # As far as the Gaussian reaches what it finds there, and as far again what it looks at from there.
     margins = [2 * (int(SMOOTHING_REACH * deviation + 0.5) + 1) if deviation else 0 for deviation in smoothing_voxels]
-    return tuple(
+    k, j, i = (
         slice(max(0, part.start - n), min(size, part.stop + n))
         for part, n, size in zip(joined_box(*boxes), margins, values.shape, strict=True)
     )
+    return k, j, i
 
 
 def clean_mask(
@@ -153,7 +154,7 @@ def _certain(nodes: ResultNodes, field: CroppedField) -> CroppedField | None:
     for click in clicks:
         with suppress(BadInput):  # a point that somebody dragged out of the CT says nothing about it
             voxels[voxel_of(nodes, click)] = FOREGROUND if click.positive else BACKGROUND
-    boxes = [tuple(slice(n, n + 1) for n in voxel) for voxel in voxels]
+    boxes: list[Box] = [(slice(k, k + 1), slice(j, j + 1), slice(i, i + 1)) for k, j, i in voxels]
     if strokes is not None:
         boxes.append(strokes.box)
     if not boxes:
@@ -174,8 +175,8 @@ def _certain(nodes: ResultNodes, field: CroppedField) -> CroppedField | None:
 
 def _common(one: Box, other: Box) -> Box | None:
     """Return the box that two have in common; None where they have nothing."""
-    common = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
-    return common if all(part.start < part.stop for part in common) else None
+    k, j, i = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return (k, j, i) if all(part.start < part.stop for part in (k, j, i)) else None
 
 
 def _largest_part(mask: np.ndarray, certain: CroppedField | None) -> np.ndarray:
@@ -217,10 +218,7 @@ def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImage
 
     No larger than what it holds: whoever reads it or makes a surface of it looks at every voxel.
     """
-    box = tight_box(mask.values)
-    if box is not None:
-        start = tuple(s + part.start for s, part in zip(mask.start, box, strict=True))
-        mask = CroppedField(start, np.ascontiguousarray(mask.values[box]))
+    mask = mask.tight()
     try:
         grid, offset = segment_grid(nodes), mask.start[::-1]
     except BadInput:  # the CT was resampled or cropped: the field's own grid is still right

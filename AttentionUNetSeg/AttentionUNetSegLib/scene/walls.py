@@ -92,9 +92,7 @@ def walls_on_ct(nodes: ResultNodes) -> list[CroppedField]:
         offset = voxel_offset(grid_of_labelmap(labelmap), grid)
         if offset is None:
             labelmap, offset = resampled_on_ct(nodes, labelmap, grid), (0, 0, 0)
-        found = voxels_of_labelmap(labelmap)
-        start = tuple(first + shift for first, shift in zip(found.start, offset[::-1], strict=True))
-        walls.append(CroppedField(start, found.values))
+        walls.append(voxels_of_labelmap(labelmap).moved(offset))
     return walls
 
 

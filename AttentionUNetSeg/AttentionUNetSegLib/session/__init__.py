@@ -1,11 +1,11 @@
 """The one controller behind every front end: volume nodes in, events and result nodes out.
 
-    with Session(on_event=print) as session:
+    with Session() as session:
         result = session.wait(session.segment(volume_node, SegmentRequest(device="cpu")))
 
-`controller` holds the `Session`, `events` what it takes and tells, `job` one segmentation in the making, `starting`
-makes a result of a segmentation from elsewhere, `editing` the `ResultEditor` that clicks, strokes, undo and redo go
-through. Neither Qt nor torch is imported.
+`controller` holds the `Session`, `events` what it takes and what it tells a `SessionListener`, `job` one segmentation
+in the making, `starting` makes a result of a segmentation from elsewhere, `editing` the `ResultEditor` that clicks,
+strokes, undo and redo go through. Neither Qt nor torch is imported.
 """
 
 from ..contracts import Click
@@ -20,6 +20,7 @@ from .events import (
     ResultReady,
     SegmentRequest,
     SegmentResult,
+    SessionListener,
     State,
     StateChanged,
     Warned,
@@ -36,6 +37,7 @@ from .starting import (
 
 __all__ = [
     "Session",
+    "SessionListener",
     "ResultEditor",
     "Change",
     "Click",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ from ..worker.transport import SubprocessTransport, Transport
 from .editing import ResultEditor
 from .events import (
     TRANSITIONS,
-    Event,
     Failed,
     Progressed,
     ResultReady,
     SegmentRequest,
     SegmentResult,
+    SessionListener,
     State,
     StateChanged,
     Warned,
@@ -32,7 +32,7 @@ from .events import (
 )
 from .job import Job
 
-# The scene room is imported where it is first needed: it costs about two seconds outside Slicer, in which the
+# The scene package is imported where it is first needed: it costs about two seconds outside Slicer, in which the
 # worker that `start_worker` started can already load torch.
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
@@ -53,7 +53,7 @@ class Session(WorkerListener):
     ----------
     catalogue : where model packages are looked up; default: those bundled and those of the user.
     transport_factory : makes the way to a new worker process; Slicer passes one that makes a QProcess.
-    on_event : called with every `Event`. It may call the session back, `close` included.
+    listener : is told everything. It may call the session back, `close` included.
     exports_in_parts : write the CT of a job part by part, one at a time in `pump`, so that an event loop goes on. Call
         it again and again then while the state is `PREPARING`.
     """
@@ -62,11 +62,11 @@ class Session(WorkerListener):
         self,
         catalogue: Catalogue | None = None,
         transport_factory: Callable[[], Transport] = SubprocessTransport,
-        on_event: Callable[[Event], None] = lambda event: None,
+        listener: SessionListener | None = None,
         exports_in_parts: bool = False,
     ) -> None:
         self._catalogue = catalogue or Catalogue()
-        self._tell = on_event
+        self._listener = listener or SessionListener()
         self._exports_in_parts = exports_in_parts
         self._client = WorkerClient(transport_factory, self)
         self._queue: deque[Job] = deque()
@@ -106,7 +106,7 @@ class Session(WorkerListener):
         job = Job(uuid.uuid4().hex[:12], volume_node, volume_node.GetScene(), request or SegmentRequest())
         self._queue.append(job)
         try:
-            self._tell(StateChanged(job.id, State.QUEUED))
+            self._listener.on_state_changed(StateChanged(job.id, State.QUEUED))
         finally:  # here and below: a listener that raises must not stop the work
             self._start_next()
         return job.id
@@ -155,7 +155,7 @@ class Session(WorkerListener):
         does not start or does not obey a cancel.
         """
         if self._active is not None and self._active.exporting is not None:
-            self._export(self._active)
+            self._export(self._active, self._active.exporting)
             timeout = 0.0
         self._client.pump(timeout)
 
@@ -204,15 +204,15 @@ class Session(WorkerListener):
 
     def _launch(self, job: Job) -> None:
         try:
-            job.exporting = job.export(self._package(job.request))
+            exporting = job.export(self._package(job.request))
         except AttentionUNetSegError as error:
             self._fail(job, error)
         else:
-            self._export(job)
+            self._export(job, exporting)
 
-    def _export(self, job: Job) -> None:
+    def _export(self, job: Job, exporting: Generator[float, None, None]) -> None:
         """Write the next part of a job's CT, or all that is left of it; then it is the worker's turn."""
-        exporting, job.exporting = job.exporting, None
+        job.exporting = None
         try:
             for _fraction in exporting:
                 if self._exports_in_parts:
@@ -231,13 +231,13 @@ class Session(WorkerListener):
             self._enter(job, State.RUNNING)
         finally:
             if job.state is State.RUNNING:
-                self._submit(job, job.message)
+                self._submit(job)
 
-    def _submit(self, job: Job, message: protocol.Segment) -> None:
+    def _submit(self, job: Job) -> None:
         job.is_submitted = True
         job.has_worker = self._client.ready is not None
         try:
-            self._client.submit(message)
+            self._client.submit(job.message)
         except AttentionUNetSegError as error:
             self._fail(job, error)
 
@@ -252,14 +252,16 @@ class Session(WorkerListener):
         """Tell it, and that the job at work has a worker."""
         if self._active:
             self._active.has_worker = self._active.is_submitted
-        self._tell(WorkerReady(ready.torch, tuple((device.id, device.name) for device in ready.devices)))
+        self._listener.on_worker_ready(
+            WorkerReady(ready.torch, tuple((device.id, device.name) for device in ready.devices))
+        )
 
     def on_log(self, log: protocol.Log) -> None:
         """Pass warnings on."""
         if log.level != "warning":
             return
         if log.job is None:
-            self._tell(Warned(None, log.text))
+            self._listener.on_warning(Warned(None, log.text))
         elif (job := self._at_work(log.job)) is not None:
             self._warn(job, log.text)
 
@@ -274,7 +276,7 @@ class Session(WorkerListener):
             self._client.cancel(job.id)
             self._fail(job, error)
             return
-        self._tell(Progressed(job.id, progress.fraction, progress.stage, progress.elapsed))
+        self._listener.on_progress(Progressed(job.id, progress.fraction, progress.stage, progress.elapsed))
 
     def on_result(self, result: protocol.Result) -> None:
         """Bring the result into the scene."""
@@ -292,12 +294,13 @@ class Session(WorkerListener):
         except Exception as error:  # whatever MRML refuses; the folder is kept, so that it can be looked into
             self._fail(job, InternalError(f"The result could not be brought into the scene ({error})."))
         else:
-            self._finish(job, State.DONE, imported)
+            done = ResultReady(job.id, imported, job.folder, result.files)
+            self._finish(job, State.DONE, imported, lambda: self._listener.on_result(done))
 
     def on_error(self, error: protocol.Error) -> None:
         """End the job that failed; what the worker says of itself is a warning."""
         if error.job is None:
-            self._tell(Warned(None, f"{error.message} {error.hint}".strip()))
+            self._listener.on_warning(Warned(None, f"{error.message} {error.hint}".strip()))
         elif (job := self._at_work(error.job)) is not None:
             self._fail(job, error.exception(), error.detail)
         else:
@@ -315,7 +318,6 @@ class Session(WorkerListener):
 
         job.require_unmoved_volume()
         started = time.monotonic()
-        job.files = event.files
         fields = {**asdict(event), "labels": job.labels}
         nodes = import_result(job.scene, job.volume_node, fields, job.folder, box=job.box)
         result = SegmentResult(
@@ -329,7 +331,7 @@ class Session(WorkerListener):
             device_name=event.device_name,
             model=event.model,
             warnings=(),
-            quality=event.trust,
+            quality=event.quality,
         )
         threshold = event.threshold if job.request.threshold is None else job.request.threshold
         is_own = threshold != event.threshold or job.request.keep_largest or job.box is not None
@@ -342,7 +344,7 @@ class Session(WorkerListener):
             name = job.volume_node.GetName()
             self._warn(job, f"{name} shows other values than at the start of the run, to which the result belongs.")
         for text in event.warnings:
-            if not (is_empty and text in event.trust.reasons):  # unsure of nothing
+            if not (is_empty and text in event.quality.reasons):  # unsure of nothing
                 self._warn(job, text)
         result.timings = {"export": job.export_seconds, **event.timings, "import": time.monotonic() - started}
         result.warnings = tuple(job.warnings)
@@ -353,15 +355,24 @@ class Session(WorkerListener):
     def _fail(self, job: Job, error: AttentionUNetSegError, detail: str = "") -> None:
         if job.state is State.CANCELLING or error.code is ErrorCode.CANCELLED:
             self._finish(job, State.CANCELLED, Cancelled())
-        else:
-            self._finish(job, State.FAILED, error, detail)
-
-    def _finish(self, job: Job, state: State, outcome: SegmentResult | AttentionUNetSegError, detail: str = "") -> None:
+            return
         kept = None
-        if state is State.FAILED and outcome.code not in _NOTHING_TO_REPLAY and job.is_replayable:
+        if error.code not in _NOTHING_TO_REPLAY and job.is_replayable:
             kept = job.folder
             keep(kept)
-            outcome.hint = f"{outcome.hint} The job is kept in {kept}.".strip()
+            error.hint = f"{error.hint} The job is kept in {kept}.".strip()
+        failed = Failed(job.id, error, kept, detail)
+        self._finish(job, State.FAILED, error, lambda: self._listener.on_failure(failed), deletes_folder=kept is None)
+
+    def _finish(
+        self,
+        job: Job,
+        state: State,
+        outcome: SegmentResult | AttentionUNetSegError,
+        tell: Callable[[], None] = lambda: None,
+        deletes_folder: bool = True,
+    ) -> None:
+        """Let a job end: `tell` comes after its last state, and then the next one starts."""
         if self._active is job:
             self._active = None
         if job.exporting is not None:
@@ -372,12 +383,9 @@ class Session(WorkerListener):
             try:
                 self._enter(job, state)
             finally:  # who raised at the state is told the outcome all the same: it may name a folder that is kept
-                if state is State.DONE:
-                    self._tell(ResultReady(job.id, outcome, job.folder, job.files))
-                elif state is State.FAILED:
-                    self._tell(Failed(job.id, outcome, kept, detail))
+                tell()
         finally:
-            if kept is None:
+            if deletes_folder:
                 job.delete_folder()
             self._start_next()
 
@@ -393,9 +401,9 @@ class Session(WorkerListener):
         if state not in TRANSITIONS.get(job.state, ()):
             raise RuntimeError(f"A job cannot go from {job.state.value} to {state.value}.")
         job.state = state
-        self._tell(StateChanged(job.id, state))
+        self._listener.on_state_changed(StateChanged(job.id, state))
 
     def _warn(self, job: Job, text: str) -> None:
         if text not in job.warnings:
             job.warnings.append(text)
-            self._tell(Warned(job.id, text))
+            self._listener.on_warning(Warned(job.id, text))

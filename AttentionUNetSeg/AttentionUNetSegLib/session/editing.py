@@ -25,7 +25,7 @@ from .history import Step, read_history
 from .marking import Marking
 from .replaying import Replaying
 
-# The scene room costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
+# The scene package costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
 if TYPE_CHECKING:
     from ..scene import Apart, ResultNodes
 

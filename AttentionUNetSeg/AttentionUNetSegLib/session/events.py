@@ -1,4 +1,4 @@
-"""What a session takes and tells: requests, results, the states of a job, and a dataclass for every event."""
+"""What a session takes and tells: requests, results, the states of a job, every event, and who listens to them."""
 
 from __future__ import annotations
 
@@ -140,3 +140,34 @@ class Failed:
 
 
 Event = StateChanged | Progressed | Warned | WorkerReady | ResultReady | Failed
+
+
+class SessionListener:
+    """What a session tells; this one hears nothing. Derive from it and define what matters."""
+
+    def on_state_changed(self, event: StateChanged) -> None:
+        """Take the next state of a job."""
+        self.on_event(event)
+
+    def on_progress(self, event: Progressed) -> None:
+        """Take how far the running job is."""
+        self.on_event(event)
+
+    def on_warning(self, event: Warned) -> None:
+        """Take a sentence for the person."""
+        self.on_event(event)
+
+    def on_worker_ready(self, event: WorkerReady) -> None:
+        """Take it that a worker runs."""
+        self.on_event(event)
+
+    def on_result(self, event: ResultReady) -> None:
+        """Take a result, and from its folder whatever is to be kept."""
+        self.on_event(event)
+
+    def on_failure(self, event: Failed) -> None:
+        """Take it that a job failed."""
+        self.on_event(event)
+
+    def on_event(self, event: Event) -> None:
+        """Take what has no method of its own here."""

@@ -52,7 +52,9 @@ class History:
     @property
     def last_order(self) -> int:
         """The highest order number that any click or mark of any step has; 0 without any."""
-        return max((one.order for step in self._steps for one in (*step.clicks, *step.marks)), default=0)
+        clicks = (click.order for step in self._steps for click in step.clicks)
+        marks = (mark.order for step in self._steps for mark in step.marks)
+        return max((*clicks, *marks), default=0)
 
     def at(self, distance: int) -> Step | None:
         """The step so many steps later (or earlier, if negative); None where there is none."""
@@ -105,18 +107,19 @@ class History:
                 strokes[id(step.strokes)] = step.strokes
             clicks = [[click.order, list(click.ras), click.positive] for click in step.clicks]
             place = None if step.strokes is None else list(strokes).index(id(step.strokes))
-            steps.append({"clicks": clicks, "strokes": place, "moved": step.moved})
+            kept: dict[str, Any] = {"clicks": clicks, "strokes": place, "moved": step.moved}
             if step.marks:
                 marks.update((id(mark), mark) for mark in step.marks)
-                steps[-1]["marks"] = [list(marks).index(id(mark)) for mark in step.marks]
+                kept["marks"] = [list(marks).index(id(mark)) for mark in step.marks]
             if step.walls:
-                steps[-1]["walls"] = list(step.walls)
+                kept["walls"] = list(step.walls)
+            steps.append(kept)
         self._packed = {key: self._packed.get(key) or (field, _packed(field)) for key, field in strokes.items()}
         fields = [packed for _, packed in self._packed.values()]
-        kept = {"current": self._current - first, "steps": steps, "strokes": fields}
+        history = {"current": self._current - first, "steps": steps, "strokes": fields}
         if marks:
-            kept["marks"] = listed(tuple(marks.values()))
-        return json.dumps(kept, separators=(",", ":"))
+            history["marks"] = listed(tuple(marks.values()))
+        return json.dumps(history, separators=(",", ":"))
 
 
 def read_history(nodes: ResultNodes) -> History:
@@ -178,7 +181,8 @@ def _packed(field: CroppedField) -> dict[str, Any]:
 def _unpacked(kept: dict[str, Any]) -> CroppedField:
     from ..scene import CroppedField
 
+    k, j, i = (int(n) for n in kept["start"])
     shape = tuple(int(n) for n in kept["shape"])
     unpacking = zlib.decompressobj()
     data = unpacking.decompress(base64.b64decode(kept["data"]), int(np.prod(shape)) + 1)  # no bombs
-    return CroppedField(tuple(int(n) for n in kept["start"]), np.frombuffer(data, np.uint8).reshape(shape).copy())
+    return CroppedField((k, j, i), np.frombuffer(data, np.uint8).reshape(shape).copy())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..contracts import INPUT_FILE, ResultFiles, run_options_of
-from ..errors import BadInput
+from ..contracts import INPUT_FILE, run_options_of
+from ..errors import BadInput, InternalError
 from ..models import ModelPackage
 from ..temporary_folder import make_folder
 from ..worker import job_folder, protocol
@@ -35,19 +35,32 @@ class Job:
     state: State = State.QUEUED
     is_submitted: bool = False
     has_worker: bool = False  # one that was ready: before, no worker can have failed at the job
-    folder: Path | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
-    exporting: Iterator[float] | None = None  # what is left of `export`, while it is under way
-    message: protocol.Segment | None = None  # once it is exported
-    files: ResultFiles | None = None
+    exporting: Generator[float, None, None] | None = None  # what is left of `export`, while it is under way
     export_seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
     box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.geometry`
+    _folder: Path | None = None
+    _message: protocol.Segment | None = None
     _geometry: tuple[float, ...] = ()
     _array: tuple[str, int] | None = None
     _exported: list[tuple[int, int]] | None = None  # the box that was; None: the whole CT
 
-    def export(self, package: ModelPackage) -> Iterator[float]:
+    @property
+    def folder(self) -> Path:
+        """The private folder that `export` makes; raises InternalError before."""
+        if self._folder is None:
+            raise InternalError(f"The job {self.id} has no folder yet.")
+        return self._folder
+
+    @property
+    def message(self) -> protocol.Segment:
+        """What the worker is asked for; raises InternalError before `export` has ended."""
+        if self._message is None:
+            raise InternalError(f"The job {self.id} has not been exported.")
+        return self._message
+
+    def export(self, package: ModelPackage) -> Generator[float, None, None]:
         """Write the volume and the request into a new folder that nobody else can read; `message` is the request then.
 
         Yields the fraction of the volume that is written after each part of it, so that an event loop can go on. Where
@@ -62,7 +75,7 @@ class Job:
 
         self.require_volume()
         self.labels = package.labels
-        self.folder = make_folder("job")
+        self._folder = make_folder("job")
         if self.request.region is not None:
             self.box = box_of_region(self.volume_node, self.request.region)
             self._exported = widened(self.box, self.volume_node, CONTEXT_MM)
@@ -76,15 +89,15 @@ class Job:
                     for _part in self._parts():
                         pass
         self.export_seconds = time.monotonic() - started
-        self.message = protocol.Segment(
+        self._message = protocol.Segment(
             job=self.id,
             folder=str(self.folder),
             model=str(package.folder),
             **run_options_of(self.request, is_part=self.request.is_part or self.box is not None),
         )
-        job_folder.write_job(self.folder, self.message)
+        job_folder.write_job(self.folder, self._message)
 
-    def _parts(self) -> Iterator[float]:
+    def _parts(self) -> Generator[float, None, None]:
         from ..scene import export_in_parts
 
         self._geometry, self._array = _geometry(self.volume_node), _array_of(self.volume_node)
@@ -104,7 +117,7 @@ class Job:
     @property
     def has_other_voxels(self) -> bool:
         """Whether the volume shows other values than when it was exported: it was edited, or a sequence went on."""
-        if self._array == _array_of(self.volume_node) or self.folder is None:
+        if self._array == _array_of(self.volume_node) or self._folder is None:
             return False
         # Only now: of a large CT that nobody touched, looking at every voxel would hold up the front end.
         import SimpleITK as sitk
@@ -123,12 +136,12 @@ class Job:
     @property
     def is_replayable(self) -> bool:
         """Whether a worker had the job, and the folder holds everything that a replay needs."""
-        return self.has_worker and self.folder is not None and (self.folder / job_folder.JOB_FILE).is_file()
+        return self.has_worker and self._folder is not None and (self._folder / job_folder.JOB_FILE).is_file()
 
     def delete_folder(self) -> None:
         """Delete the job folder, if there is one."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _array_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[str, int] | None:

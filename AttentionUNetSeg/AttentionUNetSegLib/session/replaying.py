@@ -178,8 +178,7 @@ class Replaying:
         if given.refinement is not None:
             corrected = given.refinement.added_to(corrected, network, given.box, given.seeds, painted, barred)
         tight = tight_box(corrected != network, given.origin)
-        whole = CroppedField(given.origin, corrected)
-        found = None if tight is None else CroppedField(tuple(part.start for part in tight), whole.on(tight))
+        found = None if tight is None else CroppedField(given.origin, corrected).cut(tight)
         if given.state == self._state():  # nobody edited the CT between two parts
             self._corrected[given.key] = (step.strokes, found)
         while len(self._corrected) > FIELDS_KEPT:
@@ -251,7 +250,7 @@ class _Given:
     seeds: list[Seed]
     reach_mm: float
     spacing: tuple[float, float, float]
-    box: Box | None
+    box: Box | None  # None where there is nothing to correct
     walls: list[CroppedField]
     refinement: EarlierRefinement | None
     state: tuple[object, ...]
@@ -259,13 +258,14 @@ class _Given:
 
     @property
     def origin(self) -> tuple[int, int, int]:
-        k, j, i = (part.start for part in self.box)
-        return k, j, i
+        from ..scene.fields import first_voxel
+
+        return (0, 0, 0) if self.box is None else first_voxel(self.box)
 
     def barred(self) -> np.ndarray | None:
         from ..scene import mask_of_walls
 
-        return mask_of_walls(self.walls, self.box)
+        return None if self.box is None else mask_of_walls(self.walls, self.box)
 
 
 def _state_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[object, ...]:
@@ -279,8 +279,8 @@ def _in_walls(clicks: Sequence[Click], seeds: Sequence[Seed], walls: Sequence[Cr
     """Return a sentence for every click that lies in a wall, where it changes nothing."""
     told = []
     for click, seed in zip(clicks, seeds, strict=False):
-        place = tuple(slice(n, n + 1) for n in seed.voxel)
-        if any(wall.on(place).any() for wall in walls):
+        k, j, i = (slice(n, n + 1) for n in seed.voxel)
+        if any(wall.on((k, j, i)).any() for wall in walls):
             told.append(
                 f"{click.kind} click {click.order} lies in a segment that is not to be entered: it changes nothing."
             )

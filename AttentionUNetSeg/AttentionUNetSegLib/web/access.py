@@ -12,11 +12,14 @@ import hmac
 import ipaddress
 import secrets
 import socket
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ..errors import BadInput
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SHORTEST_TOKEN = 16
 
@@ -98,7 +101,7 @@ class Access:
         app.on_response_prepare.append(_add_headers)
 
     @web.middleware
-    async def _gate(self, request: web.Request, handler) -> web.StreamResponse:
+    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not self._is_our_name(request.host):
             raise web.HTTPForbidden(text=f"This server does not go by the name {request.host!r}.\n")
         offered = request.query.get("token")

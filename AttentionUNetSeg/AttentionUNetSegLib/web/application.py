@@ -13,23 +13,23 @@ from ..errors import BadModel
 from ..models import Catalogue
 from ..scene import ResultNodes, open_standalone_scene, settings_of
 from ..scene.provenance import read
-from ..session import ResultReady, Session
-from .comparing import Comparing
-from .desk import Desk
+from ..session import ResultReady
+from .autosave import Autosave
+from .comparison_contour import ComparisonContour
+from .correction_tools import CorrectionTools
+from .ct_opener import CTOpener
 from .downloads import Downloads
 from .gland_numbers import GlandNumbers
-from .keeping import Keeping
-from .opening import Opening
 from .page import build_page
 from .questions import Questions
-from .segmenting import Segmenting
+from .segmentation_import import SegmentationImport
+from .segmentation_run import SegmentationRun
 from .shown_result import ShownResult
-from .starting import Starting
-from .tools import Tools
 from .uploads import Uploads
 from .views import FourViews
 from .walls import Walls
 from .window_level import WindowLevel
+from .workspace import Workspace
 
 _STATIC = Path(__file__).with_name("static")
 _ASSETS = {
@@ -65,58 +65,57 @@ class Application:
         server.enable_module(trame_slicer.module)
         server.enable_module(_ASSETS)
         slicer_app, _scene = open_standalone_scene()
-        self.desk = Desk(server, slicer_app, folder)
-        self._questions = Questions(self.desk)
-        self._keeping = Keeping(self.desk)
-        self._tools = Tools(
-            self.desk,
+        self.workspace = Workspace(server, slicer_app, folder)
+        self._questions = Questions(self.workspace)
+        self._autosave = Autosave(self.workspace)
+        self._tools = CorrectionTools(
+            self.workspace,
             self._questions,
             on_change=self._take_change,
             changing=lambda: self._shown_result.surface_later(),
         )
-        self.desk.views = FourViews(server, slicer_app, self._tools.on_pointer)
-        self.desk.session = Session(catalogue, on_event=lambda event: self._segmenting.take(event))
-        self._numbers = GlandNumbers(self.desk)
-        self._shown_result = ShownResult(self.desk, on_change=self._note_change)
-        self._comparing = Comparing(self.desk)
-        self._window = WindowLevel(self.desk)
-        self._segmenting = Segmenting(self.desk, catalogue, self._questions, self._take_result, model)
-        self._opening = Opening(
-            self.desk,
+        self.workspace.views = FourViews(server, slicer_app, self._tools.on_pointer)
+        self._numbers = GlandNumbers(self.workspace)
+        self._shown_result = ShownResult(self.workspace, on_change=self._note_change)
+        self._comparison = ComparisonContour(self.workspace)
+        self._window = WindowLevel(self.workspace)
+        self._run = SegmentationRun(self.workspace, catalogue, self._questions, self._take_result, model)
+        self._opener = CTOpener(
+            self.workspace,
             self._questions,
             upload_limit_mb,
             on_opened=self._start_anew,
-            may_open=lambda: not self._segmenting.is_at_work,
+            may_open=lambda: not self._run.is_at_work,
         )
-        self._walls = Walls(self.desk, self._tools.change)
-        self._starting = Starting(self.desk, self._questions, self._opening, self._walls, self._take_start)
+        self._walls = Walls(self.workspace, self._tools.change)
+        self._import = SegmentationImport(self.workspace, self._questions, self._opener, self._walls, self._take_start)
         server.controller.add("open_kept")(self._begin_with_kept)
-        server.controller.add("discard_kept")(self._keeping.discard)
+        server.controller.add("discard_kept")(self._autosave.discard)
         self.uploads = Uploads(
             folder,
             upload_limit_mb,
-            self._opening.open_upload,
-            self._opening.open_files,
-            self._starting.take_file,
+            self._opener.open_upload,
+            self._opener.open_files,
+            self._import.take_file,
         )
-        self.downloads = Downloads(self.desk, self._shown_result.saving, self._numbers)
+        self.downloads = Downloads(self.workspace, self._shown_result.saving, self._numbers)
         build_page(server, upload_limit_mb)
-        self._pump = asyncio.get_running_loop().create_task(self._segmenting.pump())
+        self._pump = asyncio.get_running_loop().create_task(self._run.pump())
 
     def start(self, path: Path | None, series: str | None) -> None:
         """Start the worker, so that it loads torch while the person still looks, and open what was named."""
-        self.desk.session.start_worker()
-        self._keeping.offer()
+        self._run.start_worker()
+        self._autosave.offer()
         if path is not None:
-            self._opening.open_path(path, series)
+            self._opener.open_path(path, series)
 
     async def close(self) -> None:
         """End the worker and everything that runs in the background."""
         self._pump.cancel()
         await asyncio.gather(self._pump, return_exceptions=True)
-        self._keeping.close()
-        self.desk.session.close()
-        await self.desk.close()
+        self._autosave.close()
+        self._run.close()
+        await self.workspace.close()
 
     def _take_result(self, event: ResultReady) -> None:
         self._take_nodes(event.result.nodes, event.result.threshold)
@@ -126,62 +125,63 @@ class Application:
 
     def _take_nodes(self, nodes: ResultNodes, threshold: float) -> None:
         """Make a new result the one that the page shows and corrects; `threshold` is the one to come back to."""
-        self._keeping.begin_anew()
+        self._autosave.begin_anew()
         self._show_result(nodes, threshold)
-        self.desk.show(unsaved=False)
+        self.workspace.show(unsaved=False)
 
     def _show_result(self, nodes: ResultNodes, threshold: float) -> None:
         self._numbers.forget()
         self._shown_result.take(nodes, threshold)
         self._tools.take_result()
-        self._comparing.begin()
+        self._comparison.begin()
         self._walls.publish()
-        self._starting.publish()
+        self._import.publish()
 
     def _take_change(self) -> None:
         self._shown_result.show_volume()
 
     def _note_change(self) -> None:
         self._numbers.compare()
-        self._keeping.note_change()
+        self._autosave.note_change()
 
     def _start_anew(self) -> None:
-        self._keeping.begin_anew()
+        self._autosave.begin_anew()
         self._window.begin()
         self._numbers.forget()
         self._shown_result.forget()
-        self._comparing.forget()
+        self._comparison.forget()
         self._tools.forget()
-        self._starting.forget_offered()
+        self._import.forget_offered()
         self._walls.publish()
-        self._starting.publish()
-        self.desk.show(unsaved=False)
+        self._import.publish()
+        self.workspace.show(unsaved=False)
 
     def _begin_with_kept(self) -> None:
-        self.desk.start(self._open_kept())
+        self.workspace.start(self._open_kept())
 
     async def _open_kept(self) -> None:
         """Go on with what an earlier server left."""
-        if self.desk.volume is not None or self.desk.server.state.opening:
+        if self.workspace.volume is not None or self.workspace.server.state.opening:
             return
-        self.desk.show(opening="Opening the kept session")
-        await self.desk.breathe()
+        self.workspace.show(opening="Opening the kept session")
+        await self.workspace.breathe()
         try:
-            volume = self._keeping.open()
+            volume = self._autosave.open()
             if volume is None:
-                self.desk.notice("warning", "", "The kept session cannot be read any more.")
+                self.workspace.notice("warning", "", "The kept session cannot be read any more.")
                 return
-            self._opening.show_volume(volume)
+            self._opener.show_volume(volume)
             self._window.begin()
-            self._show_result(self.desk.result, self._model_threshold())
-            self.desk.show(unsaved=self.desk.editor.is_corrected)
+            self._show_result(self.workspace.require_result(), self._model_threshold())
+            self.workspace.show(unsaved=self.workspace.require_editor().is_corrected)
         finally:
-            self.desk.show(opening="")
+            self.workspace.show(opening="")
 
     def _model_threshold(self) -> float:
-        """The threshold of the model that made the desk's result; where it is no longer installed, the present one."""
+        """The threshold of the model that made the result; where it is no longer installed, the present one."""
+        segmentation = self.workspace.require_result().segmentation
         with suppress(BadModel):
-            model = read(self.desk.result.segmentation, "model.id")
+            model = read(segmentation, "model.id")
             if model is not None:
                 return self._catalogue.get(model).threshold
-        return float(read(self.desk.result.segmentation, "threshold") or 0.5)
+        return float(read(segmentation, "threshold") or 0.5)

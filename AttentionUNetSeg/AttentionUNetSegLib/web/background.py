@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,16 +28,11 @@ async def in_background(work: Callable[..., _T], *arguments: Any) -> _T:
 
     def run() -> None:
         try:
-            result, error = work(*arguments), None
+            tell: Callable[[], None] = partial(done.set_result, work(*arguments))
         except BaseException as raised:
-            result, error = None, raised
-
-        def tell() -> None:
-            if not done.done():
-                done.set_result(result) if error is None else done.set_exception(error)
-
+            tell = partial(done.set_exception, raised)
         with suppress(RuntimeError):  # the loop may be closed by now
-            loop.call_soon_threadsafe(tell)
+            loop.call_soon_threadsafe(lambda: None if done.done() else tell())
 
     threading.Thread(target=run, daemon=True, name=f"page: {work.__name__}").start()
     return await done

@@ -22,10 +22,10 @@ from ..scene import save_scene, save_segmentation, segment_on_source_grid, start
 from ..scene.dicom_identity import dicom_origin
 from ..scene.surface import write_surface
 from ..scene.volumes import image_of_node
-from .desk import Desk
 from .gland_numbers import GlandNumbers, write_numbers
 from .result_report import report_of, write_csv, write_json
 from .segment_image import segment_image
+from .workspace import Workspace
 
 
 class Downloads:
@@ -36,32 +36,34 @@ class Downloads:
 
     Parameters
     ----------
-    desk : whose result is saved.
+    workspace : whose result is saved.
     saving : makes the context that the scene is written in.
     numbers : measures the result.
 
     State: `saving`, a sentence while a file is being written, else ""; `can_save_seg`, whether the CT was DICOM.
     """
 
-    def __init__(self, desk: Desk, saving: Callable[[], AbstractContextManager[None]], numbers: GlandNumbers) -> None:
-        self._desk = desk
+    def __init__(
+        self, workspace: Workspace, saving: Callable[[], AbstractContextManager[None]], numbers: GlandNumbers
+    ) -> None:
+        self._workspace = workspace
         self._numbers = numbers
         self._saving = saving
         self._lock = asyncio.Lock()
-        desk.server.state.update({"saving": "", "can_save_seg": False})
+        workspace.server.state.update({"saving": "", "can_save_seg": False})
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         """GET download/<what>: the file, or 409 and the sentence why there is none (which the page also shows)."""
         try:
             async with self._lock:
-                folder = Path(tempfile.mkdtemp(dir=self._desk.folder))
+                folder = Path(tempfile.mkdtemp(dir=self._workspace.folder))
                 try:
                     return await self._answer(request, await self._write(request.match_info["what"], folder))
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
-                    self._desk.show(saving="")
+                    self._workspace.show(saving="")
         except AttentionUNetSegError as error:
-            self._desk.notice("error", error.hint, error.message)
+            self._workspace.notice("error", error.hint, error.message)
             return web.Response(status=409, text=f"{error}\n")
 
     async def _answer(self, request: web.Request, path: Path) -> web.StreamResponse:
@@ -78,20 +80,18 @@ class Downloads:
         return response
 
     async def _write(self, what: str, folder: Path) -> Path:
-        if self._desk.result is None:
-            raise BadInput("There is no result to save yet.", "Segment the CT first.")
-        stem = _file_stem(self._desk.result.volume.GetName())
-        self._desk.show(saving="Writing the file")
-        await self._desk.breathe()
-        result = self._desk.result
+        stem = _file_stem(self._workspace.require_result().volume.GetName())
+        self._workspace.show(saving="Writing the file")
+        await self._workspace.breathe()
+        result = self._workspace.require_result()  # that of now: another one may have come in the meantime
         path = folder / f"{stem}_{_NAMES.get(what, what + '.nrrd')}"
         if what == "segment":
             with self._saving():
                 save_segmentation(result, path)
         elif what == "scene":
             with self._saving():
-                save_scene(self._desk.scene, path)
-            self._desk.show(unsaved=False)
+                save_scene(self._workspace.scene, path)
+            self._workspace.show(unsaved=False)
         elif what == "nifti":
             await asyncio.to_thread(write_image, segment_image(result), path)
         elif what == "own_grid":
@@ -106,18 +106,18 @@ class Downloads:
             await asyncio.to_thread(write, path, await self._numbers.current())
         elif what in ("numbers_json", "numbers_csv"):
             measured = await self._numbers.current()
-            report = report_of(self._desk)
+            report = report_of(self._workspace)
             about = {key: report[key] for key in ("program", "created", "input", "model", "start", "note")}
-            write_numbers(measured, {**about, "segment": self._desk.server.state.segment_name}, path)
+            write_numbers(measured, {**about, "segment": self._workspace.server.state.segment_name}, path)
         elif what in ("stl", "obj"):
             with self._saving():
                 write_surface(result, path)
         elif what in ("json", "csv"):
-            report = report_of(self._desk)
+            report = report_of(self._workspace)
             (write_json if what == "json" else write_csv)(report, path)
         else:
             node, values = self._volume(what)
-            if node is result.corrected and self._desk.editor.is_corrected:
+            if node is result.corrected and self._workspace.require_editor().is_corrected:
                 path = folder / f"{stem}_probability_corrected.nrrd"
             # A copy of the voxels: compressing them needs neither the scene nor this thread.
             image = image_of_node(node)
@@ -130,13 +130,14 @@ class Downloads:
 
         That takes a path; and measurements, where it shall be a .zip of the SEG and an SR that refers to it.
         """
-        desk = self._desk
-        if not desk.dicom_files:
+        workspace = self._workspace
+        if not workspace.dicom_files:
             raise BadInput("A DICOM SEG refers to the DICOM files of its CT.", "Open the CT as a DICOM folder.")
         if missing := missing_library():
             raise BadInput(missing)
-        origin, image, files = dicom_origin(desk.result), segment_image(desk.result), desk.dicom_files
-        threshold, stem = desk.editor.settings[0], _file_stem(desk.result.volume.GetName())
+        result, files = workspace.require_result(), workspace.dicom_files
+        origin, image = dicom_origin(result), segment_image(result)
+        threshold, stem = workspace.require_editor().settings[0], _file_stem(result.volume.GetName())
 
         def write(path: Path, measured: Measurements | None = None) -> None:
             objects = write_result_objects(
@@ -154,7 +155,7 @@ class Downloads:
 
     def _volume(self, what: str) -> tuple[slicer.vtkMRMLScalarVolumeNode, str]:
         """Return what is shown, corrections included, and what its values mean."""
-        result = self._desk.result
+        result = self._workspace.require_result()
         if what == "probability":
             is_mask = (start_of(result) or {}).get("kind") == "mask"
             return result.field, _MASK_VALUES if is_mask else "probability of the segment = value / 255"

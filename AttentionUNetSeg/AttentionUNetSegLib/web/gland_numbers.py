@@ -12,42 +12,42 @@ from ..errors import BadInput, CannotWrite
 from ..measure import Measurements, Quantity, measure_masks
 from ..scene import masks_of_result, measurement_table, state_of_segment
 from .background import in_background
-from .desk import Desk
+from .workspace import Workspace
 
 NONE, WORKING, READY, OLD = "", "working", "ready", "old"
 
 
 class GlandNumbers:
-    """Measures the desk's result, one time after the other.
+    """Measures the workspace's result, one time after the other.
 
     State: `numbers`, rows of a table (key, name, value, range); `numbers_notes`, sentences; `numbers_state` ("",
     "working", "ready", "old": the segment has changed since).
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._measured: Measurements | None = None
         self._about: str | None = None
         self._lock = asyncio.Lock()
-        desk.server.state.update({"numbers": [], "numbers_notes": [], "numbers_state": NONE})
-        desk.server.controller.add("measure")(self.measure)
+        workspace.server.state.update({"numbers": [], "numbers_notes": [], "numbers_state": NONE})
+        workspace.server.controller.add("measure")(self.measure)
 
     def forget(self) -> None:
         """There is another result, or none."""
         self._measured = self._about = None
-        self._desk.show(numbers=[], numbers_notes=[], numbers_state=NONE)
+        self._workspace.show(numbers=[], numbers_notes=[], numbers_state=NONE)
 
     def compare(self) -> None:
         """Mark the numbers as old where the segment is no longer the measured one, and as good where it is again."""
-        state = self._desk.server.state.numbers_state
-        if state in (READY, OLD) and self._desk.result is not None:
-            now = READY if self._about == _state(self._desk) else OLD
+        state = self._workspace.server.state.numbers_state
+        if state in (READY, OLD) and self._workspace.result is not None:
+            now = READY if self._about == _state(self._workspace) else OLD
             if now != state:
-                self._desk.show(numbers_state=now)
+                self._workspace.show(numbers_state=now)
 
     def measure(self) -> None:
         """Measure the segment as it is now, in the background."""
-        self._desk.start(self._measure())
+        self._workspace.start(self._measure())
 
     async def current(self) -> Measurements:
         """Return the numbers of the segment as it is now, measured anew where need be.
@@ -56,36 +56,35 @@ class GlandNumbers:
         ------
         BadInput : there is no result, or it was changed while it was measured.
         """
-        if self._desk.result is None:
-            raise BadInput("There is nothing to measure yet.", "Segment the CT first.")
+        self._workspace.require_result()
         async with self._lock:
-            if self._measured is None or self._about != _state(self._desk):
+            if self._measured is None or self._about != _state(self._workspace):
                 await self._measure_now()
-            if self._measured is None or self._desk.server.state.numbers_state != READY:
+            if self._measured is None or self._workspace.server.state.numbers_state != READY:
                 raise BadInput("The segment was changed while it was measured.", "Try again.")
             return self._measured
 
     async def _measure(self) -> None:
-        if self._desk.result is not None and not self._lock.locked():
+        if self._workspace.result is not None and not self._lock.locked():
             async with self._lock:
                 await self._measure_now()
 
     async def _measure_now(self) -> None:
-        desk, nodes = self._desk, self._desk.result
-        before = desk.server.state.numbers_state
-        desk.show(numbers_state=WORKING)
+        workspace, nodes = self._workspace, self._workspace.require_result()
+        before = workspace.server.state.numbers_state
+        workspace.show(numbers_state=WORKING)
         try:
-            await desk.breathe()
-            state, given = _state(desk), masks_of_result(nodes)
+            await workspace.breathe()
+            state, given = _state(workspace), masks_of_result(nodes)
             measured = await in_background(measure_masks, *given)
         except BaseException:
-            desk.show(numbers_state=OLD if before in (READY, OLD) else NONE)
+            workspace.show(numbers_state=OLD if before in (READY, OLD) else NONE)
             raise
-        if desk.result is not nodes:
+        if workspace.result is not nodes:
             return  # another CT or result has come, and forgot about this one
         self._measured, self._about = measured, state
         measurement_table(nodes, measured, state)
-        desk.show(
+        workspace.show(
             numbers=[_row(each) for each in measured], numbers_notes=list(measured.sentences), numbers_state=READY
         )
         self.compare()
@@ -112,8 +111,8 @@ def write_numbers(measured: Measurements, about: dict[str, Any], path: Path) -> 
         raise CannotWrite(f"The measurements cannot be written ({error.strerror}).") from error
 
 
-def _state(desk: Desk) -> str | None:
-    return None if desk.result is None else state_of_segment(desk.result)
+def _state(workspace: Workspace) -> str | None:
+    return None if workspace.result is None else state_of_segment(workspace.result)
 
 
 def _row(quantity: Quantity) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 from trame_slicer.views import SliceView
 
-from .desk import Desk
+from .workspace import Workspace
 
 DISTANCE, AREA = "distance", "area"
 _COLOR = (0.45, 0.85, 1.0)
@@ -25,18 +25,18 @@ class Measuring:
     State: `measurements`, a list of dicts (id, text).
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._node: slicer.vtkMRMLMarkupsNode | None = None
         self._last: tuple[float, float] | None = None
-        desk.server.state.measurements = []
-        desk.server.controller.add("remove_measurement")(self.remove)
-        desk.server.controller.add("remove_measurements")(self.remove_all)
+        workspace.server.state.measurements = []
+        workspace.server.controller.add("remove_measurement")(self.remove)
+        workspace.server.controller.add("remove_measurements")(self.remove_all)
 
     def begin(self, tool: str, view: SliceView, event: dict[str, Any]) -> None:
         """Begin a measurement where the button was pressed."""
         number = sum(node.IsA(_CLASSES[tool]) for node in self._nodes()) + 1
-        node = self._desk.scene.AddNewNodeByClass(_CLASSES[tool], f"{tool.capitalize()} {number}")
+        node = self._workspace.scene.AddNewNodeByClass(_CLASSES[tool], f"{tool.capitalize()} {number}")
         node.CreateDefaultDisplayNodes()
         node.SetAttribute("AttentionUNetSeg.measurement", tool)
         display = node.GetDisplayNode()
@@ -73,7 +73,7 @@ class Measuring:
             return
         is_line = node.IsA(_CLASSES[DISTANCE])
         if (is_line and node.GetLineLengthWorld() < 0.5) or (not is_line and node.GetNumberOfControlPoints() < 3):
-            self._desk.scene.RemoveNode(node)
+            self._workspace.scene.RemoveNode(node)
             return
         node.SetLocked(True)
         self.publish()
@@ -81,29 +81,29 @@ class Measuring:
     def cancel(self) -> None:
         """Take away what is being drawn."""
         if self._node is not None:
-            self._desk.scene.RemoveNode(self._node)
+            self._workspace.scene.RemoveNode(self._node)
             self._node = None
 
     def remove(self, node_id: str) -> None:
         """Delete one measurement."""
         for node in self._nodes():
             if node.GetID() == node_id:
-                self._desk.scene.RemoveNode(node)
+                self._workspace.scene.RemoveNode(node)
         self.publish()
 
     def remove_all(self) -> None:
         """Delete all measurements."""
         for node in self._nodes():
-            self._desk.scene.RemoveNode(node)
+            self._workspace.scene.RemoveNode(node)
         self.publish()
 
     def publish(self) -> None:
         """Write the measurements into the page's state."""
         listed = [{"id": node.GetID(), "text": f"{node.GetName()}: {_text(node)}"} for node in self._nodes()]
-        self._desk.show(measurements=listed)
+        self._workspace.show(measurements=listed)
 
     def _nodes(self) -> list[slicer.vtkMRMLMarkupsNode]:
-        nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsNode", self._desk.scene)
+        nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsNode", self._workspace.scene)
         return [node for node in nodes if node.GetAttribute("AttentionUNetSeg.measurement")]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trame.ui.vuetify3 import VAppLayout
 from trame.widgets import html
 from trame_server import Server
@@ -12,6 +14,7 @@ from .page_panel import build_panel
 from .page_panes import build_menu, build_panes
 from .page_start import build_notices, build_start
 from .page_tools import TOOLS, build_tool_bar, build_tool_option
+from .uploads import ACCEPT
 
 _THEME = {
     "dark": True,
@@ -36,7 +39,7 @@ _VUETIFY = {
 }
 
 # Never sent: how far a tab's own upload is, which view it has enlarged, what it has opened over the page.
-_OF_ONE_TAB = {
+_OF_ONE_TAB: dict[str, Any] = {
     "upload_fraction": 0,
     "maximized": None,
     "show_card": False,
@@ -72,7 +75,7 @@ def build_page(server: Server, upload_limit_mb: int) -> VAppLayout:
             type="file",
             id="ct-file",
             classes="visually-hidden",
-            accept=".nii,.gz,.nrrd,.mha,.zip,.mhd,.raw,.zraw,.dcm",
+            accept=ACCEPT,
             multiple=True,
             tabindex=-1,
             change="utils.get('attentionUNetSeg').chosen($event)",

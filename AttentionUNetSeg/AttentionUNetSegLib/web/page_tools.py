@@ -6,11 +6,12 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as vuetify
 from trame_server import Server
 
+from ..contracts import FURTHEST, LARGEST_REACH_MM, SMALLEST_REACH_MM
+from .correction_tools import ADD, BROWSE, ERASE, PAINT, REMOVE
 from .drawing import BOX, CLICK, LASSO
 from .measuring import AREA, DISTANCE
 from .page_attributes import attributes
 from .page_buttons import any_of, build_button, build_radio, radio_group
-from .tools import ADD, BROWSE, ERASE, PAINT, REMOVE
 
 # tool: icon, label, what it does
 TOOLS = {
@@ -36,9 +37,9 @@ _SHAPES = {
 # state: label, unit, lowest, highest, where it is shown, what it means
 _OPTIONS = {
     "reach_mm": (
-        "Reach", "mm", 5, 40, f"{any_of('tool', (ADD, REMOVE))} && shape !== '{BOX}'",
+        "Reach", "mm", SMALLEST_REACH_MM, LARGEST_REACH_MM, f"{any_of('tool', (ADD, REMOVE))} && shape !== '{BOX}'",
         "About how far a click or lasso acts in tissue like the marked one. Where all is alike it goes further: "
-        "nothing changes beyond three times as far.",
+        f"nothing changes beyond {FURTHEST:g} times as far.",
     ),
     "box_mm": (
         "Depth", "mm", 2, 100, f"{any_of('tool', (ADD, REMOVE))} && shape === '{BOX}'",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .desk import Desk
+from .workspace import Workspace
 
 
 class Questions:
@@ -13,12 +13,12 @@ class Questions:
     State: `question`, a dict (title, text, yes, no) or None.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._on_yes: Callable[[], object] = lambda: None
         self._on_no: Callable[[], object] = lambda: None
-        desk.server.state.question = None
-        desk.server.controller.add("answer_question")(self.answer)
+        workspace.server.state.question = None
+        workspace.server.controller.add("answer_question")(self.answer)
 
     def ask(
         self,
@@ -32,13 +32,13 @@ class Questions:
         """Ask; `on_yes` or `on_no` is called with the answer."""
         self.answer(False)
         self._on_yes, self._on_no = on_yes, on_no
-        self._desk.show(question={"title": title, "text": text, "yes": yes, "no": no})
+        self._workspace.show(question={"title": title, "text": text, "yes": yes, "no": no})
 
     def ask_before_losing(
         self, what: str, do: Callable[[], object], on_no: Callable[[], object] = lambda: None
     ) -> None:
         """Do something that ends the present result; ask first where it was corrected and not saved since."""
-        if not self._desk.server.state.unsaved:
+        if not self._workspace.server.state.unsaved:
             do()
             return
         self.ask(
@@ -52,7 +52,7 @@ class Questions:
 
     def answer(self, is_yes: bool) -> None:
         """Take the person's answer."""
-        if self._desk.server.state.question is not None:
-            self._desk.show(question=None)
-            with self._desk.reporting():
+        if self._workspace.server.state.question is not None:
+            self._workspace.show(question=None)
+            with self._workspace.reporting():
                 (self._on_yes if is_yes else self._on_no)()

@@ -11,7 +11,8 @@ from trame_slicer.views import SliceView
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from vtkmodules.vtkCommonTransforms import vtkGeneralTransform
 
-from .desk import Desk
+from ..scene import ResultNodes
+from .workspace import Workspace
 
 # A click's marker is taken hold of within this distance on the screen.
 NEAR_PIXELS = 9.0
@@ -21,10 +22,10 @@ Position = tuple[float, float, float]
 
 
 class Readout:
-    """Reads the volumes of one desk, at places in its slice views."""
+    """Reads the volumes of one workspace, at places in its slice views."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
 
     def at(self, view: SliceView, ras: Position | None, mm_per_pixel: float | None) -> dict[str, Any] | None:
         """Return `text` for people and the id of the `click` there (or None); None outside a CT.
@@ -33,21 +34,21 @@ class Readout:
         ----------
         ras : world RAS in mm.
         """
-        desk = self._desk
-        if desk.volume is None or ras is None:
+        workspace = self._workspace
+        if workspace.volume is None or ras is None:
             return None
-        value = value_at(desk.volume, ras)
+        value = value_at(workspace.volume, ras)
         if value is None:
             return None
         parts = [position_text(ras), f"{value:.0f} HU"]
-        if desk.result is not None:
-            parts.append(f"probability {(value_at(desk.result.field, ras) or 0.0) / 255:.2f}")
-            parts += self._overlay_text(ras)
+        if workspace.result is not None:
+            parts.append(f"probability {(value_at(workspace.result.field, ras) or 0.0) / 255:.2f}")
+            parts += _overlay_text(workspace.result, workspace.server.state.overlay, ras)
         return {"text": " · ".join(parts), "click": self.click_at(view, ras, mm_per_pixel)}
 
     def click_at(self, view: SliceView, ras: Position | None, mm_per_pixel: float | None) -> str | None:
         """Return the id of the click whose marker lies there in the slice, the nearest of several."""
-        editor = self._desk.editor
+        editor = self._workspace.editor
         if editor is None or ras is None or mm_per_pixel is None:
             return None
         normal = slicer.util.arrayFromVTKMatrix(view.get_view_node().GetSliceToRAS())[:3, 2]
@@ -60,16 +61,16 @@ class Readout:
                 found.append((beside, click.id))
         return min(found)[1] if found else None
 
-    def _overlay_text(self, ras: Position) -> list[str]:
-        result, overlay = self._desk.result, self._desk.server.state.overlay
-        if overlay == "spread" and result.spread is not None:
-            return [f"spread {(value_at(result.spread, ras) or 0.0) / 510:.2f}"]
-        gates = result.gates
-        level = int(overlay) if overlay.isdigit() else min(gates, default=0)
-        if level in gates:
-            value = value_at(gates[level], ras)
-            return [] if value is None else [f"attention (gate {level}) {value / 255:.2f}"]
-        return []
+
+def _overlay_text(result: ResultNodes, overlay: str, ras: Position) -> list[str]:
+    if overlay == "spread" and result.spread is not None:
+        return [f"spread {(value_at(result.spread, ras) or 0.0) / 510:.2f}"]
+    gates = result.gates
+    level = int(overlay) if overlay.isdigit() else min(gates, default=0)
+    if level in gates:
+        value = value_at(gates[level], ras)
+        return [] if value is None else [f"attention (gate {level}) {value / 255:.2f}"]
+    return []
 
 
 def value_at(node: slicer.vtkMRMLScalarVolumeNode, ras: Position) -> float | None:

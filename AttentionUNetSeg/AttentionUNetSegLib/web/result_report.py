@@ -1,4 +1,4 @@
-"""The report of the desk's result: what was found, by which model, and what a person changed."""
+"""The report of the workspace's result: what was found, by which model, and what a person changed."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from .. import __version__
 from ..errors import CannotWrite
 from ..scene import start_of
 from ..scene.provenance import read
-from .desk import Desk
+from .workspace import Workspace
 
 
-def report_of(desk: Desk) -> dict[str, Any]:
+def report_of(workspace: Workspace) -> dict[str, Any]:
     """Return the report as JSON fields; positions are world RAS in mm."""
-    editor, segmentation = desk.editor, desk.result.segmentation
+    editor, result = workspace.require_editor(), workspace.require_result()
+    segmentation = result.segmentation
     threshold, keep_largest, smoothing_mm = editor.settings
     return {
         "program": f"attention-unet-seg {__version__}",
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "input": desk.volume.GetName(),
+        "input": result.volume.GetName(),
         "model": {key: read(segmentation, f"model.{key}") for key in ("id", "name", "version", "sha256")},
         "volume_ml": round(editor.volume_ml, 3),
         "threshold": threshold,
         "keep_largest": keep_largest,
         "smoothing_mm": smoothing_mm,
         "reach_mm": editor.reach_mm,
-        "start": start_of(desk.result),
-        "strokes": desk.result.strokes is not None,
+        "start": start_of(result),
+        "strokes": result.strokes is not None,
         "marks": [f"{'add' if each.positive else 'remove'} {each.kind}" for each in editor.marks],
-        "walls": [each["name"] for each in desk.server.state.walls if each["is_wall"]],
+        "walls": [each["name"] for each in workspace.server.state.walls if each["is_wall"]],
         "clicks": [
             {"kind": "add" if each.positive else "remove", "ras_mm": [round(x, 3) for x in each.ras]}
             for each in editor.clicks
         ],
-        "measurements": [each["text"] for each in desk.server.state.measurements],
+        "measurements": [each["text"] for each in workspace.server.state.measurements],
         "note": "Research software: not for diagnosis or treatment.",
     }
 

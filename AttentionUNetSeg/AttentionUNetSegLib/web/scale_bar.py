@@ -40,7 +40,7 @@ class ScaleBar:
             for index in range(count):
                 color = [0.0] * 4
                 colors.GetColor(index * (colors.GetNumberOfColors() - 1) // (count - 1), color)
-                table.SetTableValue(index, *color[:3], 1.0)
+                table.SetTableValue(index, (*color[:3], 1.0))
             table.SetRange(0.0, top)
             self._actor.SetLookupTable(table)
         self._view.schedule_render()

@@ -93,7 +93,7 @@ async def _serve(
     application = Application(server, folder, options.upload_limit_mb, catalogue, options.model)
     ending = asyncio.Event()
     presence = _Presence(options.linger_seconds, ending.set)
-    for each in (presence, application.desk.views.protocol):
+    for each in (presence, application.workspace.views.protocol):
         server.add_protocol_to_configure(lambda protocol, each=each: protocol.registerLinkProtocol(each))
 
     websocket_secret = new_token()

@@ -15,7 +15,7 @@ from ..scene.segment import segment_id_of
 from ..scene.strokes import segment_on_ct
 from ..scene.surface import CLOSED_SURFACE, has_surface, make_surface
 from ..session.editing import ResultEditor
-from .desk import Desk, LatestOnly
+from .workspace import LatestOnly, Workspace
 
 # Colour tables that slicer-core has, and that read well on a grey image.
 _COLORS = {
@@ -56,12 +56,12 @@ class ShownResult:
     where that is the network); `has_own_grid` (whether that lay on a grid of its own).
     """
 
-    def __init__(self, desk: Desk, on_change: Callable[[], None]) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace, on_change: Callable[[], None]) -> None:
+        self._workspace = workspace
         self._on_change = on_change
-        self._apply_settings = LatestOnly(desk, self._set_threshold)
-        self._apply_overlay = LatestOnly(desk, self._show_overlay)
-        desk.server.state.update(
+        self._apply_settings = LatestOnly(workspace, self._set_threshold)
+        self._apply_overlay = LatestOnly(workspace, self._show_overlay)
+        workspace.server.state.update(
             {
                 "has_result": False,
                 "volume_ml": None,
@@ -92,8 +92,8 @@ class ShownResult:
             }
         )
         self._surface_timer: asyncio.TimerHandle | None = None
-        self._apply_look = LatestOnly(desk, self._show_look)
-        state = desk.server.state
+        self._apply_look = LatestOnly(workspace, self._show_look)
+        state = workspace.server.state
         state.change("threshold", "keep_largest", "smoothing_mm")(self._apply_settings)
         state.change("overlay", "overlay_opacity", "overlay_color")(self._apply_overlay)
         state.change("contour", "contour_width", "contour_fill", "surface_opacity")(self._apply_look)
@@ -102,7 +102,7 @@ class ShownResult:
 
     def forget(self) -> None:
         """Show that there is no result: another CT was opened."""
-        self._desk.show(
+        self._workspace.show(
             has_result=False,
             volume_ml=None,
             overlay="off",
@@ -116,20 +116,20 @@ class ShownResult:
 
     def take(self, nodes: ResultNodes, model_threshold: float) -> None:
         """Show a new result, or one that was loaded, in place of the one before; its model's own threshold is known."""
-        desk = self._desk
-        earlier, desk.result, desk.editor = desk.result, None, None
+        workspace = self._workspace
+        earlier, workspace.result, workspace.editor = workspace.result, None, None
         if earlier is not None and earlier.segmentation is not nodes.segmentation:
             _remove(earlier)
-        desk.result = nodes
-        desk.editor = ResultEditor(nodes)
+        workspace.result = nodes
+        workspace.editor = editor = ResultEditor(nodes)
         arrange_slice_views(nodes)
         make_surface(nodes)
-        desk.views.look_at_surface()
+        workspace.views.look_at_surface()
         levels, has_spread = list(nodes.gates), nodes.spread is not None
-        if not has_spread and desk.server.state.overlay == _SPREAD:
-            desk.show(overlay="off")
-        threshold, keep_largest, smoothing_mm = desk.editor.settings
-        desk.show(
+        if not has_spread and workspace.server.state.overlay == _SPREAD:
+            workspace.show(overlay="off")
+        threshold, keep_largest, smoothing_mm = editor.settings
+        workspace.show(
             has_result=True,
             threshold=round(threshold, 2),
             model_threshold=round(model_threshold, 2),
@@ -149,16 +149,16 @@ class ShownResult:
 
     def show_volume(self) -> None:
         """Show the segment's volume as it is now, and why it has more parts than was asked for."""
-        editor, note = self._desk.editor, ""
+        editor, note = self._workspace.require_editor(), ""
         if editor.settings[1] and editor.is_corrected:
-            parts = count_parts(self._desk.result)
+            parts = count_parts(editor.nodes)
             if parts > 1:
                 note = f"{parts} parts: the largest, and those with your clicks or strokes in them."
-        self._desk.show(volume_ml=round(editor.volume_ml, 2), parts_note=note)
+        self._workspace.show(volume_ml=round(editor.volume_ml, 2), parts_note=note)
         self._on_change()
 
     def _set_threshold(self) -> None:
-        state, editor = self._desk.server.state, self._desk.editor
+        state, editor = self._workspace.server.state, self._workspace.editor
         wanted = (float(state.threshold), bool(state.keep_largest), float(state.smoothing_mm))
         if editor is None or wanted == tuple(editor.settings):
             return
@@ -172,7 +172,7 @@ class ShownResult:
 
         It is most of what a step of the threshold costs, and the slices do not need it.
         """
-        nodes, editor = self._desk.result, self._desk.slicer_app.segmentation_editor
+        nodes, editor = self._workspace.require_result(), self._workspace.slicer_app.segmentation_editor
         segmentation = nodes.segmentation.GetSegmentation()
         segment = segmentation.GetSegment(segment_id_of(nodes))
         surface = segment.GetRepresentation(CLOSED_SURFACE)
@@ -194,9 +194,9 @@ class ShownResult:
             return
         self._surface_timer.cancel()
         self._surface_timer = None
-        nodes = self._desk.result
+        nodes = self._workspace.result
         if nodes is not None:
-            editor, views = self._desk.slicer_app.segmentation_editor, self._desk.views
+            editor, views = self._workspace.slicer_app.segmentation_editor, self._workspace.views
             with views.drawing_only(views.three_d):
                 editor.show_3d(False)
                 make_surface(nodes)
@@ -204,7 +204,7 @@ class ShownResult:
                     editor.show_3d(True)
 
     def _show_overlay(self) -> None:
-        state, nodes = self._desk.server.state, self._desk.result
+        state, nodes = self._workspace.server.state, self._workspace.result
         self._show_ramp()
         if nodes is None:
             return
@@ -215,14 +215,14 @@ class ShownResult:
         lowest = 0.0 if isinstance(level, int) else None
         colors = self._color_node()
         show_attention(nodes, level, float(state.overlay_opacity), colors, lowest)
-        self._desk.views.show_scale(None if level is None else colors, 0.5 if level == _SPREAD else 1.0)
+        self._workspace.views.show_scale(None if level is None else colors, 0.5 if level == _SPREAD else 1.0)
         self._show_look()
-        self._desk.views.draw_slices()
+        self._workspace.views.draw_slices()
 
     @contextmanager
     def saving(self) -> Iterator[None]:
         """Give the segment its own colour and its newest surface while the scene is written, whatever is on show."""
-        self._paint_segment(self._desk.server.state.contour)
+        self._paint_segment(self._workspace.server.state.contour)
         self._make_surface()
         try:
             yield
@@ -230,14 +230,14 @@ class ShownResult:
             self._show_look()
 
     def _paint_segment(self, contour: str) -> None:
-        nodes = self._desk.result
+        nodes = self._workspace.require_result()
         segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
         if tuple(round(c, 3) for c in segment.GetColor()) != CONTOURS[contour]:
             segment.SetColor(*CONTOURS[contour])
 
     def _show_look(self) -> None:
         """Show the segment as a clear outline with a faint fill, so that the CT below stays readable."""
-        nodes, state = self._desk.result, self._desk.server.state
+        nodes, state = self._workspace.result, self._workspace.server.state
         if nodes is None:
             return
         display = nodes.segmentation.GetDisplayNode()
@@ -250,11 +250,11 @@ class ShownResult:
         self._paint_segment("Cyan" if is_hidden else state.contour)
 
     def _show_segment(self) -> None:
-        if self._desk.result is not None:
-            self._desk.result.segmentation.SetDisplayVisibility(bool(self._desk.server.state.show_segment))
+        if self._workspace.result is not None:
+            self._workspace.result.segmentation.SetDisplayVisibility(bool(self._workspace.server.state.show_segment))
 
     def _color_node(self) -> slicer.vtkMRMLColorNode | None:
-        return self._desk.scene.GetNodeByID(_COLORS.get(self._desk.server.state.overlay_color, ""))
+        return self._workspace.scene.GetNodeByID(_COLORS.get(self._workspace.server.state.overlay_color, ""))
 
     def _show_ramp(self) -> None:
         """Write the colour table as a CSS gradient, for the legend."""
@@ -267,13 +267,13 @@ class ShownResult:
             node.GetColor(index * (node.GetNumberOfColors() - 1) // 255, color)
             stops.append("rgb({:.0f},{:.0f},{:.0f})".format(*(255 * channel for channel in color[:3])))
         # The spread's scale ends at 0.5: a standard deviation of values in 0..1 is never more.
-        top = "0.5" if self._desk.server.state.overlay == _SPREAD else "1"
-        overlay = self._desk.server.state.overlay
-        nodes = self._desk.result
+        top = "0.5" if self._workspace.server.state.overlay == _SPREAD else "1"
+        overlay = self._workspace.server.state.overlay
+        nodes = self._workspace.result
         is_mask = overlay == "probability" and nodes is not None and (start_of(nodes) or {}).get("kind") == "mask"
         note = _NOTES["mask"] if is_mask else _NOTES.get(overlay, _NOTES["attention"])
         ramp = f"linear-gradient(to right, {', '.join(stops)})"
-        self._desk.show(overlay_ramp=ramp, overlay_top=top, overlay_note=note)
+        self._workspace.show(overlay_ramp=ramp, overlay_top=top, overlay_note=note)
 
 
 def _overlays(levels: list[int], has_spread: bool) -> list[dict[str, str]]:

@@ -52,7 +52,8 @@ class Geometry:
             return None
         # Slicer samples at whole XY, which is in the middle of a pixel on the screen.
         xy = np.array([from_left * self.width - 0.5, (1.0 - from_top) * self.height - 0.5, 0.0, 1.0])
-        return tuple(float(value) for value in (self.xy_to_ras @ xy)[:3])
+        right, anterior, superior = (float(value) for value in (self.xy_to_ras @ xy)[:3])
+        return right, anterior, superior
 
 
 class ViewWindow:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from ..errors import BadInput, CannotWrite
 from .received import Received
@@ -18,6 +18,8 @@ DEFAULT_LIMIT_MB = 2048
 _MOST_FILES = 20_000
 # What may follow the name that we make up; everything else of a sent name is for display only.
 _ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".zraw", ".raw", ".zip", ".dcm")
+# What the browser's file dialog offers: it knows single endings only.
+ACCEPT = ",".join(dict.fromkeys("." + ending.rpartition(".")[2] for ending in _ENDINGS))
 # Of these one file alone is a CT.
 _WHOLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
 _LONGEST_NAME = 80
@@ -102,7 +104,10 @@ class Uploads:
         received.folder.mkdir()
         left = self._limit
         try:
-            async for part in await request.multipart():
+            parts = await request.multipart()
+            while (part := await parts.next()) is not None:
+                if not isinstance(part, BodyPartReader):
+                    continue
                 name = part.filename or ""
                 if not name or _is_litter(name):
                     continue

@@ -281,7 +281,12 @@ class _Factory(IViewFactory):
     def _get_slicer_view(self, view: _Pane) -> AbstractView:
         return view.view
 
-    def _create_view(self, definition: ViewLayoutDefinition, scene, app_logic) -> _Pane:
+    def _create_view(
+        self,
+        definition: ViewLayoutDefinition,
+        scene: slicer.vtkMRMLScene,
+        app_logic: slicer.vtkMRMLApplicationLogic,
+    ) -> _Pane:
         name = definition.singleton_tag
         is_slice = definition.view_type is ViewType.SLICE_VIEW
         view = (SliceView if is_slice else ThreeDView)(scene=scene, app_logic=app_logic, name=name)

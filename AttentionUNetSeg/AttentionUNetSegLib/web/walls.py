@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from ..imaging import StoredSegment
 from ..scene.segment import segment_id_of
-from ..session import add_wall_to
-from .desk import Desk
+from ..session import ResultEditor, add_wall_to
+from .workspace import Workspace
 
 _COLOR = (0.62, 0.66, 1.0)
 
@@ -19,20 +19,20 @@ class Walls:
 
     Parameters
     ----------
-    desk : whose result has them.
+    workspace : whose result has them.
     change : runs a change of the editor and shows what came of it.
     """
 
-    def __init__(self, desk: Desk, change: Callable[[Callable[[], object]], None]) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace, change: Callable[[Callable[[ResultEditor], object]], None]) -> None:
+        self._workspace = workspace
         self._change = change
-        desk.server.state.walls = []
-        desk.server.trigger("toggle_wall")(self.toggle)
+        workspace.server.state.walls = []
+        workspace.server.trigger("toggle_wall")(self.toggle)
 
     def add(self, stored: StoredSegment) -> None:
         """Bring a segment in and make it a wall; raises BadInput where it has nothing in common with the CT."""
-        nodes, editor = self._desk.result, self._desk.editor
-        name = add_wall_to(editor, stored)
+        nodes = self._workspace.require_result()
+        name = add_wall_to(self._workspace.require_editor(), stored)
         segment = nodes.segmentation.GetSegmentation().GetSegment(name)
         segment.SetColor(*(stored.color or _COLOR))
         display = nodes.segmentation.GetDisplayNode()
@@ -42,22 +42,22 @@ class Walls:
 
     def toggle(self, segment_id: str) -> None:
         """Make a segment a wall, or none any more."""
-        editor = self._desk.editor
+        editor = self._workspace.editor
         if editor is None:
             return
         before = editor.walls
         after = tuple(each for each in before if each != segment_id) if segment_id in before else (*before, segment_id)
-        self._change(lambda: setattr(editor, "walls", after))
+        self._change(lambda editor: setattr(editor, "walls", after))
         self.publish()
 
     def after_change(self) -> None:
         """Show what the segment has become."""
-        self._change(lambda: None)
+        self._change(lambda editor: None)
         self.publish()
 
     def publish(self) -> None:
         """Write the segments into the page's state, and show those that are walls in the slices."""
-        nodes, editor = self._desk.result, self._desk.editor
+        nodes, editor = self._workspace.result, self._workspace.editor
         listed = []
         if nodes is not None and editor is not None:
             segmentation, display = nodes.segmentation.GetSegmentation(), nodes.segmentation.GetDisplayNode()
@@ -68,4 +68,4 @@ class Walls:
                     is_wall = name in chosen
                     display.SetSegmentVisibility(name, is_wall)
                     listed.append({"id": name, "name": segmentation.GetSegment(name).GetName(), "is_wall": is_wall})
-        self._desk.show(walls=listed)
+        self._workspace.show(walls=listed)

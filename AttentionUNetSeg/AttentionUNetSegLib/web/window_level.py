@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from .desk import Desk
+from .workspace import Workspace
 
 PRESETS = {
     "Abdomen 400 / 40": (400.0, 40.0),
@@ -17,17 +17,17 @@ _NARROWEST, _WIDEST, _FARTHEST = 1.0, 10000.0, 10000.0
 
 
 class WindowLevel:
-    """Window and level of the desk's CT.
+    """Window and level of the workspace's CT.
 
     State: `window` (the name of the preset, or "Own" where a drag or numbers made it) and `windows` (choices);
     `window_width` and `window_center` (HU, two ways).
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._observed: tuple[slicer.vtkMRMLScalarVolumeDisplayNode, int] | None = None
         first = next(iter(PRESETS))
-        desk.server.state.update(
+        workspace.server.state.update(
             {
                 "window": first,
                 "windows": [*PRESETS, "Own"],
@@ -35,16 +35,16 @@ class WindowLevel:
                 "window_center": PRESETS[first][1],
             }
         )
-        desk.server.state.change("window")(lambda **state: self._take_preset())
-        desk.server.state.change("window_width", "window_center")(lambda **state: self._take_numbers())
-        desk.server.controller.add("reset_window")(self.reset)
+        workspace.server.state.change("window")(lambda **state: self._take_preset())
+        workspace.server.state.change("window_width", "window_center")(lambda **state: self._take_numbers())
+        workspace.server.controller.add("reset_window")(self.reset)
 
     def begin(self) -> None:
-        """Show the desk's new CT in the window that is chosen."""
+        """Show the workspace's new CT in the window that is chosen."""
         if self._observed is not None:
             self._observed[0].RemoveObserver(self._observed[1])
-        display = self._desk.volume.GetDisplayNode()
-        state = self._desk.server.state
+        display = self._workspace.require_volume().GetDisplayNode()
+        state = self._workspace.server.state
         display.AutoWindowLevelOff()
         display.SetWindowLevel(float(state.window_width), float(state.window_center))
         self._observed = display, display.AddObserver("ModifiedEvent", lambda *_: self._publish())
@@ -55,12 +55,12 @@ class WindowLevel:
         self._publish()
 
     def _take_preset(self) -> None:
-        window = PRESETS.get(self._desk.server.state.window)
+        window = PRESETS.get(self._workspace.server.state.window)
         if window is not None:
             self._set(*window)
 
     def _take_numbers(self) -> None:
-        state = self._desk.server.state
+        state = self._workspace.server.state
         try:
             width, center = float(state.window_width), float(state.window_center)
         except (TypeError, ValueError):  # while a number is being typed
@@ -69,15 +69,15 @@ class WindowLevel:
             self._set(width, center)
 
     def _set(self, width: float, center: float) -> None:
-        if self._desk.volume is not None:
-            display = self._desk.volume.GetDisplayNode()
+        if self._workspace.volume is not None:
+            display = self._workspace.volume.GetDisplayNode()
             if (round(display.GetWindow()), round(display.GetLevel())) != (round(width), round(center)):
                 display.SetWindowLevel(width, center)
 
     def _publish(self) -> None:
-        if self._desk.volume is None:
+        if self._workspace.volume is None:
             return
-        display = self._desk.volume.GetDisplayNode()
+        display = self._workspace.volume.GetDisplayNode()
         now = (float(round(display.GetWindow())), float(round(display.GetLevel())))
         name = next((name for name, window in PRESETS.items() if window == now), "Own")
-        self._desk.show(window=name, window_width=now[0], window_center=now[1])
+        self._workspace.show(window=name, window_width=now[0], window_center=now[1])

@@ -123,7 +123,7 @@ class Result:
     device_name: str
     model: ModelIdentity
     warnings: tuple[str, ...] = ()
-    trust: QualityReport = _NOT_ASSESSED
+    quality: QualityReport = _NOT_ASSESSED
 
 
 @dataclass(frozen=True)

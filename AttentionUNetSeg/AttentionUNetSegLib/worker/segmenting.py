@@ -74,7 +74,7 @@ class SegmentRunner:
             device_name=segmentation.device_name,
             model=segmenter.package.identity,
             warnings=tuple(segmentation.warnings),
-            trust=segmentation.quality,
+            quality=segmentation.quality,
         )
 
     def forget(self) -> None:

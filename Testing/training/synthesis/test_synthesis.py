@@ -15,6 +15,7 @@ from AttentionUNetSegLib.training.datasets import open_datasets
 from AttentionUNetSegLib.training.labelled_scan import STRUCTURES
 from AttentionUNetSegLib.training.synthesis import (
     AnatomyCollection,
+    SyntheticCT,
     SyntheticSet,
     Variety,
     collect_anatomies,
@@ -28,9 +29,14 @@ from AttentionUNetSegLib.training.synthesis.anatomy import (
     read_totalsegmentator_parts,
     wall_distance,
 )
-from AttentionUNetSegLib.training.synthesis.completion import complete
 from AttentionUNetSegLib.training.synthesis.deformation import random_deformation
-from AttentionUNetSegLib.training.synthesis.generator import LABELS, PHASE_SHARES, _phase_probabilities, shrink_pancreas
+from AttentionUNetSegLib.training.synthesis.generator import (
+    LABELS,
+    PHASE_SHARES,
+    _phase_probabilities,
+    draw_body,
+    shrink_pancreas,
+)
 from AttentionUNetSegLib.training.synthesis.mesenteric_vessels import (
     add_mesenteric_vessels,
     add_splenic_vein,
@@ -102,6 +108,18 @@ def trunk(trunk_folder) -> Anatomy:
     return Anatomy("trunk_a", parts, wall_distance(parts), "test", "test")
 
 
+@pytest.fixture(scope="module")
+def collection(trunk_folder, organ_map, tmp_path_factory) -> AnatomyCollection:
+    """The trunk, and the organs completed with it; each is made when a test first needs it."""
+    return collect_anatomies([trunk_folder], [organ_map], tmp_path_factory.mktemp("anatomies"), 1)
+
+
+@pytest.fixture(scope="module")
+def plain(trunk) -> SyntheticCT:
+    """A synthetic CT without anything that is rare."""
+    return synthesize(53, [trunk], Variety(0, 0, 0))
+
+
 def test_a_stored_orientation_does_not_swap_left_and_right(trunk):
     left, right = centre_of(trunk.parts, (Part.SPLEEN,)), centre_of(trunk.parts, (Part.LIVER,))
     assert left[0] > right[0], "L grows towards the patient's left, where the spleen is"
@@ -114,9 +132,10 @@ def test_the_outline_is_inside_at_organs_and_outside_at_the_corners(trunk):
     assert trunk.wall_distance[0, 0, trunk.wall_distance.GetSize()[2] // 2] > 10
 
 
-def test_organs_drawn_by_hand_stay_and_get_surroundings(trunk, organ_map):
+def test_organs_drawn_by_hand_stay_and_get_surroundings(collection, organ_map):
     guest = read_multiorgan_parts(organ_map)
-    completed = complete(guest, trunk, "07", "test", "test").parts
+    assert collection[1].name == "organs_07_in_trunk_a"
+    completed = collection[1].parts
     on_guest = sitk.GetArrayFromImage(sitk.Resample(completed, guest, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0))
     own = sitk.GetArrayFromImage(guest)
     organs = own != Part.FAT
@@ -140,9 +159,9 @@ def test_a_deformation_keeps_neighbours_neighbours(seed):
     assert np.linalg.norm(np.array(transform.TransformPoint((0.0, 0.0, 0.0))) - (5, 6, 7)) < 45
 
 
-def test_a_synthetic_ct_shows_what_its_labels_say(trunk):
-    made = synthesize(3, [trunk])
-    again = synthesize(3, [trunk])
+def test_a_synthetic_ct_shows_what_its_labels_say(trunk, plain):
+    made = plain
+    again = synthesize(53, [trunk], Variety(0, 0, 0))
     hu, labels = (sitk.GetArrayFromImage(image) for image in (made.ct, made.labels))
     assert (sitk.GetArrayFromImage(again.ct) == hu).all(), "the same seed gives the same voxels"
     assert made.ct.GetPixelID() == sitk.sitkInt16
@@ -196,10 +215,9 @@ def test_wide_veins_grow_into_what_gives_way(trunk):
     assert far[grown].max() * GRID_MM <= 5.0 + GRID_MM
 
 
-def test_what_is_drawn_more_often_leaves_the_rest_as_it_was(trunk):
-    plain = synthesize(5, [trunk], Variety(0, 0, 0))
-    veins = synthesize(5, [trunk], Variety(0, 0, 1))
-    fatty = synthesize(5, [trunk], Variety(0, 1, 0))
+def test_what_is_drawn_more_often_leaves_the_rest_as_it_was(trunk, plain):
+    veins = synthesize(53, [trunk], Variety(0, 0, 1))
+    fatty = synthesize(53, [trunk], Variety(0, 1, 0))
     before, wide, same = (sitk.GetArrayFromImage(made.labels) for made in (plain, veins, fatty))
     vein, gland = (LABELS[name][0] for name in ("portal_and_splenic_vein", "pancreas"))
     assert (wide == vein).sum() > (before == vein).sum() and (same == before).all()
@@ -207,7 +225,7 @@ def test_what_is_drawn_more_often_leaves_the_rest_as_it_was(trunk):
     assert second[before == gland].mean() < first[before == gland].mean() - 3, "fat darkens the gland"
     others = np.isin(before, (LABELS["liver"][0], LABELS["spleen"][0]))
     assert (first[others] == second[others]).mean() > 0.99
-    assert plain.phase != "non_contrast" == synthesize(5, [trunk], Variety(non_contrast=1.0)).phase
+    assert plain.phase != "non_contrast" == draw_body(53, [trunk], Variety(non_contrast=1.0)).phase
     assert sum(_phase_probabilities(0.5)) == pytest.approx(1) and _phase_probabilities(0.5)[3] == 0.5
     assert _phase_probabilities(PHASE_SHARES["non_contrast"]) == list(PHASE_SHARES.values())
 
@@ -240,12 +258,12 @@ def test_random_fields_have_the_scale_they_are_asked_for():
     assert 0.005 < curves.mean() < 0.2
 
 
-def test_a_set_is_written_once_and_goes_on_where_it_stopped(trunk_folder, organ_map, tmp_path):
-    collect_anatomies([trunk_folder], [organ_map], tmp_path / "anatomies", 1)
-    wanted = SyntheticSet(tmp_path, tmp_path / "anatomies", 2, first_seed=10, phantom_share=0.3)
+def test_a_set_is_written_once_and_goes_on_where_it_stopped(collection, tmp_path):
+    wanted = SyntheticSet(tmp_path, collection.folder, 2, first_seed=30, phantom_share=0.3)
     table = write_synthetic_set(wanted)
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "images").iterdir()}
-    lost = sorted(before)[0]
+    phantom, lost = sorted(before)
+    assert phantom.name.startswith("phantom") and lost.name.startswith("synthetic")
     os.remove(lost)
     write_synthetic_set(wanted)
     for path, (written, content) in before.items():
@@ -271,10 +289,10 @@ def test_an_anatomy_is_made_when_it_is_first_needed(trunk_folder, organ_map, tmp
     collection = collect_anatomies([trunk_folder], [organ_map], tmp_path, 1)
     assert len(collection) == 2
     assert not list(tmp_path.glob("*.nrrd"))
-    assert collection[1].name == "organs_07_in_trunk_a"
+    assert collection[0].name == "trunk_trunk_a"
     made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.nrrd")}
-    assert {path.name for path in made} == {f"organs_07_in_trunk_a_{kind}.nrrd" for kind in ("parts", "wall")}
-    assert [anatomy.name for anatomy in AnatomyCollection(tmp_path)] == ["trunk_trunk_a", "organs_07_in_trunk_a"]
+    assert {path.name for path in made} == {f"trunk_trunk_a_{kind}.nrrd" for kind in ("parts", "wall")}
+    assert AnatomyCollection(tmp_path)[0].name == "trunk_trunk_a"
     assert all(path.stat().st_mtime_ns == written for path, written in made.items())
 
 
@@ -300,8 +318,9 @@ def test_label_maps_that_cannot_be_used_are_named(tmp_path, trunk_folder):
 def test_the_command_makes_phantoms_without_label_maps(tmp_path):
     from AttentionUNetSegLib.cli import main
 
-    assert main(["synthesize", "--out", str(tmp_path / "set"), "--count", "1", "--processes", "1", "--json"]) == 0
-    assert (tmp_path / "set" / "images" / "phantom_000000.nrrd").is_file()
+    coarse = ("--first-seed", "49", "--count", "1", "--processes", "1")  # the voxels of this one are large
+    assert main(["synthesize", "--out", str(tmp_path / "set"), *coarse, "--json"]) == 0
+    assert (tmp_path / "set" / "images" / "phantom_000049.nrrd").is_file()
     assert main(["synthesize", "--out", str(tmp_path / "set"), "--count", "0"]) == 2
     assert main(["synthesize", "--out", str(tmp_path / "set"), "--organs", str(tmp_path)]) == 2
     assert main(["synthesize", "--out", str(tmp_path / "set"), "--trunk", str(tmp_path)]) == 2

@@ -13,6 +13,8 @@ TEXT = (235, 235, 235)
 QUIET_TEXT = (165, 165, 170)
 DIRECTION_TEXT = (255, 226, 120)
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -89,7 +91,7 @@ def _write_footer(page: Image.Image, draw: ImageDraw.ImageDraw, heading: str, de
         _text(draw, (left + round(value * bar_width), height - pad), f"{value:.1f}", small, QUIET_TEXT, anchor)
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, room: int) -> str:
     """Return the text, cut with an ellipsis where it is wider than `room` pixels."""
     if draw.textlength(text, font) <= room:
         return text
@@ -102,7 +104,7 @@ def _text(
     draw: ImageDraw.ImageDraw,
     place: tuple[int, int],
     text: str,
-    font: ImageFont.FreeTypeFont,
+    font: Font,
     fill: tuple,
     anchor: str,
 ) -> None:

@@ -14,7 +14,7 @@ from ...imaging.image_file import name_without_ending
 from ..labelled_scan import LabelledScan
 from .folders import read_dataset_json, require_files
 from .label_map import LabelMap, scan_loader
-from .terms import MSD_PANCREAS
+from .licences import MSD_PANCREAS
 
 MASS = re.compile("cancer|tumou?r|lesion|mass|cyst")
 

@@ -29,7 +29,7 @@ from ...imaging.image_file import name_without_ending
 from ..labelled_scan import LabelledScan
 from .folders import DRAFTED_BY_A_MODEL, files_of, first_folder, not_this_layout, read_dataset_json, require_files
 from .label_map import LabelMap, scan_loader
-from .terms import AMOS, BTCV, FLARE, Terms
+from .licences import AMOS, BTCV, FLARE, DatasetLicence
 
 MRI_FROM = 500  # AMOS22, readme.md: "id numbers less than 500 belong to CT data, otherwise they belong to MRI data"
 
@@ -79,7 +79,7 @@ def open_btcv(path: Path, prefix: str) -> list[LabelledScan]:
     ------
     BadInput : no such folder, the cardiac CTs of the same project, or a CT without its label.
     """
-    folder = first_folder(path, ("RawData/Training", "Training", "."))
+    folder = first_folder(path, ("RawData/Training", "Training")) or path
     images = files_of(folder / "img", "img[0-9]*.nii.gz")
     if not images:
         if (path / "averaged-training-images").is_dir() or path.name.startswith("averaged-"):
@@ -136,7 +136,12 @@ def open_flare(path: Path, prefix: str) -> list[LabelledScan]:
 
 
 def _scans(
-    layout: str, prefix: str, pairs: Iterable[tuple[Path, Path]], organs: _Organs, terms: Terms, labels_by: str
+    layout: str,
+    prefix: str,
+    pairs: Iterable[tuple[Path, Path]],
+    organs: _Organs,
+    licence: DatasetLicence,
+    labels_by: str,
 ) -> list[LabelledScan]:
     pairs = list(pairs)
     require_files(layout, [file for pair in pairs for file in pair])
@@ -144,5 +149,5 @@ def _scans(
     for image, label in pairs:
         name = f"{prefix}/{name_without_ending(image).removesuffix('_0000')}"
         load = scan_loader(name, image, organs.label_map(label))
-        scans.append(LabelledScan(name, name, load, labels_by, 1.0, terms.licence, terms.attribution))
+        scans.append(LabelledScan(name, name, load, labels_by, 1.0, licence.licence, licence.attribution))
     return scans

@@ -32,7 +32,7 @@ from ...imaging.image_file import read_image_file
 from ..labelled_scan import LabelledScan, LoadedScan
 from .folders import not_this_layout
 from .label_map import mask_on_grid, whole_numbers
-from .terms import NIH_PANCREAS
+from .licences import NIH_PANCREAS
 
 WITHDRAWN = (25, 70)
 SOFT_TISSUE_HU = (-20, 200)

@@ -19,7 +19,7 @@ from ...imaging import read_volume
 from ..labelled_scan import LabelledScan, LoadedScan
 from .folders import DRAFTED_BY_A_MODEL, not_this_layout, require_files
 from .label_map import read_mask
-from .terms import TOTALSEGMENTATOR
+from .licences import TOTALSEGMENTATOR
 
 FILE_OF_STRUCTURE = {
     "pancreas": "pancreas.nii.gz",

@@ -10,16 +10,16 @@ from .case_result import CaseResult
 from .chosen_patients import choose_patients
 from .comparison import compare_evaluations, comparison_markdown
 from .cropped_case import CroppedCase, crop_case
-from .doubt import doubt_limits
 from .evaluation import MeasuredCase, NotEvaluated, evaluate_scans
-from .evaluation_run import RunOptions, evaluate_into_folder
-from .performance_record import performance_entries, record_doubt_limits, record_performance
+from .evaluation_run import EvaluationOptions, evaluate_into_folder
+from .performance_record import performance_entries, record_performance, record_warning_limits
+from .poor_results import warning_limits
 from .report import group_text
 from .result_folder import check_result_folder, read_evaluation, result_folder, write_json
 
 __all__ = [
     "evaluate_into_folder",
-    "RunOptions",
+    "EvaluationOptions",
     "evaluate_scans",
     "MeasuredCase",
     "NotEvaluated",
@@ -33,9 +33,9 @@ __all__ = [
     "CalibrationCounts",
     "reliability",
     "spread_and_error",
-    "doubt_limits",
+    "warning_limits",
     "performance_entries",
-    "record_doubt_limits",
+    "record_warning_limits",
     "record_performance",
     "compare_evaluations",
     "comparison_markdown",

@@ -39,7 +39,7 @@ def draw_reliability(diagrams: Mapping[str, Mapping[str, Any]]) -> Image.Image:
     return page
 
 
-def _draw_axes(draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> None:
+def _draw_axes(draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> None:
     draw.rectangle((*_at(0, 1), *_at(1, 0)), outline=(120, 120, 120))
     draw.line((*_at(0, 0), *_at(1, 1)), fill=(190, 190, 190), width=1)
     for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):

@@ -101,10 +101,12 @@ def _box(label: np.ndarray, segment: np.ndarray, offset: np.ndarray, margin: np.
     starts = [np.array([side.start for side in box]) + shift for box, shift in boxes if box]
     stops = [np.array([side.stop for side in box]) + shift for box, shift in boxes if box]
     if not starts:
-        return tuple(slice(n // 2, n // 2 + 1) for n in label.shape)
+        k, j, i = (slice(n // 2, n // 2 + 1) for n in label.shape)
+        return k, j, i
     start = np.maximum(np.min(starts, axis=0) - margin, 0)
     stop = np.minimum(np.max(stops, axis=0) + margin, label.shape)
-    return tuple(slice(int(low), int(high)) for low, high in zip(start, stop, strict=True))
+    k, j, i = (slice(int(low), int(high)) for low, high in zip(start, stop, strict=True))
+    return k, j, i
 
 
 def _placed(part: np.ndarray, offset: np.ndarray, box: tuple[slice, slice, slice]) -> np.ndarray:

@@ -28,7 +28,7 @@ PICTURES = 5
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class EvaluationOptions:
     """How the numbers are put together.
 
     Attributes
@@ -51,7 +51,7 @@ def evaluate_into_folder(
     scans: Sequence[LabelledScan],
     folder: Path,
     options: SegmentOptions,
-    run: RunOptions,
+    run: EvaluationOptions,
     observer: Observer | None = None,
     on_case: Callable[[MeasuredCase | NotEvaluated, str], None] | None = None,
 ) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def evaluate_into_folder(
     return document
 
 
-def _facts(segmenter: Segmenter, options: SegmentOptions, run: RunOptions) -> dict[str, Any]:
+def _facts(segmenter: Segmenter, options: SegmentOptions, run: EvaluationOptions) -> dict[str, Any]:
     threshold = segmenter.package.threshold if options.threshold is None else options.threshold
     return {
         "version": __version__,

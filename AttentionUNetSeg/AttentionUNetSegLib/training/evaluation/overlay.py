@@ -57,7 +57,8 @@ def draw_case(ct: sitk.Image, case: CroppedCase, title: str) -> Image.Image:
     the label says nothing about is tinted.
     """
     place = worst_place(ct, case)
-    label, segment, ignored = (_image(mask, ct, case) for mask in (case.label, case.predicted, case.ignore))
+    label, segment = _image(case.label, ct, case), _image(case.predicted, ct, case)
+    ignored = None if case.ignore is None else _image(case.ignore, ct, case)
     panels = []
     for plane in _PLANES:
         grid = _grid(plane, place)
@@ -90,9 +91,7 @@ def worst_place(ct: sitk.Image, case: CroppedCase) -> np.ndarray:
     return np.array(ct.TransformContinuousIndexToPhysicalPoint((index[::-1] + np.array(case.start)).tolist()))
 
 
-def _image(mask: np.ndarray | None, ct: sitk.Image, case: CroppedCase) -> sitk.Image | None:
-    if mask is None:
-        return None
+def _image(mask: np.ndarray, ct: sitk.Image, case: CroppedCase) -> sitk.Image:
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
     image.SetSpacing(ct.GetSpacing())
     image.SetDirection(ct.GetDirection())

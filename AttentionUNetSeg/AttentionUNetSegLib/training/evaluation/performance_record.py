@@ -20,7 +20,7 @@ from .summary import is_made_by_a_model
 
 # What the card tells of a summary; "minimum" only where the lowest value is the worst.
 RECORDED = {"dice": True, "hd95_mm": False, "nsd": True}
-# What a limit of `doubt.doubt_limits` is called in a manifest.
+# What a limit of `poor_results.warning_limits` is called in a manifest.
 LIMITS = {"mean_spread": "spread_limit", "mean_probability": "mean_probability_limit"}
 
 
@@ -74,8 +74,8 @@ def record_performance(package: ModelPackage, entries: Sequence[Mapping[str, Any
     return _rewritten(package, {**package.manifest, "performance": [*kept, *entries]})
 
 
-def record_doubt_limits(package: ModelPackage, limits: Mapping[str, Mapping[str, Any] | None]) -> ModelPackage:
-    """Write the limits that `doubt.doubt_limits` found into the package's manifest; one that is None stays as it was.
+def record_warning_limits(package: ModelPackage, limits: Mapping[str, Mapping[str, Any] | None]) -> ModelPackage:
+    """Write what `warning_limits` found into the package's manifest; a limit that is None stays as it was.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .case_metrics import FAILURE_DICE, TOLERANCE_MM
-from .doubt import POOR_DICE
+from .poor_results import POOR_DICE
 from .summary import measure_name
 
 FORMAT_VERSION = 1

@@ -11,7 +11,7 @@ from .bootstrap import FEW_PATIENTS, bootstrap_interval
 from .calibration import CalibrationCounts, reliability, spread_and_error, total
 from .case_metrics import FAILURE_DICE, TOLERANCE_MM
 from .case_result import CaseResult
-from .doubt import doubt_limits
+from .poor_results import warning_limits
 
 # What is summarised: name in CaseMetrics -> what it is called.
 METRICS = {
@@ -88,7 +88,7 @@ def _summary(
         "spread": spread_and_error(
             counts, [case.mean_spread for case in cases], [case.metrics.dice for case in cases]
         ),
-        "doubt_limits": doubt_limits(cases),
+        "doubt_limits": warning_limits(cases),
     }  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def _spread(name: str, cases: Sequence[CaseResult], resamples: int, seed: int) -
             **numbers,
         }
     values = np.array([value for value, _ in defined])
-    interval = bootstrap_interval(values, [patient for _, patient in defined], resamples, seed)
+    interval = bootstrap_interval(values.tolist(), [patient for _, patient in defined], resamples, seed)
     return {
         "mean": _rounded(values.mean()),
         "standard_deviation": _rounded(values.std(ddof=1)) if len(values) > 1 else None,

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, overload
 
 import SimpleITK as sitk
 
@@ -26,7 +27,7 @@ MULTIORGAN_LICENCE = "CC BY 4.0"
 MULTIORGAN_ATTRIBUTION = "Multi-organ reference segmentations, E. Gibson et al. 2018, doi 10.5281/zenodo.1169361"
 
 
-class AnatomyCollection(Sequence):
+class AnatomyCollection(Sequence[Anatomy]):
     """Anatomies in a folder, in the order of its index; a few are kept in memory.
 
     Several processes may read from one folder: at worst each makes the same anatomy.
@@ -49,15 +50,20 @@ class AnatomyCollection(Sequence):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, index: int) -> Anatomy:
-        """Return one anatomy, made now if it is not there yet.
+    @overload
+    def __getitem__(self, index: int) -> Anatomy: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Anatomy]: ...
+    def __getitem__(self, index: int | slice) -> Anatomy | list[Anatomy]:
+        """Return one anatomy, or several, made now if they are not there yet.
 
         Raises
         ------
         BadInput : it is not there yet, and its label map is gone or cannot be used.
         CannotWrite : the file system refuses.
         """
-        return self._read(range(len(self))[index])
+        numbers = range(len(self))[index]
+        return [self._read(number) for number in numbers] if isinstance(numbers, range) else self._read(numbers)
 
     def _read_entry(self, index: int) -> Anatomy:
         entry = self.entries[index]
@@ -98,7 +104,7 @@ def collect_anatomies(
     return AnatomyCollection(folder)
 
 
-def _entry(name: str, path: Path, host: Path | None) -> dict[str, str | None]:
+def _entry(name: str, path: Path, host: Path | None) -> dict[str, Any]:
     surroundings = f"{MULTIORGAN_ATTRIBUTION}; surroundings: {TOTALSEGMENTATOR_ATTRIBUTION}"
     return {
         "name": name,
@@ -110,11 +116,11 @@ def _entry(name: str, path: Path, host: Path | None) -> dict[str, str | None]:
     }
 
 
-def _made(entry: dict[str, str | None]) -> Anatomy:
-    for path in (entry["label_map"], entry["host"]):
-        if path is not None and not Path(path).exists():
+def _made(entry: dict[str, Any]) -> Anatomy:
+    for needed in (entry["label_map"], entry["host"]):
+        if needed is not None and not Path(needed).exists():
             raise BadInput(
-                f"The anatomy {entry['name']} is made from {path}, which is not there.", "Put the label map back."
+                f"The anatomy {entry['name']} is made from {needed}, which is not there.", "Put the label map back."
             )
     name, path = entry["name"], Path(entry["label_map"])
     if entry["host"] is None:

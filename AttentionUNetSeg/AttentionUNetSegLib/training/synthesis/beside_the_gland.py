@@ -81,13 +81,13 @@ def _jejunum(rng: np.random.Generator, parts: np.ndarray, pancreas: np.ndarray, 
     for _ in range(int(rng.integers(1, 5))):
         radius = rng.uniform(8, 15)
         towards = np.array([-rng.uniform(0, 1), -rng.uniform(0, 1), rng.normal(0, 0.6)])
-        towards /= max(np.linalg.norm(towards), 1e-6)
+        towards /= max(float(np.linalg.norm(towards)), 1e-6)
         # The surface in that direction: the voxel of the body that lies furthest that way, seen from one of its own.
         here = body[rng.integers(len(body))]
         beside = body[np.linalg.norm(body - here, axis=1) < 18]
         start = beside[(beside @ towards).argmax()] + towards * (radius + rng.uniform(0, 4))
         away = towards + rng.normal(0, 0.8, 3)
-        end = start + away / max(np.linalg.norm(away), 1e-6) * rng.uniform(40, 90)
+        end = start + away / max(float(np.linalg.norm(away)), 1e-6) * rng.uniform(40, 90)
         draw_tube(parts, _wavy(rng, start, end, 14.0), radius, spacing, Part.SMALL_BOWEL)
 
 

@@ -55,14 +55,14 @@ def add_splenic_vein(rng: np.random.Generator, parts: np.ndarray, spacing_mm: tu
         return
     spacing = np.array(spacing_mm)
     columns = np.arange(int(np.quantile(pancreas[:, 2], 0.4)), int(pancreas[:, 2].max()) + 1)
-    course = []
+    grooves = []
     for column in columns:
         section = pancreas[pancreas[:, 2] == column]
         if len(section) >= 4:
-            course.append((np.quantile(section[:, 0], 0.6), np.quantile(section[:, 1], 0.92), column))
-    if len(course) < 8:
+            grooves.append((np.quantile(section[:, 0], 0.6), np.quantile(section[:, 1], 0.92), column))
+    if len(grooves) < 8:
         return
-    course = gaussian_filter1d(np.array(course, dtype=float), 4, axis=0, mode="nearest") * spacing
+    course = gaussian_filter1d(np.array(grooves, dtype=float), 4, axis=0, mode="nearest") * spacing
     radius = rng.uniform(2.5, 4.6)
     course[:, 1] += radius * rng.uniform(0.0, 0.9)
     portal = np.argwhere(parts == Part.PORTAL_VEIN) * spacing

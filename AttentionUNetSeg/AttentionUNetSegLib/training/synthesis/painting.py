@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt
 
@@ -50,7 +52,7 @@ class Painter:
             self._stent()
         return self.hu
 
-    def _lookup(self, value_of) -> np.ndarray:
+    def _lookup(self, value_of: Callable[[Part], float]) -> np.ndarray:
         table = np.zeros(256, np.float32)
         for part in Part:
             table[part] = value_of(part)
@@ -98,8 +100,8 @@ class Painter:
         rng, mask = self.rng, mask[box]
         shape = mask.shape
         depth = distance_transform_edt(mask, self.spacing)
-        wall_mm = rng.uniform(1.5, 4.5) if part is not Part.COLON else rng.uniform(1.0, 3.0)
-        wall_mm = wall_mm * (1 + 0.35 * self._field(20.0, shape))
+        mean_mm = rng.uniform(1.5, 4.5) if part is not Part.COLON else rng.uniform(1.0, 3.0)
+        wall_mm = mean_mm * (1 + 0.35 * self._field(20.0, shape))
         lumen = mask & (depth > wall_mm)
         kinds = {"water": rng.normal(12, 12), "food": rng.normal(40, 25), "contrast": rng.uniform(120, 520)}
         if part is Part.COLON:

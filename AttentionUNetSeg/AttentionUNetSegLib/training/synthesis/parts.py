@@ -147,4 +147,5 @@ def box_about(
     if box is None:
         return None
     margins = [int(margin_mm / length) + 1 for length in spacing_mm]
-    return tuple(slice(max(0, side.start - more), side.stop + more) for side, more in zip(box, margins, strict=True))
+    k, j, i = (slice(max(0, side.start - more), side.stop + more) for side, more in zip(box, margins, strict=True))
+    return k, j, i

@@ -122,7 +122,7 @@ def draw_spatial(rng: np.random.Generator, augmentation: Augmentation, patch: tu
             shifts = _shifts(rng, augmentation, patch)
     if augmentation.flip_left_right and rng.random() < 0.5:
         matrix = matrix @ np.diag([1.0, 1.0, -1.0])
-    return SpatialDraw(tuple(patch), matrix, shifts)
+    return SpatialDraw(patch, matrix, shifts)
 
 
 def mirrored(grid: Tensor, low: Tensor, high: Tensor, reach: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from ...network import AttentionUNet
+
 _STATE = ("step", "validations", "scores", "weights")
 
 
@@ -53,7 +55,7 @@ class BestWeights:
             self.step, self.scores = step, [float(score) for score in scores]
             self._weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
 
-    def put_into(self, network: torch.nn.Module) -> torch.nn.Module:
+    def put_into(self, network: AttentionUNet) -> AttentionUNet:
         """The network, with the best weights."""
         network.load_state_dict(self._weights)
         return network

@@ -63,6 +63,8 @@ class PartialAnnotationLoss(torch.nn.Module):
     reduction : adds up a tensor over all processes, with gradients; identity for a single process.
     """
 
+    channel_weights: Tensor
+
     def __init__(self, channel_weights: Sequence[float], reduction: Reduction = lambda sums: sums) -> None:
         super().__init__()
         self.register_buffer("channel_weights", torch.tensor(channel_weights, dtype=torch.float32))

@@ -25,6 +25,8 @@ MOST_SKIPPED_IN_A_ROW = 20
 # Of the run: the rate rises from a tenth to its full value, because Adam's first estimates are poor.
 WARM_UP = 0.02
 
+_Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
+
 
 class Optimization:
     """A network in training.
@@ -48,6 +50,7 @@ class Optimization:
         self.network, self.configuration, self.device = network, configuration, device
         self.averaged = AveragedModel(network, multi_avg_fn=self._average)
         parameters = network.parameters()
+        self.optimizer: torch.optim.Optimizer
         if configuration.optimizer == "sgd":
             self.optimizer = torch.optim.SGD(
                 parameters, configuration.rate, momentum=0.99, nesterov=True, weight_decay=configuration.weight_decay
@@ -62,7 +65,7 @@ class Optimization:
         on_cpu = torch.bfloat16 if device.kind == "cpu" and configuration.precision == "bfloat16" else None
         self.reduced = device.dtype if device.kind == "cuda" else on_cpu
         self.scaler = _scaler(device, self.reduced is torch.float16)
-        self.forward = network
+        self.forward: torch.nn.Module = network
         if processes.count > 1:
             ids = [device.device.index] if device.kind == "cuda" else None
             self.forward = DistributedDataParallel(network, device_ids=ids)
@@ -138,10 +141,10 @@ class Optimization:
                 "Start anew with a lower --rate; the checkpoint holds the last state before.",
             )
 
-    def _average(self, averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor) -> None:
+    def _average(self, averaged: _Tensors, current: _Tensors, count: torch.Tensor | int) -> None:
         # A short memory in the beginning, or the first, random weights would stay in it for long.
         decay = min(self.configuration.averaging, (1 + float(count)) / (10 + float(count)))
-        get_ema_multi_avg_fn(decay)(averaged, current, count)
+        get_ema_multi_avg_fn(decay)(list(averaged), list(current), count)
 
 
 def _scaler(device: ComputeDevice, is_needed: bool) -> torch.amp.GradScaler:

@@ -155,7 +155,7 @@ def identity_of(scan: LabelledScan, loaded: LoadedScan | None = None) -> str:
     """What changes when a scan's files do: from their sizes and times where `load` names them, else from the voxels."""
     digest = hashlib.sha256()
     files = files_of(scan)
-    if files:
+    if files and isinstance(scan.load, functools.partial):
         digest.update(repr((scan.load.args, scan.load.keywords)).encode())
         for path in files:
             status = path.stat()

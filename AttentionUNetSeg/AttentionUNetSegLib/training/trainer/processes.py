@@ -19,7 +19,7 @@ from torch import Tensor, distributed
 
 from ...errors import BadInput
 
-_ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+_ENVIRONMENT = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}  # and what they are of one process alone
 _LONGEST_WAIT = timedelta(days=30)
 
 
@@ -43,7 +43,8 @@ class Processes:
     @classmethod
     def started(cls) -> Processes:
         """The processes that torchrun started, by its environment, not connected yet; one alone where it did not."""
-        return cls(*(int(os.environ.get(name, "0" if name != "WORLD_SIZE" else "1")) for name in _ENVIRONMENT))
+        rank, count, local_rank = (int(os.environ.get(name, default)) for name, default in _ENVIRONMENT.items())
+        return cls(rank, count, local_rank)
 
     @property
     def is_first(self) -> bool:

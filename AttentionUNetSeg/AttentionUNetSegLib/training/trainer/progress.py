@@ -129,7 +129,7 @@ def _rows_until(path: Path, step: int) -> list[list[str]]:
     if not step or not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [()]
+        header, *rows = list(csv.reader(file)) or [[]]
     whole = [row for row in rows if len(row) == len(header) and row[0].isdigit() and int(row[0]) <= step]
     # The file of an earlier version has fewer columns.
     return [row + [""] * (len(COLUMNS) - len(row)) for row in whole]

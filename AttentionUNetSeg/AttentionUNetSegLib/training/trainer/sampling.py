@@ -65,6 +65,9 @@ def data_set_of(scan: LabelledScan) -> str:
     return scan.name.split("/", 1)[0]
 
 
+_NOWHERE = np.zeros((0, 3))  # places, none
+
+
 class PatchSampler:
     """Random, augmented patches of cases.
 
@@ -94,7 +97,7 @@ class PatchSampler:
         spacing_mm: float = 2.5,
     ) -> None:
         self.spacing_mm = spacing_mm
-        self.cases, self.structures, self.patch = list(cases), tuple(structures), tuple(patch)
+        self.cases, self.structures, self.patch = list(cases), tuple(structures), patch
         self.window = HUWindow(*window_hu)
         self.augmentation, self.seed, self.device = augmentation, seed, device
         self.probabilities = case_probabilities([case.data_set for case in cases], shares)
@@ -146,11 +149,11 @@ class PatchSampler:
         return hu, target, certain[None].expand(target.shape) if self.augmentation.cut else certain[None]
 
     def _centre(
-        self, rng: np.random.Generator, places: Mapping[str, np.ndarray], shape: Sequence[int], patch: np.ndarray
+        self, rng: np.random.Generator, places: Mapping[str, np.ndarray], shape: tuple[int, ...], patch: np.ndarray
     ) -> np.ndarray:
         """Voxel (KJI, not whole) at the patch's centre, so that the patch lies in the field where it fits."""
-        shape = np.array(shape)
-        low, high = np.minimum(patch / 2, shape / 2), np.maximum(shape - patch / 2, shape / 2)
+        size = np.array(shape)
+        low, high = np.minimum(patch / 2, size / 2), np.maximum(size - patch / 2, size / 2)
         chosen = self._places(rng, places)
         if not len(chosen):
             return rng.uniform(low, high) - 0.5
@@ -160,20 +163,20 @@ class PatchSampler:
     def _places(self, rng: np.random.Generator, places: Mapping[str, np.ndarray]) -> np.ndarray:
         """The voxels about one of which the patch is centred; none where it lies anywhere."""
         kind = rng.random()
-        pancreas = places.get("pancreas", ())
+        pancreas = places.get("pancreas", _NOWHERE)
         if kind < ABOUT_THE_PANCREAS and len(pancreas):
             return pancreas
         if kind < ABOUT_THE_PANCREAS + ABOUT_ANY_STRUCTURE:
             annotated = [places[name] for name in self.structures if len(places.get(name, ()))]
             # One structure after the other, not all voxels together, which would be the liver most of the time.
-            return annotated[int(rng.integers(len(annotated)))] if annotated else np.zeros((0, 3))
-        return np.zeros((0, 3))
+            return annotated[int(rng.integers(len(annotated)))] if annotated else _NOWHERE
+        return _NOWHERE
 
     def _field_of_view(
         self,
         grid: Tensor,
         places: Mapping[str, np.ndarray],
-        shape: Sequence[int],
+        shape: tuple[int, ...],
         rng: np.random.Generator,
         scale: float = 1.0,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -182,7 +185,7 @@ class PatchSampler:
         Both float32, 0 or 1. Too far is what inference does not mirror: the network sees nothing there.
         """
         low, high = np.zeros(3), np.array(shape) - 1.0
-        pancreas = places.get("pancreas", ())
+        pancreas = places.get("pancreas", _NOWHERE)
         if self.augmentation.cut and len(pancreas) and rng.random() < self.augmentation.cut:
             margin = rng.uniform(-2, 16, (2, 3))
             is_cut = rng.random((2, 3)) < rng.choice((0.2, 0.5, 1.0))
@@ -192,31 +195,31 @@ class PatchSampler:
         if not self.augmentation.cut:
             everywhere = torch.ones(grid.shape[:-1], device=self.device)
             return grid, everywhere, 1 - everywhere
-        ends = [torch.tensor(end, device=self.device, dtype=torch.float32) for end in (low, high)]
-        folded, inside, far = mirrored(grid, *ends, MIRRORED_MM / self.spacing_mm * scale)
+        first, last = (torch.tensor(end, device=self.device, dtype=torch.float32) for end in (low, high))
+        folded, inside, far = mirrored(grid, first, last, MIRRORED_MM / self.spacing_mm * scale)
         return folded, inside.float(), far.float()
 
     def _sampled(
         self, case: PreparedCase, spatial: SpatialDraw, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """HU (K, J, I), targets (C, K, J, I) and where the labels count (1 or C, K, J, I)."""
-        shape = np.array(case.hu.shape)
-        centre = self._centre(rng, case.places, shape, np.array(self.patch))
+        centre = self._centre(rng, case.places, case.hu.shape, np.array(self.patch))
         if spatial.is_identity:
             centre = np.rint(centre - 0.5 * (np.array(self.patch) % 2 == 0)) + 0.5 * (np.array(self.patch) % 2 == 0)
-        grid, inside, far = self._field_of_view(spatial.grid(centre, self.device), case.places, shape, rng)
+        grid, inside, far = self._field_of_view(spatial.grid(centre, self.device), case.places, case.hu.shape, rng)
         if self.augmentation.cut:  # mirrored: where the patch reaches cannot be told without its grid
             lowest, highest = (end.cpu().numpy() for end in (grid.amin((0, 1, 2)), grid.amax((0, 1, 2))))
         else:
             lowest, highest = spatial.extent(centre)
-        low = np.clip(np.floor(lowest).astype(int) - 1, 0, shape - 1)
-        high = np.clip(np.ceil(highest).astype(int) + 2, low + 1, shape)
+        size = np.array(case.hu.shape)
+        low = np.clip(np.floor(lowest).astype(int) - 1, 0, size - 1)
+        high = np.clip(np.ceil(highest).astype(int) + 2, low + 1, size)
         window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         names = [name for name in self.structures if name in case.masks]
-        labels = [case.masks[name].window(low, high) for name in names]
+        stored = [case.masks[name].window(low, high) for name in names]
         if case.ignore:
-            labels.append(case.ignore.window(low, high))
-        labels = torch.from_numpy(np.stack(labels)).to(self.device).float() / 255
+            stored.append(case.ignore.window(low, high))
+        labels = torch.from_numpy(np.stack(stored)).to(self.device).float() / 255
         hu = torch.from_numpy(case.hu[window]).to(self.device).float() - AIR_HU
         volume = sample_volume(torch.cat((hu[None], labels)), grid - torch.tensor(low, device=self.device))
         target = torch.zeros((len(self.structures), *self.patch), device=self.device)

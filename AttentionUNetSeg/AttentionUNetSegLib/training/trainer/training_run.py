@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from ...errors import BadInput, Cancelled, CannotWrite
 from ...imaging import HUWindow
 from ...inference import ComputeDevice, choose_device
 from ...models import ModelPackage, load_package
-from ...network import build_network
+from ...network import AttentionUNet, build_network
 from ..labelled_scan import LabelledScan
 from ..synthesis.part_map import PartMap
 from .best_weights import BestWeights
@@ -35,7 +36,7 @@ from .checkpoint import (
 from .configuration import AUGMENTATIONS, TrainingConfiguration
 from .export import check_model_card, check_package_size, export_package
 from .optimization import Optimization
-from .preparation import available_processes, prepare_cases
+from .preparation import PreparedCase, available_processes, prepare_cases
 from .processes import Processes, connected
 from .progress import StepReport, TrainingLog, TrainingReporter, has_tensorboard
 from .sampling import BatchStream, PatchSampler, TrainingCase, data_set_of
@@ -157,10 +158,8 @@ class _Run:
         """Everything, from the checkpoint on if there is one; the package, in the first process only."""
         network, checkpoint = self._network(), self._checkpoint()
         cases = self._cases(self.training)
-        self.validation_cases = [
-            case.case for case in self._cases([scan for scan in self.validation if scan.part_map is None])
-            if "pancreas" in case.case.masks
-        ]  # fmt: skip
+        validation = [scan for scan in self.validation if scan.part_map is None]
+        self.validation_cases = [case for case in self._prepare(validation) if "pancreas" in case.masks]
         self.sampler = PatchSampler(
             cases, self.configuration.structures, self.configuration.patch, self.configuration.window_hu,
             self.configuration.shares,
@@ -182,7 +181,7 @@ class _Run:
             self.processes.wait()  # for the package
             return package
 
-    def _network(self) -> torch.nn.Module:
+    def _network(self) -> AttentionUNet:
         torch.manual_seed(self.configuration.seed)
         network = build_network(self.configuration.network)
         check_package_size(network, self.configuration.largest_package_mb)
@@ -192,11 +191,14 @@ class _Run:
             self.reporter.note(f"The first weights are those of {self.configuration.start_from}{words}.")
         return network
 
-    def _optimization(self, network: torch.nn.Module) -> Optimization:
+    def _optimization(self, network: AttentionUNet) -> Optimization:
         if self.device.kind == "cuda" and self.processes.count > 1:
-            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        network = network.to(self.device.device, memory_format=self.device.memory_format).train()
-        return Optimization(network, self.configuration, self.device, self.processes)
+            network = cast("AttentionUNet", torch.nn.SyncBatchNorm.convert_sync_batchnorm(network))
+        return Optimization(self._on_device(network).train(), self.configuration, self.device, self.processes)
+
+    def _on_device(self, network: Any) -> AttentionUNet:
+        # Any: torch's own types do not know `memory_format` here.
+        return network.to(self.device.device, memory_format=self.device.memory_format)
 
     def _checkpoint(self) -> Checkpoint | None:
         """What to go on with; refused, if it is of another run, before anything takes long."""
@@ -221,18 +223,19 @@ class _Run:
         self.reporter.note(f"Going on from step {self.step} ({self.seconds / 60:.1f} minutes) of {self.work}.")
 
     def _cases(self, scans: Sequence[LabelledScan]) -> list[TrainingCase]:
-        images = [scan for scan in scans if scan.part_map is None]
-        prepared = prepare_cases(
-            images, self.configuration.spacing_mm, self.configuration.cache_folder, available_processes(),
-            self._prepared, (self.processes.rank, self.processes.count),
-        )  # fmt: skip
-        cases = iter(prepared)
+        cases = iter(self._prepare([scan for scan in scans if scan.part_map is None]))
         return [
             TrainingCase.of(
                 scan, PartMap.read(scan.part_map) if scan.part_map else next(cases), self.configuration.label_smoothing
             )
             for scan in scans
         ]
+
+    def _prepare(self, scans: Sequence[LabelledScan]) -> list[PreparedCase]:
+        return prepare_cases(
+            scans, self.configuration.spacing_mm, self.configuration.cache_folder, available_processes(),
+            self._prepared, (self.processes.rank, self.processes.count),
+        )  # fmt: skip
 
     def _prepared(self, done: int, total: int, name: str) -> None:
         self.reporter.prepared(done, total, name)
@@ -307,13 +310,13 @@ class _Run:
                 ),
             )
 
-    def _settled(self, batches: int) -> torch.nn.Module:
+    def _settled(self, batches: int) -> AttentionUNet:
         places = range(self.configuration.batch)
         drawn = (self.sampler.batch(SETTLING_STEP + number, places) for number in range(batches))
         # Built anew, because synchronous batch normalization would wait for the other processes.
         network = build_network(self.configuration.network)
         network.load_state_dict(self.optimization.averaged.module.state_dict())
-        return settled(network.to(self.device.device, memory_format=self.device.memory_format), drawn)
+        return settled(self._on_device(network), drawn)
 
     def _validate(self) -> float:
         network = self._settled(min(20, self.configuration.settling_batches))
@@ -321,7 +324,7 @@ class _Run:
         self.best.offer(self.step, scores, network)
         return float(np.mean(scores))
 
-    def _scores(self, network: torch.nn.Module) -> list[float]:
+    def _scores(self, network: AttentionUNet) -> list[float]:
         return pancreas_dice(network, self.validation_cases, HUWindow(*self.configuration.window_hu), self.device)
 
     def _export(self) -> ModelPackage:

@@ -13,11 +13,12 @@ from ...inference.device import ComputeDevice
 from ...inference.field import FieldPredictor
 from ...inference.fusion import FusedNetwork
 from ...inference.observer import SilentObserver, StageProgress
+from ...network import AttentionUNet
 from .loss import PatchBatch
 from .preparation import BoxedMask, PreparedCase
 
 
-def settled(network: torch.nn.Module, batches: Iterable[PatchBatch]) -> torch.nn.Module:
+def settled(network: AttentionUNet, batches: Iterable[PatchBatch]) -> AttentionUNet:
     """`network`, in evaluation mode, its batch statistics being those of its weights over patches as in training.
 
     An average of weights has none of its own. Not over whole fields: their statistics are other ones (more air, more
@@ -31,7 +32,7 @@ def settled(network: torch.nn.Module, batches: Iterable[PatchBatch]) -> torch.nn
 
 
 def pancreas_dice(
-    network: torch.nn.Module, cases: Sequence[PreparedCase], window: HUWindow, device: ComputeDevice
+    network: AttentionUNet, cases: Sequence[PreparedCase], window: HUWindow, device: ComputeDevice
 ) -> list[float]:
     """Dice of each case on the model's grid, where its label counts; the threshold is 0.5.
 

@@ -1,4 +1,4 @@
-"""From which doubt on a network's results are poor: the limits that a model's card should give.
+"""From which results on a person is warned of a poor one: the limits that a model card should give.
 
 Within its segment a network has a mean probability and, with test-time augmentation, a mean spread. Both go with the
 Dice (Roy et al. 2019, "Bayesian QuickNAT", NeuroImage 195, structure-wise uncertainty); the limit is the one that best
@@ -22,7 +22,7 @@ FEWEST_OF_A_KIND = 3
 MOST_IN_VAIN = 0.25
 
 
-def doubt_limits(results: Sequence[CaseResult]) -> dict[str, dict[str, Any] | None]:
+def warning_limits(results: Sequence[CaseResult]) -> dict[str, dict[str, Any] | None]:
     """Limits of "mean_spread" (poor above) and "mean_probability" (poor below), each as JSON values.
 
     Returns
@@ -41,15 +41,15 @@ def doubt_limits(results: Sequence[CaseResult]) -> dict[str, dict[str, Any] | No
 def _limit(results: Sequence[CaseResult], name: str, sign: int) -> dict[str, Any] | None:
     pairs = [(getattr(case, name), case.metrics.dice) for case in results]
     known = [(sign * value, dice) for value, dice in pairs if value is not None and dice is not None]
-    doubt = np.array([value for value, _ in known])
+    uncertainty = np.array([value for value, _ in known])
     is_poor = np.array([dice < POOR_DICE for _, dice in known], dtype=bool)
     if min(is_poor.sum(), (~is_poor).sum()) < FEWEST_OF_A_KIND:
         return None
-    values = np.unique(doubt)
+    values = np.unique(uncertainty)
     candidates = (values[:-1] + values[1:]) / 2
     # Youden's index: the part of the poor that are found, less the part of the others that are warned of in vain.
-    in_vain = np.array([(doubt[~is_poor] > limit).mean() for limit in candidates])
-    gains = np.array([(doubt[is_poor] > limit).mean() for limit in candidates]) - in_vain
+    in_vain = np.array([(uncertainty[~is_poor] > limit).mean() for limit in candidates])
+    gains = np.array([(uncertainty[is_poor] > limit).mean() for limit in candidates]) - in_vain
     gains[in_vain > MOST_IN_VAIN] = -1
     if not len(gains) or gains.max() <= 0:
         return None
@@ -59,6 +59,6 @@ def _limit(results: Sequence[CaseResult], name: str, sign: int) -> dict[str, Any
         "limit": round(sign * limit, 4),
         "poor": int(is_poor.sum()),
         "others": int((~is_poor).sum()),
-        "poor_found": int((doubt[is_poor] > limit).sum()),
-        "others_warned": int((doubt[~is_poor] > limit).sum()),
+        "poor_found": int((uncertainty[is_poor] > limit).sum()),
+        "others_warned": int((uncertainty[~is_poor] > limit).sum()),
     }

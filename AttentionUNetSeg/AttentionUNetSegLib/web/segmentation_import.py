@@ -15,11 +15,11 @@ from ..scene import ResultNodes, import_start
 from ..scene.provenance import read
 from ..session import start_from_segment, start_from_volume
 from .background import in_background
-from .desk import Desk
-from .opening import Opening
+from .ct_opener import CTOpener
 from .questions import Questions
 from .uploads import PROBABILITY, WALL, display_name, name_of_volume, without_our_names
 from .walls import Walls
+from .workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Offered:
     purpose: str
 
 
-class Starting:
+class SegmentationImport:
     """Begins a result without the network.
 
     State: `start_choices`, what the scene has to start from (value, title); `offered`, segments of a file to choose
@@ -39,44 +39,44 @@ class Starting:
 
     Parameters
     ----------
-    desk : whose CT it belongs to.
+    workspace : whose CT it belongs to.
     questions : asked before corrections are lost.
-    opening : opens one thing at a time, and can be cancelled.
+    opener : opens one thing at a time, and can be cancelled.
     walls : take the other segments.
     on_started : called with each new result.
     """
 
     def __init__(
         self,
-        desk: Desk,
+        workspace: Workspace,
         questions: Questions,
-        opening: Opening,
+        opener: CTOpener,
         walls: Walls,
         on_started: Callable[[ResultNodes], None],
     ) -> None:
-        self._desk = desk
+        self._workspace = workspace
         self._questions = questions
-        self._opening = opening
+        self._opener = opener
         self._walls = walls
         self._on_started = on_started
         self._offered: _Offered | None = None
-        desk.server.state.update({"start_choices": [], "offered": None})
-        controller = desk.server.controller
-        desk.server.trigger("start_from_node")(self.take_node)
+        workspace.server.state.update({"start_choices": [], "offered": None})
+        controller = workspace.server.controller
+        workspace.server.trigger("start_from_node")(self.take_node)
         controller.add("use_offered")(self.use_offered)
         controller.add("forget_offered")(self.forget_offered)
 
     async def take_file(self, path: Path, sent_name: str, purpose: str) -> None:
         """Read a file that the page sent, which is deleted afterwards; asks first where corrections would be lost."""
-        is_missing = self._desk.volume is None or (purpose == WALL and self._desk.editor is None)
-        if is_missing or not self._opening.is_idle():
+        is_missing = self._workspace.volume is None or (purpose == WALL and self._workspace.editor is None)
+        if is_missing or not self._opener.is_idle():
             path.unlink(missing_ok=True)
             if is_missing:
-                self._desk.notice("warning", "", "Open the CT first.")
+                self._workspace.notice("warning", "", "Open the CT first.")
             return
 
         def go_on() -> None:
-            self._opening.run(self._read(path, display_name(sent_name), purpose))
+            self._opener.run(self._read(path, display_name(sent_name), purpose))
 
         if purpose == WALL:
             go_on()
@@ -87,33 +87,38 @@ class Starting:
         """Start from what `start_choices` calls by this value."""
         kind, _, rest = value.partition(":")
         node_id, _, segment_id = rest.partition(":")
-        node = self._desk.scene.GetNodeByID(node_id)
-        if node is None or self._desk.volume is None or not self._opening.is_idle():
+        node = self._workspace.scene.GetNodeByID(node_id)
+        if node is None or self._workspace.volume is None or not self._opener.is_idle():
             return
 
         def start() -> None:
-            make = start_from_segment if kind == "segment" else start_from_volume
-            with self._desk.reporting():
-                self._show(*make(self._desk.volume, node, *([segment_id] if kind == "segment" else [])))
+            with self._workspace.reporting():
+                volume = self._workspace.require_volume()
+                is_segment = kind == "segment"
+                self._show(
+                    *(start_from_segment(volume, node, segment_id) if is_segment else start_from_volume(volume, node))
+                )
 
         self._ask(start)
 
     def use_offered(self, values: list[int]) -> None:
         """Go on with the chosen segments of the offered file: one to start from, or any number of walls."""
         offered = self._offered
-        known = [n for n in values if offered is not None and 0 <= n < len(offered.file.segments)]
-        if known and self._opening.is_idle():
+        if offered is None:
+            return
+        known = [n for n in values if 0 <= n < len(offered.file.segments)]
+        if known and self._opener.is_idle():
             self.forget_offered()
-            self._opening.run(self._use(offered, known))
+            self._opener.run(self._use(offered, known))
 
     def forget_offered(self) -> None:
         """Use none of what is offered."""
         self._offered = None
-        self._desk.show(offered=None)
+        self._workspace.show(offered=None)
 
     def publish(self) -> None:
         """Write what the scene has to start from into the page's state."""
-        scene, choices = self._desk.scene, []
+        scene, choices = self._workspace.scene, []
         for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene):
             segmentation = node.GetSegmentation()
             for n in range(0 if node.GetHideFromEditors() else segmentation.GetNumberOfSegments()):
@@ -121,15 +126,15 @@ class Starting:
                 title = f"{segmentation.GetSegment(name).GetName()} ({node.GetName()})"
                 choices.append({"value": f"segment:{node.GetID()}:{name}", "title": title})
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene):
-            if node is not self._desk.volume and read(node, "role") is None and not node.GetHideFromEditors():
+            if node is not self._workspace.volume and read(node, "role") is None and not node.GetHideFromEditors():
                 choices.append({"value": f"volume:{node.GetID()}", "title": node.GetName()})
-        self._desk.show(start_choices=choices)
+        self._workspace.show(start_choices=choices)
 
     def _ask(self, do: Callable[[], object], on_no: Callable[[], object] = lambda: None) -> None:
         self._questions.ask_before_losing("Start from a segmentation", do, on_no=on_no)
 
     async def _read(self, path: Path, name: str, purpose: str) -> None:
-        self._desk.show(opening=f"Reading {name}")
+        self._workspace.show(opening=f"Reading {name}")
         try:
             if purpose == PROBABILITY:
                 stored = await in_background(read_probability, path)
@@ -145,22 +150,21 @@ class Starting:
         except BadInput as error:
             raise without_our_names(error, path, name) from error
         finally:
-            self._desk.show(opening="")
+            self._workspace.show(opening="")
             path.unlink(missing_ok=True)
 
     def _offer(self, offered: _Offered) -> None:
         self._offered = offered
-        choices = [
-            {"value": n, "title": label or f"Label {value}"} for n, (value, label) in enumerate(offered.file.segments)
-        ]
-        choices.sort(key=lambda each: "pancrea" not in each["title"].lower())
-        self._desk.show(offered={"name": offered.name, "purpose": offered.purpose, "choices": choices})
+        titles = [label or f"Label {value}" for value, label in offered.file.segments]
+        choices = [{"value": n, "title": title} for n, title in enumerate(titles)]
+        choices.sort(key=lambda each: "pancrea" not in str(each["title"]).lower())
+        self._workspace.show(offered={"name": offered.name, "purpose": offered.purpose, "choices": choices})
 
     async def _use(self, offered: _Offered, indices: list[int]) -> None:
         try:
             for index in indices:
-                self._desk.show(opening=f"Taking over {offered.name}")
-                await self._desk.breathe()
+                self._workspace.show(opening=f"Taking over {offered.name}")
+                await self._workspace.breathe()
                 value, label = offered.file.segments[index]
                 stored = await in_background(offered.file.take, index)
                 alone = len(offered.file.segments) == 1
@@ -173,16 +177,16 @@ class Starting:
                     return
             self.publish()
         finally:
-            self._desk.show(opening="")
+            self._workspace.show(opening="")
 
     def _begin(self, stored: StoredSegment, name: str) -> None:
-        self._show(*import_start(self._desk.scene, self._desk.volume, stored, name))
+        self._show(*import_start(self._workspace.scene, self._workspace.volume, stored, name))
 
     def _show(self, nodes: ResultNodes, warnings: list[str]) -> None:
-        self._desk.clear_notices()
+        self._workspace.clear_notices()
         self._on_started(nodes)
         for text in warnings:
-            self._desk.notice("warning", text, "About this segmentation")
+            self._workspace.notice("warning", text, "About this segmentation")
 
 
 def _stem(name: str) -> str:

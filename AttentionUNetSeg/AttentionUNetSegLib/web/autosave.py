@@ -22,7 +22,7 @@ from typing import Any
 import slicer
 
 from ..scene import find_results
-from .desk import Desk
+from .workspace import Workspace
 
 _log = logging.getLogger(__name__)
 _SCENE, _ABOUT, _OWNER = "scene.mrml", "about.json", "owner.lock"
@@ -43,21 +43,21 @@ def kept_folder() -> Path:
     return (configured if configured.is_absolute() else home / ".local" / "state") / "AttentionUNetSeg" / "page"
 
 
-class Keeping:
-    """Writes the desk's result soon after each change, and finds what an earlier server left.
+class Autosave:
+    """Writes the workspace's result soon after each change, and finds what an earlier server left.
 
     State: `kept`, what is offered: a dict (name, when, text), or None.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._root = kept_folder()
         self._folder: Path | None = None
         self._lock: Any = None
         self._offered: Path | None = None
         self._due: asyncio.Task | None = None
         self._is_wanted = False
-        desk.server.state.kept = None
+        workspace.server.state.kept = None
 
     # --- What an earlier server left ---
 
@@ -68,15 +68,15 @@ class Keeping:
         if free:
             self._offered, about = max(free, key=lambda each: each[1]["time"])
             when = datetime.fromtimestamp(about["time"]).strftime("%Y-%m-%d %H:%M")
-            self._desk.show(kept={"name": about["name"], "when": when, "text": about["text"]})
+            self._workspace.show(kept={"name": about["name"], "when": when, "text": about["text"]})
 
     def open(self) -> slicer.vtkMRMLScalarVolumeNode | None:
-        """Load what is offered into the desk's empty scene; return its CT, None where it cannot be read any more."""
+        """Load what is offered into the empty scene; return its CT, None where it cannot be read any more."""
         folder, self._offered = self._offered, None
-        self._desk.show(kept=None)
+        self._workspace.show(kept=None)
         if folder is None or not self._take_hold(folder):
             return None
-        scene = self._desk.scene
+        scene = self._workspace.scene
         url, root = scene.GetURL(), scene.GetRootDirectory()
         try:
             scene.SetURL(str(folder / _SCENE))
@@ -90,7 +90,7 @@ class Keeping:
             self._release()
             return None
         self._folder = folder
-        self._desk.result = results[-1]
+        self._workspace.result = results[-1]
         return results[-1].volume
 
     def discard(self) -> None:
@@ -98,7 +98,7 @@ class Keeping:
         if self._offered is not None:
             shutil.rmtree(self._offered, ignore_errors=True)
         self._offered = None
-        self._desk.show(kept=None)
+        self._workspace.show(kept=None)
 
     # --- What this server keeps ---
 
@@ -106,7 +106,7 @@ class Keeping:
         """Keep the result once it has come to rest."""
         self._is_wanted = True
         if self._due is None:
-            self._due = self._desk.start(self._wait_and_keep())
+            self._due = self._workspace.start(self._wait_and_keep())
 
     def begin_anew(self) -> None:
         """Drop what this server kept: another CT was opened, or another result made."""
@@ -119,15 +119,15 @@ class Keeping:
     def close(self) -> None:
         """Keep the last changes."""
         if self._is_wanted:
-            with self._desk.reporting():
+            with self._workspace.reporting():
                 self.keep()
         self._release()
 
     def keep(self) -> None:
         """Write what has changed since the last time, now."""
-        desk = self._desk
+        workspace = self._workspace
         self._is_wanted = False
-        if desk.result is None or desk.editor is None:
+        if workspace.result is None or workspace.editor is None:
             return
         if self._folder is None:
             folder = self._root / uuid.uuid4().hex[:12]
@@ -136,16 +136,16 @@ class Keeping:
             if not self._take_hold(folder):
                 return
             self._folder = folder
-        _write_scene(desk.scene, self._folder)
-        clicks = len(desk.editor.clicks)
-        text = f"{desk.editor.volume_ml:.1f} mL, {clicks} click{'' if clicks == 1 else 's'}"
-        about = {"name": desk.volume.GetName(), "time": time.time(), "text": text}
+        _write_scene(workspace.scene, self._folder)
+        clicks = len(workspace.editor.clicks)
+        text = f"{workspace.editor.volume_ml:.1f} mL, {clicks} click{'' if clicks == 1 else 's'}"
+        about = {"name": workspace.require_volume().GetName(), "time": time.time(), "text": text}
         (self._folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
     async def _wait_and_keep(self) -> None:
         try:
             await asyncio.sleep(_REST_SECONDS)
-            while self._desk.server.state.run or self._desk.server.state.opening:
+            while self._workspace.server.state.run or self._workspace.server.state.opening:
                 await asyncio.sleep(_REST_SECONDS)
             if self._is_wanted:
                 self.keep()

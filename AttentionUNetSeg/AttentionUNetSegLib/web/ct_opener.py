@@ -20,10 +20,10 @@ from ..phantom import make_phantom
 from ..scene import add_volume
 from ..worker.reading import Reader
 from .background import cancellable, in_background, read_in_background
-from .desk import Desk
 from .questions import Questions
 from .received import Choice, Received, as_table, choices_in
 from .uploads import display_name, name_of_volume, unpack, without_our_names
+from .workspace import Workspace
 
 # Coarser than the command line's: it is there in seconds, and the network works at 3 mm anyway.
 PHANTOM_SPACING_MM = (1.2, 1.2, 2.5)
@@ -38,7 +38,7 @@ class _Offered:
     received: Received | None
 
 
-class Opening:
+class CTOpener:
     """Opens one CT at a time; the one before, and its result, leave the scene.
 
     State: `opening` (a sentence while something is being opened, else ""), `volume_name`, `volume_details`,
@@ -46,7 +46,7 @@ class Opening:
 
     Parameters
     ----------
-    desk : where the CT goes.
+    workspace : where the CT goes.
     questions : asked before corrections are lost.
     limit_mb : of what an archive holds.
     on_opened : called when another CT is in the views.
@@ -55,13 +55,13 @@ class Opening:
 
     def __init__(
         self,
-        desk: Desk,
+        workspace: Workspace,
         questions: Questions,
         limit_mb: int,
         on_opened: Callable[[], None],
         may_open: Callable[[], bool],
     ) -> None:
-        self._desk = desk
+        self._workspace = workspace
         self._questions = questions
         self._limit_mb = limit_mb
         self._on_opened = on_opened
@@ -71,7 +71,7 @@ class Opening:
         self._task: asyncio.Task | None = None
         self._source: Path | None = None
         self._reader = Reader()
-        desk.server.state.update(
+        workspace.server.state.update(
             {
                 "opening": "",
                 "volume_name": "",
@@ -80,11 +80,11 @@ class Opening:
                 "series": [],
             }
         )
-        controller = desk.server.controller
+        controller = workspace.server.controller
         controller.add("open_phantom")(self.open_phantom)
         controller.add("open_series")(self.open_series)
         controller.add("forget_series")(self.forget_series)
-        desk.server.trigger("cancel_opening")(self.cancel)
+        workspace.server.trigger("cancel_opening")(self.cancel)
 
     async def open_upload(self, path: Path, sent_name: str) -> None:
         """Open a file that the page sent; it is deleted afterwards. Asks first where corrections would be lost."""
@@ -111,7 +111,7 @@ class Opening:
         if self._offered is None or not self.is_idle() or not 0 <= value < len(self._offered.choices):
             return
         offered, self._offered = self._offered, None
-        self._desk.show(series=[])
+        self._workspace.show(series=[])
         self.run(self._read_choice(offered.choices[value], offered.name, offered.received))
 
     def forget_series(self) -> None:
@@ -119,14 +119,16 @@ class Opening:
         offered, self._offered = self._offered, None
         if offered is not None and offered.received is not None:
             offered.received.delete()
-        self._desk.show(series=[])
+        self._workspace.show(series=[])
 
     def is_idle(self) -> bool:
         """Whether something can be opened now; where not, the person is told why."""
-        if self._desk.server.state.opening:
+        if self._workspace.server.state.opening:
             return False
         if not self._may_open():
-            self._desk.notice("warning", "", "Wait for the segmentation to end, or cancel it, before opening a CT.")
+            self._workspace.notice(
+                "warning", "", "Wait for the segmentation to end, or cancel it, before opening a CT."
+            )
             return False
         return True
 
@@ -148,7 +150,7 @@ class Opening:
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Open something in the background; `cancel` gives it up."""
-        self._task = self._desk.start(work)
+        self._task = self._workspace.start(work)
 
     async def _open_upload(self, path: Path, sent_name: str) -> None:
         name = name_of_volume(sent_name)
@@ -187,7 +189,7 @@ class Opening:
 
     def _offer(self, offered: _Offered) -> None:
         self._offered = offered
-        self._desk.show(series=as_table(offered.choices))
+        self._workspace.show(series=as_table(offered.choices))
 
     async def _read(
         self, path: Path, name: str, series: str | None, is_ours: bool, received: Received | None = None
@@ -227,40 +229,40 @@ class Opening:
             self._end()
 
     async def _show(self, volume: Volume) -> None:
-        desk = self._desk
+        workspace = self._workspace
         self._begin(f"Showing {volume.name}")
-        await desk.breathe()
+        await workspace.breathe()
         self.forget_series()
-        desk.clear_notices()
-        desk.result, desk.editor = None, None
-        desk.dicom_files = volume.dicom_files
+        workspace.clear_notices()
+        workspace.result, workspace.editor = None, None
+        workspace.dicom_files = volume.dicom_files
         if self._source is not None:
             _delete(self._source)
             self._source = None
-        desk.scene.Clear(False)
-        self.show_volume(add_volume(desk.scene, volume), volume.is_phantom)
+        workspace.scene.Clear(False)
+        self.show_volume(add_volume(workspace.scene, volume), volume.is_phantom)
         for text in volume.warnings:
-            desk.notice("warning", text, "About this CT")
+            workspace.notice("warning", text, "About this CT")
         self._on_opened()
 
     def show_volume(self, node: slicer.vtkMRMLScalarVolumeNode, is_phantom: bool = False) -> None:
         """Make a volume of the scene the CT that is open."""
-        desk = self._desk
-        desk.volume = node
-        desk.views.show_volume(node)
+        workspace = self._workspace
+        workspace.volume = node
+        workspace.views.show_volume(node)
         size, spacing = node.GetImageData().GetDimensions(), node.GetSpacing()
-        desk.show(
+        workspace.show(
             volume_name=node.GetName(),
-            can_save_seg=bool(desk.dicom_files),
+            can_save_seg=bool(workspace.dicom_files),
             volume_is_phantom=is_phantom,
             volume_details=f"{' × '.join(map(str, size))} voxels of {' × '.join(f'{each:.3g}' for each in spacing)} mm",
         )
 
     def _begin(self, sentence: str) -> None:
-        self._desk.show(opening=sentence)
+        self._workspace.show(opening=sentence)
 
     def _end(self) -> None:
-        self._desk.show(opening="")
+        self._workspace.show(opening="")
 
 
 def _delete(path: Path) -> None:

@@ -14,9 +14,8 @@ import slicer
 from trame_server import Server
 from trame_slicer.core import SlicerApp
 
-from ..errors import AttentionUNetSegError, Cancelled
+from ..errors import AttentionUNetSegError, BadInput, Cancelled
 from ..scene import ResultNodes
-from ..session import Session
 from ..session.editing import ResultEditor
 from .views import FourViews
 
@@ -24,7 +23,7 @@ _log = logging.getLogger(__name__)
 _MOST_NOTICES = 3
 
 
-class Desk:
+class Workspace:
     """One scene on one page.
 
     State: `notices`, a list of dicts (id, kind "error" | "warning" | "success", title, text), newest last; `unsaved`,
@@ -46,9 +45,7 @@ class Desk:
         self.result: ResultNodes | None = None
         self.editor: ResultEditor | None = None
         self.dicom_files: tuple[Path, ...] = ()
-        # Made by the application, which knows who listens to them.
-        self.views: FourViews
-        self.session: Session
+        self.views: FourViews  # made by the application, which knows who listens to them
         self._notice_ids = count(1)
         self._tasks: set[asyncio.Task] = set()
         server.state.notices = []
@@ -59,6 +56,24 @@ class Desk:
     def scene(self) -> slicer.vtkMRMLScene:
         """The MRML scene."""
         return self.slicer_app.scene
+
+    def require_volume(self) -> slicer.vtkMRMLScalarVolumeNode:
+        """Return the CT that is open; raises BadInput where none is."""
+        if self.volume is None:
+            raise BadInput("No CT is open.", "Open the CT first.")
+        return self.volume
+
+    def require_result(self) -> ResultNodes:
+        """Return the CT's result; raises BadInput where there is none."""
+        if self.result is None:
+            raise BadInput("There is no result yet.", "Segment the CT first.")
+        return self.result
+
+    def require_editor(self) -> ResultEditor:
+        """Return what changes the result; raises BadInput where there is none."""
+        if self.editor is None:
+            raise BadInput("There is no result to correct yet.", "Segment the CT first.")
+        return self.editor
 
     def show(self, **values: Any) -> None:
         """Write values into the page's state, at once."""
@@ -121,12 +136,12 @@ class LatestOnly:
 
     Parameters
     ----------
-    desk : runs the reaction and reports its errors.
+    workspace : runs the reaction and reports its errors.
     react : called on the event loop.
     """
 
-    def __init__(self, desk: Desk, react: Callable[[], None]) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace, react: Callable[[], None]) -> None:
+        self._workspace = workspace
         self._react = react
         self._is_wanted = False
         self._is_running = False
@@ -136,14 +151,14 @@ class LatestOnly:
         self._is_wanted = True
         if not self._is_running:
             self._is_running = True
-            self._desk.start(self._run())
+            self._workspace.start(self._run())
 
     async def _run(self) -> None:
         try:
             while self._is_wanted:
                 self._is_wanted = False
-                with self._desk.reporting():
+                with self._workspace.reporting():
                     self._react()
-                await self._desk.breathe()  # in which all that has come meanwhile becomes one
+                await self._workspace.breathe()  # in which all that has come meanwhile becomes one
         finally:
             self._is_running = False

@@ -8,25 +8,26 @@ from typing import Any
 
 from ..models import Catalogue, ModelPackage, measured_line, measured_table, model_card
 from ..session import (
-    Event,
     Failed,
     Progressed,
     ResultReady,
     SegmentRequest,
+    Session,
+    SessionListener,
     State,
     StateChanged,
     Warned,
     WorkerReady,
 )
-from .desk import Desk
 from .questions import Questions
+from .workspace import Workspace
 
 _PUMP_SECONDS = 0.03
 _AT_WORK = {State.QUEUED, State.PREPARING, State.RUNNING, State.CANCELLING}
 
 
-class Segmenting:
-    """One run at a time, on the desk's session.
+class SegmentationRun(SessionListener):
+    """One run at a time, in a session with one warm worker.
 
     State: `models` (choices: value, title), `model`, `model_note` (one line about it), `model_card` (all about it),
     `model_table` (what was measured),
@@ -34,7 +35,7 @@ class Segmenting:
 
     Parameters
     ----------
-    desk : whose volume is segmented.
+    workspace : whose volume is segmented.
     catalogue : where the models are.
     questions : asked before corrections are lost.
     on_result : called with each result.
@@ -43,18 +44,19 @@ class Segmenting:
 
     def __init__(
         self,
-        desk: Desk,
+        workspace: Workspace,
         catalogue: Catalogue,
         questions: Questions,
         on_result: Callable[[ResultReady], None],
         model: str | None = None,
     ) -> None:
-        self._desk = desk
+        self._workspace = workspace
         self._questions = questions
         self._catalogue = catalogue
         self._on_result = on_result
         self._job: str | None = None
-        desk.server.state.update(
+        self._session = Session(catalogue, listener=self)
+        workspace.server.state.update(
             {
                 "model": None,
                 "model_note": "",
@@ -68,14 +70,22 @@ class Segmenting:
             }
         )
         self._list_models(model)
-        desk.server.controller.add("segment")(self.segment)
-        desk.server.controller.add("cancel")(self.cancel)
-        desk.server.state.change("model")(lambda **state: self._describe_model())
+        workspace.server.controller.add("segment")(self.segment)
+        workspace.server.controller.add("cancel")(self.cancel)
+        workspace.server.state.change("model")(lambda **state: self._describe_model())
 
     @property
     def is_at_work(self) -> bool:
         """Whether a run is going on."""
-        return self._desk.server.state.run != ""
+        return self._workspace.server.state.run != ""
+
+    def start_worker(self) -> None:
+        """Start the worker, so that it loads torch while the person still looks."""
+        self._session.start_worker()
+
+    def close(self) -> None:
+        """Stop the run and end the worker."""
+        self._session.close()
 
     def segment(self) -> None:
         """Start a run, unless one is going on or there is nothing to segment; ask first where corrections would go."""
@@ -83,61 +93,69 @@ class Segmenting:
             self._questions.ask_before_losing("Segment again", self._start)
 
     def _may_start(self) -> bool:
-        state = self._desk.server.state
-        return not (self.is_at_work or state.opening or self._desk.volume is None or state.model is None)
+        state = self._workspace.server.state
+        return not (self.is_at_work or state.opening or self._workspace.volume is None or state.model is None)
 
     def _start(self) -> None:
         if self._may_start():
-            self._desk.clear_notices()
-            self._desk.show(run="starting", progress=0, stage="Preparing")
-            self._desk.start(self._segment(self._desk.server.state.model))
+            self._workspace.clear_notices()
+            self._workspace.show(run="starting", progress=0, stage="Preparing")
+            self._workspace.start(self._segment(self._workspace.server.state.model))
 
     def cancel(self) -> None:
         """Stop the run."""
         if self._job is not None:
-            self._desk.session.cancel(self._job)
+            self._session.cancel(self._job)
 
     async def pump(self) -> None:
         """Deliver what the worker says, for as long as the server lives."""
         while True:
-            with self._desk.reporting():
-                self._desk.session.pump()
+            with self._workspace.reporting():
+                self._session.pump()
             await asyncio.sleep(_PUMP_SECONDS)
 
-    def take(self, event: Event) -> None:
-        """Show what the session tells."""
-        if isinstance(event, WorkerReady):
-            self._desk.show(device_name=event.devices[0][1] if event.devices else "")
-        elif isinstance(event, Progressed):
-            self._desk.show(progress=round(100 * event.fraction, 1), stage=event.stage)
-        elif isinstance(event, Warned):
-            self._desk.notice("warning", event.text)
-        elif isinstance(event, Failed):
-            self._desk.notice("error", event.error.hint, event.error.message)
-        elif isinstance(event, ResultReady):
-            self._on_result(event)
-        elif isinstance(event, StateChanged):
-            self._follow(event)
+    # --- SessionListener: what the page shows ---
 
-    def _follow(self, event: StateChanged) -> None:
+    def on_worker_ready(self, event: WorkerReady) -> None:
+        """Name the device."""
+        self._workspace.show(device_name=event.devices[0][1] if event.devices else "")
+
+    def on_progress(self, event: Progressed) -> None:
+        """Move the bar."""
+        self._workspace.show(progress=round(100 * event.fraction, 1), stage=event.stage)
+
+    def on_warning(self, event: Warned) -> None:
+        """Tell it."""
+        self._workspace.notice("warning", event.text)
+
+    def on_failure(self, event: Failed) -> None:
+        """Tell why."""
+        self._workspace.notice("error", event.error.hint, event.error.message)
+
+    def on_result(self, event: ResultReady) -> None:
+        """Hand the result on."""
+        self._on_result(event)
+
+    def on_state_changed(self, event: StateChanged) -> None:
+        """Show whether a run goes on, and remember which."""
         if event.state in _AT_WORK:
             # Before `Session.segment` has returned: its first events already need the job's name.
             self._job = event.job
             is_cancelling = event.state is State.CANCELLING
-            self._desk.show(run="cancelling" if is_cancelling else "running")
+            self._workspace.show(run="cancelling" if is_cancelling else "running")
             if is_cancelling:
-                self._desk.show(stage="Cancelling")
+                self._workspace.show(stage="Cancelling")
         else:
             self._job = None
-            self._desk.show(run="", progress=0, stage="")
+            self._workspace.show(run="", progress=0, stage="")
 
     async def _segment(self, model: str) -> None:
-        await self._desk.breathe()
+        await self._workspace.breathe()
         try:
-            request = SegmentRequest(model=model, tta=bool(self._desk.server.state.tta))
-            self._desk.session.segment(self._desk.volume, request)
+            request = SegmentRequest(model=model, tta=bool(self._workspace.server.state.tta))
+            self._session.segment(self._workspace.volume, request)
         except BaseException:
-            self._desk.show(run="")
+            self._workspace.show(run="")
             raise
 
     # --- Models ---
@@ -146,20 +164,20 @@ class Segmenting:
         packages = self._catalogue.packages()
         chosen = self._catalogue.get(wanted).id if packages or wanted else None
         choices = [{"value": each.id, "title": f"{each.name} {each.version}"} for each in packages]
-        self._desk.server.state.update({"models": choices, "model": chosen})
+        self._workspace.server.state.update({"models": choices, "model": chosen})
         self._describe_model()
         for broken in self._catalogue.broken():
-            self._desk.notice("warning", broken.reason, f"The model in {broken.folder} cannot be used.")
+            self._workspace.notice("warning", broken.reason, f"The model in {broken.folder} cannot be used.")
 
     def _describe_model(self) -> None:
-        model: str | None = self._desk.server.state.model
+        model: str | None = self._workspace.server.state.model
         if model is None:
             note = "No model is installed. Add one: attention-unet-seg models add FILE"
-            self._desk.show(model_note=note, model_card=[], model_table=[])
+            self._workspace.show(model_note=note, model_card=[], model_table=[])
             return
-        with self._desk.reporting():
+        with self._workspace.reporting():
             package = self._catalogue.get(model)
-            self._desk.show(
+            self._workspace.show(
                 model_note=measured_line(package),
                 model_card=_card(package),
                 model_table=measured_table(package),

@@ -1,7 +1,7 @@
 """How many clicks until the bundled model's own results are right: what a person who corrects really starts from.
 
-    python -m research.benchmarks.own_results --table nih_pancreas/cases.csv --probabilities FOLDER --chosen 0 --write
-    python -m research.benchmarks.own_results --table SET/cases.csv [--chosen 10] [--clicks 10] [--write]
+    python -m research.benchmarks.model_results --table nih_pancreas/cases.csv --probabilities FOLDER --chosen 0 --write
+    python -m research.benchmarks.model_results --table SET/cases.csv [--chosen 10] [--clicks 10] [--write]
 
 Robot user, methods and reach are those of `correction.py`, whose predictions are made up. Here they are what the
 bundled model says of CTs that it was not trained on. On patients with manual contours (nih_pancreas), --probabilities
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--model", default="pancreas-ct", help="of the catalogue, or a folder (default: %(default)s)")
     parser.add_argument("--chosen", type=int, default=10, help="so many CTs chose constants (default: %(default)s)")
     arguments = parse_arguments(parser)
-    starts = own_results(arguments.table, arguments.model, arguments.probabilities, arguments.only)
+    starts = model_results(arguments.table, arguments.model, arguments.probabilities, arguments.only)
     if not starts:
         raise SystemExit(f"{arguments.table} holds no CT to play on.")
     before = [dice(case.counted(said["own result"] >= 128), case.truth) for case, said in starts]
@@ -56,7 +56,7 @@ def main() -> None:
                 write(arguments.results, {"model": arguments.model, **played})
 
 
-def own_results(
+def model_results(
     table: Path, model: str, probabilities: Path | None = None, only: list[str] | None = None
 ) -> list[tuple[Case, dict[str, np.ndarray]]]:
     """Return CTs around the pancreas, and what the model says of them, uint8 0..255.

@@ -17,12 +17,12 @@ from trame_slicer.segmentation import (
 from trame_slicer.views import SliceView
 
 from ..contracts import DEFAULT_REACH_MM
-from ..session import DoubtfulClick
-from .desk import Desk, LatestOnly
+from ..session import DoubtfulClick, ResultEditor
 from .drawing import CLICK, Drawing
 from .measuring import AREA, DISTANCE, Measuring
 from .questions import Questions
 from .readout import Readout
+from .workspace import LatestOnly, Workspace
 
 BROWSE, ADD, REMOVE, PAINT, ERASE = "browse", "add", "remove", "paint", "erase"
 _EFFECTS = {PAINT: SegmentationEffectPaint, ERASE: SegmentationEffectErase}
@@ -31,7 +31,7 @@ _CLICK_PIXELS = 4
 _MEASURES = (DISTANCE, AREA)
 
 
-class Tools:
+class CorrectionTools:
     """The tool in hand, and the history of corrections.
 
     State: `tool`, `shape` (what Add and Remove draw: see `drawing`), `reach_mm` (of a click), `box_mm` (a box's depth),
@@ -41,7 +41,7 @@ class Tools:
 
     Parameters
     ----------
-    desk : whose result is corrected.
+    workspace : whose result is corrected.
     questions : asked before a click acts that a person may not have meant.
     on_change : called when the segment was changed by a tool.
     changing : makes a context that the segment is changed in.
@@ -49,24 +49,24 @@ class Tools:
 
     def __init__(
         self,
-        desk: Desk,
+        workspace: Workspace,
         questions: Questions,
         on_change: Callable[[], None],
         changing: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self._desk = desk
+        self._workspace = workspace
         self._questions = questions
         self._on_change = on_change
         self._changing = changing
         self._pressed: tuple[SliceView, int, int] | None = None
         self._buttons: set[str] = set()
-        self._readout = Readout(desk)
-        self._measuring = Measuring(desk)
+        self._readout = Readout(workspace)
+        self._measuring = Measuring(workspace)
         self._drawing = Drawing()
         self._dragged: str | None = None
         self._destination = (0.0, 0.0, 0.0)
-        self._move_click = LatestOnly(desk, self._follow_click)
-        desk.server.state.update(
+        self._move_click = LatestOnly(workspace, self._follow_click)
+        workspace.server.state.update(
             {
                 "tool": BROWSE,
                 "shape": CLICK,
@@ -82,49 +82,49 @@ class Tools:
                 "last_change": "",
             }
         )
-        controller, state = desk.server.controller, desk.server.state
-        controller.add("undo")(lambda: self.change(lambda: desk.editor.undo()))
-        controller.add("redo")(lambda: self.change(lambda: desk.editor.redo()))
+        controller, state = workspace.server.controller, workspace.server.state
+        controller.add("undo")(lambda: self.change(ResultEditor.undo))
+        controller.add("redo")(lambda: self.change(ResultEditor.redo))
         controller.add("remove_click")(self.remove_click)
-        desk.server.trigger("remove_click")(self.remove_click)
+        workspace.server.trigger("remove_click")(self.remove_click)
         controller.add("clear_clicks")(self.remove_all_clicks)
         controller.add("clear_corrections")(self.remove_all_corrections)
-        controller.add("reset_views")(lambda: desk.views.reset())
+        controller.add("reset_views")(lambda: workspace.views.reset())
         state.change("tool", "has_result")(lambda **values: self._take_in_hand())
         state.change("brush_mm")(lambda **values: self._set_brush())
         state.change("teach", "has_result")(lambda **values: self._set_teaching())
-        state.change("reach_mm")(LatestOnly(desk, self._set_reach))
+        state.change("reach_mm")(LatestOnly(workspace, self._set_reach))
 
     def forget(self) -> None:
         """Put the tools away: there is no result any more."""
-        self._desk.show(tool=BROWSE)
+        self._workspace.show(tool=BROWSE)
         self._measuring.publish()
         self._show_history()
 
     def take_result(self) -> None:
-        """Make the tools work on the desk's new result."""
-        desk = self._desk
-        segment_editor = desk.slicer_app.segmentation_editor
-        segment_editor.set_active_segmentation(desk.result.segmentation, desk.volume)
+        """Make the tools work on the workspace's new result."""
+        workspace = self._workspace
+        segment_editor = workspace.slicer_app.segmentation_editor
+        segment_editor.set_active_segmentation(workspace.require_result().segmentation, workspace.volume)
         segment_editor.show_3d(True)
         self._set_reach()
         self._set_teaching()
         self._show_history()
         self._take_in_hand()
-        if desk.editor.notice:
-            desk.notice("warning", desk.editor.notice)
+        if notice := workspace.require_editor().notice:
+            workspace.notice("warning", notice)
 
     def on_pointer(self, view: SliceView, event: dict[str, Any]) -> tuple[bool, dict[str, Any] | None]:
         """Follow the mouse in a slice view; return whether to keep the event from the view, and what lies there."""
         is_kept = False
-        with self._desk.reporting():
+        with self._workspace.reporting():
             is_kept = self._follow(view, event)
         if event["type"] == "MouseMove" and not self._buttons:
             return is_kept, self._readout.at(view, event["ras"], event["mm_per_pixel"])
         return is_kept, None
 
     def _follow(self, view: SliceView, event: dict[str, Any]) -> bool:
-        kind, tool = event["type"], self._desk.server.state.tool
+        kind, tool = event["type"], self._workspace.server.state.tool
         if kind.endswith("Press"):
             self._buttons.add(kind[: -len("Press")])
         elif kind.endswith("Release"):
@@ -135,7 +135,7 @@ class Tools:
                 self._measuring.begin(tool, view, event)
                 return True
             if self._is_drawing(tool):
-                self._drawing.begin(self._desk.server.state.shape, view, event)
+                self._drawing.begin(self._workspace.server.state.shape, view, event)
                 return True
             if tool not in _EFFECTS:
                 self._dragged = self._readout.click_at(view, event["ras"], event["mm_per_pixel"])
@@ -170,75 +170,75 @@ class Tools:
             self._measuring.end()
             return True
         if self._is_drawing(tool):
-            apply = self._drawing.finish(view, event, tool == ADD, float(self._desk.server.state.box_mm))
+            apply = self._drawing.finish(view, event, tool == ADD, float(self._workspace.server.state.box_mm))
             if apply is not None:
-                self.change(lambda: apply(self._desk.editor))
+                self.change(apply)
             return True
         if tool in _EFFECTS:
             # The effect writes its stroke while it gets this very event.
             asyncio.get_running_loop().call_soon(self._absorb_strokes)
         elif is_click and (tool == BROWSE or dragged is not None):
-            self._desk.views.jump_to(position, but=view)
+            self._workspace.views.jump_to(position, but=view)
         elif is_click:
-            self.change(lambda: self._desk.editor.add_click(position, positive=tool == ADD, ask=True))
+            self.change(lambda editor: editor.add_click(position, positive=tool == ADD, ask=True))
         elif dragged is not None:
-            self.change(lambda: self._desk.editor.move_click(dragged, position, ask=True))
+            self.change(lambda editor: editor.move_click(dragged, position, ask=True))
         return tool in (ADD, REMOVE) or dragged is not None
 
     def _follow_click(self) -> None:
         """Move the click that is being dragged to where the mouse is by now."""
         if self._dragged is not None:
             dragged, destination = self._dragged, self._destination
-            self.change(lambda: self._desk.editor.move_click(dragged, destination))
+            self.change(lambda editor: editor.move_click(dragged, destination))
 
     def remove_click(self, click: str) -> None:
         """Take one click back."""
-        self.change(lambda: self._desk.editor.remove_click(click))
+        self.change(lambda editor: editor.remove_click(click))
 
     def remove_all_clicks(self) -> None:
         """Take all clicks back at once; strokes stay."""
-        self.change(lambda: self._desk.editor.remove_click(None))
+        self.change(lambda editor: editor.remove_click(None))
 
     def remove_all_corrections(self) -> None:
         """Take clicks, strokes, lassos and boxes back at once; undo brings them again."""
-        self.change(lambda: self._desk.editor.clear())
+        self.change(ResultEditor.clear)
 
     def _is_drawing(self, tool: str) -> bool:
-        return tool in (ADD, REMOVE) and self._desk.server.state.shape != CLICK
+        return tool in (ADD, REMOVE) and self._workspace.server.state.shape != CLICK
 
     def _absorb_strokes(self) -> None:
-        self.change(lambda: self._desk.editor.absorb_strokes())
+        self.change(ResultEditor.absorb_strokes)
 
-    def change(self, do: Callable[[], Any]) -> None:
-        """Correct the desk's result and show what came of it; asks where a click may not have been meant."""
-        if self._desk.editor is None:
+    def change(self, do: Callable[[ResultEditor], object]) -> None:
+        """Correct the workspace's result and show what came of it; asks where a click may not have been meant."""
+        editor = self._workspace.editor
+        if editor is None:
             return
-        with self._desk.reporting():
+        with self._workspace.reporting():
             try:
                 with self._changing():
-                    do()
+                    do(editor)
             except DoubtfulClick as doubt:
                 self._ask(doubt)
-        for text in self._desk.editor.warnings:
-            self._desk.notice("warning", text)
-        self._desk.show(unsaved=self._desk.editor.is_corrected)
+        for text in editor.warnings:
+            self._workspace.notice("warning", text)
+        self._workspace.show(unsaved=editor.is_corrected)
         self._show_history()
         self._on_change()
 
     def _ask(self, doubt: DoubtfulClick) -> None:
-        editor = self._desk.editor
         self._questions.ask(
             "Did you mean this click?",
             doubt.message,
             "Let it act",
-            lambda: self.change(lambda: editor.apply_anyway(doubt)),
+            lambda: self.change(lambda editor: editor.apply_anyway(doubt)),
             no="Leave it out",
         )
 
     def _show_history(self) -> None:
-        editor = self._desk.editor
+        editor = self._workspace.editor
         clicks = editor.clicks if editor else ()
-        self._desk.show(
+        self._workspace.show(
             can_undo=bool(editor and editor.can_undo),
             can_redo=bool(editor and editor.can_redo),
             additions=sum(click.positive for click in clicks),
@@ -250,32 +250,32 @@ class Tools:
     # --- What is in hand ---
 
     def _take_in_hand(self) -> None:
-        desk = self._desk
-        tool = desk.server.state.tool if desk.editor is not None else BROWSE
+        workspace = self._workspace
+        tool = workspace.server.state.tool if workspace.editor is not None else BROWSE
         self._measuring.cancel()
         self._drawing.cancel()
-        interaction = desk.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+        interaction = workspace.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         mode = slicer.vtkMRMLInteractionNode
         interaction.SetCurrentInteractionMode(mode.AdjustWindowLevel if tool == BROWSE else mode.ViewTransform)
-        desk.slicer_app.segmentation_editor.set_active_effect_type(_EFFECTS.get(tool, SegmentationEffectNoTool))
+        workspace.slicer_app.segmentation_editor.set_active_effect_type(_EFFECTS.get(tool, SegmentationEffectNoTool))
         self._set_brush()
 
     def _set_brush(self) -> None:
-        editor = self._desk.slicer_app.segmentation_editor
+        editor = self._workspace.slicer_app.segmentation_editor
         for effect in _EFFECTS.values():
             brush = editor.get_effect(effect)
             brush.set_use_sphere_brush(True)
-            brush.set_brush_diameter(float(self._desk.server.state.brush_mm), BrushDiameterMode.Absolute)
+            brush.set_brush_diameter(float(self._workspace.server.state.brush_mm), BrushDiameterMode.Absolute)
 
     def _set_teaching(self) -> None:
-        editor, teach = self._desk.editor, bool(self._desk.server.state.teach)
+        editor, teach = self._workspace.editor, bool(self._workspace.server.state.teach)
         if editor is not None and editor.strokes_teach != teach:
-            with self._desk.reporting():
+            with self._workspace.reporting():
                 editor.strokes_teach = teach
 
     def _set_reach(self) -> None:
-        if self._desk.editor is not None:
-            self._desk.editor.reach_mm = float(self._desk.server.state.reach_mm)
+        if self._workspace.editor is not None:
+            self._workspace.editor.reach_mm = float(self._workspace.server.state.reach_mm)
             self._on_change()
 
 
