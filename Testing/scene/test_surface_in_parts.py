@@ -58,7 +58,7 @@ def test_it_is_slicers_surface(scene, mirrored):
         found = points_of(surface_of(node, each))
         assert found.shape == points.shape
         apart = np.linalg.norm(found - points, axis=1)
-        assert apart.max() < 3.0 and apart.mean() < 0.5, "about a voxel at sharp edges, far less elsewhere"
+        assert apart.max() < 3.0 and apart.mean() < 0.7, "about a voxel at sharp edges, far less elsewhere"
     surface = surface_of(node, first)
     assert enclosed_mm3(surface) == pytest.approx(mask.sum() * 12.0, rel=0.01)
     outwards = points_of(surface) - points_of(surface).mean(axis=0)

@@ -64,9 +64,8 @@ def write_corrected(
         scalars = ready[1] if ready is not None and ready[0] == box else _copied(network, box)
         name = f"{nodes.probability.GetName()}, corrected"
         node = node or _add(nodes, start, CORRECTED_REFERENCE, CORRECTED, name)
-        set_scalars(
-            node, ready[1], tuple(part.stop - part.start for part in box), place_of_field(start, ct_grid(nodes))
-        )
+        shape = tuple(part.stop - part.start for part in box)
+        set_scalars(node, scalars, shape, place_of_field(start, ct_grid(nodes)))
     values = slicer.util.arrayFromVolume(node)
     if last:
         values[_within(last, box)] = network.on(last)
