@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 from panel_case import PanelTestCase, process_for, process_until
 
-# Without Slicer a CT of 512 x 512 x 400 voxels is only taken where this is set.
+# Without Slicer the CT is only large where this is set: ATTENTIONUNETSEG_LARGE_CT=1 pytest -s test_responding.py
 LARGE_VARIABLE = "ATTENTIONUNETSEG_LARGE_CT"
 
 
