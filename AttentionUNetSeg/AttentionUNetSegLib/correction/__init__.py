@@ -7,7 +7,7 @@ strokes, lassos and boxes mean, `influence` (on a
 `starting_field` how any mask becomes a field.
 """
 
-from .field import InfluenceCache, correct_in_parts, correct_probability
+from .field import InfluenceCache, correct_probability
 from .influence import surroundings
 from .marks import box_seed, lasso_seed, one_per_block, painted_seed, stroke_seed
 from .seeds import BACKGROUND, FOREGROUND, Seed, latest_per_place
@@ -30,7 +30,6 @@ __all__ = [
     "box_seed",
     "change_between",
     "changed_field",
-    "correct_in_parts",
     "correct_probability",
     "field_of_depth",
     "lasso_seed",

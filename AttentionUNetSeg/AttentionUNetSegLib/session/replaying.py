@@ -152,7 +152,7 @@ class Replaying:
                 return end.value
 
     def _corrected_in_parts(self, step: Step, given: _Given) -> Generator[None, None, CroppedField | None]:
-        from ..correction import correct_in_parts
+        from ..correction.field import correct_in_parts
         from ..scene import CroppedField, tight_box
 
         known = self._corrected.pop(given.key, None)
