@@ -65,7 +65,7 @@ def registerSampleData() -> None:
     )
 
 
-def showPhantom(source: Any = None) -> list:
+def showPhantom(source: Any = None) -> list[Any]:
     """Make the phantom, show it, and return what was loaded, as SampleData's own downloads do."""
     from AttentionUNetSegLib.desktop.sample_phantom import show_phantom
 
@@ -201,7 +201,7 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         """Stop a run. Does nothing for one that has ended."""
         self._runs.cancel(job)
 
-    def unfinishedRuns(self) -> tuple:
+    def unfinishedRuns(self) -> tuple[Any, ...]:
         """The run at work and those that wait for it (`desktop.runs.Run`)."""
         return self._runs.unfinished
 
@@ -236,7 +236,7 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
 
     # --- Results ---
 
-    def results(self) -> list:
+    def results(self) -> list[Any]:
         """Segmentation nodes of all results in the scene, oldest first; those of loaded scenes too."""
         from AttentionUNetSegLib.scene import find_results
 
@@ -244,7 +244,7 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
 
     def startFrom(
         self, volumeNode: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLNode, part: str | int | None = None
-    ) -> tuple:
+    ) -> tuple[Any, ...]:
         """Make a result of a segment (`part`: its ID), a label or a probability (None); return node and warnings."""
         from AttentionUNetSegLib.session import start_from_segment, start_from_volume
 
@@ -279,7 +279,7 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         return self._results.editor(segmentationNode).volume_ml
 
     def addClick(
-        self, segmentationNode: slicer.vtkMRMLSegmentationNode, positionRas: tuple, positive: bool = True
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, positionRas: tuple[Any, ...], positive: bool = True
     ) -> str:
         """Correct the result around a world RAS position: add (`positive`) or remove; return the click's id."""
         return self._results.editor(segmentationNode).add_click(tuple(positionRas), positive)
@@ -323,7 +323,7 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         opacity: float = 0.5,
         colorNode: slicer.vtkMRMLColorNode | None = None,
         lowerThreshold: float | None = None,
-        sliceCompositeNodes: list | None = None,
+        sliceCompositeNodes: list[Any] | None = None,
     ) -> None:
         """Lay a result's attention over the CT in all slice views, or those of the given composite nodes.
 
@@ -353,7 +353,7 @@ class AttentionUNetSegLogic(ScriptedLoadableModuleLogic):
         """The installed models, those for real scans first."""
         return self._runs.catalogue.packages()
 
-    def brokenModels(self) -> tuple:
+    def brokenModels(self) -> tuple[Any, ...]:
         """Folders among the installed models that cannot be used, each with the reason."""
         return self._runs.catalogue.broken()
 

@@ -70,7 +70,7 @@ def sweep(parent: Path | None = None) -> list[Path]:
     return swept
 
 
-def _is_left(entry: os.DirEntry, owner: int) -> bool:
+def _is_left(entry: os.DirEntry[str], owner: int) -> bool:
     try:
         is_mine = not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
         return (

@@ -74,14 +74,14 @@ def test_phantoms_survive_the_death_of_a_worker_the_scheduler_and_the_command(
             ["bash", str(JOB_SCRIPT)], env=environment, stdout=log, stderr=log, start_new_session=True, cwd=tmp_path
         )
     try:
-        wait_for(lambda: len(finished(output)) >= 4, job, "four cases are done")
+        wait_for(lambda: len(finished(output)) >= 2, job, "two cases are done")
         of_job = psutil.Process(job.pid).children(recursive=True)
         workers = [process for process in of_job if re.search(r"-m dask worker", " ".join(process.cmdline()))]
         (scheduler,) = [process for process in of_job if re.search(r"-m dask scheduler", " ".join(process.cmdline()))]
         assert len(workers) == 2
         workers[0].kill()
         at_death = len(finished(output))
-        wait_for(lambda: len(finished(output)) >= at_death + 4, job, "the other worker goes on")
+        wait_for(lambda: len(finished(output)) >= at_death + 2, job, "the other worker goes on")
         scheduler.kill()
         assert job.wait(LIMIT) == 1
     finally:
@@ -89,13 +89,13 @@ def test_phantoms_survive_the_death_of_a_worker_the_scheduler_and_the_command(
     log = (tmp_path / "job.log").read_text()
     assert "The Dask scheduler is gone" in log and "run the same command again" in log
     first = finished(output)
-    assert 8 <= len(first) < COUNT, "this machine is too fast for this test"
+    assert 4 <= len(first) < COUNT, "this machine is too fast for this test"
     assert (output / "cohort.csv").exists(), "the table tells of what is done"
 
     command = subprocess.Popen(
         [sys.executable, *words, "--processes", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    wait_for(lambda: len(finished(output)) >= len(first) + 3, command, "it goes on")
+    wait_for(lambda: len(finished(output)) >= len(first) + 2, command, "it goes on")
     children = psutil.Process(command.pid).children(recursive=True)
     command.kill()
     command.wait(LIMIT)

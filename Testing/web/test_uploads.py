@@ -14,7 +14,7 @@ import psutil
 import pytest
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.web.background import cancellable, read_in_background
-from AttentionUNetSegLib.web.received import choices_in
+from AttentionUNetSegLib.web.received_files import choices_in
 from AttentionUNetSegLib.web.uploads import display_name, name_of_volume, unpack
 from AttentionUNetSegLib.worker.reading import Reader
 from hypothesis import given

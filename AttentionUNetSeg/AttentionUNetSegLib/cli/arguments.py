@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_segment(commands: argparse._SubParsersAction) -> None:
+def _add_segment(commands: argparse._SubParsersAction[Any]) -> None:
     command = commands.add_parser(
         "segment",
         help="segment the pancreas on a CT",
@@ -99,7 +99,7 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     _add_output_options(command)
 
 
-def _add_correct(commands: argparse._SubParsersAction) -> None:
+def _add_correct(commands: argparse._SubParsersAction[Any]) -> None:
     command = commands.add_parser(
         "correct",
         help="correct a result, or any segmentation, by clicks",
@@ -202,7 +202,7 @@ def _with_joined_positions(words: Sequence[str]) -> list[str]:
     return joined
 
 
-def _add_phantom(commands: argparse._SubParsersAction) -> None:
+def _add_phantom(commands: argparse._SubParsersAction[Any]) -> None:
     command = commands.add_parser(
         "phantom",
         help="write a synthetic CT and its labels",
@@ -217,7 +217,7 @@ def _add_phantom(commands: argparse._SubParsersAction) -> None:
     _add_output_options(command)
 
 
-def _add_replay(commands: argparse._SubParsersAction) -> None:
+def _add_replay(commands: argparse._SubParsersAction[Any]) -> None:
     command = commands.add_parser(
         "replay",
         help="run a kept job again",
@@ -229,7 +229,7 @@ def _add_replay(commands: argparse._SubParsersAction) -> None:
     _add_output_options(command)
 
 
-def _add_models(commands: argparse._SubParsersAction) -> None:
+def _add_models(commands: argparse._SubParsersAction[Any]) -> None:
     command = commands.add_parser("models", help="list, add, remove and verify models")
     command.set_defaults(module="model_packages")
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -251,7 +251,7 @@ def _add_models(commands: argparse._SubParsersAction) -> None:
     verify.add_argument("model", nargs="?", metavar="ID", help="id of the model (default: all models)")
 
 
-def _add_serve(commands: argparse._SubParsersAction) -> None:
+def _add_serve(commands: argparse._SubParsersAction[Any]) -> None:
     command = commands.add_parser(
         "serve",
         help="open the tool in a browser",

@@ -84,10 +84,15 @@ def run(options: Namespace, terminal: Terminal) -> None:
         line.show(_READ, "Opening the scene")
         with clock.measure("open_scene"):
             _app, scene = open_scene(terminal)  # the application lives as long as the scene is used
+            with terminal.interrupts.deferred():
+                node = _add(scene, volume, terminal, listener)
+        # The scene has its own copy of the voxels, and a CT may take half a gigabyte.
+        dicom_files, ct = volume.dicom_files, volume.image if options.format == "nifti" else None
+        del volume
         with outputs.staging() as staging, ExitStack() as saved:
             listener.destination = OutputFolder(staging, outputs.stem)
             with clock.measure("segment"):
-                result = _segment(session, terminal, listener, scene, volume, request)
+                result = _segment(session, terminal, node, request)
             if not options.no_picture:
                 begin_drawing()
             line.show(_SEGMENTED, "Measuring")
@@ -106,10 +111,10 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 saved.close()
             if wants_dicom(options):
                 with clock.measure("dicom"), terminal.interrupts.deferred():
-                    made = result.nodes, volume.dicom_files, result.threshold, measurements
+                    made = result.nodes, dicom_files, result.threshold, measurements
                     write_objects(options, listener.destination, *made)
-            if options.format == "nifti":  # the last, because it takes the place of what the others read
-                write_as_nifti(listener.destination, volume.image)
+            if ct is not None:  # the last, because it takes the place of what the others read
+                write_as_nifti(listener.destination, ct)
             report = make_report(
                 outputs, source, request, result, listener.warnings, clock.seconds, staging, measurements
             )
@@ -181,23 +186,25 @@ def _read(path: Path, options: Namespace, terminal: Terminal) -> Volume:
     return read_volume(path, options.series)
 
 
-def _segment(
-    session: Session,
-    terminal: Terminal,
-    listener: _Listener,
-    scene: slicer.vtkMRMLScene,
-    volume: Volume,
-    request: SegmentRequest,
-) -> SegmentResult:
+def _add(
+    scene: slicer.vtkMRMLScene, volume: Volume, terminal: Terminal, listener: _Listener
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Say what is doubtful about the CT, and put it into the scene."""
     from ..scene import add_volume
 
     for text in volume.warnings:
         listener.warn(text)
     for text in volume.left_out:
         terminal.note(text)
+    return add_volume(scene, volume)
+
+
+def _segment(
+    session: Session, terminal: Terminal, node: slicer.vtkMRMLScalarVolumeNode, request: SegmentRequest
+) -> SegmentResult:
     result = None
     with terminal.interrupts.deferred():
-        job = session.segment(add_volume(scene, volume), request)
+        job = session.segment(node, request)
     while result is None:
         with terminal.interrupts.deferred(), suppress(TimeoutError):
             result = session.wait(job, _SECONDS_BETWEEN_LOOKS)

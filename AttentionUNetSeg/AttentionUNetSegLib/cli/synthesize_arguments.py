@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
-def add_synthesize(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_synthesize(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
     """Add the command and return its parser."""
     command = commands.add_parser(
         "synthesize",

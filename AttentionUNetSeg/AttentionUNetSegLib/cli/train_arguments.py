@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
-def add_train(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_train(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
     """Add the command; what all commands share is added by the caller.
 
     Options without a default are fields of `TrainingConfiguration`: where they are not given, they are the preset's or
@@ -146,8 +147,8 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     resuming.add_argument("--no-resume", action="store_const", const="no", dest="resume", help="start anew")
 
 
-def _numbers(kind: type, count: int | None = None) -> Callable[[str], tuple]:
-    def parsed(text: str) -> tuple:
+def _numbers(kind: type, count: int | None = None) -> Callable[[str], tuple[float, ...]]:
+    def parsed(text: str) -> tuple[float, ...]:
         try:
             values = tuple(kind(part) for part in text.split(","))
         except ValueError:

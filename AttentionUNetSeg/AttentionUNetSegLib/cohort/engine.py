@@ -99,7 +99,7 @@ class _Run:
         if retry_failed:
             self._waiting = deque(replace(order, again=True) for order in self._waiting)
         self._suspects: deque[Order] = deque()
-        self._under_way: dict[Future, Order] = {}
+        self._under_way: dict[Future[Outcome], Order] = {}
         self._tries: dict[str, int] = {}
         self._done = self._failed = self._submitted = 0
         self._unwritten: list[Outcome] = []
@@ -144,7 +144,7 @@ class _Run:
         for future in ended:
             self._take(future, self._under_way.pop(future))
 
-    def _take(self, future: Future, order: Order) -> None:
+    def _take(self, future: Future[Outcome], order: Order) -> None:
         from distributed.scheduler import KilledWorker
 
         try:

@@ -47,7 +47,7 @@ def by_doubt(rows: Iterable[Row]) -> list[Row]:
     network expects of itself, the lowest first.
     """
 
-    def doubt(row: Row) -> tuple:
+    def doubt(row: Row) -> tuple[Any, ...]:
         dice = row["expected_dice"]
         return (row["state"] == "done", -int(row.get("reason_count") or 0), -1.0 if dice is None else dice, row["id"])
 
@@ -81,7 +81,7 @@ def write_table(rows: Sequence[Row], path: Path) -> list[Path]:
     return [path, other]
 
 
-def _row(case: Case, report: dict | None) -> Row:
+def _row(case: Case, report: dict[str, Any] | None) -> Row:
     row: Row = {"id": case.id, "state": "not run", "path": case.path, "series": case.series}
     if report is not None:
         row |= _failed(report) if "error" in report else _done(report)
@@ -90,7 +90,7 @@ def _row(case: Case, report: dict | None) -> Row:
     return row
 
 
-def _failed(report: dict) -> Row:
+def _failed(report: dict[str, Any]) -> Row:
     error = report["error"]
     return {
         "state": "failed",
@@ -99,7 +99,7 @@ def _failed(report: dict) -> Row:
     }
 
 
-def _done(report: dict) -> Row:
+def _done(report: dict[str, Any]) -> Row:
     trust, source, measurements = report["trust"], report["input"], report["measurements"]
     row: Row = {
         "state": "done",

@@ -29,7 +29,7 @@ MOST_FAR_LOG_ODDS = 9.0
 # The weight falls as 1 - (distance / FURTHEST) ** DECAY.
 DECAY = 1.7
 
-InfluenceCache = dict[tuple, Influence]
+InfluenceCache = dict[tuple[object, ...], Influence]
 
 
 def correct_probability(

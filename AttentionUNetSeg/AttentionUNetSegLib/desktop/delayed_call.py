@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import qt
 
@@ -12,7 +13,7 @@ class DelayedCall:
 
     def __init__(self, milliseconds: int, function: Callable[..., None]) -> None:
         self._function = function
-        self._arguments: tuple = ()
+        self._arguments: tuple[Any, ...] = ()
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(milliseconds)

@@ -201,7 +201,7 @@ def _low_end(low: float, is_fading: bool) -> str:
     return _("Below {low:.2f} nothing is shown.").format(low=low)
 
 
-def _slice_logics() -> list:
+def _slice_logics() -> list[Any]:
     return list(slicer.app.applicationLogic().GetSliceLogics())
 
 

@@ -347,7 +347,7 @@ class Keys:
     """
 
     def __init__(self, ui: Any, next_overlay: Callable[[], None], toggle_visibility: Callable[[], None]) -> None:
-        self.shortcuts: list = []
+        self.shortcuts: list[Any] = []
         window = slicer.util.mainWindow()
         if window is None:
             return

@@ -72,14 +72,14 @@ class DicomVolume:
     left_out: list[str] = field(default_factory=list)
 
 
-def list_dicom_series(folder: str | os.PathLike, check: Callable[[], None] = lambda: None) -> list[DicomSeries]:
+def list_dicom_series(folder: str | os.PathLike[str], check: Callable[[], None] = lambda: None) -> list[DicomSeries]:
     """Return the series in a folder and its subfolders, sorted by number; names and endings of files do not matter.
 
     Links are followed. A series with several different images at one place gives one entry for each of its parts.
 
     Parameters
     ----------
-    folder : str | os.PathLike
+    folder : str | os.PathLike[str]
         Where they lie.
     check : Callable[[], None]
         Called before each file; what it raises ends the search.
@@ -157,7 +157,7 @@ def read_dicom_file(path: Path) -> DicomVolume:
     return DicomVolume(image, header.description or printable(path.stem), files, warnings + doubts)
 
 
-def _names_of(parts: Sequence) -> str:
+def _names_of(parts: Sequence[Part]) -> str:
     return "; ".join(f"{part.name} ({len(part.frames)} images)" for part in parts)
 
 

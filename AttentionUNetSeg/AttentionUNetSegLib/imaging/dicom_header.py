@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pydicom
 
@@ -274,7 +275,7 @@ def _has_no_place(dataset: pydicom.Dataset) -> bool:
     return "ImageOrientationPatient" not in dataset and "PerFrameFunctionalGroupsSequence" not in dataset
 
 
-def _values(dataset: pydicom.Dataset, keyword: str) -> list:
+def _values(dataset: pydicom.Dataset, keyword: str) -> list[Any]:
     try:
         value = dataset.get(keyword)
         if value is None or isinstance(value, (bytes, bytearray)):

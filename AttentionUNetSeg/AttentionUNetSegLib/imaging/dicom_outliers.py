@@ -41,7 +41,7 @@ def without_outliers(frames: Sequence[DicomFrame]) -> tuple[list[DicomFrame], li
     return kept, reasons
 
 
-_KINDS: dict[str, Callable[[SlicePlane], tuple]] = {
+_KINDS: dict[str, Callable[[SlicePlane], tuple[float, ...]]] = {
     "the size": lambda plane: plane.shape,
     "the pixel spacing": lambda plane: tuple(round(each, 3) for each in plane.pixel_spacing),
     "the orientation": lambda plane: tuple(round(each, 1) for each in plane.orientation),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 from .dicom_file import stored_frames
 from .dicom_header import PART_TAGS, DicomFrame
@@ -88,12 +89,12 @@ def _is_single(frames: Iterable[DicomFrame]) -> bool:
     return len(places) == len(set(places))
 
 
-def _place(frame: DicomFrame) -> tuple:
+def _place(frame: DicomFrame) -> tuple[Any, ...]:
     plane = frame.plane
     return tuple(round(x, 2) for x in plane.position), tuple(round(x, 3) for x in plane.orientation), plane.shape
 
 
-def _content(frame: DicomFrame) -> tuple:
+def _content(frame: DicomFrame) -> tuple[Any, ...]:
     """What makes two images the same; a file that cannot be read is like no other."""
     try:
         values = next(stored_frames(frame.path, [frame.number]))
@@ -102,17 +103,19 @@ def _content(frame: DicomFrame) -> tuple:
     return frame.slope, frame.intercept, values.dtype.kind, hashlib.sha256(values.astype("<i8").tobytes()).hexdigest()
 
 
-def _grouped(frames: Iterable[DicomFrame], key: Callable[[DicomFrame], tuple]) -> dict[tuple, list[DicomFrame]]:
+def _grouped(
+    frames: Iterable[DicomFrame], key: Callable[[DicomFrame], tuple[Any, ...]]
+) -> dict[tuple[Any, ...], list[DicomFrame]]:
     groups = defaultdict(list)
     for frame in frames:
         groups[key(frame)].append(frame)
     return groups
 
 
-def _by_value(entry: tuple[tuple[str, ...], list[DicomFrame]]) -> list[tuple]:
+def _by_value(entry: tuple[tuple[str, ...], list[DicomFrame]]) -> list[tuple[Any, ...]]:
     """Numbers by their size, before other text."""
 
-    def key(value: str) -> tuple:
+    def key(value: str) -> tuple[Any, ...]:
         try:
             return (0, float(value), "")
         except ValueError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def grid_of_slices(planes: Sequence[SlicePlane]) -> SliceStack:
     return SliceStack(order.tolist(), grid, shifts, float(np.degrees(np.arctan(np.linalg.norm(slope)))))
 
 
-def _refuse_different(values: list[tuple], what: str, form: str) -> None:
+def _refuse_different(values: list[tuple[float, ...]], what: str, form: str) -> None:
     counts = Counter(tuple(round(v, 4) for v in value) for value in values)
     if len(counts) > 1:
         listed = ", ".join(f"{form.format(value)} in {n} images" for value, n in counts.most_common(3))
@@ -125,7 +126,7 @@ def _refuse_different(values: list[tuple], what: str, form: str) -> None:
 def _common_orientation(planes: Sequence[SlicePlane]) -> np.ndarray:
     """Return the mean orientation, made perpendicular and of unit length to the last digit."""
     orientations = np.array([plane.orientation for plane in planes])
-    counts: list[list] = []
+    counts: list[list[Any]] = []
     for orientation in orientations:
         same = next((c for c in counts if np.abs(c[0] - orientation).max() <= ORIENTATION_TOLERANCE), None)
         if same is None:

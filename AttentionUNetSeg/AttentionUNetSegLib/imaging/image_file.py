@@ -127,7 +127,7 @@ def read_written(path: Path) -> sitk.Image:
         return sitk.ReadImage(str(plain))
 
 
-def write_image(image: sitk.Image, path: str | os.PathLike, compress: bool = True) -> None:
+def write_image(image: sitk.Image, path: str | os.PathLike[str], compress: bool = True) -> None:
     """Write an image file (.nrrd, .mha, .nii, .nii.gz) under another name beside `path`, then rename it to `path`.
 
     The phantom mark survives: as meta data in NRRD and MHA, in the description field of NIfTI.
@@ -136,7 +136,7 @@ def write_image(image: sitk.Image, path: str | os.PathLike, compress: bool = Tru
     ----------
     image : sitk.Image
         3D, any scalar type.
-    path : str | os.PathLike
+    path : str | os.PathLike[str]
         The file to write; one that is there is replaced at the end.
     compress : bool
         Whether its voxels are packed (gzip).

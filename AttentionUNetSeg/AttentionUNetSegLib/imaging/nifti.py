@@ -10,6 +10,7 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,7 @@ def read_nifti_header(path: Path) -> NiftiHeader | None:
 
 
 def _nifti_1(start: bytes, order: str) -> NiftiHeader | None:
-    def read(form: str, at: int) -> tuple:
+    def read(form: str, at: int) -> tuple[Any, ...]:
         return struct.unpack_from(order + form, start, at)
 
     header = NiftiHeader(
@@ -145,7 +146,7 @@ def _nifti_1(start: bytes, order: str) -> NiftiHeader | None:
 
 
 def _nifti_2(start: bytes, order: str) -> NiftiHeader:
-    def read(form: str, at: int) -> tuple:
+    def read(form: str, at: int) -> tuple[Any, ...]:
         return struct.unpack_from(order + form, start, at)
 
     return NiftiHeader(

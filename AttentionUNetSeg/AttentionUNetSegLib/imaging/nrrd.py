@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -171,7 +172,7 @@ def _grid(fields: dict[str, str], size: tuple[int, ...], name: str) -> tuple[lis
 
 
 def _steps(
-    fields: dict[str, str], vectors: list, spatial: list[int], size: tuple[int, ...], name: str
+    fields: dict[str, str], vectors: list[Any], spatial: list[int], size: tuple[int, ...], name: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the steps along the axes (columns) and the first voxel's place, in the units of the file."""
     try:

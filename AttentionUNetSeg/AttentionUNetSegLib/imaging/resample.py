@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -157,7 +158,7 @@ def _turn_to_patient_axes(
     )
 
 
-def _upright_grid(image: sitk.Image, spacing_mm: Triple) -> tuple:
+def _upright_grid(image: sitk.Image, spacing_mm: Triple) -> tuple[Any, ...]:
     """Return size, transform, interpolator, origin, spacing, direction of a grid along L, P, S around the image."""
     corners = Geometry.of(image).corners()
     low, high = corners.min(axis=0), corners.max(axis=0)

@@ -50,13 +50,13 @@ class Volume:
 
 
 def read_volume(
-    path: str | os.PathLike, series: str | None = None, any_intensity: bool = False, self_contained: bool = False
+    path: str | os.PathLike[str], series: str | None = None, any_intensity: bool = False, self_contained: bool = False
 ) -> Volume:
     """Read a CT from an image file (NIfTI, NRRD, MHA, ...) or a DICOM folder and check it.
 
     Parameters
     ----------
-    path : str | os.PathLike
+    path : str | os.PathLike[str]
         File or folder.
     series : str | None
         Number or UID of the series, for a DICOM folder with several CT series.

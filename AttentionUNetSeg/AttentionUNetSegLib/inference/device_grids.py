@@ -53,7 +53,9 @@ class DeviceGrids:
             return interpolated_in_box(field, grid, start, stop, scale)
         return self._or_on_the_host(self._interpolated, interpolated_in_box, field, grid, start, stop, scale)
 
-    def _or_on_the_host(self, here: Callable, on_host: Callable, *arguments: object) -> np.ndarray:
+    def _or_on_the_host(
+        self, here: Callable[..., np.ndarray], on_host: Callable[..., np.ndarray], *arguments: object
+    ) -> np.ndarray:
         try:
             return here(*arguments)
         except RuntimeError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -197,7 +198,9 @@ class _Blend:
         self.sums: dict[object, np.ndarray] = {}
         self.weights: dict[int, np.ndarray] = {}
 
-    def add(self, logits: np.ndarray, coefficients_of: list, corner: tuple[int, int, int]) -> None:
+    def add(
+        self, logits: np.ndarray, coefficients_of: list[tuple[int, torch.Tensor]], corner: tuple[int, int, int]
+    ) -> None:
         """Add one tile: logits (C, K, J, I) and [(level, coefficients (K_n, J_n, I_n)), ...] at `corner`."""
         self._add("logits", logits, corner, 0)
         for number, (level, alpha) in enumerate(coefficients_of):
@@ -235,7 +238,7 @@ class _Blend:
             self.importances[level] = parts.mean(axis=(1, 3, 5))
         return self.importances[level]
 
-    def _array(self, store: dict, key: object, channels: tuple[int, ...], level: int) -> np.ndarray:
+    def _array(self, store: dict[Any, np.ndarray], key: object, channels: tuple[int, ...], level: int) -> np.ndarray:
         if key not in store:
             store[key] = np.zeros((*channels, *(length // 2**level for length in self.shape)), np.float32)
         return store[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -129,7 +130,7 @@ def read_table(table: slicer.vtkMRMLTableNode) -> list[tuple[str, float | None, 
     return [(name, *(None if each != each else each for each in numbers), unit) for name, *numbers, unit in rows]
 
 
-def _column(values: tuple) -> vtkStringArray | vtkDoubleArray:
+def _column(values: tuple[Any, ...]) -> vtkStringArray | vtkDoubleArray:
     if isinstance(values[0], str):
         words = vtkStringArray()
         for value in values:

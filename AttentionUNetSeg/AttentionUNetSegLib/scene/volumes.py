@@ -115,7 +115,7 @@ def export_in_parts(
     path = Path(path)
     meta_data = {PHANTOM_KEY: "1"} if volume_node.GetAttribute(PHANTOM_ATTRIBUTE) == "1" else {}
     if not compress and path.suffix.lower() == ".nrrd" and path.parent.is_dir():
-        voxels = _voxels_of(volume_node)
+        voxels = voxels_of_node(volume_node)
         matrix = ijk_to_ras_of_node(volume_node)
         if box is not None:
             voxels = voxels[tuple(slice(first, end) for first, end in reversed(box))]
@@ -138,12 +138,12 @@ def image_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> sitk.Image:
     ------
     BadInput : the node holds no voxels, or more than one value per voxel.
     """
-    image = sitk.GetImageFromArray(_voxels_of(volume_node))
+    image = sitk.GetImageFromArray(voxels_of_node(volume_node))
     set_image_geometry(image, ijk_to_ras_of_node(volume_node))
     return image
 
 
-def _voxels_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+def voxels_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     """Return the node's voxels (KJI), no copy; raises as `image_of_node`."""
     data = volume_node.GetImageData()
     scalars = data.GetPointData().GetScalars() if data else None

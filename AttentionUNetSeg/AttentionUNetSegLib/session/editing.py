@@ -19,18 +19,18 @@ from ..contracts import DEFAULT_REACH_MM, Click, Position, check_reach
 from ..errors import BadInput
 from .change import Change
 from .click_rules import DoubtfulClick, require_no_doubts
+from .correction_replay import CorrectionReplay
+from .ct_frame import CTFrame
 from .earlier_refinement import NOTICE
-from .frame import Frame
 from .history import Step, read_history
-from .marking import Marking
-from .replaying import Replaying
+from .mark_editing import MarkEditing
 
 # The scene package costs about two seconds outside Slicer: it is imported where it is used, as in `controller`.
 if TYPE_CHECKING:
     from ..scene import Apart, ResultNodes
 
 
-class ResultEditor(Marking):
+class ResultEditor(MarkEditing):
     """Corrects one result. The segment is always clean(corrected probability >= threshold).
 
     Parameters
@@ -43,11 +43,11 @@ class ResultEditor(Marking):
         self, result_nodes: ResultNodes, on_segment_written: Callable[[ResultNodes], None] = lambda nodes: None
     ) -> None:
         self.nodes = result_nodes
-        self._replaying = Replaying(result_nodes)
+        self._replay = CorrectionReplay(result_nodes)
         self._on_segment_written = on_segment_written
         self._is_restoring = False
         self._history = read_history(result_nodes)
-        self._frame = Frame(result_nodes)
+        self._frame = CTFrame(result_nodes)
 
     # --- Threshold ---
 
@@ -94,7 +94,7 @@ class ResultEditor(Marking):
         from ..scene import move_along
 
         self._require_scene()
-        self._replaying.write(move_along)
+        self._replay.write(move_along)
 
     # --- Clicks ---
 
@@ -108,12 +108,12 @@ class ResultEditor(Marking):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know about the present clicks: those that contradict each other."""
-        return self._replaying.warnings
+        return self._replay.warnings
 
     @property
     def notice(self) -> str:
         """What a person should be told once, when the result is taken up; "" in most cases."""
-        earlier = self._replaying.earlier_refinement
+        earlier = self._replay.earlier_refinement
         is_refined = earlier is not None and earlier.counts_for(self._step.clicks, self.reach_mm)
         return NOTICE if is_refined else ""
 
@@ -140,7 +140,7 @@ class ResultEditor(Marking):
     @property
     def last_change(self) -> Change | None:
         """What the last correction, undo or redo changed in the segment; None before any."""
-        return self._replaying.last_change
+        return self._replay.last_change
 
     def add_click(self, position_ras_world: Position, positive: bool, ask: bool = False) -> str:
         """Add tissue (`positive`) or remove it around a world RAS position in mm; return the click's id.
@@ -212,7 +212,7 @@ class ResultEditor(Marking):
         """
         from ..scene import read_clicks, write_clicks
 
-        if self._replaying.is_writing:
+        if self._replay.is_writing:
             return False
         if self._require_scene():
             return True
@@ -230,7 +230,7 @@ class ResultEditor(Marking):
             about = changed[0] if len(changed) == 1 else None
             self._change_clicks(now, moved=changed[0].order if is_move else 0, about=about)
         except BadInput:
-            self._replaying.write(write_clicks, before)
+            self._replay.write(write_clicks, before)
             raise
         return True
 
@@ -242,14 +242,14 @@ class ResultEditor(Marking):
         from ..scene import read_clicks
 
         with suppress(BadInput):
-            yield from self._replaying.prepare(replace(self._step, clicks=read_clicks(self.nodes)), self.reach_mm)
+            yield from self._replay.prepare(replace(self._step, clicks=read_clicks(self.nodes)), self.reach_mm)
 
     def require_click_lists(self) -> tuple[object, object]:
         """Return the two point lists, for adding and for removing, made if need be."""
         from ..scene import require_click_lists
 
         self._require_scene()
-        self._replaying.write(require_click_lists)
+        self._replay.write(require_click_lists)
         return self.nodes.add_clicks, self.nodes.remove_clicks
 
     # --- Strokes ---
@@ -281,7 +281,7 @@ class ResultEditor(Marking):
             return False
         self._is_restoring = True
         try:
-            is_restored = self._replaying.restore_volumes(self._step, self.reach_mm)
+            is_restored = self._replay.restore_volumes(self._step, self.reach_mm)
             return self._take_over_deleted_lists() or is_restored
         finally:
             self._is_restoring = False
@@ -342,7 +342,7 @@ class ResultEditor(Marking):
         if movement is not None:  # every click stays on its voxel
             self._history = self._history.moved_by(movement)
             self._history.write(nodes)
-            self._replaying.move(movement)
+            self._replay.move(movement)
         return self.restore_missing()
 
     def _require_place(self) -> None:
@@ -380,5 +380,5 @@ class ResultEditor(Marking):
 
     def _apply(self, step: Step, click: Click | None = None) -> None:
         """Put a step into the scene; `click` is the one that it is about."""
-        self._replaying.apply(step, self.reach_mm, self.settings, click)
+        self._replay.apply(step, self.reach_mm, self.settings, click)
         self._on_segment_written(self.nodes)

@@ -55,7 +55,7 @@ class Autosave:
         self._folder: Path | None = None
         self._lock: Any = None
         self._offered: Path | None = None
-        self._due: asyncio.Task | None = None
+        self._due: asyncio.Task[None] | None = None
         self._is_wanted = False
         workspace.server.state.kept = None
 

@@ -18,10 +18,10 @@ from trame_slicer.views import SliceView
 
 from ..contracts import DEFAULT_REACH_MM
 from ..session import DoubtfulClick, ResultEditor
-from .drawing import CLICK, Drawing
-from .measuring import AREA, DISTANCE, Measuring
 from .questions import Questions
 from .readout import Readout
+from .ruler import AREA, DISTANCE, Ruler
+from .shape_drawing import CLICK, ShapeDrawing
 from .workspace import LatestOnly, Workspace
 
 BROWSE, ADD, REMOVE, PAINT, ERASE = "browse", "add", "remove", "paint", "erase"
@@ -61,8 +61,8 @@ class CorrectionTools:
         self._pressed: tuple[SliceView, int, int] | None = None
         self._buttons: set[str] = set()
         self._readout = Readout(workspace)
-        self._measuring = Measuring(workspace)
-        self._drawing = Drawing()
+        self._ruler = Ruler(workspace)
+        self._drawing = ShapeDrawing()
         self._dragged: str | None = None
         self._destination = (0.0, 0.0, 0.0)
         self._move_click = LatestOnly(workspace, self._follow_click)
@@ -98,7 +98,7 @@ class CorrectionTools:
     def forget(self) -> None:
         """Put the tools away: there is no result any more."""
         self._workspace.show(tool=BROWSE)
-        self._measuring.publish()
+        self._ruler.publish()
         self._show_history()
 
     def take_result(self) -> None:
@@ -132,7 +132,7 @@ class CorrectionTools:
         if kind == "LeftButtonPress":
             self._pressed = (view, event["x"], event["y"])
             if tool in _MEASURES:
-                self._measuring.begin(tool, view, event)
+                self._ruler.begin(tool, view, event)
                 return True
             if self._is_drawing(tool):
                 self._drawing.begin(self._workspace.server.state.shape, view, event)
@@ -144,7 +144,7 @@ class CorrectionTools:
             return self._release(view, event, tool)
         if kind == "MouseMove" and tool in _MEASURES and "LeftButton" in self._buttons:
             if self._pressed is not None and self._pressed[0] is view:
-                self._measuring.follow(event)
+                self._ruler.follow(event)
             return True
         if kind == "MouseMove" and self._is_drawing(tool) and "LeftButton" in self._buttons:
             self._drawing.follow(view, event)
@@ -167,7 +167,7 @@ class CorrectionTools:
         is_click = pressed is not None and pressed[0] is view and _distance(pressed, event) <= _CLICK_PIXELS
         position = event["ras"]
         if tool in _MEASURES:
-            self._measuring.end()
+            self._ruler.end()
             return True
         if self._is_drawing(tool):
             apply = self._drawing.finish(view, event, tool == ADD, float(self._workspace.server.state.box_mm))
@@ -252,7 +252,7 @@ class CorrectionTools:
     def _take_in_hand(self) -> None:
         workspace = self._workspace
         tool = workspace.server.state.tool if workspace.editor is not None else BROWSE
-        self._measuring.cancel()
+        self._ruler.cancel()
         self._drawing.cancel()
         interaction = workspace.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         mode = slicer.vtkMRMLInteractionNode

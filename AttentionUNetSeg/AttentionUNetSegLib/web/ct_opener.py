@@ -21,7 +21,7 @@ from ..scene import add_volume
 from ..worker.reading import Reader
 from .background import cancellable, in_background, read_in_background
 from .questions import Questions
-from .received import Choice, Received, as_table, choices_in
+from .received_files import Choice, ReceivedFiles, as_table, choices_in
 from .uploads import display_name, name_of_volume, unpack, without_our_names
 from .workspace import Workspace
 
@@ -35,7 +35,7 @@ class _Offered:
 
     choices: list[Choice]
     name: str
-    received: Received | None
+    received: ReceivedFiles | None
 
 
 class CTOpener:
@@ -68,7 +68,7 @@ class CTOpener:
         self._may_open = may_open
         self._seed = 0
         self._offered: _Offered | None = None
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
         self._source: Path | None = None
         self._reader = Reader()
         workspace.server.state.update(
@@ -132,7 +132,7 @@ class CTOpener:
             return False
         return True
 
-    async def open_files(self, received: Received, sent_name: str) -> None:
+    async def open_files(self, received: ReceivedFiles, sent_name: str) -> None:
         """Open what is a CT among the files of a folder that the page sent."""
         if not self.is_idle():
             received.delete()
@@ -165,7 +165,7 @@ class CTOpener:
             raise
         await self._choose_and_read(received, name)
 
-    async def _choose_and_read(self, received: Received, name: str) -> None:
+    async def _choose_and_read(self, received: ReceivedFiles, name: str) -> None:
         """Read the one CT among received files, or ask which of several."""
         self._begin(f"Looking through {name}")
         try:
@@ -182,7 +182,7 @@ class CTOpener:
         self._end()
         self._offer(_Offered(choices, name, received))
 
-    async def _read_choice(self, choice: Choice, name: str, received: Received | None) -> None:
+    async def _read_choice(self, choice: Choice, name: str, received: ReceivedFiles | None) -> None:
         if received is not None and choice.path.is_file():
             name = name_of_volume(received.names.get(choice.path.name, name))
         await self._read(choice.path, name, choice.series, is_ours=received is not None, received=received)
@@ -192,7 +192,7 @@ class CTOpener:
         self._workspace.show(series=as_table(offered.choices))
 
     async def _read(
-        self, path: Path, name: str, series: str | None, is_ours: bool, received: Received | None = None
+        self, path: Path, name: str, series: str | None, is_ours: bool, received: ReceivedFiles | None = None
     ) -> None:
         """Read and show; what is ours is deleted afterwards, but for the DICOM files that a result refers to."""
         self._begin(f"Reading {name}")

@@ -8,10 +8,10 @@ from trame_server import Server
 
 from ..contracts import FURTHEST, LARGEST_REACH_MM, SMALLEST_REACH_MM
 from .correction_tools import ADD, BROWSE, ERASE, PAINT, REMOVE
-from .drawing import BOX, CLICK, LASSO
-from .measuring import AREA, DISTANCE
 from .page_attributes import attributes
 from .page_buttons import any_of, build_button, build_radio, radio_group
+from .ruler import AREA, DISTANCE
+from .shape_drawing import BOX, CLICK, LASSO
 
 # tool: icon, label, what it does
 TOOLS = {

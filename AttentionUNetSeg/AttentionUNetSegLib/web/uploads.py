@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import BodyPartReader, web
 
 from ..errors import BadInput, CannotWrite
-from .received import Received
+from .received_files import ReceivedFiles
 
 DEFAULT_LIMIT_MB = 2048
 _MOST_FILES = 20_000
@@ -46,7 +46,7 @@ class Uploads:
         folder: Path,
         limit_mb: int,
         on_upload: Callable[[Path, str], Awaitable[None]],
-        on_files: Callable[[Received, str], Awaitable[None]],
+        on_files: Callable[[ReceivedFiles, str], Awaitable[None]],
         on_segmentation: Callable[[Path, str, str], Awaitable[None]],
     ) -> None:
         self._folder = folder
@@ -98,9 +98,9 @@ class Uploads:
         if size == 0:
             raise BadInput(f"{display_name(sent_name)} is empty.", "Choose another file.")
 
-    async def _store_several(self, request: web.Request, sent_name: str) -> Received:
+    async def _store_several(self, request: web.Request, sent_name: str) -> ReceivedFiles:
         """Store the parts of a form as numbered files of one folder."""
-        received = Received(self._folder / uuid.uuid4().hex)
+        received = ReceivedFiles(self._folder / uuid.uuid4().hex)
         received.folder.mkdir()
         left = self._limit
         try:
@@ -137,7 +137,7 @@ class Uploads:
         )
 
 
-def unpack(archive: Path, sent_name: str, limit_mb: int, check: Callable[[], None] = lambda: None) -> Received:
+def unpack(archive: Path, sent_name: str, limit_mb: int, check: Callable[[], None] = lambda: None) -> ReceivedFiles:
     """Unpack an uploaded .zip into a new folder beside it, the files numbered.
 
     `check` is called before each megabyte; where it raises, nothing is left.
@@ -146,7 +146,7 @@ def unpack(archive: Path, sent_name: str, limit_mb: int, check: Callable[[], Non
     ------
     BadInput : not a .zip, encrypted, damaged, too many files or too large when unpacked.
     """
-    received = Received(archive.with_suffix(""))
+    received = ReceivedFiles(archive.with_suffix(""))
     received.folder.mkdir()
     try:
         _unpack_into(received, archive, display_name(sent_name), limit_mb * 1024 * 1024, check)
@@ -181,7 +181,7 @@ def without_our_names(error: BadInput, path: Path, name: str) -> BadInput:
     return BadInput(rename(error.message), rename(error.hint))
 
 
-def _unpack_into(received: Received, archive: Path, name: str, left: int, check: Callable[[], None]) -> None:
+def _unpack_into(received: ReceivedFiles, archive: Path, name: str, left: int, check: Callable[[], None]) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [each for each in opened.infolist() if not each.is_dir() and not _is_litter(each.filename)]

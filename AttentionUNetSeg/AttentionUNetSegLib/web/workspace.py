@@ -47,7 +47,7 @@ class Workspace:
         self.dicom_files: tuple[Path, ...] = ()
         self.views: FourViews  # made by the application, which knows who listens to them
         self._notice_ids = count(1)
-        self._tasks: set[asyncio.Task] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         server.state.notices = []
         server.state.unsaved = False
         server.controller.add("dismiss_notice")(self.dismiss)
@@ -107,7 +107,7 @@ class Workspace:
             _log.exception("unexpected error")
             self.notice("error", f"({type(error).__name__}: {error})", "Something unexpected went wrong.")
 
-    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in the background; what goes wrong in it becomes a notice."""
 
         async def run() -> None:

@@ -31,7 +31,7 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._stopped: set[int] = set()  # process ids
         self._stops = 0
         self._lock = Lock()  # a stop comes before a process is known, or after: never in between
@@ -76,7 +76,7 @@ class Reader:
             self._stopped.add(process.pid)
             process.kill()
 
-    def _ready(self, turn: int) -> subprocess.Popen:
+    def _ready(self, turn: int) -> subprocess.Popen[bytes]:
         """The process of before or a new one, unless a stop has come meanwhile: starting one takes its time."""
         process = self._process
         if process is None or process.poll() is not None:
@@ -90,7 +90,7 @@ class Reader:
         raise Cancelled
 
 
-def _started() -> subprocess.Popen:
+def _started() -> subprocess.Popen[bytes]:
     command = worker_command()
     arguments = (*command.arguments[:-1], f"{__package__}.reading_process")
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import queue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..standard_streams import end_with_input, take_standard_streams
 
@@ -34,7 +34,7 @@ def main() -> None:
             stream.flush()
 
 
-def _answer(request: dict) -> tuple[dict[str, object], sitk.Image | None]:
+def _answer(request: dict[str, Any]) -> tuple[dict[str, object], sitk.Image | None]:
     from ..errors import AttentionUNetSegError, BadInput, is_out_of_memory
 
     try:
@@ -50,7 +50,7 @@ def _answer(request: dict) -> tuple[dict[str, object], sitk.Image | None]:
     return {"error": {"code": refusal.code.value, "message": refusal.message, "hint": refusal.hint}}, None
 
 
-def _read(request: dict) -> tuple[dict[str, object], sitk.Image]:
+def _read(request: dict[str, Any]) -> tuple[dict[str, object], sitk.Image]:
     import SimpleITK as sitk
 
     from ..imaging import read_volume

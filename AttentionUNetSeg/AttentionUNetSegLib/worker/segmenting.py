@@ -29,7 +29,7 @@ class SegmentRunner:
     """Runs jobs one after the other and keeps the models of the last two warm."""
 
     def __init__(self) -> None:
-        self._segmenters: OrderedDict[tuple, inference.Segmenter] = OrderedDict()
+        self._segmenters: OrderedDict[tuple[object, ...], inference.Segmenter] = OrderedDict()
 
     def segment(self, request: Segment, observer: JobObserver) -> Result:
         """Segment the CT in the job folder and write the results beside it.

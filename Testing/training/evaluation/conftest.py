@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-pytest.importorskip("monai", reason="the extra `train` is not installed")
+if find_spec("monai") is None:  # which takes seconds to import, in every worker that only collects these tests
+    pytest.skip("the extra `train` is not installed", allow_module_level=True)
 
 from AttentionUNetSegLib.cli import main
 from AttentionUNetSegLib.imaging import image_on_grid

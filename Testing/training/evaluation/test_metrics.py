@@ -7,7 +7,6 @@ import pytest
 import torch
 from AttentionUNetSegLib.training.evaluation import compare
 from AttentionUNetSegLib.training.evaluation.surface_distance import hausdorff_95_mm, normalised_surface_dice
-from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
 
 def test_a_box_shifted_along_each_axis(make_case, box):
@@ -57,6 +56,8 @@ def test_surface_dice_of_a_box_that_is_too_long():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seed", range(4))
 def test_the_same_as_monai_with_its_distance_maps(seed):
+    from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+
     rng = np.random.default_rng(seed)
     spacing = tuple(rng.uniform(0.7, 4, 3))
     masks = []

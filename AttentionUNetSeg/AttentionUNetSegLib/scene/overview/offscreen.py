@@ -52,7 +52,7 @@ def begin_to_find_out() -> None:
 
 
 @functools.cache
-def _probe() -> subprocess.Popen | None:
+def _probe() -> subprocess.Popen[bytes] | None:
     nowhere = subprocess.DEVNULL
     try:
         return subprocess.Popen([sys.executable, "-c", _PROBE], stdin=nowhere, stdout=nowhere, stderr=nowhere)

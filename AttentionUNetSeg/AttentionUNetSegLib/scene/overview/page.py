@@ -105,7 +105,7 @@ def _text(
     place: tuple[int, int],
     text: str,
     font: Font,
-    fill: tuple,
+    fill: tuple[int, int, int],
     anchor: str,
 ) -> None:
     draw.text(place, text, font=font, fill=fill, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...errors import BadInput
 
@@ -42,7 +43,7 @@ def require_files(layout: str, paths: Sequence[Path]) -> None:
         )
 
 
-def read_dataset_json(layout: str, path: Path) -> tuple[dict, dict[int, str]]:
+def read_dataset_json(layout: str, path: Path) -> tuple[dict[str, Any], dict[int, str]]:
     """Return the content of `dataset.json`, and its labels: lower case name by value, without the background.
 
     Raises

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from ...errors import BadInput
 from ...imaging.image_file import name_without_ending
@@ -50,7 +51,7 @@ def open_msd(path: Path, prefix: str) -> list[LabelledScan]:
     ]
 
 
-def _training(path: Path, content: dict) -> list[tuple[str, str]]:
+def _training(path: Path, content: dict[str, Any]) -> list[tuple[str, str]]:
     try:
         listed = [(str(case["image"]), str(case["label"])) for case in content["training"]]
     except (KeyError, TypeError) as error:

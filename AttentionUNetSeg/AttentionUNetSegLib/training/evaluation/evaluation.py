@@ -18,7 +18,7 @@ from .calibration import CalibrationCounts, count_case
 from .case_metrics import compare
 from .case_result import CaseResult
 from .cropped_case import CroppedCase, crop_case
-from .gate_selectivity import gate_selectivity
+from .gate_selectivity import GateSelectivity, gate_selectivity
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _measured(
     return MeasuredCase(numbers, count_case(case), result, loaded, case)
 
 
-def _gates(result: Segmentation, loaded: LoadedScan, label: sitk.Image) -> tuple:
+def _gates(result: Segmentation, loaded: LoadedScan, label: sitk.Image) -> tuple[GateSelectivity, ...]:
     return tuple(gate_selectivity(each, loaded.ct, label, loaded.ignore) for each in result.attention)
 
 

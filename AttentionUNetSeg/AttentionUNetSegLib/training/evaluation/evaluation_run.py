@@ -72,7 +72,7 @@ def evaluate_into_folder(
     Cancelled, OutOfMemory : see `evaluate_scans`. Nothing is left behind then.
     """
     check_result_folder(folder)
-    measured: list[tuple] = []
+    measured: list[tuple[Any, ...]] = []
     failed: list[NotEvaluated] = []
     with result_folder(folder) as staging:
         worst = WorstCases(staging, run.pictures)

@@ -7,6 +7,7 @@ over the box: a single island far from the organ makes that box as large as the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import binary_erosion
@@ -72,7 +73,7 @@ def _surface_elements(
 
     # A mask that reaches the border has its surface there. Elements lie between slices: slabs share one slice.
     first, second = np.pad(first, 1), np.pad(second, 1)
-    found: tuple[list, list] = ([], [])
+    found: tuple[list[Any], list[Any]] = ([], [])
     for k in range(0, len(first) - 1, _SLAB):
         slabs = [torch.from_numpy(mask[k : k + _SLAB + 1]) for mask in (first, second)]
         *edges, first_areas, second_areas = get_mask_edges(*slabs, crop=False, spacing=tuple(spacing_mm))

@@ -63,7 +63,9 @@ def lay_on_couch(
                 hu[:, first:last, i][air] = paint
 
 
-def _noise(rng: np.random.Generator, shape: tuple, spacing: tuple, deviation: float) -> np.ndarray:
+def _noise(
+    rng: np.random.Generator, shape: tuple[int, ...], spacing: tuple[float, ...], deviation: float
+) -> np.ndarray:
     """Noise of filtered back projection: correlated in the plane; a sharp kernel also lacks low frequencies."""
     noise = rng.standard_normal(shape, np.float32)
     plane = (0.0, rng.uniform(0.5, 1.3) / spacing[1], rng.uniform(0.5, 1.3) / spacing[0])
@@ -73,7 +75,7 @@ def _noise(rng: np.random.Generator, shape: tuple, spacing: tuple, deviation: fl
     return noise * np.float32(deviation / max(float(noise.std()), 1e-6))
 
 
-def _breathe(rng: np.random.Generator, hu: np.ndarray, spacing: tuple) -> np.ndarray:
+def _breathe(rng: np.random.Generator, hu: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """Motion: each slice shifted and doubled a little, smoothly along the patient."""
     along = gaussian_filter1d(rng.standard_normal(hu.shape[0]), 6)
     shifts = np.rint(along / max(along.std(), 1e-6) * rng.uniform(0.5, 2.5) / spacing[1]).astype(int)

@@ -158,7 +158,7 @@ def draw_body(
     return Body(parts, wall, own, phase, anatomy.name, rng, infiltrating)
 
 
-def shrink_pancreas(rng: np.random.Generator, parts: np.ndarray, spacing: tuple) -> None:
+def shrink_pancreas(rng: np.random.Generator, parts: np.ndarray, spacing: tuple[float, float, float]) -> None:
     """Turn the outermost 1 to 4 mm of the gland, unevenly, into fat; a third of it is always left."""
     pancreas = parts == Part.PANCREAS
     if not pancreas.any():
@@ -195,7 +195,9 @@ def _covered(source: sitk.Image, grid: sitk.Image, transform: sitk.Transform) ->
     return middle.mean(axis=(1, 2)) > 0.97
 
 
-def _add_body_wall(rng: np.random.Generator, parts: np.ndarray, wall: np.ndarray, spacing: tuple) -> None:
+def _add_body_wall(
+    rng: np.random.Generator, parts: np.ndarray, wall: np.ndarray, spacing: tuple[float, float, float]
+) -> None:
     """Muscle about the cavity, fat under the skin, skin, and air outside; thin people and stout ones."""
     muscle_mm = rng.uniform(4, 12) * (1 + 0.3 * smooth_field(rng, wall.shape, spacing, 60.0))
     fat_mm = rng.gamma(2.2, 8.0) * np.clip(1 + 0.35 * smooth_field(rng, wall.shape, spacing, 120.0), 0.2, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt
@@ -30,7 +31,7 @@ class Painter:
         """`spacing_mm` runs along K, J, I."""
         self.rng, self.parts, self.spacing, self.attenuation = rng, parts, spacing_mm, attenuation
         self.hu = np.empty(parts.shape, np.float32)
-        self._mass: tuple | None = None
+        self._mass: tuple[Any, ...] | None = None
 
     def paint(self, inside: np.ndarray) -> np.ndarray:
         """Fill and return `hu`; `inside` is the mask of the abdominal cavity, where mesenteric vessels run."""
@@ -58,7 +59,7 @@ class Painter:
             table[part] = value_of(part)
         return table
 
-    def _field(self, scale_mm: float, shape: tuple | None = None) -> np.ndarray:
+    def _field(self, scale_mm: float, shape: tuple[Any, ...] | None = None) -> np.ndarray:
         return smooth_field(self.rng, shape or self.parts.shape, self.spacing, scale_mm)
 
     def _box(self, mask: np.ndarray, margin_mm: float = 6.0) -> tuple[slice, ...] | None:

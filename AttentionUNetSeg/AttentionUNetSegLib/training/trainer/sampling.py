@@ -19,8 +19,9 @@ from torch import Tensor
 from ...imaging import HUWindow
 from ...inference.mirrored_surroundings import MIRRORED_MM
 from ..labelled_scan import LabelledScan
+from ..synthesis.anatomy import GRID_MM
 from ..synthesis.generator import LABELS
-from ..synthesis.part_map import GRID_MM, PartMap
+from ..synthesis.part_map import PartMap
 from ..synthesis.patch_painting import paint_patch
 from .augmentation import Augmentation, SpatialDraw, draw_spatial, mirrored, sample_volume
 from .contrast import vary_intensities

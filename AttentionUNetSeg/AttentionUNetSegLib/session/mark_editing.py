@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 5000
 
 
-class Marking:
+class MarkEditing:
     """The part of `ResultEditor` that is about marks and walls; what it needs of the rest is declared here."""
 
     nodes: ResultNodes

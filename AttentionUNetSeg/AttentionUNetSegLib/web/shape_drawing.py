@@ -20,7 +20,7 @@ _POINT_EVERY_PIXELS = 3.0
 Position = tuple[float, float, float]
 
 
-class Drawing:
+class ShapeDrawing:
     """Collects the places that the mouse goes through while its left button is held."""
 
     def __init__(self) -> None:

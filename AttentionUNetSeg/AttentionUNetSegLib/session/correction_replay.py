@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FIELDS_KEPT = 4
 
 
-class Replaying:
+class CorrectionReplay:
     """Computes the corrected probability of one result and puts it into the scene.
 
     What clicks reach is kept as long as the CT's voxels are. `earlier_refinement` is what the scene held when this was

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..scene import ResultNodes
 
 
-class Frame:
+class CTFrame:
     """Remembers where the CT's voxels were in the result's frame."""
 
     def __init__(self, nodes: ResultNodes) -> None:

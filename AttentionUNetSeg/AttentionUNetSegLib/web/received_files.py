@@ -19,7 +19,7 @@ _NO_CT = ("label", "seg", "mask", "roi")
 
 
 @dataclass
-class Received:
+class ReceivedFiles:
     """A folder of files under numbers, with the names that the sender gave them.
 
     names : by the name in the folder, the sender's relative path; for people and for finding a header's data.
@@ -56,7 +56,7 @@ def choices_in(
 
     Parameters
     ----------
-    names : as in `Received`; None: the files' own.
+    names : as in `ReceivedFiles`; None: the files' own.
     check : called before each file; what it raises ends the search.
 
     Raises

@@ -19,7 +19,7 @@ _CLASSES = {DISTANCE: "vtkMRMLMarkupsLineNode", AREA: "vtkMRMLMarkupsClosedCurve
 Position = tuple[float, float, float]
 
 
-class Measuring:
+class Ruler:
     """Draws one measurement at a time, while the left button is held.
 
     State: `measurements`, a list of dicts (id, text).
