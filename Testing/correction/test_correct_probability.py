@@ -193,7 +193,7 @@ def test_moving_away_from_the_click_evidence_never_grows_in_one_tissue():
 
 
 def test_far_from_them_the_evidence_of_clicks_of_a_kind_adds_up():
-    ct, probability = np.full((9, 9, 91), 80, np.int16), np.full((9, 9, 91), 3, np.uint8)
+    ct, probability = np.full((9, 9, 91), 80, np.int16), np.full((9, 9, 91), 14, np.uint8)
     probability[..., :30] = 255  # close by, so that a click by itself is about a small error
     first, second = Seed(1, (4, 2, 33), True), Seed(2, (4, 6, 33), True)
     one, other, both = (

@@ -44,7 +44,6 @@ SMALL_FOR_A_REASON = {
     "training/trainer/best_weights.py": OWN_METHOD,
     "training/trainer/presets.py": "what a person chooses by name; documents point at it",
     "web/scale_bar.py": OWN_WIDGET,
-    "web/segment_image.py": OWN_WIDGET,
 }
 
 TEXTS = {

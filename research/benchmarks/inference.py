@@ -1,6 +1,6 @@
 """Our inference against the network as it was trained and against MONAI's sliding window, on one field in one run.
 
-    python -m research.benchmarks.inference [--slices 200 400] [--model FOLDER] [--rows WORD ...] [--write]
+    python -m research.benchmarks.inference [--slices 200 400] [--model FOLDER] [--rows WORD ...] [--write [NAME]]
 
 A phantom of 512 x 512 x `slices` voxels is brought to the model's grid once and cropped to the patient. The very same
 field then goes through
@@ -75,7 +75,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--rows", nargs="+", default=[""], metavar="WORD", help="rows whose names hold it (all)")
-    parser.add_argument("--write", action="store_true", help="commit the numbers to results/inference-<device>.json")
+    parser.add_argument(
+        "--write", nargs="?", const="inference", metavar="NAME", help="keep the numbers in results/NAME-<device>.json"
+    )
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--field", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--peak", type=float, help=argparse.SUPPRESS)
@@ -90,7 +92,7 @@ def main() -> None:
     if arguments.write:
         from .machine import write_results
 
-        print("written to", write_results(f"inference-{arguments.device}", results))
+        print("written to", write_results(f"{arguments.write}-{arguments.device}", results))
 
 
 def compare(arguments: argparse.Namespace, engines: list[str], peaks: dict[bool, float], slices: int) -> dict:

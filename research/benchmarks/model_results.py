@@ -1,6 +1,7 @@
 """How many clicks until the bundled model's own results are right: what a person who corrects really starts from.
 
-    python -m research.benchmarks.model_results --table nih_pancreas/cases.csv --probabilities FOLDER --chosen 0 --write
+    python -m research.benchmarks.model_results --table nih_pancreas/cases.csv --probabilities FOLDER
+        --chosen-folds 0 1 --write
     python -m research.benchmarks.model_results --table SET/cases.csv [--chosen 10] [--clicks 10] [--write]
 
 Robot user, methods and reach are those of `correction.py`, whose predictions are made up. Here they are what the
@@ -10,7 +11,8 @@ slices, which are interpolated there, no error counts, and the robot does not cl
 
 Synthetic CTs, whose labels are exact to the voxel, are made by
     attention-unet-seg synthesize --out SET --count 20 --first-seed 5000 --trunk ... --organs ... --phantom-share 0
-The first `--chosen` CTs helped to choose our constants (rows "tuned on"), the others did not ("held out").
+The first `--chosen` CTs helped to choose our constants (rows "tuned on"), the others did not ("held out"); of patients
+with manual contours those of `--chosen-folds` did.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..pancreas_ct_manual import read_folds
 from .correction import parse_arguments, play_all, write
 from .correction_robot import dice
 from .correction_scenarios import Case, box_around
@@ -43,13 +46,18 @@ def main() -> None:
     parser.add_argument("--results", default="own_results", help="file under results/ (default: %(default)s)")
     parser.add_argument("--model", default="pancreas-ct", help="of the catalogue, or a folder (default: %(default)s)")
     parser.add_argument("--chosen", type=int, default=10, help="so many CTs chose constants (default: %(default)s)")
+    parser.add_argument("--chosen-folds", type=int, nargs="*", help="instead: patients of these folds chose constants")
     arguments = parse_arguments(parser)
     starts = model_results(arguments.table, arguments.model, arguments.probabilities, arguments.only)
     if not starts:
         raise SystemExit(f"{arguments.table} holds no CT to play on.")
     before = [dice(case.counted(said["own result"] >= 128), case.truth) for case, said in starts]
     print(f"{len(starts)} CTs, Dice before {np.mean(before):.3f} (lowest {min(before):.3f})", flush=True)
-    chosen = [case.name for case, _ in starts[: arguments.chosen]]
+    names = [case.name for case, _ in starts]
+    chosen = names[: arguments.chosen]
+    if arguments.chosen_folds is not None:
+        of_folds = {patient for fold in arguments.chosen_folds for patient in read_folds()[fold]}
+        chosen = [name for name in names if name in of_folds]
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
         for played in play_all(pool, starts, chosen, arguments):
             if arguments.write:

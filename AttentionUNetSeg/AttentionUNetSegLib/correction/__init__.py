@@ -7,7 +7,7 @@ strokes, lassos and boxes mean, `influence` (on a
 `starting_field` how any mask becomes a field.
 """
 
-from .field import InfluenceCache, correct_probability
+from .field import CLICK_RULES, InfluenceCache, correct_probability
 from .influence import surroundings
 from .marks import box_seed, lasso_seed, one_per_block, painted_seed, stroke_seed
 from .seeds import BACKGROUND, FOREGROUND, Seed, latest_per_place
@@ -22,6 +22,7 @@ from .starting_field import (
 
 __all__ = [
     "BACKGROUND",
+    "CLICK_RULES",
     "FOREGROUND",
     "MASK_THRESHOLD",
     "SATURATION_MM",

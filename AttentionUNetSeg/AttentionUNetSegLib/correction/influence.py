@@ -39,6 +39,8 @@ COST_WHERE_REMOVED = 0.5
 # A click this close (mm) to what it asserts means a small error there, and acts over as many mm as it lies apart x 1.5.
 REACH_PER_GAP = 1.5
 SMALLEST_REACH_MM = 4.0
+# A network that took in too much is right about most of what lies around: a click that removes acts half as far.
+SHARE_WHERE_REMOVED = 0.5
 # A click where the network was right already contradicts another click, and means its surroundings only. What it says
 # further away has this many times that as its unit of distance, where other clicks have the reach.
 AGREEING_REACH_MM = 4.5
@@ -122,7 +124,7 @@ def influence_of(
     room = np.count_nonzero(times[near] <= 1.3 * ROOM_MM) / np.count_nonzero(near)
     agrees = np.count_nonzero(contradicted) < CONTRADICTED_SHARE * len(contradicted)
     gap_mm = 0.0 if agrees else start.gap_mm(asserted, grid)
-    own_reach = min(1.0, reach_beside(gap_mm) / reach_mm)
+    own_reach = min(1.0, reach_beside(gap_mm, seed) / reach_mm)
     far_reach = min(1.0, AGREEING_FAR * AGREEING_REACH_MM / reach_mm) if agrees else 1.0
     if seed.is_whole:
         own_reach = far_reach = min(own_reach, SMALLEST_REACH_MM / reach_mm)
@@ -191,9 +193,10 @@ def _barred(seed: Seed, grid: BlockGrid, walls: np.ndarray | None, origin: Tripl
     return barred
 
 
-def reach_beside(gap_mm: float) -> float:
-    """Return over how many mm a click acts that lies `gap_mm` beside what it asserts; 0 is within."""
-    return AGREEING_REACH_MM if gap_mm == 0.0 else max(SMALLEST_REACH_MM, REACH_PER_GAP * gap_mm)
+def reach_beside(gap_mm: float, seed: Seed) -> float:
+    """Return over how many mm a click or stroke acts that lies `gap_mm` beside what it asserts; 0 is within."""
+    whole = AGREEING_REACH_MM if gap_mm == 0.0 else max(SMALLEST_REACH_MM, REACH_PER_GAP * gap_mm)
+    return whole if seed.positive or seed.more else SHARE_WHERE_REMOVED * whole
 
 
 def soft_tissue(ct: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ def with_own_reaches(
         own_mm = influences[n].own_reach * reach_mm
         for m, other in settled.items():
             if seeds[m].positive == seeds[n].positive:
-                own_mm = min(own_mm, reach_beside(_furthest_gap_mm(seeds[n], other, spacing)))
+                own_mm = min(own_mm, reach_beside(_furthest_gap_mm(seeds[n], other, spacing), seeds[n]))
         settled[n] = replace(influences[n], own_reach=own_mm / reach_mm)
     return [settled[n] for n in range(len(seeds))]
 

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 FIELDS_KEPT = 4
 
 
+CLICK_RULES_KEY = "click_rules"
+EARLIER_RULES = (
+    "This result was corrected with an earlier version, whose clicks acted further. It stays as it is until the next "
+    "click, stroke or undo: then all its clicks act as they do today."
+)
+
+
 class CorrectionReplay:
     """Computes the corrected probability of one result and puts it into the scene.
 
@@ -78,6 +85,7 @@ class CorrectionReplay:
         write_marks(self._nodes, step.marks)
         write_strokes(self._nodes, step.strokes)
         self._write_corrected(corrected)
+        _note_click_rules(self._nodes)
         recompute_segment(self._nodes, *settings)
         voxel = None if click is None else voxel_of(self._nodes, click)
         self.last_change = change_between(self._nodes, before, segment_on_ct(self._nodes), voxel)
@@ -285,3 +293,18 @@ def _in_walls(clicks: Sequence[Click], seeds: Sequence[Seed], walls: Sequence[Cr
                 f"{click.kind} click {click.order} lies in a segment that is not to be entered: it changes nothing."
             )
     return told
+
+
+def acted_by_earlier_rules(nodes: ResultNodes) -> bool:
+    """Whether the clicks that a result shows acted otherwise than they would today."""
+    from ..correction import CLICK_RULES
+    from ..scene.provenance import read
+
+    return read(nodes.segmentation, CLICK_RULES_KEY) != CLICK_RULES
+
+
+def _note_click_rules(nodes: ResultNodes) -> None:
+    from ..correction import CLICK_RULES
+    from ..scene.provenance import write
+
+    write(nodes.segmentation, CLICK_RULES_KEY, CLICK_RULES)

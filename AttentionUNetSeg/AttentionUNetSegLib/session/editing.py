@@ -19,7 +19,7 @@ from ..contracts import DEFAULT_REACH_MM, Click, Position, check_reach
 from ..errors import BadInput
 from .change import Change
 from .click_rules import DoubtfulClick, require_no_doubts
-from .correction_replay import CorrectionReplay
+from .correction_replay import EARLIER_RULES, CorrectionReplay, acted_by_earlier_rules
 from .ct_frame import CTFrame
 from .earlier_refinement import NOTICE
 from .history import Step, read_history
@@ -115,7 +115,9 @@ class ResultEditor(MarkEditing):
         """What a person should be told once, when the result is taken up; "" in most cases."""
         earlier = self._replay.earlier_refinement
         is_refined = earlier is not None and earlier.counts_for(self._step.clicks, self.reach_mm)
-        return NOTICE if is_refined else ""
+        acted_otherwise = bool(self._step.clicks) and acted_by_earlier_rules(self.nodes)
+        told = ((NOTICE, is_refined), (EARLIER_RULES, acted_otherwise))
+        return " ".join(sentence for sentence, applies in told if applies)
 
     @property
     def reach_mm(self) -> float:

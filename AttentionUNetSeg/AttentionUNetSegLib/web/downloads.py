@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import numpy as np
+import SimpleITK as sitk
 import slicer
 from aiohttp import web
 
@@ -18,13 +20,13 @@ from ..dicom_out import missing_library, write_result_objects
 from ..errors import AttentionUNetSegError, BadInput, InternalError
 from ..imaging import write_image
 from ..measure import Measurements
-from ..scene import save_scene, save_segmentation, segment_on_source_grid, start_of
+from ..scene import ResultNodes, save_scene, save_segmentation, segment_on_source_grid, start_of
 from ..scene.dicom_identity import dicom_origin
+from ..scene.strokes import segment_on_ct
 from ..scene.surface import write_surface
 from ..scene.volumes import image_of_node
 from .gland_numbers import GlandNumbers, write_numbers
 from .result_report import report_of, write_csv, write_json
-from .segment_image import segment_image
 from .workspace import Workspace
 
 
@@ -93,7 +95,7 @@ class Downloads:
                 save_scene(self._workspace.scene, path)
             self._workspace.show(unsaved=False)
         elif what == "nifti":
-            await asyncio.to_thread(write_image, segment_image(result), path)
+            await asyncio.to_thread(write_image, _segment_image(result), path)
         elif what == "own_grid":
             image = segment_on_source_grid(result)
             if image is None:
@@ -136,7 +138,7 @@ class Downloads:
         if missing := missing_library():
             raise BadInput(missing)
         result, files = workspace.require_result(), workspace.dicom_files
-        origin, image = dicom_origin(result), segment_image(result)
+        origin, image = dicom_origin(result), _segment_image(result)
         threshold, stem = workspace.require_editor().settings[0], _file_stem(result.volume.GetName())
 
         def write(path: Path, measured: Measurements | None = None) -> None:
@@ -188,3 +190,14 @@ _NAMES = {
 def _file_stem(name: str) -> str:
     """Return a name of a volume as the beginning of a file name: letters, digits, dots, dashes, underscores."""
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("._") or "ct"
+
+
+def _segment_image(nodes: ResultNodes) -> sitk.Image:
+    """Return a uint8 image (0 or 1, LPS) that has the CT's size, spacing, origin and direction."""
+    ct = image_of_node(nodes.volume)
+    mask = np.zeros(ct.GetSize()[::-1], np.uint8)
+    segment = segment_on_ct(nodes)
+    mask[segment.box] = segment.values
+    image = sitk.GetImageFromArray(mask)
+    image.CopyInformation(ct)
+    return image
