@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 from panel_case import PanelTestCase, process_for, process_until
 
-# Without Slicer a CT of 512 x 512 x 400 voxels is only taken where this is set.
+# Without Slicer the CT is only large where this is set: ATTENTIONUNETSEG_LARGE_CT=1 pytest -s test_responding.py
 LARGE_VARIABLE = "ATTENTIONUNETSEG_LARGE_CT"
 
 
@@ -86,24 +86,31 @@ class RespondingTest(PanelTestCase):
         process_until(lambda: all(run.state.value != "preparing" for run in self.logic.unfinishedRuns()), "the export")
         gaps.during("run")
         self.wait_for_runs()
+        gaps.during("nothing")
         (segmentation,) = self.logic.results()
-        gaps.during("surface")
-        process_until(lambda: self.logic.hasSurface(segmentation), "the surface", 30.0)
+        places = self.places_inside(segmentation)
+
+        def wait_for_surface() -> None:
+            gaps.during("surface")
+            process_until(lambda: self.logic.hasSurface(segmentation), "the surface", 30.0)
+
+        wait_for_surface()
         gaps.during("threshold")
-        for value in (0.6, 0.7, 0.8):
+        for value in (0.6, 0.7, 0.8, 0.6):
             self.ui.thresholdSlider.value = value
-            process_for(0.05)
-        process_until(lambda: self.logic.hasSurface(segmentation), "the surface", 30.0)
+            process_for(0.03)
+        wait_for_surface()
         gaps.during("click")
         self.click(self.ui.removeClickButton)
-        before = self.shown_volume()
-        to_ras = vtk.vtkMatrix4x4()
-        volume.GetIJKToRASMatrix(to_ras)
-        matrix = slicer.util.arrayFromVTKMatrix(to_ras)
-        inside = np.argwhere(self.segment_mask(segmentation))
-        position = (matrix @ [*(float(n) for n in inside[len(inside) // 2][::-1]), 1.0])[:3]
-        self.panel.editor.nodes.remove_clicks.AddControlPointWorld(*position)
-        process_until(lambda: self.shown_volume() != before, "the click", 30.0)
+        for place in places:
+            before = self.shown_volume()
+            gaps.during("click")
+            self.panel.editor.nodes.remove_clicks.AddControlPointWorld(vtk.vtkVector3d(*place))
+            process_until(lambda before=before: self.shown_volume() != before, "the click", 30.0)
+            wait_for_surface()
+        gaps.during("undo")
+        self.click(self.ui.undoButton)
+        wait_for_surface()
         gaps.during("measurement")
         self.click(self.ui.measureButton)
         process_until(lambda: self.ui.measureButton.text == "Measure", "the measurement")
@@ -114,6 +121,18 @@ class RespondingTest(PanelTestCase):
             for what, seconds in gaps.longest.items() if what != "nothing"
         )  # fmt: skip
         print(f"largest gaps in the event loop (and of the processor), CT of {size} voxels: {told}")
-        self.assertLess(gaps.busiest["export"], 0.1, told)
-        self.assertLess(gaps.busiest["threshold"], 0.1, told)
-        self.assertLess(max(gaps.longest.values()), 10.0, told)  # a machine may be slow; what is told is read
+        # Of the processor's time: a machine may have other work, and what is told is read. A run ends with its result
+        # being brought into the scene at once.
+        for what in set(gaps.busiest) - {"nothing", "run"}:
+            self.assertLess(gaps.busiest[what], 0.1, f"{what}: {told}")
+        self.assertLess(max(gaps.longest.values()), 10.0, told)
+
+    def places_inside(self, segmentation: object) -> list[np.ndarray]:
+        """World RAS of two voxels of the segment, a third of its length apart."""
+        import vtk
+
+        to_ras = vtk.vtkMatrix4x4()
+        self.panel.editor.nodes.volume.GetIJKToRASMatrix(to_ras)
+        matrix = slicer.util.arrayFromVTKMatrix(to_ras)
+        inside = np.argwhere(self.segment_mask(segmentation))
+        return [(matrix @ [*(float(n) for n in inside[len(inside) // n][::-1]), 1.0])[:3] for n in (3, 2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
-from panel_case import PanelTestCase
+from panel_case import PanelTestCase, process_for
 
 
 class ScenesTest(PanelTestCase):
@@ -71,6 +71,33 @@ class ScenesTest(PanelTestCase):
         self.wait_for_runs()
         self.assertEqual(self.logic.results(), [])
         self.segment()
+
+    def test_nodes_go_between_two_parts_of_a_click(self) -> None:
+        import vtk
+
+        for how in ("the scene closes", "the CT goes", "its voxels go", "another result is chosen"):
+            volume = self.add_phantom()
+            other = self.add_result(volume)
+            segmentation = self.add_result(volume)
+            self.click(self.ui.removeClickButton)
+            bounds = np.zeros(6)
+            segmentation.GetRASBounds(bounds)
+            clicks = self.panel.editor.nodes.remove_clicks
+            clicks.AddControlPointWorld(vtk.vtkVector3d(*(bounds[::2] + bounds[1::2]) / 2))
+            slicer.app.processEvents()
+            slicer.app.processEvents()
+            if how == "the scene closes":
+                slicer.mrmlScene.Clear(False)
+            elif how == "the CT goes":
+                slicer.mrmlScene.RemoveNode(volume)
+            elif how == "its voxels go":
+                volume.SetAndObserveImageData(None)
+            else:
+                self.ui.resultSelector.setCurrentNode(other)
+            process_for(0.1)  # what is raised meanwhile fails the test
+            if how == "its voxels go":
+                self.assert_message("no voxels")
+            slicer.mrmlScene.Clear(False)
 
     def test_the_input_is_deleted_during_a_run(self) -> None:
         self.add_slow_model()

@@ -120,7 +120,7 @@ class ShowingTest(PanelTestCase):
         self.click(self.ui.show3DCheckBox)
         self.assertFalse(self.logic.hasSurface(self.segmentation))
         self.click(self.ui.show3DCheckBox)
-        self.assertTrue(self.logic.hasSurface(self.segmentation))
+        process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface again", 20.0)
         self.assertTrue(self.segmentation.GetDisplayNode().GetVisibility3D())
 
     def test_attention_lies_over_the_slices(self) -> None:

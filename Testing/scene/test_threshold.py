@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import slicer
 from AttentionUNetSegLib.errors import BadInput
-from AttentionUNetSegLib.imaging import Volume
+from AttentionUNetSegLib.imaging import Volume, bounding_box
 from AttentionUNetSegLib.scene import add_volume, import_result, set_threshold
-from AttentionUNetSegLib.scene.threshold import clean_mask, lowest_value
+from AttentionUNetSegLib.scene.fields import CroppedField, box_of_at_least
+from AttentionUNetSegLib.scene.threshold import clean_mask, lowest_value, mask_of_field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -48,6 +50,20 @@ def test_smoothing_acts_on_the_field_in_millimetres():
     smoothed = clean_mask(field, 0.5, smoothing_voxels=[1.0, 1.0, 2.0]).astype(bool)
     assert (smoothed != expected).mean() < 1e-3
     assert 0 < smoothed.sum() < (field > 0).sum()
+
+
+@pytest.mark.parametrize("smoothing_mm", [0.0, 5.0])
+@pytest.mark.parametrize("threshold", [0.05, 0.6, 1.0])
+def test_only_a_part_of_the_field_is_looked_at_and_nothing_is_missed(nodes, threshold, smoothing_mm):
+    values = slicer.util.arrayFromVolume(nodes.probability)
+    values[-1, -1, -1] = 255  # at the far end, alone
+    assert box_of_at_least(values, lowest_value(threshold)) == bounding_box(values >= lowest_value(threshold))
+    found = mask_of_field(nodes, threshold, False, smoothing_mm)
+    voxels = [smoothing_mm / spacing for spacing in nodes.probability.GetSpacing()[::-1]]
+    start = mask_of_field(nodes, 1e-9, False, 0.0).start
+    field_start = tuple(s - part.start for s, part in zip(start, bounding_box(values > 0), strict=True))
+    whole = CroppedField(field_start, clean_mask(values, threshold, smoothing_voxels=voxels))
+    np.testing.assert_array_equal(found.on(whole.box), whole.values)
 
 
 @pytest.mark.parametrize("threshold", [0.01, 0.5, 0.73, 1.0])

@@ -7,10 +7,11 @@ import pytest
 import slicer
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import Volume
-from AttentionUNetSegLib.scene import add_volume, find_results, save_scene, show_attention
+from AttentionUNetSegLib.scene import add_volume, find_results, read_field, save_scene, show_attention
 from AttentionUNetSegLib.session import ResultEditor
 from organ_scene import IN_KNOWN, IN_TAIL, KNOWN, ORGAN, SIZE_KJI, mask, new_result, paint, ras_of
 from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkVector3d
 from vtkmodules.vtkCommonTransforms import vtkThinPlateSplineTransform
 
 
@@ -65,6 +66,40 @@ def test_the_sequence_of_clicks_does_not_matter(scene, editor, nodes, ct, tmp_pa
     for place, positive in reversed(places):
         other.add_click(ras_of(ct, place), positive)
     np.testing.assert_array_equal(mask(nodes), mask(other.nodes))
+
+
+def test_a_correction_that_is_taken_back_leaves_the_networks_field_everywhere(editor, nodes, ct):
+    network = slicer.util.arrayFromVolume(nodes.probability).copy()
+    editor.add_click(ras_of(ct, IN_TAIL), True)
+    first = slicer.util.arrayFromVolume(nodes.corrected).copy()
+    editor.reach_mm = 6.0
+    editor.add_click(ras_of(ct, IN_KNOWN), False)  # elsewhere, and in place: only what changes is written
+    editor.undo()
+    editor.reach_mm = 15.0
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(nodes.corrected), first)
+    editor.undo()
+    where = read_field(nodes.probability, nodes.volume).box
+    np.testing.assert_array_equal(read_field(nodes.corrected, nodes.volume).on(where), network)
+
+
+def test_what_is_prepared_changes_nothing_and_is_not_used_for_another_ct(scene, editor, nodes, ct, tmp_path):
+    other = ResultEditor(new_result(scene, nodes.volume, ct, tmp_path))
+    add, _remove = editor.require_click_lists()
+    add.AddControlPointWorld(vtkVector3d(*ras_of(ct, IN_TAIL)))
+    before = mask(nodes)
+    parts = editor.prepare_clicks()
+    for _part in range(3):
+        next(parts)
+    voxels = slicer.util.arrayFromVolume(nodes.volume)
+    voxels[:, :, 34:36] = -100  # a gap of fat before the tail
+    slicer.util.arrayFromVolumeModified(nodes.volume)
+    assert len(list(parts)) > 0
+    np.testing.assert_array_equal(mask(nodes), before)
+    assert nodes.corrected is None and not editor.can_undo
+    assert editor.sync_from_markups()
+    other.add_click(ras_of(ct, IN_TAIL), True)
+    np.testing.assert_array_equal(mask(nodes), mask(other.nodes))
+    assert mask(nodes).sum() > before.sum()
 
 
 def test_clicks_and_threshold_compose_in_any_order(editor, nodes, ct):

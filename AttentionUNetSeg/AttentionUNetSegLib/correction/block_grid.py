@@ -82,7 +82,7 @@ class BlockGrid:
         `prepared` makes of values what is averaged; it gets no more of them than the blocks hold.
         """
         part = values[self.voxels(origin, values.shape)]
-        part = (part if prepared is None else prepared(part)).astype(np.float32)
+        part = (part if prepared is None else prepared(part)).astype(np.float32, copy=False)
         missing = [(max(0, -a), max(0, b - n)) for a, b, n in zip(*self._ends(origin), values.shape, strict=True)]
         if np.any(missing):
             part = np.pad(part, missing, mode="edge")

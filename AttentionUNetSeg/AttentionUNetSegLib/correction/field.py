@@ -5,7 +5,7 @@ The same in whatever order they come.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
 import numpy as np
 
@@ -82,17 +82,52 @@ def correct_probability(
     BadInput
         Shapes or types do not fit, a click lies outside, the reach or the spacing is not positive.
     """
+    parts = correct_in_parts(ct, probability, seeds, reach_mm, spacing, strokes, cache, origin, walls)
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            return end.value
+
+
+def correct_in_parts(
+    ct: np.ndarray,
+    probability: np.ndarray,
+    seeds: Iterable[Seed],
+    reach_mm: float,
+    spacing: tuple[float, float, float],
+    strokes: np.ndarray | None = None,
+    cache: InfluenceCache | None = None,
+    origin: Triple = (0, 0, 0),
+    walls: np.ndarray | None = None,
+) -> Generator[None, None, np.ndarray]:
+    """Do as `correct_probability`, and yield after each part, so that an event loop can go on.
+
+    Nothing that was passed in may change meanwhile.
+    """
     seeds, _ = latest_per_place(seeds)
     _check(ct, probability, seeds, reach_mm, spacing, strokes, origin)
     if walls is not None and walls.shape != ct.shape:
         raise BadInput("The CT and the walls do not have the same voxels.")
     cache = {} if cache is None else cache
-    influences = [_influence(ct, probability, seed, reach_mm, spacing, cache, origin, walls) for seed in seeds]
+    influences = []
+    for seed in seeds:
+        known = len(cache)
+        influences.append(_influence(ct, probability, seed, reach_mm, spacing, cache, origin, walls))
+        if len(cache) > known:
+            yield
     influences = with_own_reaches(seeds, influences, reach_mm, spacing)
     corrected = probability.copy()
+    yield
     for blocks in _joined(one.blocks for one in influences):
         grid = BlockGrid(blocks, spacing)
-        box, change = grid.on_voxels(_change(ct, probability, grid, seeds, influences, origin), origin, ct.shape)
+        hu = grid.means_of(ct, origin, soft_tissue)
+        network = grid.means_of(probability, origin, LOG_ODDS.__getitem__)
+        yield
+        change = _change(hu, network, grid, seeds, influences)
+        yield
+        box, change = grid.on_voxels(change, origin, ct.shape)
+        yield
         touched = change != 0
         corrected[box][touched] = stored_probability(LOG_ODDS[probability[box][touched]] + change[touched])
     for seed in seeds:
@@ -122,16 +157,9 @@ def _influence(
 
 
 def _change(
-    ct: np.ndarray,
-    probability: np.ndarray,
-    grid: BlockGrid,
-    seeds: tuple[Seed, ...],
-    influences: list[Influence],
-    origin: Triple,
+    hu: np.ndarray, network: np.ndarray, grid: BlockGrid, seeds: tuple[Seed, ...], influences: list[Influence]
 ) -> np.ndarray:
     """Return by how much the log odds of blocks change that hold each influence wholly or not at all."""
-    hu = grid.means_of(ct, origin, soft_tissue)
-    network = grid.means_of(probability, origin, LOG_ODDS.__getitem__)
     evidence, distance = _evidence(grid.blocks, seeds, influences)
     return evidence + change_around_clicks(hu, network + evidence, distance, grid.spacing)
 

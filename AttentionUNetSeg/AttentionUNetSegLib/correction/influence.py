@@ -200,8 +200,9 @@ def reach_beside(gap_mm: float, seed: Seed) -> float:
 
 
 def soft_tissue(ct: np.ndarray) -> np.ndarray:
-    """Return HU between `LOWEST_HU` and `HIGHEST_HU`."""
-    return np.clip(ct, LOWEST_HU, HIGHEST_HU)
+    """Return HU between `LOWEST_HU` and `HIGHEST_HU`, float32."""
+    hu = ct.astype(np.float32)
+    return np.clip(hu, LOWEST_HU, HIGHEST_HU, out=hu)  # integers would become double
 
 
 def surroundings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -54,7 +54,9 @@ class CorrectionSection(VTKObservationMixin):
         self._synced_clicks: list[Any] = []
         self._told: set[str] = set()  # results whose notice was shown
         # Not from within the markups' own event: the displayable managers are in the middle of handling the click.
-        self._sync = DelayedCall(0, self._take_clicks)
+        self._sync = DelayedCall(0, self._prepare_clicks)
+        self._preparing: Iterator[None] = iter(())
+        self._next_part = DelayedCall(0, self._take_clicks)
         self._drawn = DelayedCall(0, self._take_ended_drawing)
         self._place_mode = PlaceMode(self._on_place_mode)
         self._drawing = Drawing(self._place_mode)
@@ -75,6 +77,7 @@ class CorrectionSection(VTKObservationMixin):
         """Turn to another result, or none."""
         self.leave()
         self._sync.drop()
+        self._next_part.drop()
         self.removeObservers()
         for widget in (
             self._ui.toolComboBox, self._ui.addClickButton, self._ui.removeClickButton, self._ui.reachSlider,
@@ -193,12 +196,21 @@ class CorrectionSection(VTKObservationMixin):
             with self._messages.errors():
                 open_in_segment_editor(self._selection.editor.nodes)
 
+    def _prepare_clicks(self) -> None:
+        editor = self._selection.editor
+        if editor is None or [*read_clicks(editor.nodes)] == self._synced_clicks:
+            return  # what the editor itself has written, or a point under the mouse
+        self._preparing = editor.prepare_clicks()
+        self._next_part.request()
+
     def _take_clicks(self) -> None:
+        """Do the next part of what the clicks need, then let them act."""
         editor = self._selection.editor
         if editor is None:
             return
-        if [*read_clicks(editor.nodes)] == self._synced_clicks:
-            return  # what the editor itself has written, or a point under the mouse
+        for _part in self._preparing:
+            self._next_part.request()
+            return
         try:
             self._change(lambda: editor.sync_from_markups(ask=True))
         except DoubtfulClick as doubt:

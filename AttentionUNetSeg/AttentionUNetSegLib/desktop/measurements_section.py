@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,26 +22,27 @@ from slicer.i18n import tr as _
 
 from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError
 from ..imaging import write_image
-from ..measure import Masks, Measurements
-from ..measure.apart import write_masks
+from ..measure import Measurements
 from ..scene import (
     ResultNodes,
     are_old,
-    masks_in_parts,
-    masks_of_result,
     measurement_table,
+    provenance,
     read_table,
+    settings_of,
     show_centre_line,
     state_of_segment,
+    write_measured_in_parts,
 )
 from ..scene.dicom_identity import dicom_identity
+from ..scene.segment import DIGEST
 from ..worker.dicom_process import DicomSegRequest, dicom_seg_command, read_answer
 from ..worker.transport import ProcessExit, worker_command
 from .delayed_call import DelayedCall
 from .interpreter import interpreter_command, other_interpreter, slicer_python
 from .messages import Messages
 from .parameters import Selection
-from .processes import AnsweringProcess, folder_with
+from .processes import AnsweringProcess, folder_with, no_place
 
 if TYPE_CHECKING:
     from ..session.editing import ResultEditor
@@ -185,40 +187,25 @@ class Measuring:
     def __init__(self, nodes: ResultNodes, on_end: Callable[[AttentionUNetSegError | None], None]) -> None:
         self.nodes = nodes
         self._on_end = on_end
-        self._state = ""
-        self._masks: Iterator[tuple[Masks, Any] | None] = iter(())
-        self._next = DelayedCall(0, self._go_on)
         self._running: AnsweringProcess | None = None
+        self._filling = FilledFolder(
+            nodes, "measure", lambda folder: write_measured_in_parts(nodes, folder), self._measure, self._fail
+        )
 
     def start(self) -> None:
-        """Begin with the first mask; the others and the process follow from Qt's event loop.
+        """Begin; everything follows from Qt's event loop.
 
         Raises
         ------
         BadInput : the result cannot be measured (see `scene.measure_result`).
+        CannotWrite : there is no place for temporary files.
         """
-        self._state = state_of_segment(self.nodes)
-        self._masks = masks_in_parts(self.nodes)
-        next(self._masks)
-        self._next.request()
+        self._filling.start()
 
-    def _go_on(self) -> None:
-        try:
-            if self.nodes.segmentation.GetScene() is None:
-                raise BadInput("The result was removed from the scene while it was being measured.")
-            if state_of_segment(self.nodes) != self._state:  # masks of two states are of none
-                self.start()
-                return
-            masks = next(self._masks)
-            if masks is None:
-                self._next.request()
-            else:
-                self._measure(masks)
-        except AttentionUNetSegError as error:
-            self._on_end(error)
+    def _fail(self, error: AttentionUNetSegError) -> None:
+        self._on_end(error)
 
-    def _measure(self, masks: tuple[Masks, Any]) -> None:
-        used = folder_with("measure", lambda folder: write_masks(*masks, folder))
+    def _measure(self, used: Path) -> None:
         worker = worker_command(slicer_python())
         arguments = (worker.arguments[0], "-m", "AttentionUNetSegLib.measure", str(used))
         self._running = AnsweringProcess(replace(worker, arguments=arguments), self._take, used)
@@ -227,7 +214,7 @@ class Measuring:
     def cancel(self) -> None:
         """Stop, and call nobody."""
         self._on_end = lambda error: None
-        self._next.drop()
+        self._filling.cancel()
         if self._running is not None:
             self._running.cancel()
 
@@ -237,10 +224,87 @@ class Measuring:
             measurements = _measurements_of(exit, said, last_words)
             if self.nodes.segmentation.GetScene() is None:
                 raise BadInput("The result was removed from the scene while it was being measured.")
-            measurement_table(self.nodes, measurements, self._state)
+            measurement_table(self.nodes, measurements, self._filling.state)
         except AttentionUNetSegError as raised:
             error = raised
         self._on_end(error)
+
+
+class FilledFolder:
+    """A temporary folder that is filled with a result in parts, between which Qt's event loop goes on.
+
+    Where the result or its CT changes meanwhile it is filled anew: parts of two states are of none.
+
+    Parameters
+    ----------
+    write : fills the folder, and yields after each part.
+    then : called with the folder, which is its own from then on.
+    on_error : called instead with what went wrong; neither is called after `cancel`.
+    """
+
+    def __init__(
+        self,
+        nodes: ResultNodes,
+        name: str,
+        write: Callable[[Path], Iterator[None]],
+        then: Callable[[Path], None],
+        on_error: Callable[[AttentionUNetSegError], None],
+    ) -> None:
+        self._nodes, self._name, self._write, self._then, self._on_error = nodes, name, write, then, on_error
+        self.state = ""
+        self._seen: object = None
+        self._folder, self._is_ours = Path(), False
+        self._parts: Iterator[None] = iter(())
+        self._next = DelayedCall(0, self._go_on)
+
+    def start(self) -> None:
+        """Do the first part; raises CannotWrite, and what `write` raises at once."""
+        self._folder, self._is_ours = folder_with(self._name, lambda folder: None), True
+        try:
+            self._begin()
+        except BaseException:
+            self.cancel()
+            raise
+
+    def cancel(self) -> None:
+        """Stop; the folder goes."""
+        self._next.drop()
+        if self._is_ours:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _begin(self) -> None:
+        self.state, self._seen = state_of_segment(self._nodes), _what_is_seen(self._nodes)
+        self._parts = self._write(self._folder)
+        next(self._parts)
+        self._next.request()
+
+    def _go_on(self) -> None:
+        try:
+            if self._nodes.segmentation.GetScene() is None or self._nodes.volume.GetScene() is None:
+                raise BadInput("The result was removed from the scene while it was being measured.")
+            if _what_is_seen(self._nodes) != self._seen:
+                self._begin()
+                return
+            for _part in self._parts:
+                self._next.request()
+                return
+        except AttentionUNetSegError as error:
+            self.cancel()
+            self._on_error(error)
+        except OSError as error:
+            self.cancel()
+            self._on_error(no_place(error))
+        else:
+            self._is_ours = False
+            self._then(self._folder)
+
+
+def _what_is_seen(nodes: ResultNodes) -> tuple[object, ...]:
+    """Return what changes when the segment or the CT does, without a look at every voxel."""
+    images = [node.GetImageData() for node in (nodes.volume, nodes.field)]
+    arrays = [image and image.GetPointData().GetScalars() for image in images]
+    voxels = [array and (array.GetAddressAsString(""), array.GetMTime()) for array in arrays]
+    return (settings_of(nodes), provenance.read(nodes.segmentation, DIGEST), *voxels)
 
 
 class DicomExport:
@@ -266,6 +330,7 @@ class DicomExport:
         self.nodes = nodes
         self._files, self._target, self._on_end = files, Path(folder), on_end
         self._is_fractional = is_fractional
+        self._filling: FilledFolder | None = None
         self._running: AnsweringProcess | None = None
 
     def start(self) -> None:
@@ -277,32 +342,39 @@ class DicomExport:
         BadInput : the result cannot be exported.
         CannotWrite : there is no place for temporary files, or a library cannot be installed.
         """
-        python, environment = _python_with_libraries()
-        masks, ct = masks_of_result(self.nodes)
+        self._python, self._environment = _python_with_libraries()
+        self._filling = FilledFolder(self.nodes, "dicom", self._write, self._export, self._fail)
+        self._filling.start()
+
+    def _write(self, folder: Path) -> Iterator[None]:
+        yield from write_measured_in_parts(self.nodes, folder)
         stem = re.sub(r"[^\w.-]+", "_", self.nodes.segmentation.GetName()).strip("._") or "segment"
         kinds = ("probability", "sr") if self._is_fractional else ("seg", "sr")
         segment, report = (_free(self._target, f"{stem}_{kind}.dcm") for kind in kinds)
         identity = dicom_identity(self.nodes, self._is_fractional)
-        origin = identity.origin
+        yield
+        origin, threshold = identity.origin, settings_of(self.nodes)[0]
+        write_image(identity.image, folder / "segment.nrrd", compress=False)
+        DicomSegRequest(
+            path=str(segment), segment=str(folder / "segment.nrrd"), dicom_files=self._files,
+            model=origin.model, label=origin.label.as_manifest(), semiautomatic=origin.is_semiautomatic,
+            fractional=self._is_fractional, threshold=None if self._is_fractional else threshold,
+            report=None if self._is_fractional else str(report), masks=str(folder), ct=identity.ct,
+        ).save(folder / "request.json")  # fmt: skip
 
-        def write(folder: Path) -> None:
-            write_masks(masks, ct, folder)
-            write_image(identity.image, folder / "segment.nrrd", compress=False)
-            DicomSegRequest(
-                path=str(segment), segment=str(folder / "segment.nrrd"), dicom_files=self._files,
-                model=origin.model, label=origin.label.as_manifest(), semiautomatic=origin.is_semiautomatic,
-                fractional=self._is_fractional, threshold=None if self._is_fractional else masks.threshold,
-                report=None if self._is_fractional else str(report), masks=str(folder), ct=identity.ct,
-            ).save(folder / "request.json")  # fmt: skip
-
-        used = folder_with("dicom", write)
-        command = dicom_seg_command(used / "request.json", python, environment)
+    def _export(self, used: Path) -> None:
+        command = dicom_seg_command(used / "request.json", self._python, self._environment)
         self._running = AnsweringProcess(command, self._take, used)
         self._running.start()
+
+    def _fail(self, error: AttentionUNetSegError) -> None:
+        self._on_end(error)
 
     def cancel(self) -> None:
         """Stop, and call nobody."""
         self._on_end = lambda outcome: None
+        if self._filling is not None:
+            self._filling.cancel()
         if self._running is not None:
             self._running.cancel()
 

@@ -124,7 +124,7 @@ class Panel(VTKObservationMixin):
         self.input.cancel_phantom()
         self.correction.close()
         self.overlay.close()
-        self.surface.restore()
+        self.surface.finish()
         self.measurements.cancel()
         self.start_section.close()
         self.place.close()

@@ -202,8 +202,13 @@ def folder_with(name: str, write: Callable[[Path], None]) -> Path:
     except OSError as error:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-        raise CannotWrite(f"There is no place for temporary files ({error}).", "Free some disk space.") from error
+        raise no_place(error) from error
     return folder
+
+
+def no_place(error: OSError) -> CannotWrite:
+    """Return what a person is told where temporary files cannot be written."""
+    return CannotWrite(f"There is no place for temporary files ({error}).", "Free some disk space.")
 
 
 def _bytes(array: qt.QByteArray) -> bytes:

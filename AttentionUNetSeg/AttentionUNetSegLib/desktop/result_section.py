@@ -61,7 +61,7 @@ class ResultSection:
     def show(self, editor: ResultEditor | None) -> None:
         """Show another result, or none."""
         self._live.drop()
-        self._surface.restore()
+        self._surface.begin()
         for widget in (self._ui.thresholdSlider, self._ui.smoothingSlider, self._ui.deleteResultButton):
             widget.enabled = editor is not None
         if editor is not None and editor is not self._opened_for:
@@ -89,9 +89,13 @@ class ResultSection:
 
     def show_surface(self) -> None:
         """Show or remove the 3D surface of the selected result, as the check box says."""
-        if self._selection.editor is not None:
-            with self._messages.errors(is_action=False):
-                self._logic.showSurface(self._selection.result, self._ui.show3DCheckBox.checked)
+        if self._selection.editor is None:
+            return
+        with self._messages.errors(is_action=False):
+            if self._ui.show3DCheckBox.checked:
+                self._surface.make()
+            else:
+                self._logic.showSurface(self._selection.result, False)
 
     def toggle_visibility(self) -> None:
         """Hide the segment, or show it again."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import AttentionUNetSegError
 from ..scene import ResultNodes, center_slices, show_also_others, show_ct, show_only
 from ..scene.showing import hide_all, look_at_result
+from ..scene.surface import is_surface_wished, surface_in_parts
 from ..scene.volumes import PRESETS, set_window, set_window_unless_chosen, window_name
 from .delayed_call import DelayedCall
 from .messages import Messages
@@ -80,7 +83,7 @@ class Views:
 class SurfaceAtRest:
     """Makes a result's 3D surface when the person has come to rest, and leaves it out while the result changes.
 
-    Making it takes far longer than the segment itself.
+    Making it takes far longer than the segment itself, so it is made in parts, between which Qt's event loop goes on.
 
     Parameters
     ----------
@@ -91,16 +94,20 @@ class SurfaceAtRest:
         self._logic, self._selection, self._on_first = logic, selection, on_first
         self._is_first = False
         self._left_out_of: Any = None  # the segmentation node
-        self._rest = DelayedCall(_REST_MILLISECONDS, self.restore)
+        self._making: dict[Any, tuple[Iterator[None], bool]] = {}  # by the node: what is left to do, and `_is_first`
+        self._rest = DelayedCall(_REST_MILLISECONDS, self.begin)
+        self._next = DelayedCall(0, self._go_on)
 
     def leave_out(self) -> None:
         """Take the selected result's surface away, if it has one; call it before every change."""
-        result = self._selection.result
-        if self._selection.editor is None:
+        editor, result = self._selection.editor, self._selection.result
+        if editor is None:
             return
         if self._left_out_of is not None and self._left_out_of is not result:
-            self.restore()
-        if self._logic.hasSurface(result):
+            self.begin()
+        _parts, is_first = self._making.pop(result, (None, False))
+        self._is_first = self._is_first or is_first
+        if is_surface_wished(editor.nodes):
             self._logic.showSurface(result, False)
             self._left_out_of = result
         self._rest.drop()
@@ -108,24 +115,55 @@ class SurfaceAtRest:
 
     def make_later(self) -> None:
         """Make the surface of the selected result, which is new."""
-        self.restore()
+        self.begin()
         self._left_out_of, self._is_first = self._selection.result, True
         self._rest.request()
 
-    def restore(self) -> None:
-        """Make the surface now that was left out; also that of a result that is no longer the selected one."""
+    def make(self) -> None:
+        """Begin to make the surface of the selected result."""
+        self.begin()
+        self._left_out_of = self._selection.result
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to make the surface that was left out; also that of a result that is no longer the selected one."""
         self._rest.drop()
         result, self._left_out_of = self._left_out_of, None
         is_first, self._is_first = self._is_first, False
-        if result is not None and self._logic.editor(result) is not None:
-            self._logic.showSurface(result, True)
-            if is_first and result is self._selection.result:
-                self._on_first()
+        editor = self._logic.editor(result) if result is not None else None
+        if editor is not None:
+            self._making[result] = (surface_in_parts(editor.nodes), is_first)
+            self._next.request()
+
+    def finish(self) -> None:
+        """Make everything now that was left out: there will be no event loop."""
+        self.begin()
+        while self._making:
+            self._go_on()
+        self._next.drop()
 
     def forget(self) -> None:
         """Leave it as it is: the person decides about it now, or the scene closes."""
         self._rest.drop()
+        self._next.drop()
+        self._making.clear()
         self._left_out_of, self._is_first = None, False
+
+    def _go_on(self) -> None:
+        """Do the next part."""
+        if not self._making:
+            return
+        result, (parts, is_first) = next(iter(self._making.items()))
+        with suppress(StopIteration, AttentionUNetSegError):  # its segment was removed: any change says so
+            if result.GetScene() is not None:
+                next(parts)
+                self._next.request()
+                return
+        self._making.pop(result, None)
+        if is_first and result is self._selection.result:
+            self._on_first()
+        if self._making:
+            self._next.request()
 
 
 def show_result(nodes: ResultNodes, only_this: bool, is_new: bool = False) -> None:

@@ -13,19 +13,19 @@ from .clicks import (
     world_position_of_voxel,
     write_clicks,
 )
-from .corrections import read_strokes, write_corrected, write_strokes
+from .corrections import copy_in_parts, read_strokes, write_corrected, write_strokes
 from .display import FADE, FadingOverlay, show_attention
 from .fields import CroppedField, joined_box, read_field, tight_box
 from .importing import import_result, label_of_segment
 from .marks import Mark, indices_of, read_marks, write_marks
 from .measurement_age import are_old, state_of_segment
 from .measurements import (
-    masks_in_parts,
     masks_of_result,
     measure_result,
     measurement_table,
     read_table,
     show_centre_line,
+    write_measured_in_parts,
 )
 from .overview import RenderingUnavailable, render_overview
 from .place_check import Apart, find_apart, move_along, require_together
@@ -61,6 +61,7 @@ __all__ = [
     "arrange_slice_views",
     "center_of_segment",
     "center_slices",
+    "copy_in_parts",
     "delete_result",
     "export_in_parts",
     "export_volume",
@@ -73,7 +74,6 @@ __all__ = [
     "joined_box",
     "label_of_segment",
     "load_scene",
-    "masks_in_parts",
     "masks_of_result",
     "measure_result",
     "measurement_table",
@@ -119,6 +119,7 @@ __all__ = [
     "write_clicks",
     "write_corrected",
     "write_marks",
+    "write_measured_in_parts",
     "write_strokes",
     "write_walls",
 ]

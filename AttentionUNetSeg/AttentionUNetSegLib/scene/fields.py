@@ -16,12 +16,14 @@ from ..errors import BadInput
 from ..imaging import bounding_box
 from .geometry import note_place, offset_on_ct, set_image_geometry
 from .results import ResultNodes
-from .volumes import add_image
+from .volumes import add_image, set_voxels
 
 # The fraction of 1 that the display hides: below it a gate passes next to nothing, and the CT shall stay visible.
 LOWEST_SHOWN = 0.2
 # Of the spread's scale: a standard deviation of 0.05.
 LOWEST_SPREAD_SHOWN = 0.1
+# They stay in the processor's cache.
+_VOXELS_AT_A_TIME = 500_000
 
 
 def add_field(
@@ -56,7 +58,8 @@ def _add(
     beside: slicer.vtkMRMLScalarVolumeNode,
     lowest_shown: float,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    node = add_image(scene, image, scene.GenerateUniqueName(name))
+    # A display looks at every voxel that there is when it is made, and nobody needs what it finds.
+    node = add_image(scene, image[:1, :1, :1], scene.GenerateUniqueName(name))
     node.SetAndObserveTransformNodeID(beside.GetTransformNodeID())
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID(inferno_color_node(scene).GetID())
@@ -65,6 +68,7 @@ def _add(
     display.AutoThresholdOff()
     display.SetThreshold(round(lowest_shown * 255), 255)
     display.ApplyThresholdOn()
+    set_voxels(node, image)
     return node
 
 
@@ -143,6 +147,23 @@ def tight_box(mask: np.ndarray, start: tuple[int, int, int] = (0, 0, 0)) -> Box 
     return k, j, i
 
 
+def box_of_at_least(values: np.ndarray, lowest: int) -> Box | None:
+    """Return `tight_box(values >= lowest)`; a field may be as large as the CT, and its mask is not made for it."""
+    slices = np.zeros(len(values), bool)
+    plane = np.zeros(values.shape[1:], bool)
+    step = max(1, _VOXELS_AT_A_TIME // max(1, plane.size))
+    for first in range(0, len(values), step):
+        hits = values[first : first + step] >= lowest
+        slices[first : first + step] = hits.any(axis=(1, 2))
+        if slices[first : first + step].any():
+            plane |= hits.any(axis=0)
+    found = [np.flatnonzero(line) for line in (slices, plane.any(axis=1), plane.any(axis=0))]
+    if not len(found[0]):
+        return None
+    k, j, i = (slice(int(line[0]), int(line[-1]) + 1) for line in found)
+    return k, j, i
+
+
 def digest(mask: CroppedField) -> str:
     """Return what identifies a mask's voxels on the CT, however large the box is that holds them."""
     box = tight_box(mask.values, mask.start)
@@ -183,10 +204,15 @@ def read_values(node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
 def image_of_field(field: CroppedField, grid: np.ndarray) -> sitk.Image:
     """Return the field as an image (LPS) on a CT's voxels; `grid` is the CT's IJK to RAS matrix (see `ct_voxels`)."""
     image = sitk.GetImageFromArray(field.values)
-    matrix = grid.copy()
-    matrix[:3, 3] += matrix[:3, :3] @ np.array(field.start[::-1], dtype=float)
-    set_image_geometry(image, matrix)
+    set_image_geometry(image, place_of_field(field.start, grid))
     return image
+
+
+def place_of_field(start: tuple[int, int, int], grid: np.ndarray) -> np.ndarray:
+    """Return the IJK to RAS matrix of a field that begins at voxel `start` (k, j, i) of a CT's grid."""
+    matrix = grid.copy()
+    matrix[:3, 3] += matrix[:3, :3] @ np.array(start[::-1], dtype=float)
+    return matrix
 
 
 INFERNO_NODE_ID = "vtkMRMLColorTableNodeFileInferno.txt"

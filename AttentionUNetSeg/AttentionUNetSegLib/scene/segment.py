@@ -82,13 +82,26 @@ def _voxels(nodes: ResultNodes) -> tuple[slicer.vtkOrientedImageData, np.ndarray
 
 
 def _labelmap(nodes: ResultNodes) -> tuple[slicer.vtkOrientedImageData, np.ndarray]:
-    """Return the segment's labelmap and its values (KJI)."""
-    labelmap = slicer.vtkOrientedImageData()
-    nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id_of(nodes), labelmap)
+    """Return the labelmap that holds the segment (not a copy) and which of its voxels do (bool, KJI)."""
+    segment = nodes.segmentation.GetSegmentation().GetSegment(segment_id_of(nodes))
+    # GetBinaryLabelmapRepresentation copies all of it, which took a fifth of a click.
+    labelmap = segment.GetRepresentation("Binary labelmap") or slicer.vtkOrientedImageData()
     scalars = labelmap.GetPointData().GetScalars()
-    if scalars is None:
-        return labelmap, np.empty((0, 0, 0), np.uint8)
-    return labelmap, vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
+    if scalars is None or not scalars.GetNumberOfTuples():
+        return labelmap, np.empty((0, 0, 0), bool)
+    values = vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
+    return labelmap, values == segment.GetLabelValue()  # segments may share one
+
+
+def segment_voxels(nodes: ResultNodes) -> tuple[slicer.vtkOrientedImageData, CroppedField | None]:
+    """Return the labelmap that holds the segment (not a copy), and the segment on its grid, 0 or 1; None where empty.
+
+    The box of the field is that of the labelmap.
+    """
+    labelmap, voxels = _labelmap(nodes)
+    if not voxels.size:
+        return labelmap, None
+    return labelmap, CroppedField(tuple(labelmap.GetExtent()[::2])[::-1], voxels.view(np.uint8))
 
 
 def _grid_of(labelmap: slicer.vtkOrientedImageData) -> np.ndarray:
@@ -146,5 +159,5 @@ def _counts_voxels_of_ct(nodes: ResultNodes, found: np.ndarray, grid: np.ndarray
     own, of_ct = (np.linalg.norm(matrix[:3, :3], axis=0) for matrix in (found, grid))
     if np.allclose(own, of_ct, rtol=SAME_SPACING):
         return True
-    labelmap, _voxels = _labelmap(nodes)
-    return digest(voxels_of_labelmap(labelmap)) == provenance.read(nodes.segmentation, DIGEST)
+    _labelmap, field = segment_voxels(nodes)
+    return field is not None and digest(field) == provenance.read(nodes.segmentation, DIGEST)

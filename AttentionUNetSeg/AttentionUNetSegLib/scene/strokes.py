@@ -11,7 +11,7 @@ from .corrections import read_strokes
 from .fields import CroppedField, digest, joined_box
 from .geometry import offset_on_ct, voxel_offset
 from .results import ResultNodes
-from .segment import DIGEST, grid_of_labelmap, segment_grid, segment_id_of, voxels_of_labelmap
+from .segment import DIGEST, grid_of_labelmap, segment_grid, segment_id_of, segment_voxels, voxels_of_labelmap
 from .threshold import mask_of_field, settings_of
 
 
@@ -46,16 +46,15 @@ def new_strokes(nodes: ResultNodes) -> CroppedField | None:
 
 def segment_on_ct(nodes: ResultNodes) -> CroppedField:
     """Return the segment as it is now, 0 or 1 on the CT's voxels; on another grid it is resampled (nearest voxel)."""
-    labelmap = slicer.vtkOrientedImageData()
-    nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id_of(nodes), labelmap)
-    scalars = labelmap.GetPointData().GetScalars()
-    if scalars is None or not scalars.GetNumberOfTuples():
+    labelmap, found = segment_voxels(nodes)
+    if found is None:
         return CroppedField((0, 0, 0), np.zeros((1, 1, 1), np.uint8))
     grid = segment_grid(nodes)
     offset = voxel_offset(grid_of_labelmap(labelmap), grid)
     if offset is None:
-        labelmap, offset = resampled_on_ct(nodes, labelmap, grid), (0, 0, 0)
-    found = voxels_of_labelmap(labelmap)
+        alone = slicer.vtkOrientedImageData()  # other segments may lie in the same labelmap
+        nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id_of(nodes), alone)
+        found, offset = voxels_of_labelmap(resampled_on_ct(nodes, alone, grid)), (0, 0, 0)
     return _inside_ct(found.moved(offset), nodes)
 
 

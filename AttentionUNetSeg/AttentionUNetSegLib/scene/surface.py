@@ -5,6 +5,7 @@ A person wishes for the first. Files are STL or OBJ, in LPS and mm as Slicer its
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import slicer
@@ -17,16 +18,19 @@ from ..errors import BadInput, CannotWrite
 from . import provenance
 from .results import ResultNodes
 from .segment import segment_id_of, segment_volume_ml
+from .surface_in_parts import CLOSED_SURFACE, surfaces_in_parts
 
-CLOSED_SURFACE = "Closed surface"
 WISH = "surface"
 
 
 def wants_surface(nodes: ResultNodes) -> bool:
     """Whether a changed segment shall have a surface: it has one, or has none only because it is empty."""
-    if has_surface(nodes):
-        return True
-    return provenance.read(nodes.segmentation, WISH) == "true" and segment_volume_ml(nodes) == 0.0
+    return has_surface(nodes) or (is_surface_wished(nodes) and segment_volume_ml(nodes) == 0.0)
+
+
+def is_surface_wished(nodes: ResultNodes) -> bool:
+    """Whether it has a surface, or would have one if it were not empty."""
+    return has_surface(nodes) or provenance.read(nodes.segmentation, WISH) == "true"
 
 
 def has_surface(nodes: ResultNodes) -> bool:
@@ -37,9 +41,16 @@ def has_surface(nodes: ResultNodes) -> bool:
 def make_surface(nodes: ResultNodes) -> None:
     """Make the surface. That of a segmentation without a voxel is not made: VTK prints an error for it."""
     provenance.write(nodes.segmentation, WISH, "true")
-    is_alone = nodes.segmentation.GetSegmentation().GetNumberOfSegments() == 1
-    if not (is_alone and segment_volume_ml(nodes) == 0.0):
+    if not _is_without_voxels(nodes):
         nodes.segmentation.CreateClosedSurfaceRepresentation()
+
+
+def surface_in_parts(nodes: ResultNodes) -> Iterator[None]:
+    """Make the surface and show it in the 3D views, and yield after each part, so that an event loop can go on."""
+    provenance.write(nodes.segmentation, WISH, "true")
+    if not _is_without_voxels(nodes):
+        yield from surfaces_in_parts(nodes.segmentation)
+    _set_visible(nodes, True)
 
 
 def drop_surface(nodes: ResultNodes) -> None:
@@ -58,6 +69,15 @@ def remove_surface(nodes: ResultNodes) -> None:
 def show_surface(nodes: ResultNodes, visible: bool) -> None:
     """Make the surface and show it in the 3D views, or remove it."""
     (make_surface if visible else remove_surface)(nodes)
+    _set_visible(nodes, visible)
+
+
+def _is_without_voxels(nodes: ResultNodes) -> bool:
+    is_alone = nodes.segmentation.GetSegmentation().GetNumberOfSegments() == 1
+    return is_alone and segment_volume_ml(nodes) == 0.0
+
+
+def _set_visible(nodes: ResultNodes, visible: bool) -> None:
     display: slicer.vtkMRMLSegmentationDisplayNode | None = nodes.segmentation.GetDisplayNode()
     if display is not None:
         display.SetVisibility3D(visible)

@@ -17,13 +17,16 @@ from ..imaging import keep_largest_component
 from . import provenance
 from .clicks import read_clicks, voxel_of
 from .corrections import read_strokes
-from .fields import Box, CroppedField, digest, read_values, tight_box
+from .fields import Box, CroppedField, box_of_at_least, digest, joined_box, read_values, tight_box
 from .geometry import ijk_to_ras_of_node, offset_on_ct
 from .marks import read_marks
 from .measurement_age import note_age
 from .results import ResultNodes
 from .segment import DIGEST, segment_grid, segment_id_of, segment_volume_ml
 from .surface import drop_surface, has_surface, make_surface, wants_surface
+
+# Of the Gaussian's standard deviation: what lies further away does not count.
+SMOOTHING_REACH = 3.0
 
 
 def set_threshold(nodes: ResultNodes, threshold: float, keep_largest: bool = False, smoothing_mm: float = 0.0) -> float:
@@ -84,9 +87,31 @@ def mask_of_field(nodes: ResultNodes, threshold: float, keep_largest: bool, smoo
     values = read_values(nodes.field)
     offset = offset_on_ct(nodes.field, nodes.volume)
     field = CroppedField((0, 0, 0), values).moved(offset or (0, 0, 0))
-    certain = None if offset is None else _certain(nodes, field.box)
+    certain = None if offset is None else _certain(nodes, field)
     smoothing = [smoothing_mm / spacing for spacing in nodes.field.GetSpacing()[::-1]]
-    return CroppedField(field.start, clean_mask(field.values, threshold, keep_largest, smoothing, certain))
+    inner = _where_anything_is(values, threshold, smoothing, certain)
+    if certain is not None:
+        start = tuple(at - part.start for at, part in zip(certain.start, inner, strict=True))
+        certain = CroppedField(start, certain.values)
+    mask = clean_mask(values[inner], threshold, keep_largest, smoothing, certain)
+    return CroppedField(tuple(at + part.start for at, part in zip(field.start, inner, strict=True)), mask)
+
+
+def _where_anything_is(
+    values: np.ndarray, threshold: float, smoothing_voxels: list[float], certain: CroppedField | None
+) -> Box:
+    """Return the box of a field outside of which its mask is empty, and beyond which nothing counts for it."""
+    found = box_of_at_least(values, lowest_value(threshold))
+    boxes = [box for box in (found, None if certain is None else certain.box) if box is not None]
+    if not boxes:
+        return slice(0, 1), slice(0, 1), slice(0, 1)
+    # As far as the Gaussian reaches what it finds there, and as far again what it looks at from there.
+    margins = [2 * (int(SMOOTHING_REACH * deviation + 0.5) + 1) if deviation else 0 for deviation in smoothing_voxels]
+    k, j, i = (
+        slice(max(0, part.start - n), min(size, part.stop + n))
+        for part, n, size in zip(joined_box(*boxes), margins, values.shape, strict=True)
+    )
+    return k, j, i
 
 
 def clean_mask(
@@ -94,23 +119,25 @@ def clean_mask(
     threshold: float,
     keep_largest: bool = False,
     smoothing_voxels: list[float] | None = None,
-    certain: np.ndarray | None = None,
+    certain: CroppedField | None = None,
 ) -> np.ndarray:
     """Return the uint8 mask (0 or 1, KJI) of a uint8 field: smoothed, then thresholded, then its largest part.
 
     `smoothing_voxels` is the Gaussian's standard deviation per array axis; the field is 0 outside its box. What a
-    person marked as `certain` (correction.FOREGROUND, correction.BACKGROUND) is kept whatever smoothing does, and so
-    are parts with certain foreground beside the largest one.
+    person marked as `certain` (correction.FOREGROUND, correction.BACKGROUND; on a box of the field) is kept whatever
+    smoothing does, and so are parts with certain foreground beside the largest one.
     """
     if smoothing_voxels and any(smoothing_voxels):
         field = ndimage.gaussian_filter(
-            field, smoothing_voxels, output=np.float32, mode="constant", cval=0.0, truncate=3.0
+            field, smoothing_voxels, output=np.float32, mode="constant", cval=0.0, truncate=SMOOTHING_REACH
         )
         mask = field >= threshold * 255.0
     else:
         mask = field >= lowest_value(threshold)
     if certain is not None:
-        mask = (mask & (certain != BACKGROUND)) | (certain == FOREGROUND)
+        part = mask[certain.box]
+        part &= certain.values != BACKGROUND
+        part |= certain.values == FOREGROUND
     mask = mask.view(np.uint8)
     return _largest_part(mask, certain) if keep_largest else mask
 
@@ -120,30 +147,45 @@ def lowest_value(threshold: float) -> int:
     return int(np.searchsorted(np.arange(256) / 255.0, threshold))
 
 
-def _certain(nodes: ResultNodes, box: Box) -> np.ndarray | None:
-    """Return what clicks and strokes say for certain on a box of the CT; strokes count more. None without any."""
+def _certain(nodes: ResultNodes, field: CroppedField) -> CroppedField | None:
+    """Return what clicks and strokes say for certain, on the box of a field that holds it; strokes count more."""
     strokes, clicks = read_strokes(nodes), read_clicks(nodes)
-    if strokes is None and not clicks:
-        return None
-    certain = np.zeros([part.stop - part.start for part in box], np.uint8)
+    voxels = {}
     for click in clicks:
         with suppress(BadInput):  # a point that somebody dragged out of the CT says nothing about it
-            place = tuple(n - part.start for n, part in zip(voxel_of(nodes, click), box, strict=True))
-            if all(0 <= n < size for n, size in zip(place, certain.shape, strict=True)):
-                certain[place] = FOREGROUND if click.positive else BACKGROUND
+            voxels[voxel_of(nodes, click)] = FOREGROUND if click.positive else BACKGROUND
+    boxes: list[Box] = [(slice(k, k + 1), slice(j, j + 1), slice(i, i + 1)) for k, j, i in voxels]
     if strokes is not None:
-        painted = strokes.on(box)
+        boxes.append(strokes.box)
+    if not boxes:
+        return None
+    found = _common(joined_box(*boxes), field.box)
+    if found is None:
+        return None
+    certain = np.zeros([part.stop - part.start for part in found], np.uint8)
+    for voxel, value in voxels.items():
+        place = tuple(n - part.start for n, part in zip(voxel, found, strict=True))
+        if all(0 <= n < size for n, size in zip(place, certain.shape, strict=True)):
+            certain[place] = value
+    if strokes is not None:
+        painted = strokes.on(found)
         certain[painted != 0] = painted[painted != 0]
-    return certain
+    return CroppedField(tuple(part.start - first for part, first in zip(found, field.start, strict=True)), certain)
 
 
-def _largest_part(mask: np.ndarray, certain: np.ndarray | None) -> np.ndarray:
+def _common(one: Box, other: Box) -> Box | None:
+    """Return the box that two have in common; None where they have nothing."""
+    k, j, i = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return (k, j, i) if all(part.start < part.stop for part in (k, j, i)) else None
+
+
+def _largest_part(mask: np.ndarray, certain: CroppedField | None) -> np.ndarray:
     # Labelling costs more than everything else here, so only the box that holds anything is labelled.
     box = tight_box(mask)
     if box is None:
         return mask
     largest = np.zeros_like(mask)
-    largest[box] = keep_largest_component(mask[box], None if certain is None else certain[box] == FOREGROUND)
+    largest[box] = keep_largest_component(mask[box], None if certain is None else certain.on(box) == FOREGROUND)
     return largest
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkDataArray
 from vtkmodules.vtkCommonDataModel import vtkImageData
 
 from ..errors import BadInput
@@ -57,12 +58,23 @@ def add_image(scene: slicer.vtkMRMLScene, image: sitk.Image, name: str) -> slice
 
 def set_voxels(node: slicer.vtkMRMLScalarVolumeNode, image: sitk.Image) -> None:
     """Give a node the voxels and the geometry of an image (LPS); observers are told once."""
-    array = _storable(sitk.GetArrayViewFromImage(image))
+    set_array(node, _storable(sitk.GetArrayViewFromImage(image)), ijk_to_ras_of_image(image))
+
+
+def set_array(node: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, ijk_to_ras: np.ndarray) -> None:
+    """Give a node a copy of an array (KJI) as its voxels, and its place; observers are told once."""
+    set_scalars(node, numpy_to_vtk(array.ravel(), deep=True), array.shape, ijk_to_ras)
+
+
+def set_scalars(
+    node: slicer.vtkMRMLScalarVolumeNode, scalars: vtkDataArray, shape: tuple[int, ...], ijk_to_ras: np.ndarray
+) -> None:
+    """Give a node the scalars themselves as its voxels (`shape` along K, J, I), and its place; tell observers once."""
     data = vtkImageData()
-    data.SetDimensions(*image.GetSize())
-    data.GetPointData().SetScalars(numpy_to_vtk(array.ravel(), deep=True))
+    data.SetDimensions(*shape[::-1])
+    data.GetPointData().SetScalars(scalars)
     modifying = node.StartModify()
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras_of_image(image)))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
     node.SetAndObserveImageData(data)
     node.EndModify(modifying)
 

@@ -41,23 +41,24 @@ class Change:
 def change_between(
     nodes: ResultNodes, before: CroppedField, after: CroppedField, click: tuple[int, int, int] | None
 ) -> Change:
-    """Return what differs between two states of the segment on the CT's voxels; `click` is a voxel (k, j, i)."""
+    """Return what differs between two states (0 or 1) of the segment on the CT; `click` is a voxel (k, j, i)."""
     from ..scene import joined_box
     from ..scene.geometry import voxel_volume_ml
     from ..scene.segment import segment_grid
 
     box = joined_box(before.box, after.box)
-    was, now = before.on(box) != 0, after.on(box) != 0
+    now = after.on(box)
     grid = segment_grid(nodes)
     voxel = voxel_volume_ml(grid)
-    changed = np.argwhere(was != now)
+    changed = np.argwhere(before.on(box) != now)
+    added = np.count_nonzero(now[tuple(changed.T)])
     furthest = None
     if click is not None and len(changed):
         steps = (changed + [part.start for part in box] - np.array(click))[:, ::-1]
         furthest = float(np.linalg.norm(steps @ grid[:3, :3].T, axis=1).max())
     return Change(
         volume_ml=float(np.count_nonzero(after.values)) * voxel,
-        added_ml=float(np.count_nonzero(now & ~was)) * voxel,
-        removed_ml=float(np.count_nonzero(was & ~now)) * voxel,
+        added_ml=float(added) * voxel,
+        removed_ml=float(len(changed) - added) * voxel,
         furthest_mm=furthest,
     )

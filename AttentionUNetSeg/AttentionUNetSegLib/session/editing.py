@@ -10,7 +10,8 @@ Everything it knows lies in the scene: an editor of a result found in a loaded s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -235,6 +236,16 @@ class ResultEditor(MarkEditing):
             raise
         return True
 
+    def prepare_clicks(self) -> Iterator[None]:
+        """Compute ahead, in parts, what `sync_from_markups` will need; yield after each part. Changes nothing.
+
+        For an event loop that shall go on meanwhile. Whatever is wrong with a point is left to `sync_from_markups`.
+        """
+        from ..scene import read_clicks
+
+        with suppress(BadInput):
+            yield from self._replay.prepare(replace(self._step, clicks=read_clicks(self.nodes)), self.reach_mm)
+
     def require_click_lists(self) -> tuple[object, object]:
         """Return the two point lists, for adding and for removing, made if need be."""
         from ..scene import require_click_lists
@@ -327,6 +338,8 @@ class ResultEditor(MarkEditing):
         nodes = self.nodes
         if not all(node.GetScene() for node in (nodes.volume, nodes.segmentation, nodes.probability)):
             raise BadInput("The result is no longer in the scene, so it cannot be corrected.")
+        if nodes.volume.GetImageData() is None:
+            raise BadInput(f"The volume {nodes.volume.GetName()} holds no voxels.", "Load the CT again.")
         movement = self._frame.movement()
         if movement is not None:  # every click stays on its voxel
             self._history = self._history.moved_by(movement)

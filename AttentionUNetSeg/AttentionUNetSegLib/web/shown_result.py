@@ -13,7 +13,8 @@ from scipy import ndimage
 from ..scene import ResultNodes, arrange_slice_views, show_attention, start_of
 from ..scene.segment import segment_id_of
 from ..scene.strokes import segment_on_ct
-from ..scene.surface import CLOSED_SURFACE, has_surface, make_surface
+from ..scene.surface import has_surface, make_surface
+from ..scene.surface_in_parts import CLOSED_SURFACE
 from ..session.editing import ResultEditor
 from .workspace import LatestOnly, Workspace
 

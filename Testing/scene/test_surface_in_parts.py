@@ -1,0 +1,84 @@
+"""Surfaces made in parts: Slicer's own, but for less than a voxel, and of the segment as it is at the end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from AttentionUNetSegLib.scene.surface_in_parts import surfaces_in_parts
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+
+def put(node, segment_id: str, mask: np.ndarray, mirrored: bool) -> None:
+    """Write a mask (KJI) into a segment, on voxels of 2 x 2 x 3 mm."""
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.SetExtent(5, 4 + mask.shape[2], 7, 6 + mask.shape[1], 9, 8 + mask.shape[0])
+    matrix = np.diag([-2.0, -2.0, -3.0 if mirrored else 3.0, 1.0])
+    labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    labelmap.GetPointData().SetScalars(numpy_to_vtk(mask.astype(np.uint8).ravel(), deep=True))
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetBinaryLabelmapToSegment(labelmap, node, segment_id, logic.MODE_REPLACE)
+
+
+def surface_of(node, segment_id: str) -> vtkPolyData:
+    surface = vtkPolyData()
+    assert node.GetClosedSurfaceRepresentation(segment_id, surface)
+    return surface
+
+
+def points_of(surface: vtkPolyData) -> np.ndarray:
+    return vtk_to_numpy(surface.GetPoints().GetData())
+
+
+def enclosed_mm3(surface: vtkPolyData) -> float:
+    """Volume within the triangles; negative where they show inwards."""
+    a, b, c = points_of(surface)[vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3).T].astype(float)
+    return float((np.cross(a, b) * c).sum() / 6)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_it_is_slicers_surface(scene, mirrored):
+    k, j, i = np.indices((24, 30, 40))
+    ball = (k - 9) ** 2 * 2.2 + (j - 14) ** 2 + (i - 15) ** 2 < 150
+    bar = (abs(k - 9) < 3) & (abs(j - 14) < 3) & (i > 12)  # to the edge of the box
+    mask = ball | bar
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "x")
+    first, other = (node.GetSegmentation().AddEmptySegment(name, name) for name in ("z", "a"))
+    node.GetSegmentation().AddEmptySegment("empty", "empty")
+    put(node, first, mask, mirrored)
+    put(node, other, ball & (i < 12), mirrored)
+    node.CreateClosedSurfaceRepresentation()
+    expected = {each: points_of(surface_of(node, each)).copy() for each in (first, other)}
+    node.RemoveClosedSurfaceRepresentation()
+    parts = surfaces_in_parts(node)
+    for _part in parts:
+        assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
+    for each, points in expected.items():
+        found = points_of(surface_of(node, each))
+        assert found.shape == points.shape
+        apart = np.linalg.norm(found - points, axis=1)
+        assert apart.max() < 3.0 and apart.mean() < 0.7, "about a voxel at sharp edges, far less elsewhere"
+    surface = surface_of(node, first)
+    assert enclosed_mm3(surface) == pytest.approx(mask.sum() * 12.0, rel=0.01)
+    outwards = points_of(surface) - points_of(surface).mean(axis=0)
+    normals = vtk_to_numpy(surface.GetPointData().GetNormals())
+    assert (outwards * normals).sum(axis=1).mean() > 0
+
+
+def test_what_changes_meanwhile_is_in_it(scene):
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "x")
+    segment_id = node.GetSegmentation().AddEmptySegment("x", "x")
+    mask = np.zeros((12, 20, 20), bool)
+    mask[3:9, 5:15, 5:15] = True
+    put(node, segment_id, mask, False)
+    parts = surfaces_in_parts(node)
+    next(parts)
+    mask[:, :, 10:] = False
+    put(node, segment_id, mask, False)
+    gone = node.GetSegmentation().AddEmptySegment("gone", "gone")
+    next(parts)
+    node.GetSegmentation().RemoveSegment(gone)
+    for _part in parts:
+        pass
+    assert enclosed_mm3(surface_of(node, segment_id)) == pytest.approx(mask.sum() * 12.0, rel=0.03)
