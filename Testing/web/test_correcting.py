@@ -131,7 +131,8 @@ def test_what_was_corrected_outlives_the_server(clicked, browser, server):
         page.button("Go on with it").click()
         page.wait("state('has_result') && state('opening') === ''")
         assert (page.state("volume_name"), page.state("additions")) == ("abdomen", 1)
-        assert page.volume() == pytest.approx(volume, abs=0.01)
+        # A voxel has 0.025 mL: a sum on the verge of two hundredths may be told as either.
+        assert page.volume() == pytest.approx(volume, abs=0.011)
         assert page.resting_picture("ThreeD")[-90:, -90:].std() > 10  # the orientation cube is there again
         page.save("Scene .mrb", server.temporary / "scene.mrb")
         page.context.close()
