@@ -27,7 +27,8 @@ def keep_largest_component(mask: np.ndarray, also: np.ndarray | None = None) -> 
     mask = np.asarray(mask)
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
     if count <= 1:
-        return mask.copy()
+        whole: np.ndarray = mask.copy()
+        return whole
     kept = np.zeros(count + 1, dtype=bool)
     kept[_largest_label(labels)] = True
     if also is not None:

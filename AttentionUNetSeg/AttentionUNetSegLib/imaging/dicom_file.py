@@ -188,7 +188,7 @@ def _numbers(pixels: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
     native = pixels.astype(pixels.dtype.newbyteorder("="))
     # Up to the sign bit and back: what lies above or below the stored bits (overlays) falls out, the sign is kept.
     lifted = (native << np.array(unused, native.dtype)).view(f"{kind}{allocated // 8}")
-    return lifted >> np.array(allocated - stored, lifted.dtype)
+    return np.asarray(lifted >> np.array(allocated - stored, lifted.dtype))
 
 
 def _compressed(
@@ -211,7 +211,8 @@ def _encoded_frames(pixel_data: bytes, count: int) -> Iterator[bytes]:
 
     if hasattr(encaps, "generate_frames"):  # pydicom 3
         return encaps.generate_frames(pixel_data, number_of_frames=count)
-    return encaps.generate_pixel_data_frame(pixel_data, count)
+    frames: Iterator[bytes] = encaps.generate_pixel_data_frame(pixel_data, count)
+    return frames
 
 
 def _decoded(encoded: bytes, dataset: pydicom.Dataset, rows: int, columns: int, syntax: str, path: Path) -> np.ndarray:

@@ -174,7 +174,7 @@ def _shear(positions: np.ndarray, normal: np.ndarray) -> np.ndarray | None:
     slope = sideways.T @ along / (along @ along)
     is_tilt = np.linalg.norm(sideways - along[:, None] * slope, axis=1).max() <= POSITION_TOLERANCE_MM
     if is_tilt and np.linalg.norm(slope) <= np.tan(np.radians(LARGEST_TILT_DEGREES)):
-        return slope
+        return np.asarray(slope)
     raise BadInput(
         f"The series' images are shifted sideways against each other by up to {worst:.1f} mm.", "Give one stack."
     )

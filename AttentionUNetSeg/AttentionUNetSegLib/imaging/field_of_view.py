@@ -113,7 +113,7 @@ def _body(coarse: _Coarse) -> np.ndarray:
     if not count:
         return np.zeros(coarse.hu.shape, dtype=bool)
     largest = np.bincount(labels.ravel())[1:].argmax() + 1
-    body = ndimage.binary_dilation(labels == largest)
+    body: np.ndarray = ndimage.binary_dilation(labels == largest)
     for one_slice in body:
         ndimage.binary_fill_holes(one_slice, output=one_slice)
     return body
@@ -123,7 +123,7 @@ def _is_tissue(coarse: _Coarse, body: np.ndarray) -> bool:
     # Not at the surface: there every object has voxels between its own value and air's.
     inside = coarse.hu[ndimage.binary_erosion(body, iterations=max(1, round(8 / coarse.spacing[1])), border_value=1)]
     low, high = FAT_HU
-    return (
+    return bool(
         inside.size > 0
         and np.mean((inside > low) & (inside < high)) >= LEAST_FAT
         and np.mean(inside > coarse.bone_hu) >= LEAST_BONE

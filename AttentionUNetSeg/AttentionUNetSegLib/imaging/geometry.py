@@ -56,15 +56,16 @@ class Geometry:
     @property
     def index_to_physical(self) -> np.ndarray:
         """3x3 array that takes a difference of IJK indices to a difference of LPS positions in mm."""
-        return self.axes * np.asarray(self.spacing)
+        return np.asarray(self.axes * np.asarray(self.spacing))
 
     def physical(self, ijk: npt.ArrayLike) -> np.ndarray:
         """Return the LPS positions (..., 3) in mm of continuous IJK indices (..., 3)."""
-        return np.asarray(ijk, dtype=float) @ self.index_to_physical.T + np.asarray(self.origin)
+        return np.asarray(np.asarray(ijk, dtype=float) @ self.index_to_physical.T + np.asarray(self.origin))
 
     def index(self, points: npt.ArrayLike) -> np.ndarray:
         """Return the continuous IJK indices (..., 3) of LPS positions (..., 3) in mm."""
-        return (np.asarray(points, dtype=float) - np.asarray(self.origin)) @ np.linalg.inv(self.index_to_physical).T
+        from_origin = np.asarray(points, dtype=float) - np.asarray(self.origin)
+        return np.asarray(from_origin @ np.linalg.inv(self.index_to_physical).T)
 
     def centre(self) -> np.ndarray:
         """Return the LPS position in mm of the middle of the grid."""

@@ -6,8 +6,9 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import SimpleITK as sitk
@@ -179,7 +180,15 @@ def _require_complete(path: Path, image: sitk.Image) -> None:
         raise OSError("the file is incomplete")
 
 
-def is_phantom(image: sitk.Image | sitk.ImageFileReader) -> bool:
+class HasMetaData(Protocol):
+    """What an image and a reader that has read an image's header have in common."""
+
+    def GetMetaDataKeys(self) -> Sequence[str]: ...  # noqa: N802, D102 (SimpleITK names it)
+
+    def GetMetaData(self, key: str) -> str: ...  # noqa: N802, D102
+
+
+def is_phantom(image: HasMetaData) -> bool:
     """Tell whether the image carries the mark of a synthetic phantom (in its meta data)."""
     keys = image.GetMetaDataKeys()
     if PHANTOM_KEY in keys and image.GetMetaData(PHANTOM_KEY).strip() == "1":

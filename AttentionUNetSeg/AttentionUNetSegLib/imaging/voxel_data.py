@@ -123,9 +123,9 @@ def rescaled(voxels: np.ndarray, slope: float, intercept: float) -> np.ndarray:
         ends = [int(end) * int(slope) + int(intercept) for end in (voxels.min(), voxels.max())]
         for kind in (np.int16, np.int32, np.int64):
             if np.iinfo(kind).min <= min(ends) and max(ends) <= np.iinfo(kind).max:
-                return (voxels.astype(np.int64) * int(slope) + int(intercept)).astype(kind)
+                return np.asarray((voxels.astype(np.int64) * int(slope) + int(intercept)).astype(kind))
     is_narrow = voxels.dtype.itemsize <= 2 or voxels.dtype == np.float32
-    return (voxels * np.float64(slope) + intercept).astype(np.float32 if is_narrow else np.float64)
+    return np.asarray((voxels * np.float64(slope) + intercept).astype(np.float32 if is_narrow else np.float64))
 
 
 def require_regular_file(path: Path) -> None:

@@ -51,4 +51,4 @@ def deep_within_closed(shape: SmoothShape) -> np.ndarray:
     inside = np.pad(shape.inside, margin)
     grown = ndimage.distance_transform_edt(~inside, shape.step) <= CLOSING_MM
     deep = ndimage.distance_transform_edt(grown, shape.step) > CLOSING_MM + shape.step
-    return deep[(slice(margin, -margin),) * 3]
+    return np.asarray(deep[(slice(margin, -margin),) * 3])

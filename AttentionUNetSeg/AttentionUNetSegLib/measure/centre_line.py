@@ -124,12 +124,12 @@ def thickness_along(line: np.ndarray, shape: SmoothShape) -> np.ndarray:
     diameters = radii[: _RAYS // 2] + radii[_RAYS // 2 :]
     # An ellipse is nearly a mean and one wave over the angle: fitted, a step of one voxel does not count as the least.
     wave = np.abs(2 * np.mean(diameters * np.exp(2j * angles[: _RAYS // 2, None]), axis=0))
-    return np.maximum(diameters.mean(axis=0) - wave, 0.0)
+    return np.asarray(np.maximum(diameters.mean(axis=0) - wave, 0.0))
 
 
 def nearest_stations(points: np.ndarray, line: np.ndarray) -> np.ndarray:
     """Return for points (m, 3) the index (m,) of the line's nearest point."""
-    return cKDTree(line).query(points)[1]
+    return np.asarray(cKDTree(line).query(points)[1])
 
 
 def _deepest_path(shape: SmoothShape) -> np.ndarray:
@@ -175,7 +175,7 @@ def _means(points: np.ndarray, line: np.ndarray) -> np.ndarray:
 
 
 def _smoothed(line: np.ndarray, smoothing_mm: float) -> np.ndarray:
-    return gaussian_filter1d(line, smoothing_mm / STATION_MM, axis=0, mode="nearest")
+    return np.asarray(gaussian_filter1d(line, smoothing_mm / STATION_MM, axis=0, mode="nearest"))
 
 
 def _resampled(line: np.ndarray, step: float) -> np.ndarray:

@@ -176,7 +176,7 @@ def _split(along: np.ndarray, neck: float, tail: float) -> Sequence[np.ndarray]:
 
 def _lps(points: np.ndarray, grid: Geometry) -> np.ndarray:
     """LPS positions of points (n, 3; z, y, x) in mm along the grid's axes."""
-    return points[:, ::-1] @ grid.axes.T + np.asarray(grid.origin)
+    return np.asarray(points[:, ::-1] @ grid.axes.T + np.asarray(grid.origin))
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:

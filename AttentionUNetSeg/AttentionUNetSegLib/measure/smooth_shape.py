@@ -49,12 +49,12 @@ class SmoothShape:
     @cached_property
     def inside(self) -> np.ndarray:
         """Boolean, like `occupancy`."""
-        return self.occupancy >= self.level
+        return np.asarray(self.occupancy >= self.level)
 
     @cached_property
     def points(self) -> np.ndarray:
         """Positions (n, 3; z, y, x) in mm of the samples inside."""
-        return np.argwhere(self.inside) * self.step + self.origin
+        return np.asarray(np.argwhere(self.inside) * self.step + self.origin)
 
     @cached_property
     def surface_points(self) -> np.ndarray:
@@ -69,7 +69,7 @@ class SmoothShape:
             where = where.astype(float)
             where[:, axis] += (self.level - a) / (b - a)
             crossings.append(where)
-        return np.concatenate(crossings) * self.step + self.origin
+        return np.asarray(np.concatenate(crossings) * self.step + self.origin)
 
     @cached_property
     def _tree(self) -> cKDTree:
@@ -78,12 +78,12 @@ class SmoothShape:
     def depth(self, points: np.ndarray) -> np.ndarray:
         """Distance (n,) in mm of points (n, 3; z, y, x) to the surface, negative outside."""
         distance = self._tree.query(points)[0]
-        return np.where(self.at(points) >= self.level, distance, -distance)
+        return np.asarray(np.where(self.at(points) >= self.level, distance, -distance))
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """Occupancy (n,) at points (n, 3; z, y, x) in mm, 0 off the grid."""
         index = (np.asarray(points) - self.origin).T / self.step
-        return ndimage.map_coordinates(self.occupancy, index, order=1, mode="constant", cval=0.0)
+        return np.asarray(ndimage.map_coordinates(self.occupancy, index, order=1, mode="constant", cval=0.0))
 
     @cached_property
     def surface_mm2(self) -> float:
@@ -140,7 +140,7 @@ def _weights(at: np.ndarray, count: int, spacing: float, sigma: float) -> np.nda
     centres = spacing * np.arange(-beyond, count + beyond)
     weights = np.exp(-0.5 * ((at[:, None] - centres) / sigma) ** 2)
     weights /= weights.sum(axis=1, keepdims=True)
-    return weights[:, beyond : beyond + count].astype(np.float32)
+    return np.asarray(weights[:, beyond : beyond + count].astype(np.float32))
 
 
 def _spread(values: np.ndarray, axis: int, weights: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
     if len(content) > LARGEST_MANIFEST_BYTES:
         raise BadModel(f"{where} is no model manifest: it is larger than {LARGEST_MANIFEST_BYTES // 2**20} MiB.")
     try:
-        manifest = json.loads(
+        manifest: dict[str, Any] = json.loads(
             content.decode("utf-8-sig"),
             object_pairs_hook=_object_without_repetition,
             parse_float=_finite_number,
@@ -82,7 +82,8 @@ def check_manifest(manifest: Any, where: str) -> None:
 @cache
 def manifest_schema() -> dict[str, Any]:
     """The JSON Schema of ``model.json``, which lies beside this file."""
-    return json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    schema: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return schema
 
 
 def _contradictions(manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -59,17 +59,17 @@ class ModelPackage:
     @property
     def id(self) -> str:
         """Lowercase name that is unique in a catalogue and safe as a folder name."""
-        return self.manifest["id"]
+        return str(self.manifest["id"])
 
     @property
     def version(self) -> str:
         """Version of the package, as in 1.2.3."""
-        return self.manifest["version"]
+        return str(self.manifest["version"])
 
     @property
     def name(self) -> str:
         """Name to show; of a model that was not made for real scans it always says "phantom only"."""
-        name = self.manifest["name"]
+        name = str(self.manifest["name"])
         if self.is_phantom_only and PHANTOM_ONLY not in name.lower():
             return f"{name} ({PHANTOM_ONLY})"
         return name
@@ -77,18 +77,18 @@ class ModelPackage:
     @property
     def description(self) -> str:
         """One or two sentences for people."""
-        return self.manifest["description"]
+        return str(self.manifest["description"])
 
     @property
     def intended_use(self) -> str:
         """A sentence for people: the manifest's own, or what its intended input means."""
         made_for = "synthetic phantoms only; on a real scan its output means nothing" if self.is_phantom_only else "CT"
-        return self.manifest.get("intended_use", f"Research on {made_for}.")
+        return str(self.manifest.get("intended_use", f"Research on {made_for}."))
 
     @property
     def intended_input(self) -> str:
         """What the model may be used on: "ct" (real scans) or "phantom" (synthetic ones only)."""
-        return self.manifest["intended_input"]
+        return str(self.manifest["intended_input"])
 
     @property
     def is_phantom_only(self) -> bool:
@@ -98,7 +98,7 @@ class ModelPackage:
     @property
     def is_default(self) -> bool:
         """Whether the package asks to be used where nobody chose a model."""
-        return self.manifest["default"]
+        return bool(self.manifest["default"])
 
     @property
     def identity(self) -> ModelIdentity:
@@ -108,7 +108,8 @@ class ModelPackage:
     @property
     def network(self) -> dict[str, Any]:
         """Configuration for ``network.build_network``."""
-        return self.manifest["network"]
+        configuration: dict[str, Any] = self.manifest["network"]
+        return configuration
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -125,7 +126,7 @@ class ModelPackage:
     @property
     def activation(self) -> str:
         """What turns logits into probabilities: "sigmoid" or "softmax"."""
-        return self.manifest["output"]["activation"]
+        return str(self.manifest["output"]["activation"])
 
     @property
     def threshold(self) -> float:
@@ -135,7 +136,7 @@ class ModelPackage:
     @property
     def passes(self) -> int:
         """How often the network looks where nobody asked for test-time augmentation; its results are averaged."""
-        return self.manifest["output"].get("passes", 1)
+        return int(self.manifest["output"].get("passes", 1))
 
     @property
     def quality_limits(self) -> QualityLimits:
@@ -152,22 +153,23 @@ class ModelPackage:
     @property
     def labels(self) -> list[dict[str, Any]]:
         """What the network finds: value, channel, name, terminology code and colour (0..255) of each."""
-        return self.manifest["labels"]
+        labels: list[dict[str, Any]] = self.manifest["labels"]
+        return labels
 
     @property
     def licence(self) -> str:
         """Licence of the weights."""
-        return self.manifest["licence"]
+        return str(self.manifest["licence"])
 
     @property
     def weights_path(self) -> Path:
         """The state dict's file. Load it only after `verify_weights`, and only as plain tensors."""
-        return self.folder / self.manifest["weights"]["file"]
+        return self.folder / str(self.manifest["weights"]["file"])
 
     @property
     def weights_sha256(self) -> str:
         """What the file's SHA-256 has to be."""
-        return self.manifest["weights"]["sha256"]
+        return str(self.manifest["weights"]["sha256"])
 
 
 def load_package(folder: Path | str) -> ModelPackage:

@@ -66,7 +66,8 @@ def _violations_of_fields(document: dict[str, Any], schema: Schema, path: str, r
 def _resolved(schema: Schema, root: Schema) -> Schema:
     if "$ref" not in schema:
         return schema
-    return root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    found: Schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    return found
 
 
 # What each keyword asks; a keyword says nothing about values of a type it is not about.
@@ -118,7 +119,7 @@ def _expectation(schema: Schema, root: Schema, plural: bool = False) -> str:
     """What a schema asks for, as a noun phrase: "a number above 0", "3 numbers above 0"."""
     schema = _resolved(schema, root)
     if "description" in schema:
-        return schema["description"]
+        return str(schema["description"])
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:

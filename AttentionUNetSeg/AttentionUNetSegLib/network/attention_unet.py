@@ -92,7 +92,7 @@ class AttentionUNet(nn.Module):
     @property
     def stride(self) -> int:
         """Places of the input that one place of the coarsest level covers along each axis."""
-        return 2 ** (len(self.features) - 1)
+        return int(2 ** (len(self.features) - 1))
 
     def forward(
         self, image: Tensor, return_attention: bool = False

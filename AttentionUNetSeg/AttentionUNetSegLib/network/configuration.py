@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import BadModel
 from .attention_unet import AttentionUNet, UNet
 
-ARCHITECTURES = {"AttentionUNet": AttentionUNet, "UNet": UNet}
+ARCHITECTURES: dict[str, type[AttentionUNet]] = {"AttentionUNet": AttentionUNet, "UNet": UNet}
 
 
 def build_network(configuration: Mapping[str, Any]) -> AttentionUNet:

@@ -9,14 +9,14 @@ level it comes from, so ``Att2`` is our gate 1.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from ..errors import BadModel
 from .attention_unet import AttentionUNet
 
-_PATTERNS = (
+_PATTERNS: tuple[tuple[re.Pattern[str], Callable[[int, str], str]], ...] = (
     (re.compile(r"Conv(\d+)\.conv\.(\d+)\.(.+)"), lambda n, rest: f"encoder.{n - 1}.{rest}"),
     (re.compile(r"Up(\d+)\.up\.(\d+)\.(.+)"), lambda n, rest: f"upsampling.{n - 2}.{rest}"),
     (re.compile(r"Att(\d+)\.(W_g|W_x|psi)\.(.+)"), lambda n, rest: f"gates.{n - 2}.{rest}"),

@@ -82,7 +82,8 @@ def read_answer(stdout: str, stderr: str = "") -> str:
             f"The process that writes DICOM ended without an answer{': ' + said[-1] if said else ''}."
         ) from None
     if "error" not in answer:
-        return answer["written"]
+        written: str = answer["written"]
+        return written
     error = answer["error"]
     kind = {"bad_input": BadInput, "cannot_write": CannotWrite, "internal": InternalError}.get(
         error["code"], AttentionUNetSegError
