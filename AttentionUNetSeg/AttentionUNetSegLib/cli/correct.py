@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import PROBABILITY_FILE
 from ..errors import BadInput
-from ..session import ResultEditor, start_from_file, wall_from_file
+from ..session import DoubtfulClick, ResultEditor, start_from_file, wall_from_file
 from .clock import Clock
 from .dicom_objects import check_dicom, require_dicom_files, store_objects, wants_dicom, write_objects
 from .given_input import GivenInput, path_or_address
@@ -213,7 +213,7 @@ def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]
         wall_from_file(editor, path)
     for shape, positive, positions in options.clicks:
         if shape == "click":
-            editor.add_click(positions[0], positive)
+            _click(editor, positions[0], positive, warn)
         elif shape == "stroke":
             editor.add_stroke(positions, positive, options.stroke_radius)
         elif shape == "lasso":
@@ -225,6 +225,18 @@ def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]
         _, keep_largest, smoothing_mm = editor.settings
         editor.set_threshold(options.threshold, keep_largest, smoothing_mm)
     return editor
+
+
+def _click(
+    editor: ResultEditor, position: tuple[float, float, float], positive: bool, warn: Callable[[str], None]
+) -> None:
+    """Apply a click; where the other front ends would ask first (air, far away), warn: nobody can be asked here."""
+    try:
+        editor.add_click(position, positive, ask=True)
+    except DoubtfulClick as doubt:
+        editor.apply_anyway(doubt)
+        doubts = doubt.message.partition("was not applied. ")[2]
+        warn(f"The {'Add' if positive else 'Remove'} click at {position} mm RAS was applied; was it meant? {doubts}")
 
 
 def _write_dicom(
