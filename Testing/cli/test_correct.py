@@ -46,14 +46,18 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_clicks_are_applied_and_the_corrected_files_lie_beside_the_others(segmented, result, in_process):
     add, remove = inside(segmented.input, 0.5), inside(segmented.input, 0.3)
     before = contents(result)
-    outcome = in_process("correct", result, "--add", text_of(add), "--remove", text_of(remove), "--json")
+    air = inside(segmented.input, 0.01)
+    clicks = ("--add", text_of(add), "--remove", text_of(remove), "--add", text_of(air))
+    outcome = in_process("correct", result, *clicks, "--json")
     assert outcome.code == 0, outcome.stderr
     report = outcome.answer
+    (told,) = [text for text in report["warnings"] if "air or padding" in text]
+    assert told.startswith("The Add click at") and told in outcome.stderr
     after = contents(result)
     assert {name: after[name] for name in before} == before
     written = {name.removeprefix("phantom ü_corrected_") for name in after.keys() - before.keys()}
     assert written | {"overview.png"} == ENDINGS
-    assert [click["kind"] for click in report["clicks"]] == ["add", "remove"]
+    assert [click["kind"] for click in report["clicks"]] == ["add", "remove", "add"]
     np.testing.assert_allclose(report["clicks"][0]["ras_mm"], add, atol=0.01)
     assert report["threshold"] == pytest.approx(0.44)
     assert report["keep_largest"] is True

@@ -235,8 +235,9 @@ def _click(
         editor.add_click(position, positive, ask=True)
     except DoubtfulClick as doubt:
         editor.apply_anyway(doubt)
-        doubts = doubt.message.partition("was not applied. ")[2]
-        warn(f"The {'Add' if positive else 'Remove'} click at {position} mm RAS was applied; was it meant? {doubts}")
+        place = ", ".join(f"{value:g}" for value in position)
+        kind = "Add" if positive else "Remove"
+        warn(f"The {kind} click at {place} mm (RAS) was applied; was it meant? {doubt.doubts}")
 
 
 def _write_dicom(

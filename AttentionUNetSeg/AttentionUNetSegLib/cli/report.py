@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,10 +128,10 @@ def describe(report: dict[str, Any]) -> str:
     how = [f"threshold {report['threshold']:g}", f"{model.get('name', '')} {model.get('version', '')}".strip()]
     if "start" in report:
         how.append(f"from {Path(report['start']['name']).name}")
-    if "clicks" in report:
-        how.append(f"{len(report['clicks'])} click" + "s" * (len(report["clicks"]) != 1))
-        strokes = len(report.get("marks", ()))
-        how += [f"{strokes} stroke" + "s" * (strokes != 1)] if strokes else []
+    shapes = Counter(["click"] * len(report.get("clicks", ())))
+    shapes.update(mark["shape"] for mark in report.get("marks", ()))
+    plurals = {"lasso": "lassos", "box": "boxes"}
+    how += [f"{n} {shape if n == 1 else plurals.get(shape, shape + 's')}" for shape, n in shapes.items()]
     how += [report.get("device_name", ""), f"{report['timings']['total']:.1f} s"]
     lines = [f"{volumes} ({', '.join(filter(None, how))})"]
     reasons = report.get("trust", {}).get("reasons", [])

@@ -25,11 +25,14 @@ class DoubtfulClick(BadInput):
 
     Attributes
     ----------
+    doubts : why, as sentences.
     position_ras_world, positive : where and which.
     id : of the click that was dragged there; None for a new one.
     """
 
-    def __init__(self, text: str, position_ras_world: Position, positive: bool, id: str | None) -> None:
+    def __init__(self, kind: str, doubts: str, position_ras_world: Position, positive: bool, id: str | None) -> None:
+        self.doubts = doubts
+        text = f"The {kind} click was not applied. {doubts}"
         super().__init__(text, "Click again inside the organ, or let it act all the same.")
         self.position_ras_world, self.positive, self.id = position_ras_world, positive, id
 
@@ -70,8 +73,7 @@ def require_no_doubts(nodes: ResultNodes, click: Click, id: str | None) -> None:
 
     doubts = doubts_of_click(nodes, click)
     if doubts:
-        text = f"The {click.kind} click was not applied. " + " ".join(doubts)
-        raise DoubtfulClick(text, world_position(nodes, click), click.positive, id)
+        raise DoubtfulClick(click.kind, " ".join(doubts), world_position(nodes, click), click.positive, id)
 
 
 def _distance_mm(nodes: ResultNodes, segment: CroppedField, voxel: tuple[int, int, int]) -> float | None:
