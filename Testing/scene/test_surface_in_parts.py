@@ -86,7 +86,12 @@ def test_what_changes_meanwhile_is_in_it(scene):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("Decimation factor", "0.8"), ("Conversion method", "1"), ("Compute surface normals", "0"), ("Joint smoothing", "1")],
+    [
+        ("Decimation factor", "0.8"),
+        ("Conversion method", "1"),
+        ("Compute surface normals", "0"),
+        ("Joint smoothing", "1"),
+    ],
 )
 def test_what_somebody_set_is_left_to_slicer(scene, name, value):
     k, j, i = np.indices((16, 20, 24))
