@@ -82,3 +82,32 @@ def test_what_changes_meanwhile_is_in_it(scene):
     for _part in parts:
         pass
     assert enclosed_mm3(surface_of(node, segment_id)) == pytest.approx(mask.sum() * 12.0, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Decimation factor", "0.8"),
+        ("Conversion method", "1"),
+        ("Compute surface normals", "0"),
+        ("Joint smoothing", "1"),
+    ],
+)
+def test_what_somebody_set_is_left_to_slicer(scene, name, value):
+    k, j, i = np.indices((16, 20, 24))
+    ball = (k - 8) ** 2 * 2.2 + (j - 10) ** 2 + (i - 12) ** 2 < 60
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "x")
+    first, other = (node.GetSegmentation().AddEmptySegment(each, each) for each in ("z", "a"))
+    put(node, first, ball & (i < 12), False)
+    put(node, other, ball & (i >= 12), False)
+    node.GetSegmentation().SetConversionParameter(name, value)
+    node.CreateClosedSurfaceRepresentation()
+    expected = {each: surface_of(node, each) for each in (first, other)}
+    node.RemoveClosedSurfaceRepresentation()
+    for _part in surfaces_in_parts(node):
+        pass
+    for each, surface in expected.items():
+        found = surface_of(node, each)
+        np.testing.assert_array_equal(points_of(found), points_of(surface))
+        normals = [one.GetPointData().GetNormals() is None for one in (found, surface)]
+        assert normals[0] == normals[1]

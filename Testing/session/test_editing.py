@@ -375,3 +375,19 @@ def test_a_deleted_click_list_is_a_removal_that_can_be_undone(scene, ct, editor)
     assert editor.undo()
     np.testing.assert_array_equal(mask(editor.nodes), both)
     assert editor.nodes.add_clicks.GetNumberOfControlPoints() == 1
+
+
+@pytest.mark.parametrize("edited", ["probability", "corrected"])
+@pytest.mark.parametrize("loads_anew", [False, True])
+def test_a_field_edited_in_place_counts_everywhere_with_the_next_click(editor, nodes, ct, edited, loads_anew):
+    editor.add_click(ras_of(ct, IN_TAIL), positive=True)
+    values = slicer.util.arrayFromVolume(getattr(nodes, edited))
+    values[0, :3, :3] = 200  # far from what the click changed
+    slicer.util.arrayFromVolumeModified(getattr(nodes, edited))
+    editor = ResultEditor(nodes) if loads_anew else editor
+    editor.add_click(ras_of(ct, IN_TAIL), positive=True)  # on the same box as the first
+    whole = tuple(slice(0, n) for n in SIZE_KJI)
+    found = read_field(nodes.corrected, nodes.volume).on(whole)
+    nodes.scene.RemoveNode(nodes.corrected)
+    assert editor.restore_missing()
+    np.testing.assert_array_equal(found, read_field(nodes.corrected, nodes.volume).on(whole))

@@ -45,7 +45,10 @@ def write_strokes(nodes: ResultNodes, strokes: CroppedField | None) -> None:
 
 
 def write_corrected(
-    nodes: ResultNodes, changed: CroppedField | None, ready: tuple[Box, vtkUnsignedCharArray] | None = None
+    nodes: ResultNodes,
+    changed: CroppedField | None,
+    ready: tuple[Box, vtkUnsignedCharArray] | None = None,
+    is_as_written: bool = True,
 ) -> None:
     """Store the corrected probability, from which the segment is made from now on: the network's, and what was changed.
 
@@ -55,11 +58,12 @@ def write_corrected(
     ----------
     changed : the corrected probability where it differs from the network's; None where it does not.
     ready : of `copy_in_parts`, for a first correction; made here where it is missing, or of another box.
+    is_as_written : False where network or stored field may have been edited since: all of it is made anew.
     """
     network, node = read_field(nodes.probability, nodes.volume), nodes.corrected
     box = network.box if changed is None else joined_box(network.box, changed.box)
     start = tuple(part.start for part in box)
-    last = None if node is None else _last_change(node, nodes, box)
+    last = None if node is None or not is_as_written else _last_change(node, nodes, box)
     if last is None:
         scalars = ready[1] if ready is not None and ready[0] == box else _copied(network, box)
         name = f"{nodes.probability.GetName()}, corrected"

@@ -20,6 +20,13 @@ from vtkmodules.vtkImagingCore import vtkImageConstantPad
 
 CLOSED_SURFACE, LABELMAP = "Closed surface", "Binary labelmap"
 ITERATIONS = 20
+# What Slicer's conversion can do beside smoothing, and the values with which it does none of it.
+WITHOUT_EXTRAS = {
+    "Decimation factor": 0.0,
+    "Conversion method": 0.0,
+    "Joint smoothing": 0.0,
+    "Compute surface normals": 1.0,
+}
 # So many points are moved once, or one point so often, in one part: some 20 ms.
 POINTS_PER_PART = 300_000
 
@@ -32,7 +39,8 @@ def surfaces_in_parts(node: slicer.vtkMRMLSegmentationNode) -> Iterator[None]:
     Nothing of the node changes before the end. What is edited meanwhile is made anew.
     """
     segmentation = node.GetSegmentation()
-    if segmentation.GetSourceRepresentationName() != LABELMAP:  # somebody changed it: Slicer knows the way
+    # Somebody changed the source, or how surfaces are made: Slicer knows the way.
+    if segmentation.GetSourceRepresentationName() != LABELMAP or _has_extras(segmentation):
         node.CreateClosedSurfaceRepresentation()
         return
     state = None
@@ -50,6 +58,21 @@ def surfaces_in_parts(node: slicer.vtkMRMLSegmentationNode) -> Iterator[None]:
     node.CreateClosedSurfaceRepresentation()  # which makes none that is there, and tells everybody
     for segment_id in made:
         segmentation.GetSegment(segment_id).Modified()
+
+
+def _has_extras(segmentation: slicer.vtkSegmentation) -> bool:
+    # All of them as "name|value|description&": asking for one that this Slicer does not have prints an error.
+    for parameter in segmentation.SerializeAllConversionParameters().split("&"):
+        name, _, rest = parameter.partition("|")
+        usual, value = WITHOUT_EXTRAS.get(name), rest.partition("|")[0]
+        if usual is None:
+            continue
+        try:
+            if float(value) != usual:
+                return True
+        except ValueError:
+            return True
+    return False
 
 
 def _state(node: slicer.vtkMRMLSegmentationNode) -> list[tuple[str, int, int]]:

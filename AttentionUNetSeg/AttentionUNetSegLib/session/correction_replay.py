@@ -46,6 +46,7 @@ class CorrectionReplay:
         self._corrected: dict[tuple[object, ...], tuple[CroppedField | None, CroppedField | None]] = {}
         self.earlier_refinement: EarlierRefinement | None = read_earlier_refinement(nodes)
         self._ready: tuple[object, Any] | None = None  # a copy of the network's field, for the first correction
+        self._written: object = None  # network and stored field as the last write left them
         self.is_writing = False
         self.warnings: tuple[str, ...] = ()
         self.last_change: Change | None = None
@@ -108,7 +109,16 @@ class CorrectionReplay:
 
         prepared, self._ready = self._ready, None
         ready = prepared[1] if prepared is not None and prepared[0] == self._state() else None
-        write_corrected(self._nodes, changed, ready)
+        write_corrected(self._nodes, changed, ready, self._is_as_written())
+        self._written = self._state_of_fields()
+
+    def _is_as_written(self) -> bool:
+        """Whether nobody edited network or stored field since this wrote the latter; of a loaded scene nobody knows."""
+        return self._written is not None and self._written == self._state_of_fields()
+
+    def _state_of_fields(self) -> object:
+        corrected = self._nodes.corrected
+        return corrected and (_state_of(self._nodes.probability), _state_of(corrected))
 
     def move(self, matrix: np.ndarray) -> None:
         """Follow the result's frame, which has moved by a 4x4 matrix."""
@@ -133,7 +143,7 @@ class CorrectionReplay:
 
         given = self._given(step, reach_mm)
         changed = yield from self._corrected_in_parts(step, given)
-        if self._nodes.corrected is None:  # a copy of the network's, as large as that may be
+        if not self._is_as_written():  # a copy of the network's, as large as that may be
             box = given.network.box if changed is None else joined_box(given.network.box, changed.box)
             for ready in copy_in_parts(given.network, box):
                 self._ready = ready and (given.state, ready)
