@@ -11,6 +11,7 @@ import numpy as np
 
 from ..contracts import FURTHEST
 from ..errors import BadInput
+from ..in_parts import done_at_once
 from .block_grid import BlockGrid, Box, Triple
 from .influence import Influence, influence_of, soft_tissue
 from .log_odds import LOG_ODDS, stored_probability
@@ -27,7 +28,7 @@ CLICK_RULES = "2"
 LEAST_CLICK_LOG_ODDS, OVER_CONTRARY, MOST_CLICK_LOG_ODDS = 3.0, 1.5, 12.0
 # Up to the full reach a click still turns a network that hesitates; several clicks of a kind add up, to a limit. A
 # stroke shows more of what is meant, and turns one that is certain. With a stroke's for clicks one click in eleven
-# lowered the Dice by more than 0.01 (own_results.py, folds 0 and 1), with these one in fifty.
+# lowered the Dice by more than 0.01 (model_results.py, folds 0 and 1), with these one in fifty.
 FAR_WHERE_ADDED, FAR_WHERE_REMOVED = 2.0, 1.0
 FAR_OF_A_STROKE = 5.5
 MOST_FAR_LOG_ODDS = 9.0
@@ -82,12 +83,7 @@ def correct_probability(
     BadInput
         Shapes or types do not fit, a click lies outside, the reach or the spacing is not positive.
     """
-    parts = correct_in_parts(ct, probability, seeds, reach_mm, spacing, strokes, cache, origin, walls)
-    while True:
-        try:
-            next(parts)
-        except StopIteration as end:
-            return end.value
+    return done_at_once(correct_in_parts(ct, probability, seeds, reach_mm, spacing, strokes, cache, origin, walls))
 
 
 def correct_in_parts(

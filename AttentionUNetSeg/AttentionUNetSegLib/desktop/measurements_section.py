@@ -36,6 +36,7 @@ from ..scene import (
 )
 from ..scene.dicom_identity import dicom_identity
 from ..scene.segment import DIGEST
+from ..scene.volumes import state_of_voxels
 from ..worker.dicom_process import DicomSegRequest, dicom_seg_command, read_answer
 from ..worker.transport import ProcessExit, worker_command
 from .delayed_call import DelayedCall
@@ -189,7 +190,7 @@ class Measuring:
         self._on_end = on_end
         self._running: AnsweringProcess | None = None
         self._filling = FilledFolder(
-            nodes, "measure", lambda folder: write_measured_in_parts(nodes, folder), self._measure, self._fail
+            nodes, "measure", lambda folder: write_measured_in_parts(nodes, folder), self._measure, on_end
         )
 
     def start(self) -> None:
@@ -201,9 +202,6 @@ class Measuring:
         CannotWrite : there is no place for temporary files.
         """
         self._filling.start()
-
-    def _fail(self, error: AttentionUNetSegError) -> None:
-        self._on_end(error)
 
     def _measure(self, used: Path) -> None:
         worker = worker_command(slicer_python())
@@ -301,9 +299,7 @@ class FilledFolder:
 
 def _what_is_seen(nodes: ResultNodes) -> tuple[object, ...]:
     """Return what changes when the segment or the CT does, without a look at every voxel."""
-    images = [node.GetImageData() for node in (nodes.volume, nodes.field)]
-    arrays = [image and image.GetPointData().GetScalars() for image in images]
-    voxels = [array and (array.GetAddressAsString(""), array.GetMTime()) for array in arrays]
+    voxels = (state_of_voxels(node) for node in (nodes.volume, nodes.field))
     return (settings_of(nodes), provenance.read(nodes.segmentation, DIGEST), *voxels)
 
 
@@ -343,7 +339,7 @@ class DicomExport:
         CannotWrite : there is no place for temporary files, or a library cannot be installed.
         """
         self._python, self._environment = _python_with_libraries()
-        self._filling = FilledFolder(self.nodes, "dicom", self._write, self._export, self._fail)
+        self._filling = FilledFolder(self.nodes, "dicom", self._write, self._export, self._on_end)
         self._filling.start()
 
     def _write(self, folder: Path) -> Iterator[None]:
@@ -366,9 +362,6 @@ class DicomExport:
         command = dicom_seg_command(used / "request.json", self._python, self._environment)
         self._running = AnsweringProcess(command, self._take, used)
         self._running.start()
-
-    def _fail(self, error: AttentionUNetSegError) -> None:
-        self._on_end(error)
 
     def cancel(self) -> None:
         """Stop, and call nobody."""

@@ -7,15 +7,25 @@ voxels that may be larger than the network's, and stay with the scene when it is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import slicer
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
 
+from ..in_parts import done_at_once
 from . import provenance
-from .fields import Box, CroppedField, add_field_of_result, image_of_field, joined_box, place_of_field, read_field
+from .fields import (
+    Box,
+    CroppedField,
+    add_field_of_result,
+    first_voxel,
+    image_of_field,
+    joined_box,
+    place_of_field,
+    read_field,
+)
 from .geometry import ct_grid, note_place
 from .results import CORRECTED_REFERENCE, STROKES_REFERENCE, ResultNodes, file_in_folder_of
 from .volumes import set_array, set_scalars
@@ -57,15 +67,16 @@ def write_corrected(
     Parameters
     ----------
     changed : the corrected probability where it differs from the network's; None where it does not.
-    ready : of `copy_in_parts`, for a first correction; made here where it is missing, or of another box.
+    ready : a box and what `copy_in_parts` made on it, for a first correction; made here where it is missing, or of
+        another box.
     is_as_written : False where network or stored field may have been edited since: all of it is made anew.
     """
     network, node = read_field(nodes.probability, nodes.volume), nodes.corrected
     box = network.box if changed is None else joined_box(network.box, changed.box)
-    start = tuple(part.start for part in box)
+    start = first_voxel(box)
     last = None if node is None or not is_as_written else _last_change(node, nodes, box)
     if last is None:
-        scalars = ready[1] if ready is not None and ready[0] == box else _copied(network, box)
+        scalars = ready[1] if ready is not None and ready[0] == box else done_at_once(copy_in_parts(network, box))
         name = f"{nodes.probability.GetName()}, corrected"
         node = node or _add(nodes, start, CORRECTED_REFERENCE, CORRECTED, name)
         shape = tuple(part.stop - part.start for part in box)
@@ -81,8 +92,8 @@ def write_corrected(
     slicer.util.arrayFromVolumeModified(node)
 
 
-def copy_in_parts(network: CroppedField, box: Box) -> Iterator[tuple[Box, vtkUnsignedCharArray] | None]:
-    """Yield None after each part of the way to a copy of a field on a box of the CT; then the box and the copy."""
+def copy_in_parts(network: CroppedField, box: Box) -> Generator[None, None, vtkUnsignedCharArray]:
+    """Return a copy of a field on a box of the CT, made in parts; yield after each."""
     size = [part.stop - part.start for part in box]
     scalars = vtkUnsignedCharArray()
     scalars.SetNumberOfTuples(int(np.prod(size)))
@@ -91,14 +102,8 @@ def copy_in_parts(network: CroppedField, box: Box) -> Iterator[tuple[Box, vtkUns
     for first in range(0, size[0], step):
         last = min(first + step, size[0])
         values[first:last] = network.on((slice(box[0].start + first, box[0].start + last), *box[1:]))
-        yield None
-    yield box, scalars
-
-
-def _copied(network: CroppedField, box: Box) -> vtkUnsignedCharArray:
-    *_parts, found = copy_in_parts(network, box)
-    assert found is not None
-    return found[1]
+        yield
+    return scalars
 
 
 def _last_change(node: slicer.vtkMRMLScalarVolumeNode, nodes: ResultNodes, box: Box) -> Box | tuple[()] | None:

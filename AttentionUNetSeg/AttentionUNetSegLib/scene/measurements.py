@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkStringArray
 
 from ..errors import BadInput
 from ..imaging import Geometry
+from ..in_parts import done_at_once
 from ..measure import RANGE, CentreLine, Masks, Measurements, box_with_surroundings, measure_masks
 from ..measure.apart import write_masks_in_parts
 from . import provenance
@@ -45,9 +46,7 @@ def measure_result(nodes: ResultNodes) -> Measurements:
 
 def masks_of_result(nodes: ResultNodes) -> tuple[Masks, sitk.Image]:
     """Return what `measure_masks` takes: copies of the masks, and of the CT about them; raises as `measure_result`."""
-    *_parts, found = _masks_in_parts(nodes)
-    assert found is not None
-    masks, around = found
+    masks, around = done_at_once(_masks_in_parts(nodes))
     return masks, _image_on(around, _voxels_of(nodes)[around], ct_grid(nodes))
 
 
@@ -56,31 +55,28 @@ def write_measured_in_parts(nodes: ResultNodes, folder: Path) -> Iterator[None]:
 
     For an event loop that shall go on meanwhile. Nothing of the result and its CT may change before the end.
     """
-    found = None
-    for found in _masks_in_parts(nodes):  # noqa: B007 (the last counts)
-        yield
-    assert found is not None
-    masks, around = found
+    masks, around = yield from _masks_in_parts(nodes)
+    yield
     hu = _voxels_of(nodes)[around]
     corner = _image_on(around, hu[:1, :1, :1], ct_grid(nodes))
     yield from write_masks_in_parts(masks, hu, corner.GetOrigin(), folder)
 
 
-def _masks_in_parts(nodes: ResultNodes) -> Iterator[tuple[Masks, Box] | None]:
-    """Yield None after each mask, then the masks, and the box of the CT's voxels about them."""
+def _masks_in_parts(nodes: ResultNodes) -> Generator[None, None, tuple[Masks, Box]]:
+    """Return the masks, and the box of the CT's voxels about them; yield after each mask."""
     threshold, keep_largest, smoothing_mm = settings_of(nodes)
     start = start_of(nodes)
     levels = () if start is not None and start["kind"] == "mask" else RANGE
     fields = []
     for level in (threshold, *levels):
         fields.append(mask_of_field(nodes, level, keep_largest, smoothing_mm))
-        yield None
+        yield
     box = joined_box(*(field.box for field in fields))
     middle, *others = ((field.values if field.box == box else field.on(box)).view(bool) for field in fields)
     matrix, voxels = ct_grid(nodes), _voxels_of(nodes)
     place = Geometry.of(_image_on(box, middle.view(np.uint8), matrix))
     around = box_with_surroundings(grid_of_matrix(matrix, voxels.shape[::-1]), box)
-    yield Masks(middle, tuple(others), place, threshold, levels or None), around
+    return Masks(middle, tuple(others), place, threshold, levels or None), around
 
 
 def measurement_table(

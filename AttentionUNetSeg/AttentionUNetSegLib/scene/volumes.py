@@ -143,6 +143,13 @@ def image_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> sitk.Image:
     return image
 
 
+def state_of_voxels(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[str, int] | None:
+    """Return what changes when the node's voxels do, without a look at them; None where it has none."""
+    image = volume_node.GetImageData()
+    scalars = image.GetPointData().GetScalars() if image else None
+    return (scalars.GetAddressAsString(""), scalars.GetMTime()) if scalars else None
+
+
 def voxels_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     """Return the node's voxels (KJI), no copy; raises as `image_of_node`."""
     data = volume_node.GetImageData()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import Click
 from ..errors import BadInput
+from ..in_parts import done_at_once
 from .change import Change, change_between
 from .earlier_refinement import Box, EarlierRefinement, note_movement, read_earlier_refinement
 
 if TYPE_CHECKING:
     import numpy as np
-    from slicer import vtkMRMLScalarVolumeNode
 
     from ..correction import InfluenceCache, Seed
     from ..scene import CroppedField, ResultNodes
@@ -117,8 +117,10 @@ class CorrectionReplay:
         return self._written is not None and self._written == self._state_of_fields()
 
     def _state_of_fields(self) -> object:
+        from ..scene.volumes import state_of_voxels
+
         corrected = self._nodes.corrected
-        return corrected and (_state_of(self._nodes.probability), _state_of(corrected))
+        return corrected and (state_of_voxels(self._nodes.probability), state_of_voxels(corrected))
 
     def move(self, matrix: np.ndarray) -> None:
         """Follow the result's frame, which has moved by a 4x4 matrix."""
@@ -145,9 +147,9 @@ class CorrectionReplay:
         changed = yield from self._corrected_in_parts(step, given)
         if not self._is_as_written():  # a copy of the network's, as large as that may be
             box = given.network.box if changed is None else joined_box(given.network.box, changed.box)
-            for ready in copy_in_parts(given.network, box):
-                self._ready = ready and (given.state, ready)
-                yield
+            self._ready = None
+            copy = yield from copy_in_parts(given.network, box)
+            self._ready = (given.state, (box, copy))
 
     def corrected(self, step: Step, reach_mm: float) -> CroppedField | None:
         """Return a step's corrected probability, uint8, on a box of the CT: all that is not the network's, or None.
@@ -162,12 +164,7 @@ class CorrectionReplay:
 
         given = self._given(step, reach_mm)
         self.warnings = (*latest_per_place(given.seeds)[1], *_in_walls(step.clicks, given.seeds, given.walls))
-        parts = self._corrected_in_parts(step, given)
-        while True:
-            try:
-                next(parts)
-            except StopIteration as end:
-                return end.value
+        return done_at_once(self._corrected_in_parts(step, given))
 
     def _corrected_in_parts(self, step: Step, given: _Given) -> Generator[None, None, CroppedField | None]:
         from ..correction.field import correct_in_parts
@@ -247,9 +244,10 @@ class CorrectionReplay:
     def _state(self, walls: list[CroppedField] | None = None) -> tuple[object, ...]:
         """Return what changes when the voxels of CT, network or walls do."""
         from ..scene import state_of_walls, walls_on_ct
+        from ..scene.volumes import state_of_voxels
 
         walls = walls_on_ct(self._nodes) if walls is None else walls
-        return _state_of(self._nodes.volume), _state_of(self._nodes.probability), state_of_walls(walls)
+        return state_of_voxels(self._nodes.volume), state_of_voxels(self._nodes.probability), state_of_walls(walls)
 
     def _cache_for(self, given: _Given) -> InfluenceCache:
         """Return the cache, emptied where the CT's voxels, or the walls, are no longer those it was filled for."""
@@ -284,13 +282,6 @@ class _Given:
         from ..scene import mask_of_walls
 
         return None if self.box is None else mask_of_walls(self.walls, self.box)
-
-
-def _state_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[object, ...]:
-    """Return what changes when the node's voxels do."""
-    image = volume_node.GetImageData()
-    scalars = image and image.GetPointData().GetScalars()
-    return (scalars.GetAddressAsString(""), scalars.GetMTime()) if scalars else ()
 
 
 def _in_walls(clicks: Sequence[Click], seeds: Sequence[Seed], walls: Sequence[CroppedField]) -> list[str]:

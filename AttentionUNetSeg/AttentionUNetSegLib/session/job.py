@@ -84,7 +84,7 @@ class Job:
             for fraction in parts:
                 yield fraction
                 self.require_volume()
-                if (self._geometry, self._array) != (_geometry(self.volume_node), _array_of(self.volume_node)):
+                if (self._geometry, self._array) != (_geometry(self.volume_node), _state_of_voxels(self.volume_node)):
                     parts.close()  # what is written so far would be of another volume than the rest
                     for _part in self._parts():
                         pass
@@ -100,7 +100,7 @@ class Job:
     def _parts(self) -> Generator[float, None, None]:
         from ..scene import export_in_parts
 
-        self._geometry, self._array = _geometry(self.volume_node), _array_of(self.volume_node)
+        self._geometry, self._array = _geometry(self.volume_node), _state_of_voxels(self.volume_node)
         yield from export_in_parts(self.volume_node, self.folder / INPUT_FILE, box=self._exported)
 
     def require_volume(self) -> None:
@@ -117,7 +117,7 @@ class Job:
     @property
     def has_other_voxels(self) -> bool:
         """Whether the volume shows other values than when it was exported: it was edited, or a sequence went on."""
-        if self._array == _array_of(self.volume_node) or self._folder is None:
+        if self._array == _state_of_voxels(self.volume_node) or self._folder is None:
             return False
         # Only now: of a large CT that nobody touched, looking at every voxel would hold up the front end.
         import SimpleITK as sitk
@@ -144,11 +144,10 @@ class Job:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _array_of(volume_node: vtkMRMLScalarVolumeNode) -> tuple[str, int] | None:
-    """Return what changes when the node's voxels do; None where there are none, which `export_volume` refuses."""
-    image = volume_node.GetImageData()
-    scalars = image.GetPointData().GetScalars() if image else None
-    return scalars and (scalars.GetAddressAsString(""), scalars.GetMTime())
+def _state_of_voxels(volume_node: vtkMRMLScalarVolumeNode) -> tuple[str, int] | None:
+    from ..scene.volumes import state_of_voxels
+
+    return state_of_voxels(volume_node)
 
 
 def _geometry(volume_node: vtkMRMLScalarVolumeNode) -> tuple[float, ...]:
