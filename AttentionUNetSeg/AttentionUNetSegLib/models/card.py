@@ -95,10 +95,22 @@ def model_card(package: ModelPackage) -> str:
         f"- Input: {spacing} mm, {low:g} to {high:g} HU",
         f"- Threshold: {package.threshold:g}",
         f"- Looks at each CT: {package.passes}, averaged" if package.passes > 1 else "- Looks at each CT: 1",
+        *_second_look(package),
         f"- Weights: SHA-256 `{package.weights_sha256}`",
         f"- Licence: {package.licence}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _second_look(package: ModelPackage) -> list[str]:
+    finer = package.second_look
+    if finer is None:
+        return []
+    spacing = " x ".join(f"{each:g}" for each in finer.spacing_mm)
+    return [
+        f"- Looks once more, {spacing} mm, with {finer.margin_mm:g} mm around what was found: {finer.share:.0%} of the "
+        f"probability are that look's; {finer.network['architecture']}, features {finer.network['features']}"
+    ]
 
 
 def _measurement(entry: dict[str, Any]) -> str:
