@@ -31,7 +31,8 @@ COMMAND = "python -m research.pancreas_ct_second_look"
 SPACING_MM = 1.75
 LEVELS = 4
 PATCH = (40, 72, 96)
-ABOUT_THE_PANCREAS = 0.92
+# With one structure to learn, half of the rest lies about it as well: 0.92 in all.
+ABOUT_THE_PANCREAS = 0.84
 # As far as the first look may be off: what it missed further away is not found by a second one either.
 MARGIN_MM = 25.0
 SHARE = 0.5
