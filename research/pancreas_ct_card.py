@@ -1,8 +1,8 @@
-"""The finished package of ``pancreas-ct`` 0.5.1: the final model with the card that its folds have earned.
+"""The finished package of ``pancreas-ct`` 0.6.0: the final networks with the card that their folds have earned.
 
 ``python -m research.pancreas_ct_card --work FOLDER --results FILE.json --bundle FOLDER`` reads what
-`pancreas_ct_cross_validation` wrote. Every number of the card is one of these measurements; the final model itself has
-seen all patients and was not measured on any of them.
+`pancreas_ct_cross_validation` wrote. Every number of the card is one of these measurements; the final networks
+themselves have seen all patients and were not measured on any of them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from AttentionUNetSegLib.models import ModelPackage, load_package, write_package
+from AttentionUNetSegLib.models import ModelPackage, load_package
+from AttentionUNetSegLib.training.trainer.joined_package import join_second_look
 
 from .pancreas_ct_cross_validation import COMMAND as MEASURED_BY
-from .pancreas_ct_cross_validation import PASSES, VERSION
+from .pancreas_ct_cross_validation import FIRST_LOOK_ALONE, PASSES, VERSION
 from .pancreas_ct_manual import COMMAND as TRAINED_BY
 from .pancreas_ct_manual import stage_packages
+from .pancreas_ct_second_look import COMMAND as SECOND_LOOK_BY
+from .pancreas_ct_second_look import LEVELS, MARGIN_MM, SHARE, finished_second_look
 
 NAME = "Pancreas on CT"
 DESCRIPTION = (
@@ -52,25 +55,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results = json.loads(options.results.read_text(encoding="utf-8"))
     final = stage_packages(options.work, "final")
-    fold = stage_packages(options.work, f"fold_{results['folds'][0]}")
-    card = finished(final, load_package(options.before), fold, results)
-    write_package(options.bundle, card, final[-1].weights_path)
+    fold = f"fold_{results['folds'][0]}"
+    finer, finer_fold = (finished_second_look(options.work, part) for part in ("final", fold))
+    if finer is None or finer_fold is None:
+        raise SystemExit(f"The second look is not trained: {SECOND_LOOK_BY}.")
+    card = finished(
+        final, load_package(options.before), stage_packages(options.work, fold), (finer_fold, finer), results
+    )
+    join_second_look(final[-1], finer, options.bundle, MARGIN_MM, SHARE, card)
     return 0
 
 
 def finished(
-    stages: Sequence[ModelPackage], before: ModelPackage, fold: Sequence[ModelPackage], results: Mapping[str, Any]
+    stages: Sequence[ModelPackage],
+    before: ModelPackage,
+    fold: Sequence[ModelPackage],
+    second_looks: tuple[ModelPackage, ModelPackage],
+    results: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The whole card, for `write_package`: of the final model's stages and of those of one of the folds."""
+    """The whole card, for `join_second_look`: of final stages, those of a fold, and the second looks of both."""
     final = stages[-1]
     measured = results["models"][VERSION]
     row = measured["at_0.5"]
     data = {json.dumps(entry): entry for package in (before, final) for entry in package.manifest["training"]["data"]}
     in_folds, at_last = (" Then ".join(package.manifest["training"]["summary"] for package in each)
                          for each in (fold, stages))  # fmt: skip
+    finer_in_fold, finer_at_last = (each.manifest["training"]["summary"].rstrip(".") for each in second_looks)
     summary = (
         f"{BEFORE} Then, in each of {len(results['folds'])} folds: {in_folds} At last, from the mean of the first "
-        f"two folds' weights after their first stage and with all patients: {at_last} {SYNTHESIS}"
+        f"two folds' weights after their first stage and with all patients: {at_last} The second look, a finer "
+        f"network for the surroundings of the gland, goes on from the finest {LEVELS} levels of a fold's first "
+        f"network: {finer_in_fold}. At last, from fold {results['folds'][0]}'s second look and with all patients: "
+        f"{finer_at_last}. {SYNTHESIS}"
     )
     return {
         **{key: value for key, value in final.manifest.items() if key != "weights"},
@@ -78,7 +94,7 @@ def finished(
         "intended_use": INTENDED_USE, "default": True,
         "output": {"activation": "sigmoid", "threshold": THRESHOLD, "passes": PASSES,
                    "trust": {"expected_dice_limit": measured["limit_of_expected_dice"]}},
-        "training": {**final.manifest["training"], "summary": summary, "command": TRAINED_BY,
+        "training": {**final.manifest["training"], "summary": summary, "command": f"{TRAINED_BY}; {SECOND_LOOK_BY}",
                      "data": list(data.values())},
         "performance": performance(row, results), "limitations": limitations(row, results),
         "weights": {"file": "weights.pt", "dtype": "float16"},
@@ -112,7 +128,8 @@ def limitations(row: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         "Research use only: not a medical device, not for diagnosis or treatment; every result has to be checked. "
         "Manual contours of 49 patients without pancreatic disease were trained on, portal venous, with oral contrast "
         f"medium, in 8 bit. On {row['n']} patients left out, mean Dice {row['dice']['mean']:.2f} (0.3.0 on the same: "
-        f"{results['models']['0.3.0']['at_0.5']['dice']['mean']:.2f}), lowest "
+        f"{results['models']['0.3.0']['at_0.5']['dice']['mean']:.2f}; without the second look, 0.5.1: "
+        f"{results['models'][FIRST_LOOK_ALONE]['at_0.5']['dice']['mean']:.2f}), lowest "
         f"{row['dice']['minimum']:.2f}; the volume was off by {row['volume_error_percent_median']:.0f} % in the "
         f"median. Of {weak} results below Dice 0.7 {weak_told} were announced, of {others} others {others_told}. "
         "What is bundled was trained longer, with all patients, and was measured on none of them. Without "

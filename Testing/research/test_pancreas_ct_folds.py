@@ -1,4 +1,4 @@
-"""The recipe of pancreas-ct 0.5.1: who is left out where, what is averaged, which constants come from which folds."""
+"""The recipe of pancreas-ct 0.6.0: who is left out where, what is averaged, which constants come from which folds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from AttentionUNetSegLib.models import Catalogue
+from AttentionUNetSegLib.network import build_network
 from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
 
 from research import pancreas_ct_cross_validation
 from research.pancreas_ct_card import limitations
 from research.pancreas_ct_cross_validation import (
+    PASSES,
+    VERSION,
     Held,
     _held,
     announced,
@@ -24,6 +27,7 @@ from research.pancreas_ct_cross_validation import (
     summary,
 )
 from research.pancreas_ct_manual import SAME_PATIENTS, mean_weights, read_folds
+from research.pancreas_ct_second_look import finest_levels
 
 
 def held(patient: str, fold: int, inside: int, outside: int, sure: float, agreement: float | None = None) -> Held:
@@ -52,6 +56,20 @@ def test_the_mean_of_weights_is_the_mean_and_counters_stay(tmp_path):
         torch.save({"averaged": state}, paths[-1])
     mean = mean_weights(paths)
     assert mean["a"].tolist() == [2.0, 2.0] and int(mean["count"]) == 7
+
+
+def test_a_network_of_fewer_levels_takes_over_the_finest():
+    def network(features):
+        return build_network({
+            "architecture": "AttentionUNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 1, "gate": "additive",
+            "features": features, "norm": "batch", "deep_supervision": True,
+        })  # fmt: skip
+
+    whole, less = network([2, 3, 4, 5]), network([2, 3, 4])
+    kept = finest_levels(whole.state_dict(), 3)
+    less.load_state_dict(kept)  # every name, every shape
+    assert all(torch.equal(less.state_dict()[name], tensor) for name, tensor in kept.items())
+    assert len(kept) < len(whole.state_dict())
 
 
 def test_a_threshold_is_chosen_on_the_other_folds():
@@ -91,8 +109,9 @@ def test_what_was_measured_is_not_measured_again_unless_the_weights_changed(tmp_
 def test_the_bundled_card_tells_what_was_measured_and_what_was_not():
     package = Catalogue().get("pancreas-ct")
     dice = next(entry for entry in package.manifest["performance"] if entry["metric"] == "Dice")
-    assert package.manifest["version"] == "0.5.1" and dice["n"] == 49
-    assert package.passes == 2 and package.quality_limits.mean_probability is None
+    assert package.manifest["version"] == VERSION and dice["n"] == 20
+    assert package.passes == PASSES and package.second_look is not None
+    assert package.quality_limits.mean_probability is None
     assert "measured on none of them" in package.manifest["limitations"]
     assert {"nih_pancreas", "negative", "painted"} <= {entry["name"] for entry in package.manifest["training"]["data"]}
     assert json.dumps(package.manifest)
