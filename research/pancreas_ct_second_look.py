@@ -14,7 +14,7 @@ looks say together of its patients `pancreas_ct_cross_validation` measures (`wit
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import torch
 from AttentionUNetSegLib.models import ModelPackage, load_package
 from AttentionUNetSegLib.models.manifest import MANIFEST_FILE
 from AttentionUNetSegLib.training.trainer import TrainingConfiguration, train
-from AttentionUNetSegLib.training.trainer.checkpoint import CHECKPOINT_FILE, initial_weights
+from AttentionUNetSegLib.training.trainer.checkpoint import CHECKPOINT_FILE
 from AttentionUNetSegLib.training.trainer.joined_package import join_second_look
 
 from .pancreas_ct_manual import FEATURES, manual_step_scans, mean_weights, read_folds, stage_folder, stage_packages
@@ -92,8 +92,8 @@ def fold_second_look(options: argparse.Namespace, number: int) -> ModelPackage:
     """Trained on from the fold's first network, without the patients of the fold."""
     part = f"fold_{number}"
     stages = len(stage_packages(options.work, part))
-    state = initial_weights(stage_folder(options.work, part, stages) / "run" / CHECKPOINT_FILE)
-    return _trained(options, part, FOLD, finest_levels(state, LEVELS), read_folds()[number])
+    # A network of fewer levels takes what it has a place for: the finest ones.
+    return _trained(options, part, FOLD, stage_folder(options.work, part, stages) / "run", read_folds()[number])
 
 
 def final_second_look(options: argparse.Namespace) -> ModelPackage:
@@ -101,34 +101,19 @@ def final_second_look(options: argparse.Namespace) -> ModelPackage:
     for number in options.folds:
         fold_second_look(options, number)
     runs = [second_look_folder(options.work, f"fold_{number}") / "run" / CHECKPOINT_FILE for number in options.folds]
-    return _trained(options, "final", FINAL, mean_weights(runs), ())
-
-
-def finest_levels(state: Mapping[str, torch.Tensor], levels: int) -> dict[str, torch.Tensor]:
-    """The weights of a network's finest levels, as a network of so many levels has them.
-
-    The decoder of the last level but one then climbs up from what the encoder found there, and has to learn it.
-    """
-    most = {"encoder": levels, "upsampling": levels - 1, "gates": levels - 1, "decoder": levels - 1,
-            "deep_supervision_heads": levels - 2}  # fmt: skip
-
-    def stays(name: str) -> bool:
-        part, number = name.split(".")[:2]
-        return part not in most or int(number) < most[part]
-
-    return {name: tensor for name, tensor in state.items() if stays(name)}
+    start = second_look_folder(options.work, "final") / "start.pt"
+    start.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(mean_weights(runs), start)
+    return _trained(options, "final", FINAL, start, ())
 
 
 def _trained(
-    options: argparse.Namespace, part: str, stage: Stage, weights: Mapping[str, torch.Tensor], left_out: Sequence[str]
+    options: argparse.Namespace, part: str, stage: Stage, start: Path, left_out: Sequence[str]
 ) -> ModelPackage:
     finished = finished_second_look(options.work, part)
     if finished is not None:
         return finished
     folder = second_look_folder(options.work, part)
-    folder.mkdir(parents=True, exist_ok=True)
-    start = folder / "start.pt"
-    torch.save(dict(weights), start)
     configuration = TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),
         features=FEATURES[:LEVELS], batch=2, steps=stage.steps, rate=stage.rate, averaging=0.995, shares=SHARES,

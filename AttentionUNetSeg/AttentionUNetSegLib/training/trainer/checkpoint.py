@@ -123,6 +123,11 @@ def initial_weights(source: Path) -> dict[str, torch.Tensor]:
     return {name.removeprefix("module."): tensor for name, tensor in state.items() if name != "n_averaged"}
 
 
+def has_second_look(source: Path) -> bool:
+    """Whether this is a model package with a second network, of which `initial_weights` makes no use."""
+    return (source / MANIFEST_FILE).is_file() and load_package(source).second_look is not None
+
+
 def load_what_fits(network: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> list[str]:
     """Load weights by name; heads with another number of structures take the pancreas only.
 

@@ -28,6 +28,7 @@ from .best_weights import BestWeights
 from .checkpoint import (
     Checkpoint,
     check_same_run,
+    has_second_look,
     initial_weights,
     load_what_fits,
     read_checkpoint,
@@ -190,6 +191,8 @@ class _Run:
             fresh = load_what_fits(network, initial_weights(self.configuration.start_from))
             words = f"; new are {', '.join(fresh)}" if fresh else ""
             self.reporter.note(f"The first weights are those of {self.configuration.start_from}{words}.")
+            if has_second_look(self.configuration.start_from):
+                self.reporter.note("Its second look is not trained on: what comes out looks at the whole scan alone.")
         return network
 
     def _optimization(self, network: AttentionUNet) -> Optimization:
