@@ -15,7 +15,7 @@ from AttentionUNetSegLib.inference.second_look import BLENDED_MM, _ends_with_the
 from AttentionUNetSegLib.inference.weights import load_networks
 from AttentionUNetSegLib.models import load_package, write_package
 from AttentionUNetSegLib.phantom import make_phantom
-from AttentionUNetSegLib.training.trainer.joined_package import join_second_look
+from AttentionUNetSegLib.training.trainer.joined_package import join_second_look, rounded
 from phantom_package import PHANTOM_MODEL
 
 
@@ -115,9 +115,12 @@ def test_the_scan_ends_where_it_ends(phantom):
 
 def test_weights_of_both_networks_are_asked_for(joined, tmp_path):
     first, second = load_networks(joined)
-    assert second is not None and all(
-        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
-    )
+    (alone, _), names = load_networks(load_package(PHANTOM_MODEL)), first.state_dict()
+    assert second is not None and all(torch.equal(names[name], second.state_dict()[name]) for name in names)
+    # Rounded to nine significant bits: half a unit of the last is 1 / 512 of the number.
+    for name, tensor in alone.state_dict().items():
+        assert torch.allclose(names[name].float(), tensor.float(), rtol=1 / 512, atol=1e-6)
+    assert joined.weights_path.stat().st_size < 1.7 * load_package(PHANTOM_MODEL).weights_path.stat().st_size
     weights = torch.load(joined.weights_path, weights_only=True)
     weights.pop("second_look.head.bias")
     torch.save(weights, tmp_path / "less.pt")
@@ -128,6 +131,12 @@ def test_weights_of_both_networks_are_asked_for(joined, tmp_path):
     alone = {key: value for key, value in manifest.items() if key != "second_look"}
     with pytest.raises(BadModel, match="which its network does not have"):
         load_networks(write_package(tmp_path / "alone", alone, joined.weights_path))
+
+
+def test_numbers_are_rounded_to_the_nearest_that_can_be_stored():
+    given = torch.tensor([1.0, -1.0, 1 + 1 / 1024, 1 + 3 / 1024, -(1 + 3 / 1024), 2 - 1 / 1024, 0.0, 65504.0 / 2])
+    expected = [1.0, -1.0, 1.0, 1 + 4 / 1024, -(1 + 4 / 1024), 2.0, 0.0, 32768.0]
+    assert rounded(given.half()).tolist() == expected
 
 
 @pytest.mark.parametrize(
