@@ -39,7 +39,7 @@ def set_threshold(nodes: ResultNodes, threshold: float, keep_largest: bool = Fal
 
     Parameters
     ----------
-    threshold : 0 < threshold <= 1.
+    threshold : within `contracts.THRESHOLDS`.
     keep_largest : keep only the largest connected part (voxels that share a face, an edge or a corner).
     smoothing_mm : standard deviation in millimetres of a Gaussian that smooths the probability first; 0 for
         none.
