@@ -57,10 +57,18 @@ def set_threshold(nodes: ResultNodes, threshold: float, keep_largest: bool = Fal
 
 
 def recompute_segment(
-    nodes: ResultNodes, threshold: float, keep_largest: bool = False, smoothing_mm: float = 0.0
+    nodes: ResultNodes,
+    threshold: float,
+    keep_largest: bool = False,
+    smoothing_mm: float = 0.0,
+    mask: CroppedField | None = None,
 ) -> float:
-    """Do what `set_threshold` does, without asking the scene for an undo step."""
-    mask = mask_of_field(nodes, threshold, keep_largest, smoothing_mm)
+    """Do what `set_threshold` does, without asking the scene for an undo step.
+
+    `mask` is what `mask_of_field` would return, where it is known already.
+    """
+    if mask is None:
+        mask = mask_of_field(nodes, threshold, keep_largest, smoothing_mm)
     _write_segment(nodes, mask)
     _note_hand(nodes)
     provenance.write(nodes.segmentation, DIGEST, digest(mask))
@@ -89,11 +97,23 @@ def mask_of_field(nodes: ResultNodes, threshold: float, keep_largest: bool, smoo
     field = CroppedField((0, 0, 0), values).moved(offset or (0, 0, 0))
     certain = None if offset is None else _certain(nodes, field)
     smoothing = [smoothing_mm / spacing for spacing in nodes.field.GetSpacing()[::-1]]
-    inner = _where_anything_is(values, threshold, smoothing, certain)
+    return mask_of_values(field, threshold, keep_largest, smoothing, certain)
+
+
+def mask_of_values(
+    field: CroppedField,
+    threshold: float,
+    keep_largest: bool = False,
+    smoothing_voxels: list[float] | None = None,
+    certain: CroppedField | None = None,
+) -> CroppedField:
+    """Return `clean_mask` of a field on the CT's voxels, with `certain` on a box of that field."""
+    smoothing_voxels = smoothing_voxels or [0.0] * 3
+    inner = _where_anything_is(field.values, threshold, smoothing_voxels, certain)
     if certain is not None:
         start = tuple(at - part.start for at, part in zip(certain.start, inner, strict=True))
         certain = CroppedField(start, certain.values)
-    mask = clean_mask(values[inner], threshold, keep_largest, smoothing, certain)
+    mask = clean_mask(field.values[inner], threshold, keep_largest, smoothing_voxels, certain)
     return CroppedField(tuple(at + part.start for at, part in zip(field.start, inner, strict=True)), mask)
 
 
