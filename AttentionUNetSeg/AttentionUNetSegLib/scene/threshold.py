@@ -57,10 +57,18 @@ def set_threshold(nodes: ResultNodes, threshold: float, keep_largest: bool = Fal
 
 
 def recompute_segment(
-    nodes: ResultNodes, threshold: float, keep_largest: bool = False, smoothing_mm: float = 0.0
+    nodes: ResultNodes,
+    threshold: float,
+    keep_largest: bool = False,
+    smoothing_mm: float = 0.0,
+    mask: CroppedField | None = None,
 ) -> float:
-    """Do what `set_threshold` does, without asking the scene for an undo step."""
-    mask = mask_of_field(nodes, threshold, keep_largest, smoothing_mm)
+    """Do what `set_threshold` does, without asking the scene for an undo step.
+
+    `mask` is what `mask_of_field` would return, where it is known already.
+    """
+    if mask is None:
+        mask = mask_of_field(nodes, threshold, keep_largest, smoothing_mm)
     _write_segment(nodes, mask)
     _note_hand(nodes)
     provenance.write(nodes.segmentation, DIGEST, digest(mask))
@@ -99,16 +107,32 @@ def mask_of(
     values = read_values(node)
     offset = offset_on_ct(node, nodes.volume)
     field = CroppedField((0, 0, 0), values).moved(offset or (0, 0, 0))
-    certain = None if offset is None else certain_of(nodes)
-    # As far as the Gaussian reaches what there is, and as far again what it looks at from there.
     smoothing = [smoothing_mm / spacing for spacing in node.GetSpacing()[::-1]]
+    if offset is None:
+        return mask_of_values(field, threshold, keep_largest, smoothing)
+    size = nodes.volume.GetImageData().GetDimensions()[::-1]
+    return mask_of_values(field, threshold, keep_largest, smoothing, certain_of(nodes), size)
+
+
+def mask_of_values(
+    field: CroppedField,
+    threshold: float,
+    keep_largest: bool = False,
+    smoothing_voxels: list[float] | None = None,
+    certain: CroppedField | None = None,
+    size: tuple[int, ...] | None = None,
+) -> CroppedField:
+    """Return `clean_mask` of a field on the CT's voxels, with `certain` on these voxels.
+
+    `size` is that of the CT, where smoothed values may go on beyond the box that a field was cropped to.
+    """
+    # As far as the Gaussian reaches what there is, and as far again what it looks at from there.
+    smoothing = smoothing_voxels or [0.0] * 3
     margins = [2 * (int(SMOOTHING_REACH * deviation + 0.5) + 1) if deviation else 0 for deviation in smoothing]
-    size = field.values.shape if offset is None else nodes.volume.GetImageData().GetDimensions()[::-1]
     box = _where_anything_is(field, threshold, certain, margins, size)
-    # A field is cropped to what it holds: smoothed, it goes on beyond.
     is_inside = all(a.start <= b.start and b.stop <= a.stop for a, b in zip(field.box, box, strict=True))
     inside = tuple(slice(b.start - a, b.stop - a) for a, b in zip(field.start, box, strict=True))
-    values = values[inside] if is_inside else field.on(box)
+    values = field.values[inside] if is_inside else field.on(box)
     if certain is not None:
         k, j, i = (at - part.start for at, part in zip(certain.start, box, strict=True))
         certain = CroppedField((k, j, i), certain.values)
@@ -116,20 +140,25 @@ def mask_of(
 
 
 def _where_anything_is(
-    field: CroppedField, threshold: float, certain: CroppedField | None, margins: list[int], size: tuple[int, ...]
+    field: CroppedField,
+    threshold: float,
+    certain: CroppedField | None,
+    margins: list[int],
+    size: tuple[int, ...] | None,
 ) -> Box:
     """Return the box of the CT outside of which the mask of a field is empty, and beyond which nothing counts for it.
 
-    `margins` are so many voxels around what there is, within the `size` of the grid that the field lies on.
+    `margins` are so many voxels around what there is, within a CT of this `size`; None: within the field.
     """
     found = box_of_at_least(field.values, lowest_value(threshold))
     boxes = [] if certain is None else [certain.box]
     if found is not None or not boxes:
         part: Box = found or (slice(0, 1), slice(0, 1), slice(0, 1))
         boxes.append(CroppedField(first_voxel(part), field.values[part]).moved(field.start[::-1]).box)
+    limits = field.box if size is None else [slice(0, n) for n in size]
     k, j, i = (
-        slice(max(0, part.start - n), min(most, part.stop + n))
-        for part, n, most in zip(joined_box(*boxes), margins, size, strict=True)
+        slice(max(limit.start, part.start - n), min(limit.stop, part.stop + n))
+        for part, n, limit in zip(joined_box(*boxes), margins, limits, strict=True)
     )
     return k, j, i
 

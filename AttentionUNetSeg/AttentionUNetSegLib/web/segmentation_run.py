@@ -23,7 +23,7 @@ from .questions import Questions
 from .workspace import Workspace
 
 _PUMP_SECONDS = 0.03
-_AT_WORK = {State.QUEUED, State.PREPARING, State.RUNNING, State.CANCELLING}
+_AT_WORK = {State.QUEUED, State.PREPARING, State.RUNNING, State.IMPORTING, State.CANCELLING}
 
 
 class SegmentationRun(SessionListener):
