@@ -105,7 +105,7 @@ class SegmentOptions(RunOptions):
 
     Attributes
     ----------
-    threshold : of the probability, above 0 and not above 1; None: the model's own.
+    threshold : of the probability, within `THRESHOLDS`; None: the model's own.
     keep_largest : drop all but the largest connected component of the segment.
     """
 
@@ -124,10 +124,16 @@ def run_options_of(options: RunOptions, **changed: Any) -> dict[str, Any]:
     return {each.name: getattr(options, each.name) for each in fields(RunOptions)} | changed
 
 
+# What a threshold of a probability may be, and what its sliders go through: results keep no lower probabilities.
+THRESHOLDS = 0.01, 1.0
+THRESHOLD_STEP = 0.01
+
+
 def check_threshold(threshold: float) -> None:
-    """Raise BadInput where a threshold of a probability is not above 0 and at most 1."""
-    if not 0.0 < threshold <= 1.0:
-        raise BadInput(f"The threshold must lie above 0 and not above 1, not {threshold:g}.")
+    """Raise BadInput where a threshold of a probability does not lie within `THRESHOLDS`."""
+    lowest, highest = THRESHOLDS
+    if not lowest <= threshold <= highest:
+        raise BadInput(f"The threshold must lie between {lowest:g} and {highest:g}, not at {threshold:g}.")
 
 
 # --- What a run leaves ---

@@ -113,6 +113,9 @@ class MeasuringTest(PanelTestCase):
             process_until(self.message_is_error, "the refusal")
             self.assert_message("moved")
             self.assertEqual(len(list(self.folder.glob("*.dcm"))), 3)
+            self.panel.measurements.export_to(str(self.folder))
+            slicer.mrmlScene.RemoveNode(self.panel.result)
+            process_until(lambda: "before the result was exported" in self.ui.messageLabel.text, "the loss")
 
     def message_is_error(self) -> bool:
         """Whether the notice that is shown is an error."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
-from panel_case import PHANTOM_MODEL_ID, PanelTestCase, process_until
+from panel_case import PHANTOM_MODEL_ID, PanelTestCase, process_for, process_until
 
 
 class SegmentingTest(PanelTestCase):
@@ -106,6 +106,40 @@ class SegmentingTest(PanelTestCase):
         self.assert_message("cancelled")
         self.assertTrue(self.ui.segmentButton.enabled)
         self.use_phantom_model()
+
+    def test_nothing_half_imported_remains(self) -> None:
+        def cancel(_volume: object) -> None:
+            self.click(self.ui.cancelButton)
+
+        def delete_ct(volume: object) -> None:
+            slicer.mrmlScene.RemoveNode(volume)
+
+        def close_scene(_volume: object) -> None:
+            slicer.mrmlScene.Clear(False)
+
+        for act in (cancel, delete_ct, close_scene):
+            volume = self.add_phantom()
+            self.select(volume)
+            self.click(self.ui.segmentButton)
+            process_until(
+                lambda: any(run.state.value == "importing" for run in self.logic.unfinishedRuns()), "the import"
+            )
+            self.assertIn("Bringing", self.ui.stageLabel.text)
+            self.assertEqual(self.parts_of_results(), [])
+            act(volume)
+            self.wait_for_runs()
+            process_for(0.3)
+            self.assertEqual(self.parts_of_results(), [], act.__name__)
+            self.assertTrue(self.ui.progressWidget.isHidden())
+            slicer.mrmlScene.Clear(False)
+            self.use_phantom_model()
+        self.segment()  # and the worker is as before
+
+    @staticmethod
+    def parts_of_results() -> list[str]:
+        """The names of all nodes that belong to a result."""
+        nodes = slicer.util.getNodesByClass("vtkMRMLNode")
+        return [node.GetName() for node in nodes if node.GetAttribute("AttentionUNetSeg.result")]
 
     def test_results_follow_the_transform_of_the_volume(self) -> None:
         import vtk

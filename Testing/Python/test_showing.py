@@ -113,6 +113,13 @@ class ShowingTest(PanelTestCase):
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
             self.assertEqual(composite.GetForegroundVolumeID(), spread.GetID())
 
+    def test_a_change_at_the_moment_when_the_surface_begins_does_not_cost_it(self) -> None:
+        surface = self.panel.surface
+        surface.leave_out()
+        surface.begin()  # as when the person has come to rest
+        surface.leave_out()  # and goes on at once, as undo does on a slow machine
+        process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface", 20.0)
+
     def test_the_surface_follows_its_check_box(self) -> None:
         self.assertTrue(self.ui.show3DCheckBox.checked)
         self.assertFalse(self.logic.hasSurface(self.segmentation), "a result is seen before its surface is made")

@@ -71,9 +71,12 @@ def test_clicks_are_applied_and_the_corrected_files_lie_beside_the_others(segmen
 def test_a_correction_can_be_repeated_and_gone_on_with(segmented, result, in_process):
     first, second = inside(segmented.input, 0.5), inside(segmented.input, 0.62)
     options = ("--no-picture", "--json")
-    once = in_process("correct", result, "--add", text_of(first), *options).answer
-    again = in_process("correct", result, "--add", text_of(first), *options).answer
-    assert again["volume_ml"] == once["volume_ml"]
+    once = in_process("correct", result, "--remove", text_of(first), *options).answer
+    assert once["volume_before_ml"] == segmented.report["volume_ml"] != once["volume_ml"]
+    told = in_process("correct", result, "--remove", text_of(first), "--no-picture").stdout
+    before, after = (round(once[key]["Pancreas"], 1) for key in ("volume_before_ml", "volume_ml"))
+    assert f"{before} mL before, {after} mL now (−{before - after:.1f} mL)" in told
+    assert "1 click" in told
     scene = result / "phantom ü_corrected_scene.mrb"
     further = in_process("correct", scene, "--add", text_of(second), "--reach", "8", *options)
     assert further.code == 0, further.stderr
@@ -169,6 +172,8 @@ def test_reasons_for_distrust_outlive_a_missing_scene(segmented, result, in_proc
     outcome = in_process("correct", result, "--add", add, "--no-picture", "--json")
     assert outcome.code == 0, outcome.stderr
     assert outcome.answer["trust"] == report["trust"]
+    told = in_process("correct", result, "--add", add, "--no-picture").stdout
+    assert "Before it was corrected there were reasons to distrust it: Only a part is there." in told
     with zipfile.ZipFile(result / outcome.answer["files"]["scene"]) as bundle:
         (document,) = (bundle.read(name).decode("utf-8") for name in bundle.namelist() if name.endswith(".mrml"))
     assert "Only a part is there." in document

@@ -196,7 +196,8 @@ def test_without_json_stdout_says_what_was_found_and_where_it_is(second_input):
     folder, _, outcome = second_input
     lines = outcome.stdout.splitlines()
     assert lines[0].startswith("Pancreas: 0.0 mL (threshold 0.5, ")
-    assert lines[1].startswith("Do not trust this result unseen: ") and "No pancreas was found" in lines[1]
+    assert lines[1] == "Do not trust this result unseen: 2 warnings say why, and so does the report."
+    assert outcome.stderr.count("No pancreas was found") == 1
     assert lines[2] == f"Results in {folder}:".encode("ascii", "backslashreplace").decode()
     assert {line.strip() for line in lines[3:]} == set(os.listdir(folder)) - {"notes.txt"}
 

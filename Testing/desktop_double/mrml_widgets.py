@@ -138,19 +138,13 @@ class NodeChoice(QWidget):
     def _nodes(self) -> list[Any]:
         if self._d.scene is None:
             return []
-        collected = self._d.scene.GetNodes()
-        nodes = [collected.GetItemAsObject(i) for i in range(collected.GetNumberOfItems())]
+        nodes = [node for kind in self.nodeTypes for node in slicer.util.getNodesByClass(kind, self._d.scene)]
         return [node for node in nodes if self._suits(node)]
 
     def _suits(self, node: Any) -> bool:
-        kinds = (
-            any(node.IsA(kind) for kind in self.nodeTypes)
-            if self.showChildNodeTypes
-            else node.GetClassName() in self.nodeTypes
-        )
-        if not kinds or (node.GetHideFromEditors() and not self.showHidden):
+        if not self.showChildNodeTypes and node.GetClassName() not in self.nodeTypes:
             return False
-        if node.GetID() in self._d.filter.hiddenNodeIDs:
+        if (node.GetHideFromEditors() and not self.showHidden) or node.GetID() in self._d.filter.hiddenNodeIDs:
             return False
         return all(
             node.GetAttribute(name) is not None and value in (None, node.GetAttribute(name))

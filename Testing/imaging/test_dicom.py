@@ -168,6 +168,23 @@ def test_series_that_share_a_number_are_told_apart_by_uid(dicom_folder) -> None:
     assert read_volume(folder, series="1.2.4").image.GetSize()[2] == 10
 
 
+def test_series_of_one_name_are_told_apart_by_what_differs(dicom_folder) -> None:
+    """As an export may give the phases and planes of one protocol: only the UID chooses, so what is which is said."""
+    same = {"SeriesDate": "20210304", "ProtocolName": "Liver", "ConvolutionKernel": "B30f"}
+    dicom_folder(series="1.2.3", SeriesTime="102231.5", **same)
+    dicom_folder(series="1.2.4", SeriesTime="102301", SliceThickness=2.5, **same)
+    folder = dicom_folder(
+        series="1.2.5", SeriesTime="102231", orientation=(1, 0, 0, 0, 0, -1), **{**same, "ProtocolName": "odd\x00"}
+    )
+    with pytest.raises(BadInput) as refused:
+        read_volume(folder)
+    assert refused.value.message.partition(": ")[2] == (
+        '1 "Abdomen" (10 images; 10:22:31, protocol Liver, no slice thickness, axial) UID 1.2.3; '
+        '1 "Abdomen" (10 images; 10:23:01, protocol Liver, slice thickness 2.5 mm, axial) UID 1.2.4; '
+        '1 "Abdomen" (10 images; 10:22:31, protocol odd, no slice thickness, coronal) UID 1.2.5.'
+    )
+
+
 def test_other_objects_and_short_series_do_not_stand_in_the_way(dicom_folder) -> None:
     dicom_folder()
     dicom_folder(heights(3), SeriesNumber=2, SeriesDescription="Monitoring")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,7 +31,7 @@ from AttentionUNetSegLib.inference import (
 )
 from AttentionUNetSegLib.inference.device_grids import DeviceGrids
 from AttentionUNetSegLib.inference.mirrored_surroundings import Mirrored
-from AttentionUNetSegLib.inference.segmenter import load_network
+from AttentionUNetSegLib.inference.weights import load_network
 from AttentionUNetSegLib.models import load_package, write_package
 from AttentionUNetSegLib.network import build_network
 from AttentionUNetSegLib.phantom import make_phantom
@@ -139,9 +138,7 @@ def test_the_network_sees_what_the_published_pieces_say(segmenter, published, ph
 def test_a_fault_in_the_pieces_is_found_out(segmenter, published, phantom, monkeypatch, fault):
     """The mutants that the tolerance above has to tell from bfloat16."""
     if fault == "a window 40 HU off":
-        manifest = {**segmenter.package.manifest, "input": {**segmenter.package.manifest["input"]}}
-        manifest["input"]["window_hu"] = [-120, 280]
-        monkeypatch.setattr(segmenter, "package", replace(segmenter.package, manifest=manifest))
+        monkeypatch.setattr(segmenter.first, "window_hu", (-120.0, 280.0))
     else:
         padded = Mirrored.padded
         monkeypatch.setattr(Mirrored, "padded", lambda around, field: np.roll(padded(around, field), 1, -1))

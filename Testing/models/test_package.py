@@ -168,9 +168,31 @@ def test_summary_and_card_hold_the_measured_numbers_with_their_n(make_package):
     assert summary["performance"] == [measured]
     assert json.loads(json.dumps(summary)) == summary
     card = model_card(package)
-    assert f"- {measured}" in card
-    assert "- A: 3 cases, labels by hand; CC BY 4.0; A. Author" in card
+    assert "| Dice   | 0.8 ± 0.1, lowest 0.5 | 7 |" in card and "On: A, 2026-02-28." in card
+    assert "| A    | 3 | hand      | 1      |" in card and "1. A. Author. CC BY 4.0" in card
     assert package.weights_sha256 in card
+
+
+def test_a_card_tells_what_was_trained_on_as_a_table_by_hand_first_and_long_texts_in_short_lines(
+    make_package, manifest
+):
+    (entry,) = manifest["training"]["data"]
+    sets = [("b", 5, "synthetic", "X. Y"), ("a", 2, "manual", "Z"), ("b", 4, "synthetic", "Z"), ("a", 1, "Net", "Z")]
+    data = [{**entry, "name": name, "n": n, "labels_by": by, "attribution": who} for name, n, by, who in sets]
+    summary = "At first 0.3.0 of et al. was 2.5 mm. Then 9 steps; a is 1%; b is 2%; 3 skipped. It ended."
+    training = {**manifest["training"], "data": data, "summary": summary}
+    card = model_card(load_package(make_package(training=training)))
+    section = card[card.index("## Trained on") : card.index("## Technical")]
+    assert section.splitlines()[2:] == [
+        "| Data | n | Labels by | Source |",
+        "| ---- | - | --------- | ------ |",
+        "| a    | 2 | manual    | 1      |",
+        "| a    | 1 | Net       | 1      |",
+        "| b    | 9 | synthetic | 2, 1   |",
+        "", "Sources:", "", "1. Z. CC BY 4.0", "2. X. Y. CC BY 4.0", "",
+        "- At first 0.3.0 of et al. was 2.5 mm.",
+        "- Then 9 steps", "  - a is 1%", "  - b is 2%", "  - 3 skipped.", "- It ended.", "",
+    ]  # fmt: skip
 
 
 def test_a_model_is_introduced_by_how_much_was_measured_against_what_in_two_digits(make_package, manifest):
@@ -191,7 +213,7 @@ def test_agreement_with_a_models_labels_is_never_called_anything_else(make_packa
     package = load_package(make_package(performance=[entry]))
     words = "agreement with labels by OBELISK-Net: Dice 0.8 ± 0.1, lowest 0.5 (n = 7, A), 2026-02-28"
     assert package_summary(package)["performance"] == [words]
-    assert f"- {words}" in model_card(package)
+    assert "| labels by OBELISK-Net |" in model_card(package)
     assert f"Measured: {words}" in model_note(package)
     assert "accuracy" not in "\n".join([model_card(package), *model_note(package)]).lower()
 

@@ -37,6 +37,7 @@ SMALL_FOR_A_REASON = {
     "measure/attenuation.py": OWN_METHOD,
     "measure/gland_parts.py": OWN_METHOD,
     "scene/overview/planes.py": OWN_METHOD,
+    "scene/overview/within_body.py": OWN_METHOD,
     "session/ct_frame.py": OWN_METHOD,
     "training/evaluation/calibration_drawing.py": OWN_METHOD,
     "training/evaluation/worst_cases.py": OWN_METHOD,

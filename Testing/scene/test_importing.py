@@ -11,7 +11,7 @@ import slicer
 from AttentionUNetSegLib import __version__
 from AttentionUNetSegLib.contracts import ModelIdentity, ResultFiles
 from AttentionUNetSegLib.errors import BadInput, InternalError
-from AttentionUNetSegLib.scene import find_results, import_result
+from AttentionUNetSegLib.scene import find_results, import_in_parts, import_result
 
 
 def node_ids(scene) -> list[str]:
@@ -216,6 +216,38 @@ def test_a_threshold_out_of_range_is_refused_and_the_scene_stays_as_it_was(scene
     before = node_ids(scene)
     with pytest.raises(BadInput, match="threshold"):
         import_result(scene, ct_node, {**job.result, "threshold": 0.0}, job.folder)
+    assert node_ids(scene) == before
+
+
+def test_an_import_in_parts_puts_nothing_into_the_scene_before_all_of_it(scene, ct_node, measured_job):
+    before = node_ids(scene)
+    parts = import_in_parts(scene, ct_node, measured_job.result, measured_job.folder)
+    for _file in range(3):
+        next(parts)
+    parts.close()
+    assert node_ids(scene) == before
+    parts = import_in_parts(scene, ct_node, measured_job.result, measured_job.folder)
+    for _part in parts:
+        assert node_ids(scene) == before
+    (found,) = find_results(scene)
+    assert found.spread is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda ct: ct.GetScene().RemoveNode(ct), "removed"),
+        (lambda ct: ct.SetOrigin(ct.GetOrigin()[0] + ct.GetSpacing()[0], *ct.GetOrigin()[1:]), "moved"),
+    ],
+)
+def test_a_ct_that_changes_while_its_result_is_imported_gets_none(scene, ct_node, job, change, sentence):
+    parts = import_in_parts(scene, ct_node, job.result, job.folder)
+    next(parts)
+    change(ct_node)
+    before = node_ids(scene)
+    with pytest.raises(BadInput, match=sentence):
+        for _part in parts:
+            pass
     assert node_ids(scene) == before
 
 

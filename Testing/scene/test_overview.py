@@ -22,6 +22,7 @@ from AttentionUNetSegLib.scene import (
 )
 from AttentionUNetSegLib.scene.overview.offscreen import require_offscreen_rendering
 from PIL import Image
+from scipy import ndimage
 
 SIZE = (1200, 700)
 CONTOUR = np.array([249, 180, 111])
@@ -93,6 +94,22 @@ def test_attention_is_in_the_lower_row_only(nodes, tmp_path):
         assert not (colourful & ~contour(shown[plane])).sum() > 0.2 * contour(shown[plane]).sum()
         overlaid = shown[f"{plane} attention"]
         assert (np.ptp(overlaid, axis=-1) > 60).sum() > 5 * colourful.sum()
+
+
+def test_attention_outside_of_the_body_is_not_drawn(nodes, tmp_path):
+    """Neither in the air nor in the table; gas within the body is within it."""
+    ct = slicer.util.arrayFromVolume(nodes.volume)
+    ct[:, -3:, 10:50] = 40  # a table
+    ct[:, 20:24, 30:34] = -1000  # gas
+    slicer.util.arrayFromVolume(nodes.attention[0])[:] = 200
+    shown = panels(picture(nodes, tmp_path / "out.png"))
+    tissue = shown["axial"].max(axis=-1) > 60
+    labels, _ = ndimage.label(tissue | contour(shown["axial"]))
+    body = ndimage.binary_fill_holes(labels == np.bincount(labels.ravel())[1:].argmax() + 1)
+    colourful = np.ptp(shown["axial attention"], axis=-1) > 60
+    assert colourful[body].mean() > 0.95
+    assert (tissue & ~body).sum() > 400, "the table is in the picture"
+    assert colourful[~ndimage.binary_dilation(body, iterations=8)].sum() == 0
 
 
 def test_left_front_and_top_are_where_radiologists_expect_them(scene, ct_node, job, tmp_path):

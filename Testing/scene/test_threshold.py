@@ -144,9 +144,9 @@ def test_a_step_of_the_scene_takes_the_threshold_back(scene, nodes, job, segment
     assert nodes.segmentation.GetAttribute("AttentionUNetSeg.threshold") == "0.5"
 
 
-@pytest.mark.parametrize("threshold", [0.0, -0.1, 1.0001, float("nan")])
+@pytest.mark.parametrize("threshold", [0.0, 0.009, -0.1, 1.0001, float("nan")])
 def test_a_threshold_out_of_range_is_refused_and_changes_nothing(nodes, job, segment_mask, threshold):
-    with pytest.raises(BadInput, match="above 0 and not above 1"):
+    with pytest.raises(BadInput, match="between 0.01 and 1"):
         set_threshold(nodes, threshold)
     np.testing.assert_array_equal(segment_mask(nodes, job.ct), job.expected_mask(0.5))
 

@@ -15,6 +15,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import slicer
 from AttentionUNetSegLib.contracts import ModelIdentity, ResultFiles
 from AttentionUNetSegLib.errors import AttentionUNetSegError, ErrorCode
 from AttentionUNetSegLib.imaging import Volume
@@ -117,6 +118,10 @@ actions = st.lists(
 )
 @example(actions=["segment", "say_error"], reaction="raise", moment=State.FAILED, in_parts=False)
 @example(actions=["segment", "pump", "remove_volume", "pump"], reaction=None, moment=State.FAILED, in_parts=True)
+@example(  # in the middle of the import, and after its nodes have come into the scene
+    actions=["segment", "pump", "pump", "pump", "pump", "say_result", "pump", ("cancel", 0), "pump"],
+    reaction=None, moment=State.FAILED, in_parts=True,
+)  # fmt: skip
 @example(  # the second has to wait until the worker has let go of the first, which failed for us before
     actions=["segment", "remove_volume", "segment", "say_progress", "say_cancelled", "say_result"],
     reaction=None, moment=State.FAILED, in_parts=False,
@@ -133,6 +138,7 @@ def test_any_order(actions, reaction, moment, in_parts, app_and_scene, tiny_mode
 def run(actions, reaction, moment, in_parts, scene, package, temporary: Path) -> None:
     workers: list[ObedientWorker] = []
     events = []
+    made: set[str] = set()  # the identities of the results that were told
     jobs: list[str] = []
 
     def make_worker() -> ObedientWorker:
@@ -152,6 +158,8 @@ def run(actions, reaction, moment, in_parts, scene, package, temporary: Path) ->
         """Call the session back, once, from within an event, as a front end may."""
         nonlocal reaction
         events.append(event)
+        if isinstance(event, ResultReady):
+            made.add(event.result.nodes.result_id)
         if isinstance(event, StateChanged) and event.state is moment:
             todo, reaction = reaction, None
             if todo == "cancel":
@@ -182,7 +190,7 @@ def run(actions, reaction, moment, in_parts, scene, package, temporary: Path) ->
     listener.on_event = react
     nodes: list = []
     was_to_raise = reaction == "raise"
-    session = Session(transport_factory=make_worker, listener=listener, exports_in_parts=in_parts)
+    session = Session(transport_factory=make_worker, listener=listener, works_in_parts=in_parts)
     for action in actions:
         if session.state is State.CLOSED:
             break
@@ -208,6 +216,8 @@ def run(actions, reaction, moment, in_parts, scene, package, temporary: Path) ->
     assert not any(isinstance(event, Failed) and event.error.code is ErrorCode.PROTOCOL for event in events)
     kept = {event.folder for event in events if isinstance(event, Failed) and event.folder}
     assert set(temporary.iterdir()) == kept
+    for node in slicer.util.getNodesByClass("vtkMRMLNode", scene):
+        assert node.GetAttribute("AttentionUNetSeg.result") in {None, *made}, "a part of a result that came to nothing"
     for job in jobs[-4:]:
         with contextlib.suppress(AttentionUNetSegError):
             assert session.wait(job).job == job

@@ -90,7 +90,7 @@ def test_a_run_tells_states_progress_and_result_in_order(scene, volume_node, tin
         assert session.state is State.IDLE
     assert session.state is State.CLOSED
 
-    assert listener.states(job) == ["queued", "preparing", "running", "done"]
+    assert listener.states(job) == ["queued", "preparing", "running", "importing", "done"]
     fractions = [event.fraction for event in listener.of(Progressed)]
     assert fractions == sorted(fractions) and len(set(fractions)) > 5
     assert {event.stage for event in listener.of(Progressed)} >= {"Network", "Resampling"}
@@ -318,7 +318,7 @@ def test_a_ct_that_changes_while_it_is_exported_in_parts_is_never_two_in_one(
 ):
     """Between the parts people go on working, and a file with half of the old voxels would be of no patient."""
     monkeypatch.setattr("AttentionUNetSegLib.imaging.raw_nrrd._BYTES_AT_ONCE", 1)
-    with Session(exports_in_parts=True) as session:
+    with Session(works_in_parts=True) as session:
         session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         for _slice in range(5):
             session.pump()
@@ -330,7 +330,7 @@ def test_a_ct_that_changes_while_it_is_exported_in_parts_is_never_two_in_one(
         assert session.state is State.RUNNING
         written = sitk.GetArrayFromImage(sitk.ReadImage(str(job_folders()[0] / "input.nrrd")))
         np.testing.assert_array_equal(written, voxels)
-    with Session(exports_in_parts=True) as session:
+    with Session(works_in_parts=True) as session:
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         session.pump()
         session.cancel(job)

@@ -172,7 +172,7 @@ def make_field(path: Path, arguments: argparse.Namespace, slices: int) -> list[i
 def measure(arguments: argparse.Namespace) -> dict:
     """Time and memory of one engine, in this process."""
     import torch
-    from AttentionUNetSegLib.inference.segmenter import load_network
+    from AttentionUNetSegLib.inference.weights import load_network
 
     field = np.load(arguments.field)
     engine, network = ENGINES[arguments.engine], load_network(_package(arguments))

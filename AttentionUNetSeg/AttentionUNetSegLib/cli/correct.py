@@ -69,7 +69,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
             warn(text)
         line.show(_OPENED, "Correcting")
         with clock.measure("correct"), terminal.interrupts.deferred():
-            editor = _correct(nodes, options, warn)
+            editor, volume_before = _correct(nodes, options, warn)
         for text in editor.warnings:
             warn(text)
         with outputs.staging() as staging, ExitStack() as saved:
@@ -93,7 +93,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
                 with clock.measure("dicom"), terminal.interrupts.deferred():
                     _write_dicom(options, destination, source, editor, nodes, measurements)
             report = correction_report(
-                outputs, earlier.report, source, editor, warnings, clock.seconds, staging, measurements
+                outputs, earlier.report, source, editor, volume_before, warnings, clock.seconds, staging, measurements
             )
             write_report(report, destination.file("report.json"))
         if options.store:
@@ -203,8 +203,10 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
     return import_result(scene, node, {**fields, "files": kept}, earlier.folder, keep_largest)
 
 
-def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]) -> ResultEditor:
+def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]) -> tuple[ResultEditor, float]:
+    """Apply what was asked for; return the editor, and the volume in mL that the segment had before."""
     editor = ResultEditor(nodes)
+    volume_before = editor.volume_ml
     if editor.notice:
         warn(editor.notice)
     if options.reach is not None:
@@ -224,7 +226,7 @@ def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]
     if options.threshold is not None:
         _, keep_largest, smoothing_mm = editor.settings
         editor.set_threshold(options.threshold, keep_largest, smoothing_mm)
-    return editor
+    return editor, volume_before
 
 
 def _click(

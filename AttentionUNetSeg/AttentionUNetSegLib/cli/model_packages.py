@@ -37,9 +37,9 @@ def add(options: Namespace, terminal: Terminal) -> None:
     ------
     BadModel : its weights are no plain state dict of its network (a pickle, TorchScript, incomplete).
     """
-    from ..inference.segmenter import load_network
+    from ..inference.weights import load_networks
 
-    addition = Catalogue().add(options.source, check=load_network)
+    addition = Catalogue().add(options.source, check=load_networks)
     terminal.answer(package_summary(addition.package), addition.message)
 
 

@@ -75,6 +75,7 @@ def correction_report(
     earlier: dict[str, Any],
     source: dict[str, Any],
     editor: ResultEditor,
+    volume_before_ml: float,
     warnings: list[str],
     timings: dict[str, float],
     staging: Path,
@@ -82,6 +83,7 @@ def correction_report(
 ) -> dict[str, Any]:
     """The report of a corrected result: what `earlier` says of the network's run, and the clicks (RAS mm).
 
+    "volume_before_ml" is that of the result which was given: of the network's, or as the last correction left it.
     Where a segmentation from elsewhere was the start, "start" says which, and whether it was a mask or a probability.
     """
     from ..scene import start_of
@@ -104,6 +106,7 @@ def correction_report(
         ],
         "marks": [{"kind": "add" if mark.positive else "remove", "shape": mark.kind} for mark in editor.marks],
         "walls": [editor.nodes.segmentation.GetSegmentation().GetSegment(name).GetName() for name in editor.walls],
+        "volume_before_ml": {label: round(volume_before_ml, 3)},
         "volume_ml": {label: round(editor.volume_ml, 3)},
         "measurements": measurements.as_json(),
         "warnings": warnings,
@@ -123,7 +126,11 @@ def write_report(report: dict[str, Any], path: Path) -> None:
 
 def describe(report: dict[str, Any]) -> str:
     """The report in a few lines: what was found, how, and where the files are."""
-    volumes = ", ".join(f"{name}: {volume:.1f} mL" for name, volume in report["volume_ml"].items())
+    before = report.get("volume_before_ml", {})
+    volumes = ", ".join(
+        f"{name}: {volume:.1f} mL" if name not in before else f"{name}: {_difference(before[name], volume)}"
+        for name, volume in report["volume_ml"].items()
+    )
     model = report.get("model", {})
     how = [f"threshold {report['threshold']:g}", f"{model.get('name', '')} {model.get('version', '')}".strip()]
     if "start" in report:
@@ -134,9 +141,7 @@ def describe(report: dict[str, Any]) -> str:
     how += [f"{n} {shape if n == 1 else plurals.get(shape, shape + 's')}" for shape, n in shapes.items()]
     how += [report.get("device_name", ""), f"{report['timings']['total']:.1f} s"]
     lines = [f"{volumes} ({', '.join(filter(None, how))})"]
-    reasons = report.get("trust", {}).get("reasons", [])
-    if reasons:
-        lines += [f"Do not trust this result unseen: {' '.join(reasons)}"]
+    lines += _described_doubts(report)
     if "stored" in report:
         lines += [f"Stored in {report['stored']['url']}: {', '.join(report['stored']['files'])}"]
     lines += _described_measurements(report["measurements"])
@@ -144,6 +149,25 @@ def describe(report: dict[str, Any]) -> str:
     for name in report["files"].values():
         lines += [f"  {each}" for each in (name if isinstance(name, list) else [name])]
     return "\n".join(lines)
+
+
+def _difference(before: float, after: float) -> str:
+    """Two volumes and what lies between them, which fits the two as they are printed."""
+    before, after = round(before, 1), round(after, 1)
+    sign = {True: "+", False: "−"}[after >= before]
+    return f"{before:.1f} mL before, {after:.1f} mL now ({sign}{abs(after - before):.1f} mL)"
+
+
+def _described_doubts(report: dict[str, Any]) -> list[str]:
+    """Why not to trust the result, without what stands among the warnings already."""
+    reasons = report.get("trust", {}).get("reasons", [])
+    told = [text for text in reasons if text in report["warnings"]]
+    if told:
+        which = "a warning says" if len(told) == 1 else f"{len(told)} warnings say"
+        return [f"Do not trust this result unseen: {which} why, and so does the report."]
+    if reasons:
+        return [f"Before it was corrected there were reasons to distrust it: {' '.join(reasons)}"]
+    return []
 
 
 def _described_measurements(measurements: dict[str, Any]) -> list[str]:

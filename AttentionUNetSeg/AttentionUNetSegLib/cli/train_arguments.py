@@ -101,6 +101,9 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
         help="patch in voxels: slices, rows, columns (default: 48,64,64)",
     )  # fmt: skip
     group.add_argument("--batch", type=int, metavar="N", help="patches per step (default: 2)")
+    group.add_argument(
+        "--about-the-pancreas", type=float, metavar="PART", help="of the patches are centred in it (default: 0.6)"
+    )
     group.add_argument("--steps", type=int, metavar="N", help="(default: 10000)")
     group.add_argument("--minutes", type=float, metavar="M", help="end earlier, after this time of training")
     group.add_argument("--rate", type=float, help="learning rate (default: 0.002)")

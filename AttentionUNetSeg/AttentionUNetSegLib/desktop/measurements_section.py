@@ -190,7 +190,7 @@ class Measuring:
         self._on_end = on_end
         self._running: AnsweringProcess | None = None
         self._filling = FilledFolder(
-            nodes, "measure", lambda folder: write_measured_in_parts(nodes, folder), self._measure, on_end
+            nodes, "measure", "measured", lambda folder: write_measured_in_parts(nodes, folder), self._measure, on_end
         )
 
     def start(self) -> None:
@@ -221,7 +221,7 @@ class Measuring:
             error = None
             measurements = _measurements_of(exit, said, last_words)
             if self.nodes.segmentation.GetScene() is None:
-                raise BadInput("The result was removed from the scene while it was being measured.")
+                raise BadInput("The result was removed from the scene before it was measured.")
             measurement_table(self.nodes, measurements, self._filling.state)
         except AttentionUNetSegError as raised:
             error = raised
@@ -235,6 +235,8 @@ class FilledFolder:
 
     Parameters
     ----------
+    name : part of the folder's name.
+    purpose : what is being done to the result, for people: "measured", "exported".
     write : fills the folder, and yields after each part.
     then : called with the folder, which is its own from then on.
     on_error : called instead with what went wrong; neither is called after `cancel`.
@@ -244,11 +246,13 @@ class FilledFolder:
         self,
         nodes: ResultNodes,
         name: str,
+        purpose: str,
         write: Callable[[Path], Iterator[None]],
         then: Callable[[Path], None],
         on_error: Callable[[AttentionUNetSegError], None],
     ) -> None:
-        self._nodes, self._name, self._write, self._then, self._on_error = nodes, name, write, then, on_error
+        self._nodes, self._name, self._purpose = nodes, name, purpose
+        self._write, self._then, self._on_error = write, then, on_error
         self.state = ""
         self._seen: object = None
         self._folder, self._is_ours = Path(), False
@@ -278,8 +282,9 @@ class FilledFolder:
 
     def _go_on(self) -> None:
         try:
-            if self._nodes.segmentation.GetScene() is None or self._nodes.volume.GetScene() is None:
-                raise BadInput("The result was removed from the scene while it was being measured.")
+            for node, what in ((self._nodes.segmentation, "result"), (self._nodes.volume, "CT of the result")):
+                if node.GetScene() is None:
+                    raise BadInput(f"The {what} was removed from the scene before the result was {self._purpose}.")
             if _what_is_seen(self._nodes) != self._seen:
                 self._begin()
                 return
@@ -339,7 +344,7 @@ class DicomExport:
         CannotWrite : there is no place for temporary files, or a library cannot be installed.
         """
         self._python, self._environment = _python_with_libraries()
-        self._filling = FilledFolder(self.nodes, "dicom", self._write, self._export, self._on_end)
+        self._filling = FilledFolder(self.nodes, "dicom", "exported", self._write, self._export, self._on_end)
         self._filling.start()
 
     def _write(self, folder: Path) -> Iterator[None]:

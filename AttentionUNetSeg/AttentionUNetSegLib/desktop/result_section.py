@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from ..contracts import THRESHOLD_STEP, THRESHOLDS
 from ..errors import AttentionUNetSegError
 from ..scene import nodes_of_segmentation, start_of
 from .delayed_call import DelayedCall
@@ -51,6 +52,8 @@ class ResultSection:
         self._opened_for: ResultEditor | None = None
         self._live = DelayedCall(_LIVE_MILLISECONDS, self._apply)
         ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_selected)
+        ui.thresholdSlider.minimum, ui.thresholdSlider.maximum = THRESHOLDS
+        ui.thresholdSlider.singleStep = THRESHOLD_STEP
         for slider, name in ((ui.thresholdSlider, "threshold"), (ui.smoothingSlider, "smoothing")):
             slider.valueIsChanging.connect(lambda value, name=name: self._on_changing(name, value))
             slider.valueChanged.connect(lambda value, name=name: self._on_changed(name, value))

@@ -160,6 +160,8 @@ class RunSection(RunListener):
     def _describe(self, run: Run) -> str:
         if run.state is State.CANCELLING:
             stage = _("Cancelling")
+        elif run.state is State.IMPORTING:
+            stage = _("Bringing the result into the scene")
         elif run.state is State.RUNNING and not run.stage:
             stage = _("Starting the background process")
         else:

@@ -32,6 +32,7 @@ from .processes import QProcessTransport
 _TICK_MILLISECONDS = 250
 _WAIT_SECONDS = 0.05
 _LOG = logging.getLogger(__name__)
+_IN_PARTS = (State.PREPARING, State.IMPORTING)
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
@@ -72,9 +73,9 @@ class Runs(SessionListener):
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK_MILLISECONDS)
         self._timer.timeout.connect(self._on_tick)
-        self._exporting = qt.QTimer()  # as often as Qt's event loop comes round, while a CT is written for the worker
-        self._exporting.setInterval(0)
-        self._exporting.timeout.connect(self._on_exporting)
+        self._parts = qt.QTimer()  # as often as Qt's event loop comes round, while the session works in parts
+        self._parts.setInterval(0)
+        self._parts.timeout.connect(self._on_parts)
 
     @property
     def unfinished(self) -> tuple[Run, ...]:
@@ -127,7 +128,7 @@ class Runs(SessionListener):
         """Cancel all runs and end the worker. The next `start` makes a new one."""
         session, self._session = self._session, None
         self._timer.stop()
-        self._exporting.stop()
+        self._parts.stop()
         if session is not None:
             slicer.app.aboutToQuit.disconnect(self.close)
             session.close()
@@ -143,7 +144,7 @@ class Runs(SessionListener):
             self.close()
         if self._session is None:
             self._command = command
-            self._session = Session(self.catalogue, self._new_transport, self, exports_in_parts=True)
+            self._session = Session(self.catalogue, self._new_transport, self, works_in_parts=True)
             # Slicer ends without deleting Python's objects one by one, and the worker shall not outlive it.
             slicer.app.aboutToQuit.connect(self.close)
         return self._session
@@ -184,9 +185,9 @@ class Runs(SessionListener):
         self._tell(lambda listener: listener.on_result(event))
 
     def on_state_changed(self, event: StateChanged) -> None:
-        """Follow the run, and write its CT for the worker while Qt's event loop goes on."""
-        if event.state is State.PREPARING:
-            self._exporting.start()
+        """Follow the run, and let the session do its own part of it while Qt's event loop goes on."""
+        if event.state in _IN_PARTS:
+            self._parts.start()
         if event.state is State.QUEUED and self._starting is not None:
             self._unfinished[event.job] = Run(event.job, *self._starting)
         elif event.state in _ENDED:
@@ -210,9 +211,9 @@ class Runs(SessionListener):
             except Exception:  # a fault of the panel must not reach the session, in whose middle we are
                 _LOG.exception("A listener to the runs failed.")
 
-    def _on_exporting(self) -> None:
-        if self._session is None or self._session.state is not State.PREPARING:
-            self._exporting.stop()
+    def _on_parts(self) -> None:
+        if self._session is None or self._session.state not in _IN_PARTS:
+            self._parts.stop()
         else:
             self._session.pump()
 

@@ -105,9 +105,9 @@ class SurfaceAtRest:
             return
         if self._left_out_of is not None and self._left_out_of is not result:
             self.begin()
-        _parts, is_first = self._making.pop(result, (None, False))
+        begun, is_first = self._making.pop(result, (None, False))
         self._is_first = self._is_first or is_first
-        if is_surface_wished(editor.nodes):
+        if begun is not None or is_surface_wished(editor.nodes):  # one that is not even begun is not yet wished for
             self._logic.showSurface(result, False)
             self._left_out_of = result
         self._rest.drop()

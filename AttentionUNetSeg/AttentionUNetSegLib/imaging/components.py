@@ -96,6 +96,29 @@ def body_box(image: sitk.Image) -> tuple[slice, slice, slice]:
     return k, j, i
 
 
+def body_mask(hu: np.ndarray, along_body: int = 0) -> np.ndarray:
+    """Return the patient in a coarse CT (3 to 5 mm; KJI) as a boolean array: all False where there is none.
+
+    The largest thing in the field with everything inside it, lungs and bowel gas too; without table and clothes.
+
+    Parameters
+    ----------
+    hu : np.ndarray
+        KJI, in HU.
+    along_body : int
+        Axis of the array that leads from feet to head: what is enclosed in a slice across it lies inside.
+    """
+    # border_value: tissue goes on beyond the first and last slice.
+    dense = ndimage.binary_erosion(hu > BODY_HU, border_value=1)
+    labels, count = ndimage.label(dense)
+    if not count:
+        return np.zeros(hu.shape, dtype=bool)
+    body: np.ndarray = ndimage.binary_dilation(labels == _largest_label(labels))
+    for one_slice in np.moveaxis(body, along_body, 0):
+        one_slice[...] = ndimage.binary_fill_holes(one_slice)
+    return body
+
+
 def _largest_label(labels: np.ndarray) -> int:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from ..errors import BadInput
 from .check import FEWEST_SLICES
+from .dicom_differences import differences, orientation_of
 from .dicom_header import DicomFrame, DicomHeader, read_header
 from .dicom_outliers import usual_modality, without_outliers
 from .dicom_parts import Part, parts_of
@@ -42,6 +43,8 @@ class DicomSeries:
         Number of the part from 1, 0 for a whole series.
     part_name : str
         What tells it from the other parts, such as "acquisition 2".
+    differs_by : str
+        What tells it from others of the same number and description, such as "10:22:31, coronal"; "" where none has.
     """
 
     uid: str
@@ -52,13 +55,15 @@ class DicomSeries:
     files: tuple[Path, ...] = ()
     part: int = 0
     part_name: str = ""
+    differs_by: str = ""
 
     def __str__(self) -> str:
         number = "without number" if self.number is None else f"{self.number}"
         part = f"/{self.part}" if self.part else ""
         name = f", {self.part_name}" if self.part_name else ""
         images = "1 image" if self.image_count == 1 else f"{self.image_count} images"
-        return f'{number}{part} "{self.description}"{name} ({images})'
+        told = f"; {self.differs_by}" if self.differs_by else ""
+        return f'{number}{part} "{self.description}"{name} ({images}{told})'
 
 
 @dataclass(frozen=True)
@@ -163,12 +168,13 @@ def _names_of(parts: Sequence[Part]) -> str:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A series or a part of one; `problems` are of its files, `doubles` images that are there twice."""
+    """A series or a part of one; `problems` and `facts` are of its files, `doubles` images that are there twice."""
 
     series: DicomSeries
     frames: tuple[DicomFrame, ...]
     problems: tuple[tuple[Path, str], ...]
     doubles: int
+    facts: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -195,7 +201,9 @@ def _scan(folder: Path, check: Callable[[], None] = lambda: None) -> _Scan:
             f"The folder {printable(str(folder))} holds no DICOM images.{said}", "Give a DICOM folder or an image file."
         )
     entries = [entry for uid, headers in by_uid.items() for entry in _entries(uid, headers)]
-    by_number = sorted(entries, key=lambda e: (e.series.number is None, e.series.number or 0, e.series.uid))
+    by_number = sorted(
+        _told_apart(entries), key=lambda e: (e.series.number is None, e.series.number or 0, e.series.uid)
+    )
     return _Scan(by_number, unreadable)
 
 
@@ -243,7 +251,23 @@ def _entries(uid: str, headers: Sequence[DicomHeader]) -> Iterator[_Entry]:
             part=number,
             part_name=part.name if part else "",
         )
-        yield _Entry(series, part.frames if part else tuple(frames), tuple(problems), doubles)
+        own = part.frames if part else tuple(frames)
+        said = next((header.facts for header in images if own and header.path == own[0].path), first.facts)
+        facts = {**said, **(orientation_of(own[0].plane) if own else {})}
+        yield _Entry(series, own, tuple(problems), doubles, facts)
+
+
+def _told_apart(entries: Sequence[_Entry]) -> list[_Entry]:
+    """Say of series that are called the same what differs between them."""
+    alike: dict[tuple[object, ...], list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        series = entry.series
+        alike[series.number, series.description, series.modality, series.part_name].append(entry)
+    return [
+        replace(entry, series=replace(entry.series, differs_by=told))
+        for group in alike.values()
+        for entry, told in zip(group, differences([each.facts for each in group]), strict=True)
+    ]
 
 
 def _choose(entries: Sequence[_Entry], folder: Path, wanted: str | None) -> _Entry:

@@ -17,6 +17,7 @@ from typing import Any
 import pydicom
 
 from ..errors import BadInput
+from .dicom_differences import FACT_TAGS, facts_of
 from .dicom_file import open_header
 from .dicom_slices import SlicePlane
 from .plain_name import printable_name
@@ -38,7 +39,7 @@ TAGS = [
     "SOPClassUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality", "ImageType", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ModalityLUTSequence",
-    "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "RescaleType", *PART_TAGS,
+    "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "RescaleType", *{*PART_TAGS, *FACT_TAGS},
 ]  # fmt: skip
 CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
@@ -88,6 +89,8 @@ class DicomHeader:
         Its slices, without localizers.
     problems : tuple[str, ...]
         Why slices of it had to be left out, one part of a sentence each.
+    facts : Mapping[str, str]
+        What may tell its series from another of the same number and description (`dicom_differences`).
     """
 
     path: Path
@@ -97,6 +100,7 @@ class DicomHeader:
     modality: str
     frames: tuple[DicomFrame, ...] = ()
     problems: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> DicomHeader | str | None:
@@ -167,6 +171,7 @@ def _header(dataset: pydicom.Dataset, path: Path) -> DicomHeader | None:
         modality=modality,
         frames=frames,
         problems=problems,
+        facts=facts_of({keyword: _printable(text(dataset, keyword)) for keyword in FACT_TAGS}),
     )
 
 

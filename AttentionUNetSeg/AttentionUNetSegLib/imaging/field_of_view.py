@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from .components import BODY_HU, body_box
+from .components import body_box, body_mask
 
 SEARCH_MM = 5.0
 AIR_INSIDE_HU, BONE_HU = -500.0, 250.0
@@ -50,7 +50,7 @@ def field_of_view_doubts(image: sitk.Image) -> list[str]:
     At most one sentence: no patient at all, a test object, no upper abdomen, or an end too soon below the lungs.
     """
     coarse = _coarse(image)
-    body = _body(coarse)
+    body = body_mask(coarse.hu)
     millilitres = float(np.prod(coarse.spacing)) / 1000
     if np.count_nonzero(body) * millilitres < LEAST_BODY_ML:
         return ["The scan holds next to nothing but air: no patient was recognised in it."]
@@ -104,19 +104,6 @@ def _coarse(image: sitk.Image) -> _Coarse:
     lowest_of_clip, highest_of_clip = CLIPPED_AT_HU
     bone_hu = 0.6 * highest if lowest_of_clip <= highest <= highest_of_clip else BONE_HU
     return _Coarse(hu, shrunk.GetSpacing()[::-1], bone_hu)
-
-
-def _body(coarse: _Coarse) -> np.ndarray:
-    """The largest thing in the field with everything inside it, lungs and bowel gas too; without table and clothes."""
-    dense = ndimage.binary_erosion(coarse.hu > BODY_HU, border_value=1)
-    labels, count = ndimage.label(dense)
-    if not count:
-        return np.zeros(coarse.hu.shape, dtype=bool)
-    largest = np.bincount(labels.ravel())[1:].argmax() + 1
-    body: np.ndarray = ndimage.binary_dilation(labels == largest)
-    for one_slice in body:
-        ndimage.binary_fill_holes(one_slice, output=one_slice)
-    return body
 
 
 def _is_tissue(coarse: _Coarse, body: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ import math
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import BadInput
+from ..in_parts import done_at_once
 from .plain_name import printable_name
 
 # More than 2048 slices of 1024 x 1024.
@@ -26,6 +27,8 @@ MOST_VOXELS = 2**31
 # A stream that unpacks to more than this, and to so many times its length, holds next to nothing but one value.
 _HARMLESS_BYTES, _LARGEST_RATIO = 2**28, 400
 _CHUNK = 2**16
+# So much is unpacked within some 10 ms.
+_BYTES_PER_PART = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def read_voxels(data: VoxelData, name: str) -> tuple[np.ndarray, list[str]]:
             voxels = np.empty(count, data.kind)
             parts = np.array_split(voxels, len(data.files))
             for part, file in zip(parts, data.files, strict=True):
-                more |= _fill(part, file, data, name)
+                more |= done_at_once(fill_in_parts(part, file, data, name))
         shape = (*data.size[:3][::-1], *([data.components] if data.components > 1 else []))
         voxels = voxels.astype(data.kind.newbyteorder("="), copy=False).reshape(shape)
     except MemoryError:
@@ -175,14 +178,31 @@ def beside(header: Path, named: str, self_contained: bool) -> Path:
     return path
 
 
-def _fill(voxels: np.ndarray, path: Path, data: VoxelData, name: str) -> bool:
-    """Fill an array from a file; return whether the file holds more."""
+def fill_in_parts(voxels: np.ndarray, path: Path, data: VoxelData, name: str) -> Generator[None, None, bool]:
+    """Fill an array from one of the files, in parts; yield after each, and return whether the file holds more.
+
+    Parameters
+    ----------
+    voxels : np.ndarray
+        Contiguous, of the data's kind.
+    path : Path
+        Of `data.files`, and neither text nor hex.
+    data : VoxelData
+        What the header says.
+    name : str
+        The image's, for sentences.
+
+    Raises
+    ------
+    BadInput
+        Incomplete, or damaged.
+    """
     target = memoryview(voxels.data).cast("B")
     start = data.offset
     size = path.stat().st_size
     if start < 0:
         start = max(0, size - len(target))
-    filled, to_skip = 0, data.skip
+    filled, to_skip, part_end = 0, data.skip, _BYTES_PER_PART
     try:
         with open(path, "rb") as file:
             file.seek(start)
@@ -197,6 +217,9 @@ def _fill(voxels: np.ndarray, path: Path, data: VoxelData, name: str) -> bool:
                 filled += taken
                 if taken < len(chunk):
                     return True
+                if filled >= part_end:
+                    part_end += _BYTES_PER_PART
+                    yield
     except (zlib.error, OSError, ValueError) as error:
         reason = str(error).split(":")[-1].strip() or type(error).__name__
         raise BadInput(

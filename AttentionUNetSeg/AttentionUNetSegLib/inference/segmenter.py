@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import pairwise
 
 import numpy as np
 import SimpleITK as sitk
-import torch
 
 from ..contracts import RunOptions
-from ..errors import BadModel
 from ..imaging import (
-    HUWindow,
     Volume,
     body_box,
     coarser_grid,
@@ -27,18 +23,19 @@ from ..imaging import (
     volume_ml,
 )
 from ..imaging.geometry import Geometry
-from ..models import Catalogue, ModelPackage, SegmentLabel, verify_weights
-from ..network import AttentionUNet, build_network
-from .augmentation import PASSES, SPREAD_SCALE, Pass, mean_and_spread
+from ..models import Catalogue, ModelPackage, SegmentLabel
+from ..network import AttentionUNet
+from .augmentation import PASSES, SPREAD_SCALE
 from .device import ComputeDevice, choose_device
 from .device_grids import DeviceGrids
-from .field import FieldPredictor
-from .fusion import FusedNetwork
 from .islands import FAR_MM, without_far_islands
+from .look import Look
 from .mirrored_surroundings import Mirrored
 from .observer import Observer, SilentObserver, StageProgress
 from .quality import FoundSegment, assess_quality, phantom_only_warning
 from .result import Segmentation
+from .second_look import FinerLook
+from .weights import load_networks
 
 LOWEST_PROBABILITY = 0.01
 
@@ -71,16 +68,26 @@ class Segmenter:
     def __init__(self, model: ModelPackage | str, device: str = "auto") -> None:
         package = self.package = Catalogue().get(model) if isinstance(model, str) else model
         chosen = choose_device(device)
-        network = self.network = load_network(package)
-        self.predictor = FieldPredictor(lambda where: _fused(network, where), chosen)
+        network, finer_network = load_networks(package)
+        channel, is_softmax = package.labels[0].get("channel", 0), package.activation == "softmax"
+        self.first = Look(network, chosen, package.window_hu, channel, is_softmax)
         self.grids = DeviceGrids(chosen) if chosen.kind == "cuda" else None
+        self.finer: FinerLook | None = None
+        if finer_network is not None and package.second_look is not None:
+            look = Look(finer_network, chosen, package.window_hu)
+            self.finer = FinerLook(look, package.second_look, self.grids)
         # While a GPU computes, the host is free to look at the CT. A CPU has nothing to spare.
         self._beside = ThreadPoolExecutor(1, "checks") if chosen.kind == "cuda" else None
 
     @property
     def device(self) -> ComputeDevice:
         """Where the network computes now."""
-        return self.predictor.device
+        return self.first.predictor.device
+
+    @property
+    def network(self) -> AttentionUNet:
+        """The network of the first look, which sees the whole abdomen."""
+        return self.first.network
 
     def segment(
         self, volume: Volume, options: RunOptions | None = None, observer: Observer | None = None
@@ -121,22 +128,30 @@ class Segmenter:
         is_judged = not (volume.is_phantom or package.is_phantom_only or options.is_part)
         doubts = self._beside.submit(field_of_view_doubts, coarse).result if self._beside and is_judged else None
         with _stage(timings, "network", observer, 0.10, "Network"):
-            self.predictor.memory_limit_mb = options.max_memory_mb
-            progress = StageProgress(observer, "Network", 0.10, 0.90)
+            self.first.predictor.memory_limit_mb = options.max_memory_mb
+            progress = StageProgress(observer, "Network", 0.10, 0.75 if self.finer else 0.90)
             hu = sitk.GetArrayViewFromImage(coarse)[box]
             surroundings = Mirrored.about(box, coarse.GetSize()[::-1], package.spacing_mm, self.network.stride)
             # The spread of the model's own few passes says little: it is not computed.
             passes, with_spread = (PASSES, True) if options.tta else (PASSES[: package.passes], False)
-            probability, spread, (attention, tile_count) = self._predict(
-                surroundings.padded(hu), passes, with_spread, warnings, progress
-            )
-            probability = self._one_organ(surroundings.cropped(probability), warnings)
-            spread = None if spread is None else surroundings.cropped(spread)
-            attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in attention]
-        with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
+            seen = self.first.at(surroundings.padded(hu), passes, with_spread, warnings, progress)
+            probability = self._one_organ(surroundings.cropped(seen.probability), package.spacing_mm, warnings)
+            spread = None if seen.spread is None else surroundings.cropped(seen.spread)
+            attention = [(level, surroundings.cropped(alpha, level)) for level, alpha in seen.attention]
             grid = Geometry.of(coarse).cropped([part.start for part in reversed(box)], hu.shape[::-1])
+            found = image_on_grid(probability, grid)
+        if self.finer is not None:
+            with _stage(timings, "second_look", observer, 0.75, "Second look"):
+                self.finer.look.predictor.memory_limit_mb = options.max_memory_mb
+                progress = StageProgress(observer, "Second look", 0.75, 0.90)
+                found = self.finer.improved(volume.image, found, Geometry.of(coarse), passes, warnings, progress)
+                finer = sitk.GetArrayViewFromImage(found)
+                found = image_on_grid(self._one_organ(finer, found.GetSpacing(), warnings), found)
+                # Doubts are looked for on the grid of the whole scan.
+                probability = _linearly_on(found, grid)
+        with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             restored = probability_to_input_grid(
-                image_on_grid(probability, grid),
+                found,
                 volume.image,
                 LOWEST_PROBABILITY,
                 self.grids.interpolated if self.grids else None,
@@ -145,8 +160,8 @@ class Segmenter:
             maps = [_attention_image(alpha, coarser_grid(grid, level)) for level, alpha in attention]
             volumes = self._volumes(restored)
             volume_found = next(iter(volumes.values()))
-            found = FoundSegment(coarse, box, probability, spread, volume_found, options.is_part, doubts)
-            quality = assess_quality(found, package, volume.is_phantom)
+            segment = FoundSegment(coarse, box, probability, spread, volume_found, options.is_part, doubts)
+            quality = assess_quality(segment, package, volume.is_phantom)
         for reason in quality.reasons:
             warnings.warning(reason)
         observer.progress(0.97, "Back to the CT's grid")
@@ -160,15 +175,17 @@ class Segmenter:
             timings=timings,
             warnings=warnings.texts,
             volume_ml=volumes,
-            tile_count=tile_count,
+            tile_count=seen.tile_count,
             quality=quality,
         )
 
-    def _one_organ(self, probability: np.ndarray, warnings: _Warnings) -> np.ndarray:
+    def _one_organ(
+        self, probability: np.ndarray, spacing_mm: tuple[float, float, float], warnings: _Warnings
+    ) -> np.ndarray:
         """Without what lies far from the pancreas and cannot be a part of it; other labels are left alone."""
         if not SegmentLabel.of_manifest(self.package.labels[0]).is_pancreas:
             return probability
-        kept, left_out_ml = without_far_islands(probability, self.package.threshold, self.package.spacing_mm[::-1])
+        kept, left_out_ml = without_far_islands(probability, self.package.threshold, spacing_mm[::-1])
         if left_out_ml:
             warnings.warning(
                 f"{left_out_ml:.1f} mL more than {FAR_MM:g} mm from the segment looked like pancreas to the network; "
@@ -176,89 +193,10 @@ class Segmenter:
             )
         return kept
 
-    def _predict(
-        self,
-        hu: np.ndarray,
-        passes: tuple[Pass, ...],
-        with_spread: bool,
-        observer: Observer,
-        progress: StageProgress,
-    ) -> tuple[np.ndarray, np.ndarray | None, tuple[list[tuple[int, np.ndarray]], int]]:
-        """Mean probability of the first label, its spread where wanted; attention and tiles of the first pass."""
-        first: list[tuple[list[tuple[int, np.ndarray]], int]] = []
-        low, high = self.package.window_hu
-
-        def probabilities() -> Iterator[np.ndarray]:
-            ends = np.linspace(progress.start, progress.stop, len(passes) + 1)
-            for (start, stop), look in zip(pairwise(ends), passes, strict=True):
-                # The window is moved instead of the values: what lies below it stays exactly 0, which is air.
-                intensities = HUWindow(low - look.hu, high - look.hu).apply(hu)
-                if any(look.shift):
-                    intensities = np.pad(intensities, [(amount, 0) for amount in look.shift])
-                share = StageProgress(progress.observer, progress.stage, float(start), float(stop))
-                prediction = self.predictor.predict(intensities, observer, share, go_on=bool(first))
-                if not first:
-                    attention = [(level, alpha.numpy()) for level, alpha in prediction.attention]
-                    first.append((attention, prediction.tile_count))
-                probability = prediction.probability(self._channel, self._is_softmax).numpy()
-                yield probability[tuple(slice(amount, None) for amount in look.shift)]
-
-        return (*mean_and_spread(probabilities(), with_spread), first[0])
-
-    @property
-    def _channel(self) -> int:
-        """The output channel of the first label."""
-        return self.package.labels[0].get("channel", 0)
-
-    @property
-    def _is_softmax(self) -> bool:
-        return self.package.manifest["output"]["activation"] == "softmax"
-
     def _volumes(self, probability: sitk.Image) -> dict[str, float]:
         """Volume in mL of the first label: voxels whose probability reaches the model's threshold."""
         reached = sitk.GetArrayViewFromImage(probability) >= self.package.threshold * 255
         return {self.package.labels[0]["name"]: round(volume_ml(reached, probability.GetSpacing()), 3)}
-
-
-def load_network(package: ModelPackage) -> AttentionUNet:
-    """The package's network with its weights, float32, evaluation mode, on the CPU.
-
-    Raises
-    ------
-    BadModel
-        The file's hash, its content, or a tensor's shape is not what the manifest says; the sentence names it.
-    """
-    verify_weights(package)
-    network = build_network(package.network)
-    if package.network.get("spatial_dims") != 3 or package.network.get("in_channels") != 1:
-        raise BadModel(f'The model "{package.id}" is no 3D network with one input channel; only such models can run.')
-    try:
-        weights = torch.load(package.weights_path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise BadModel(
-            f'The weights of the model "{package.id}" cannot be read: {type(error).__name__}.',
-            "Install the model again.",
-        ) from error
-    _check_weights(package.id, network.state_dict(), weights)
-    network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
-                             for name, tensor in weights.items()})  # fmt: skip
-    return network.eval().requires_grad_(False)
-
-
-def _check_weights(model: str, expected: Mapping[str, torch.Tensor], weights: object) -> None:
-    if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise BadModel(f'The weights file of the model "{model}" holds no state dict.')
-    for name, tensor in expected.items():
-        if name not in weights:
-            raise BadModel(f'The weights of the model "{model}" lack {name!r}, which its network needs.')
-        if weights[name].shape != tensor.shape:
-            raise BadModel(
-                f'In the weights of the model "{model}", {name!r} has shape {tuple(weights[name].shape)}; '
-                f"its network needs {tuple(tensor.shape)}."
-            )
-    unknown = sorted(set(weights) - set(expected))
-    if unknown:
-        raise BadModel(f'The weights of the model "{model}" hold {unknown[0]!r}, which its network does not have.')
 
 
 class _Warnings:
@@ -290,8 +228,14 @@ def _stage(timings: dict[str, float], key: str, observer: Observer, start: float
     timings[key] = round(time.perf_counter() - started, 4)
 
 
-def _fused(network: AttentionUNet, device: ComputeDevice) -> FusedNetwork:
-    return FusedNetwork(network, device.transposed_upsampling).on(device)
+def _linearly_on(field: sitk.Image, grid: Geometry) -> np.ndarray:
+    """A float field at the voxels of a grid (KJI), 0 outside of it."""
+    return sitk.GetArrayFromImage(
+        sitk.Resample(
+            field, grid.size, sitk.Transform(), sitk.sitkLinear, grid.origin, grid.spacing, grid.direction,
+            0.0, sitk.sitkFloat32,
+        )
+    )  # fmt: skip
 
 
 def _attention_image(alpha: np.ndarray, grid: Geometry) -> sitk.Image:

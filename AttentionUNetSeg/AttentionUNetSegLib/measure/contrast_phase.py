@@ -87,14 +87,17 @@ def guess_phase(ct: sitk.Image, mask: np.ndarray, grid: Geometry, gland: float |
     beside = _beside_hu(around)
     spine = spine_of(around)
     if spine is None:
-        return ContrastPhase(UNKNOWN, f"no spine found behind the gland; gland {gland:.0f} HU")
+        return ContrastPhase(UNKNOWN, f"no spine found behind the gland; median of the gland {gland:.0f} HU")
     aorta = find_aorta(around, spine)
     if aorta is None:
-        told = f"no bright aorta in front of the spine; gland {gland:.0f} HU, vessels beside it at most {beside:.0f} HU"
+        told = (
+            f"no bright aorta in front of the spine; median of the gland {gland:.0f} HU, vessels beside it at most "
+            f"{beside:.0f} HU"
+        )
         plain = gland <= UNENHANCED_GLAND_HU and beside <= UNENHANCED_VESSELS_HU
         return ContrastPhase(NON_CONTRAST if plain else UNKNOWN, told)
     median, brightest = float(np.median(aorta)), float(np.percentile(aorta, 90))
-    told = f"aorta {median:.0f} HU, at its brightest {brightest:.0f} HU; gland {gland:.0f} HU"
+    told = f"medians: aorta {median:.0f} HU, gland {gland:.0f} HU; brightest tenth of the aorta from {brightest:.0f} HU"
     guess = UNKNOWN
     if brightest >= ARTERIAL_HU:
         guess = ARTERIAL

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from .package import ModelPackage
+
+# A sentence with as many semicolons is a list.
+_MANY_PARTS = 3
 
 
 def package_summary(package: ModelPackage) -> dict[str, Any]:
@@ -76,17 +81,16 @@ def measured_table(package: ModelPackage) -> list[dict[str, str]]:
 
 
 def model_card(package: ModelPackage) -> str:
-    """The manifest as a page of Markdown."""
-    manifest, training = package.manifest, package.manifest["training"]
+    """The manifest as a page of Markdown, in short lines; its tables are aligned, so that a terminal shows them too."""
+    manifest = package.manifest
     lines = [f"# {package.name} {package.version}", "", package.description, ""]
     if package.is_phantom_only:
         lines += ["**Made for synthetic phantoms. On a real scan its output means nothing.**", ""]
     lines += ["## Intended use", "", package.intended_use, "", "## Finds", ""]
     lines += [f"- {label['name']} ({label['code']['scheme']} {label['code']['value']})" for label in package.labels]
-    lines += ["", "## Limitations", "", manifest["limitations"], "", "## Measured", ""]
-    lines += [f"- {_measurement(entry)}" for entry in manifest["performance"]] or ["Nothing was measured."]
-    lines += ["", "## Trained on", "", training["summary"], ""]
-    lines += [f"- {_data_set(data)}; {data['licence']}; {data['attribution']}" for data in training["data"]]
+    lines += ["", "## Limitations", "", *_in_short_lines(manifest["limitations"])]
+    lines += ["", "## Measured", "", *_measured(package), "", "## Trained on", ""]
+    lines += [*_data_table(manifest["training"]["data"]), *_in_short_lines(manifest["training"]["summary"])]
     spacing = " x ".join(f"{each:g}" for each in package.spacing_mm)
     low, high = package.window_hu
     lines += ["", "## Technical", ""]
@@ -99,6 +103,59 @@ def model_card(package: ModelPackage) -> str:
         f"- Licence: {package.licence}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _measured(package: ModelPackage) -> list[str]:
+    """What was measured as a table; what holds for all of it is told once, below."""
+    rows = measured_table(package)
+    if not rows:
+        return ["Nothing was measured."]
+    parts = [row["data"].split("; ") for row in rows]
+    shared = [part for part in parts[0] if all(part in others for others in parts)]
+    own = ["; ".join(part for part in each if part not in shared) for each in parts]
+    cells = [[row["metric"], row["mean"], row["n"], row["against"], more] for row, more in zip(rows, own, strict=True)]
+    head = ["Metric", "Mean", "n", "Against", "More"]
+    if not any(own):
+        head, *cells = [line[:-1] for line in (head, *cells)]
+    return [*_table(head, cells), *(["", f"On: {'; '.join(shared)}."] if shared else [])]
+
+
+def _data_table(data: Sequence[dict[str, Any]]) -> list[str]:
+    """What was trained on as a table, contours by hand first, and the sources with their licences as a list."""
+    ranks = {"manual": 0, "synthetic": 2}
+    sources: list[str] = []
+    sets: dict[tuple[str, str], tuple[int, list[str]]] = {}
+    for each in sorted(data, key=lambda entry: ranks.get(entry["labels_by"], 1)):
+        source = f"{each['attribution']}. {each['licence']}"
+        if source not in sources:
+            sources.append(source)
+        n, numbers = sets.get((each["name"], each["labels_by"]), (0, []))
+        number = str(1 + sources.index(source))
+        sets[each["name"], each["labels_by"]] = n + each["n"], [*numbers, *({number} - set(numbers))]
+    if not sets:
+        return []
+    cells = [[name, str(n), labels_by, ", ".join(numbers)] for (name, labels_by), (n, numbers) in sets.items()]
+    listed = [f"{number}. {source}" for number, source in enumerate(sources, start=1)]
+    return [*_table(("Data", "n", "Labels by", "Source"), cells), "", "Sources:", "", *listed, ""]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of Markdown with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
+
+
+def _in_short_lines(text: str) -> list[str]:
+    """A long text as a list of its sentences, and a sentence of many parts as a list of these below its first."""
+    sentences = re.split(r"(?<=[^.\s]\.) (?=[A-Z])", text.strip())
+    if len(sentences) == 1 and text.count("; ") < _MANY_PARTS:
+        return [text]
+    lines = []
+    for sentence in sentences:
+        first, *parts = sentence.split("; ") if sentence.count("; ") >= _MANY_PARTS else [sentence]
+        lines += [f"- {first}", *(f"  - {part}" for part in parts)]
+    return lines
 
 
 def _measurement(entry: dict[str, Any]) -> str:

@@ -96,13 +96,24 @@ def _contradictions(manifest: Mapping[str, Any]) -> Iterator[str]:
     for field, value in (("id", manifest["id"]), ("weights.file", weights_file)):
         if value.split(".")[0].lower() in RESERVED_NAMES:
             yield f"{field}: {value} is the name of a device on Windows."
-    if (network["architecture"] == "AttentionUNet") != ("gate" in network):
-        yield "network.gate: expected for the architecture AttentionUNet, and for no other."
+    for field, each in (("network", network), ("second_look.network", manifest.get("second_look", {}).get("network"))):
+        if each and (each["architecture"] == "AttentionUNet") != ("gate" in each):
+            yield f"{field}.gate: expected for the architecture AttentionUNet, and for no other."
+    if "second_look" in manifest:
+        yield from _contradictions_of_second_look(manifest)
     low, high = manifest["input"]["window_hu"]
     if not low < high:
         yield f"input.window_hu: the low end first and below the high end expected, got {low} and {high}."
     yield from _contradictions_of_labels(manifest)
     yield from _impossible_dates(manifest)
+
+
+def _contradictions_of_second_look(manifest: Mapping[str, Any]) -> Iterator[str]:
+    network = manifest["second_look"]["network"]
+    if network["spatial_dims"] != 3 or network["out_channels"] != 1:
+        yield "second_look.network: a 3D network with one output channel expected."
+    if manifest["output"]["activation"] != "sigmoid" or len(manifest["labels"]) != 1:
+        yield "second_look: expected only beside a first network with one label and the activation sigmoid."
 
 
 def _contradictions_of_labels(manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -42,6 +42,29 @@ class QualityLimits:
 
 
 @dataclass(frozen=True)
+class SecondLook:
+    """A finer network that looks once more at the surroundings of what the first one found.
+
+    Attributes
+    ----------
+    network : dict[str, Any]
+        Configuration for ``network.build_network``; its weights are in the package's file, their names after
+        ``second_look.``.
+    spacing_mm : tuple[float, float, float]
+        Voxel spacing (x, y, z) in mm that it was trained at.
+    margin_mm : float
+        It sees so much around the box of what the first look found.
+    share : float
+        Its part of the final probability, above 0 to 1; the rest is the first look's.
+    """
+
+    network: dict[str, Any]
+    spacing_mm: tuple[float, float, float]
+    margin_mm: float
+    share: float
+
+
+@dataclass(frozen=True)
 class ModelPackage:
     """An installed model whose manifest follows the schema. Made by `load_package` and `write_package`.
 
@@ -116,6 +139,15 @@ class ModelPackage:
         """Voxel spacing (x, y, z) in mm that the network was trained at."""
         x, y, z = self.manifest["input"]["spacing_mm"]
         return float(x), float(y), float(z)
+
+    @property
+    def second_look(self) -> SecondLook | None:
+        """The finer network around what the first one finds; None for a model with one network."""
+        given = self.manifest.get("second_look")
+        if given is None:
+            return None
+        x, y, z = given["spacing_mm"]
+        return SecondLook(given["network"], (x, y, z), float(given["margin_mm"]), float(given["share"]))
 
     @property
     def window_hu(self) -> tuple[float, float]:

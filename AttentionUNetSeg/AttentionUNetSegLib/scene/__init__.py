@@ -16,7 +16,7 @@ from .clicks import (
 from .corrections import copy_in_parts, read_strokes, write_corrected, write_strokes
 from .display import FADE, FadingOverlay, show_attention
 from .fields import CroppedField, joined_box, read_field, tight_box
-from .importing import import_result, label_of_segment
+from .importing import import_in_parts, import_result, label_of_segment
 from .marks import Mark, indices_of, read_marks, write_marks
 from .measurement_age import are_old, state_of_segment
 from .measurements import (
@@ -69,6 +69,7 @@ __all__ = [
     "find_results",
     "give_own_color",
     "indices_of",
+    "import_in_parts",
     "import_result",
     "import_start",
     "joined_box",

@@ -16,7 +16,7 @@ from ..errors import BadInput
 from ..imaging import bounding_box
 from .geometry import note_place, offset_on_ct, set_image_geometry
 from .results import ResultNodes
-from .volumes import add_image, set_voxels
+from .volumes import Voxels, set_array, voxels_of_image
 
 # The fraction of 1 that the display hides: below it a gate passes next to nothing, and the CT shall stay visible.
 LOWEST_SHOWN = 0.2
@@ -28,13 +28,13 @@ _VOXELS_AT_A_TIME = 500_000
 
 def add_field(
     scene: slicer.vtkMRMLScene,
-    image: sitk.Image,
+    voxels: Voxels,
     name: str,
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     lowest_shown: float = LOWEST_SHOWN,
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Add a uint8 field (0..255) of a CT: under its transform, in Inferno, transparent below a fraction of 255."""
-    node = _add(scene, image, name, volume_node, lowest_shown)
+    node = _add(scene, voxels, name, volume_node, lowest_shown)
     note_place(node, volume_node)
     return node
 
@@ -46,20 +46,22 @@ def add_field_of_result(
 
     `grid` is the CT's IJK to RAS matrix in the result's frame (`ct_voxels.ct_grid`), on which the image lies.
     """
-    node = _add(nodes.scene, image, name, nodes.probability, LOWEST_SHOWN)
+    node = _add(nodes.scene, voxels_of_image(image), name, nodes.probability, LOWEST_SHOWN)
     note_place(node, nodes.volume, grid)
     return node
 
 
 def _add(
     scene: slicer.vtkMRMLScene,
-    image: sitk.Image,
+    voxels: Voxels,
     name: str,
     beside: slicer.vtkMRMLScalarVolumeNode,
     lowest_shown: float,
 ) -> slicer.vtkMRMLScalarVolumeNode:
     # A display looks at every voxel that there is when it is made, and nobody needs what it finds.
-    node = add_image(scene, image[:1, :1, :1], scene.GenerateUniqueName(name))
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
+    set_array(node, np.zeros((1, 1, 1), np.uint8), voxels.ijk_to_ras)
+    node.CreateDefaultDisplayNodes()
     node.SetAndObserveTransformNodeID(beside.GetTransformNodeID())
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID(inferno_color_node(scene).GetID())
@@ -68,7 +70,7 @@ def _add(
     display.AutoThresholdOff()
     display.SetThreshold(round(lowest_shown * 255), 255)
     display.ApplyThresholdOn()
-    set_voxels(node, image)
+    voxels.give_to(node)
     return node
 
 

@@ -32,7 +32,11 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 def ijk_to_ras_of_image(image: sitk.Image) -> np.ndarray:
     """Return the 4x4 matrix that takes a voxel index (i, j, k, 1) of a SimpleITK image to RAS millimetres."""
-    grid = Geometry.of(image)
+    return ras_of_geometry(Geometry.of(image))
+
+
+def ras_of_geometry(grid: Geometry) -> np.ndarray:
+    """Return the 4x4 matrix that takes a voxel index (i, j, k, 1) of a grid (LPS) to RAS millimetres."""
     matrix = np.eye(4)
     matrix[:3, :3] = grid.index_to_physical
     matrix[:3, 3] = grid.origin

@@ -6,24 +6,25 @@ What a segment is (name, SNOMED CT code, colour) is written as Slicer writes it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
 import slicer
 from vtkmodules.vtkCommonCore import reference
 
-from ..contracts import PROBABILITY_FILE, check_threshold
-from ..errors import InternalError
-from ..imaging.plain_name import plainly_named
+from ..contracts import check_threshold
+from ..errors import BadInput
+from ..in_parts import done_at_once
 from ..models import SegmentLabel
 from . import provenance
-from .fields import LOWEST_SPREAD_SHOWN, add_field
-from .geometry import ijk_to_ras_of_image, ijk_to_ras_of_node, note_limits, voxel_offset
+from .fields import LOWEST_SHOWN, LOWEST_SPREAD_SHOWN, CroppedField, add_field
+from .geometry import ijk_to_ras_of_node, note_limits
+from .result_files import read_in_parts
 from .results import SPREAD_REFERENCE, ResultNodes, file_in_folder, find_results, link
-from .threshold import recompute_segment
+from .threshold import mask_of_values, recompute_segment
+from .volumes import Voxels
 
 
 def import_result(
@@ -55,29 +56,59 @@ def import_result(
         before.
     BadInput : the threshold is out of range; likewise.
     """
+    return done_at_once(import_in_parts(scene, volume_node, result, folder, keep_largest, box))
+
+
+def import_in_parts(
+    scene: slicer.vtkMRMLScene,
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    result: Any,
+    folder: Path | str,
+    keep_largest: bool = False,
+    box: list[tuple[int, int]] | None = None,
+) -> Generator[None, None, ResultNodes]:
+    """Do as `import_result`, and yield between the parts, so that an event loop can go on.
+
+    Reading, copying and computing come first. The nodes come into the scene in the last part, all at once: who looks
+    at the scene, saves it, closes it or undoes something meanwhile finds no half of a result, and of a generator that
+    is closed nothing is left.
+
+    Raises
+    ------
+    BadInput : the CT was removed from the scene, moved or resampled meanwhile. Otherwise as `import_result`.
+    """
     result = result if isinstance(result, Mapping) else asdict(result)
-    check_threshold(result["threshold"])
-    probability, attention, spread = _read_files(Path(folder), result.get("files"))
-    offset = voxel_offset(ijk_to_ras_of_image(probability), ijk_to_ras_of_node(volume_node))
-    if offset is None:
-        raise InternalError(f"The probability in {folder} does not lie on the voxels of {volume_node.GetName()}.")
-    if box is not None:
-        probability = _cut(probability, offset, box)
+    threshold = result["threshold"]
+    check_threshold(threshold)
+    place = _place_of(volume_node)
+    files = read_in_parts(
+        Path(folder), result.get("files"), volume_node.GetName(), ijk_to_ras_of_node(volume_node), box
+    )
+    read = yield from files
+    mask = mask_of_values(CroppedField(read.start, read.probability.values), threshold, keep_largest)
+    yield
+    if volume_node.GetScene() is not scene:
+        raise BadInput("The CT was removed from the scene before its result was there.")
+    if _place_of(volume_node) != place:
+        raise BadInput("The CT was moved or resampled before its result was there.", "Segment it again.")
     fields = provenance.record(result, uuid.uuid4().hex)
     scene.SaveStateForUndo()
     name = volume_node.GetName()
-    probability_node = add_field(scene, probability, f"{name} probability", volume_node)
-    provenance.stamp(probability_node, provenance.PROBABILITY, fields)
-    attention_nodes = []
-    for level, image in enumerate(attention, start=1):
-        attention_nodes.append(add_field(scene, image, f"{name} attention {level}", volume_node))
-        provenance.stamp(attention_nodes[-1], provenance.attention_role(level), fields)
+
+    def add(voxels: Voxels, what: str, role: str, lowest_shown: float = LOWEST_SHOWN) -> Any:
+        node = add_field(scene, voxels, f"{name} {what}", volume_node, lowest_shown)
+        provenance.stamp(node, role, fields)
+        return node
+
+    probability_node = add(read.probability, "probability", provenance.PROBABILITY)
+    attention_nodes = [
+        add(voxels, f"attention {level}", provenance.attention_role(level))
+        for level, voxels in enumerate(read.attention, start=1)
+    ]
     segmentation = _add_segmentation(scene, volume_node, result, fields)
     filed = [segmentation, probability_node, *attention_nodes]
-    if spread is not None:
-        spread = spread if box is None else _cut(spread, offset, box)
-        spread_node = add_field(scene, spread, f"{name} spread", volume_node, LOWEST_SPREAD_SHOWN)
-        provenance.stamp(spread_node, provenance.SPREAD, fields)
+    if read.spread is not None:
+        spread_node = add(read.spread, "spread", provenance.SPREAD, LOWEST_SPREAD_SHOWN)
         segmentation.SetNodeReferenceID(SPREAD_REFERENCE, spread_node.GetID())
         filed.insert(2, spread_node)
     folder_item = file_in_folder(scene, volume_node, filed)
@@ -85,49 +116,14 @@ def import_result(
     link(nodes, attention_nodes)
     if box is not None:
         note_limits(nodes, box)
-    recompute_segment(nodes, result["threshold"], keep_largest)
+    recompute_segment(nodes, threshold, keep_largest, mask=mask)
     return nodes
 
 
-def _cut(field: sitk.Image, offset: tuple[int, int, int], box: list[tuple[int, int]]) -> sitk.Image:
-    """Return the part of the field within the box; one voxel of 0 where they have nothing in common."""
-    size = field.GetSize()
-    first = [max(low - start, 0) for (low, _), start in zip(box, offset, strict=True)]
-    end = [min(high - start, n) for (_, high), start, n in zip(box, offset, size, strict=True)]
-    if all(a < b for a, b in zip(first, end, strict=True)):
-        return field[tuple(slice(a, b) for a, b in zip(first, end, strict=True))]
-    return field[:1, :1, :1] * 0
-
-
-def _read_files(
-    folder: Path, files: Mapping[str, Any] | None
-) -> tuple[sitk.Image, list[sitk.Image], sitk.Image | None]:
-    """Return probability, attention and, where there is one, spread."""
-    if files is None:
-        gates = sorted(folder.glob("attention_*.nrrd"), key=lambda path: int(path.stem.split("_")[-1]))
-        files = {"probability": PROBABILITY_FILE, "attention": [path.name for path in gates]}
-    probability = _read_file(folder / files["probability"])
-    attention = [_read_file(folder / name) for name in files.get("attention", [])]
-    spread = _read_file(folder / files["spread"]) if files.get("spread") else None
-    if spread is not None and not _is_on_same_voxels(spread, probability):
-        raise InternalError(f"The spread in {folder} does not lie on the voxels of its probability.")
-    return probability, attention, spread
-
-
-def _is_on_same_voxels(one: sitk.Image, other: sitk.Image) -> bool:
-    offset = voxel_offset(ijk_to_ras_of_image(one), ijk_to_ras_of_image(other))
-    return one.GetSize() == other.GetSize() and offset is not None and not any(offset)
-
-
-def _read_file(path: Path) -> sitk.Image:
-    try:
-        with plainly_named(path, (".nrrd",)) as plain:
-            image = sitk.ReadImage(str(plain))
-    except RuntimeError as error:
-        raise InternalError(f"The result file {path} is missing or damaged.", "Segment the CT again.") from error
-    if image.GetPixelID() != sitk.sitkUInt8 or image.GetDimension() != 3:
-        raise InternalError(f"The result file {path} does not hold a volume of values 0 to 255.")
-    return image
+def _place_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[float, ...]:
+    """Return how many voxels a volume has, and where they lie below its parent transform."""
+    image = volume_node.GetImageData()
+    return (*(image.GetDimensions() if image else ()), *ijk_to_ras_of_node(volume_node).ravel())
 
 
 def _add_segmentation(

@@ -47,16 +47,32 @@ def segment_volume_ml(nodes: ResultNodes) -> float:
     return float(np.count_nonzero(voxels)) * voxel_volume_ml(_grid_of(labelmap))
 
 
+def resampled_on_ct(
+    nodes: ResultNodes, labelmap: slicer.vtkOrientedImageData, grid: np.ndarray
+) -> slicer.vtkOrientedImageData:
+    """Return a labelmap on the whole grid of the CT, each voxel as the nearest one; `grid` as of `segment_grid`."""
+    reference = slicer.vtkOrientedImageData()
+    reference.SetExtent(nodes.volume.GetImageData().GetExtent())
+    reference.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(grid))
+    resampled = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+        labelmap, reference, resampled, False
+    )
+    return resampled
+
+
 def center_of_segment(nodes: ResultNodes) -> np.ndarray | None:
     """Return where axial, coronal and sagittal planes cut the largest areas, or None for an empty segment.
 
     World RAS millimetres, shape (3,). The pancreas is bent: planes through its centre of mass may miss most of it.
     """
-    labelmap, inside = _voxels(nodes)
+    labelmap, voxels = _labelmap(nodes)
+    inside = np.flatnonzero(voxels)
     if not len(inside):
         return None
-    some = inside[:: 1 + len(inside) // _ENOUGH_VOXELS]
-    points = to_world(nodes.segmentation, some, _grid_of(labelmap))
+    some = np.unravel_index(inside[:: 1 + len(inside) // _ENOUGH_VOXELS], voxels.shape)
+    ijk = np.stack(some[::-1], axis=1).astype(float) + np.array(labelmap.GetExtent()[::2])
+    points = to_world(nodes.segmentation, ijk, _grid_of(labelmap))
     layer_mm = max(labelmap.GetSpacing())
     return np.array([_fullest(points[:, axis], layer_mm) for axis in range(3)])
 
@@ -73,12 +89,6 @@ def to_world(node: slicer.vtkMRMLTransformableNode, ijk: np.ndarray, ijk_to_ras:
     after.SetDataTypeToDouble()
     transform.TransformPoints(before, after)
     return vtk_to_numpy(after.GetData()).copy()
-
-
-def _voxels(nodes: ResultNodes) -> tuple[slicer.vtkOrientedImageData, np.ndarray]:
-    """Return the segment's labelmap and the indices (n, 3; IJK) of its voxels."""
-    labelmap, voxels = _labelmap(nodes)
-    return labelmap, np.argwhere(voxels)[:, ::-1] + np.array(labelmap.GetExtent()[::2])
 
 
 def _labelmap(nodes: ResultNodes) -> tuple[slicer.vtkOrientedImageData, np.ndarray]:

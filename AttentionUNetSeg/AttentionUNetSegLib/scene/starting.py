@@ -37,7 +37,7 @@ from .importing import TISSUE, import_result, terminology_of
 from .results import SOURCE_REFERENCE, ResultNodes, file_in_folder_of
 from .segment import segment_id_of
 from .threshold import clean_mask, settings_of
-from .volumes import image_of_node
+from .volumes import image_of_node, voxels_of_image
 
 SOURCE = "source"
 # The attributes that say where a result of this kind comes from; absent on those of the network.
@@ -214,7 +214,8 @@ def _describe(nodes: ResultNodes, stored: StoredSegment, source: str) -> None:
 
 
 def _keep_source(nodes: ResultNodes, field: sitk.Image) -> None:
-    node = add_field(nodes.scene, field, f"{nodes.volume.GetName()} start on its own grid", nodes.volume)
+    name = f"{nodes.volume.GetName()} start on its own grid"
+    node = add_field(nodes.scene, voxels_of_image(field), name, nodes.volume)
     provenance.stamp(node, SOURCE, {"result": nodes.result_id})
     nodes.segmentation.SetNodeReferenceID(SOURCE_REFERENCE, node.GetID())
     file_in_folder_of(nodes.segmentation, node)

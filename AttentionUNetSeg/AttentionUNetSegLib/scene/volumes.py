@@ -6,6 +6,7 @@ Voxels and geometry cross unchanged, parent transforms stay out of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +59,40 @@ def add_image(scene: slicer.vtkMRMLScene, image: sitk.Image, name: str) -> slice
 
 def set_voxels(node: slicer.vtkMRMLScalarVolumeNode, image: sitk.Image) -> None:
     """Give a node the voxels and the geometry of an image (LPS); observers are told once."""
-    set_array(node, _storable(sitk.GetArrayViewFromImage(image)), ijk_to_ras_of_image(image))
+    voxels_of_image(image).give_to(node)
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """What a volume node will hold, made before there is one: values, shape (K, J, I), and IJK to RAS (4x4)."""
+
+    scalars: vtkDataArray
+    shape: tuple[int, ...]
+    ijk_to_ras: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        """The values as an array (KJI), no copy."""
+        return vtk_to_numpy(self.scalars).reshape(self.shape)
+
+    def give_to(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Give them to a node, which takes no copy; observers are told once."""
+        set_scalars(node, self.scalars, self.shape, self.ijk_to_ras)
+
+
+def voxels_of_image(image: sitk.Image) -> Voxels:
+    """Return a copy of an image's voxels, and where they are in RAS."""
+    return voxels_of_array(_storable(sitk.GetArrayViewFromImage(image)), ijk_to_ras_of_image(image))
+
+
+def voxels_of_array(array: np.ndarray, ijk_to_ras: np.ndarray) -> Voxels:
+    """Return a copy of an array (KJI) at a place in RAS."""
+    return Voxels(numpy_to_vtk(array.ravel(), deep=True), array.shape, ijk_to_ras)
 
 
 def set_array(node: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, ijk_to_ras: np.ndarray) -> None:
     """Give a node a copy of an array (KJI) as its voxels, and its place; observers are told once."""
-    set_scalars(node, numpy_to_vtk(array.ravel(), deep=True), array.shape, ijk_to_ras)
+    voxels_of_array(array, ijk_to_ras).give_to(node)
 
 
 def set_scalars(

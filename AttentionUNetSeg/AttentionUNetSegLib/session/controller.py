@@ -37,6 +37,8 @@ from .job import Job
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
 
+    from ..scene import ResultNodes
+
 # Errors that the message explains fully: a copy of the person's CT would lie about for nothing.
 _NOTHING_TO_REPLAY = {ErrorCode.BAD_INPUT, ErrorCode.BAD_MODEL, ErrorCode.UNAVAILABLE_DEVICE, ErrorCode.CANCELLED}
 _OUTCOMES_KEPT = 8
@@ -54,8 +56,8 @@ class Session(WorkerListener):
     catalogue : where model packages are looked up; default: those bundled and those of the user.
     transport_factory : makes the way to a new worker process; Slicer passes one that makes a QProcess.
     listener : is told everything. It may call the session back, `close` included.
-    exports_in_parts : write the CT of a job part by part, one at a time in `pump`, so that an event loop goes on. Call
-        it again and again then while the state is `PREPARING`.
+    works_in_parts : write the CT of a job, and bring its result into the scene, part by part, one at a time in `pump`,
+        so that an event loop goes on. Call it again and again then while the state is `PREPARING` or `IMPORTING`.
     """
 
     def __init__(
@@ -63,11 +65,11 @@ class Session(WorkerListener):
         catalogue: Catalogue | None = None,
         transport_factory: Callable[[], Transport] = SubprocessTransport,
         listener: SessionListener | None = None,
-        exports_in_parts: bool = False,
+        works_in_parts: bool = False,
     ) -> None:
         self._catalogue = catalogue or Catalogue()
         self._listener = listener or SessionListener()
-        self._exports_in_parts = exports_in_parts
+        self._works_in_parts = works_in_parts
         self._client = WorkerClient(transport_factory, self)
         self._queue: deque[Job] = deque()
         self._active: Job | None = None
@@ -118,7 +120,7 @@ class Session(WorkerListener):
             self._queue.remove(waiting)
             self._finish(waiting, State.CANCELLED, Cancelled())
         elif self._active and self._active.id == job:
-            if not self._active.is_submitted:
+            if not self._active.is_submitted or self._active.state is State.IMPORTING:
                 self._finish(self._active, State.CANCELLED, Cancelled())
             elif self._active.state is State.RUNNING:
                 try:
@@ -154,8 +156,9 @@ class Session(WorkerListener):
         With a transport that delivers by itself (Qt), call it now and then all the same: it ends a worker that
         does not start or does not obey a cancel.
         """
-        if self._active is not None and self._active.exporting is not None:
-            self._export(self._active, self._active.exporting)
+        if self._active is not None and self._active.parts is not None:
+            go_on = self._import if self._active.state is State.IMPORTING else self._export
+            go_on(self._active, self._active.parts)
             timeout = 0.0
         self._client.pump(timeout)
 
@@ -212,11 +215,11 @@ class Session(WorkerListener):
 
     def _export(self, job: Job, exporting: Generator[float, None, None]) -> None:
         """Write the next part of a job's CT, or all that is left of it; then it is the worker's turn."""
-        job.exporting = None
+        job.parts = None
         try:
             for _fraction in exporting:
-                if self._exports_in_parts:
-                    job.exporting = exporting
+                if self._works_in_parts:
+                    job.parts = exporting
                     return
         except AttentionUNetSegError as error:
             self._fail(job, error)
@@ -288,14 +291,12 @@ class Session(WorkerListener):
             self._finish(job, State.CANCELLED, Cancelled())
             return
         try:
-            imported = self._import(job, result)
-        except AttentionUNetSegError as error:
-            self._fail(job, error)
-        except Exception as error:  # whatever MRML refuses; the folder is kept, so that it can be looked into
-            self._fail(job, InternalError(f"The result could not be brought into the scene ({error})."))
-        else:
-            done = ResultReady(job.id, imported, job.folder, result.files)
-            self._finish(job, State.DONE, imported, lambda: self._listener.on_result(done))
+            self._enter(job, State.IMPORTING)
+        finally:
+            if job.state is State.IMPORTING:  # who was told may have cancelled the job
+                job.parts = self._importing(job, result)
+                if not self._works_in_parts:
+                    self._import(job, job.parts)
 
     def on_error(self, error: protocol.Error) -> None:
         """End the job that failed; what the worker says of itself is a warning."""
@@ -313,13 +314,50 @@ class Session(WorkerListener):
             return None
         return job
 
-    def _import(self, job: Job, event: protocol.Result) -> SegmentResult:
-        from ..scene import import_result, segment_volume_ml
+    def _import(self, job: Job, importing: Generator[None, None, ResultReady]) -> None:
+        """Do the next part of bringing a job's result into the scene, or all that is left of it."""
+        job.parts = None
+        try:
+            while job.state is State.IMPORTING:  # what comes into the scene may lead somebody to cancel the job
+                next(importing)
+                if self._works_in_parts and job.state is State.IMPORTING:
+                    job.parts = importing
+                    return
+            importing.close()
+        except StopIteration as end:
+            done: ResultReady = end.value
+            self._finish(job, State.DONE, done.result, lambda: self._listener.on_result(done))
+        except AttentionUNetSegError as error:
+            self._fail(job, error)
+        except Exception as error:  # whatever MRML refuses; the folder is kept, so that it can be looked into
+            self._fail(job, InternalError(f"The result could not be brought into the scene ({error})."))
+
+    def _importing(self, job: Job, event: protocol.Result) -> Generator[None, None, ResultReady]:
+        """Bring a result into the scene; of a generator that fails, or is closed before its end, nothing is left."""
+        from ..scene import delete_result, import_in_parts
 
         job.require_unmoved_volume()
         started = time.monotonic()
+        has_other_voxels = job.has_other_voxels
         fields = {**asdict(event), "labels": job.labels}
-        nodes = import_result(job.scene, job.volume_node, fields, job.folder, box=job.box)
+        nodes = yield from import_in_parts(job.scene, job.volume_node, fields, job.folder, box=job.box)
+        try:
+            yield
+            job.require_unmoved_volume()
+            result = self._result(job, event, nodes, has_other_voxels)
+            yield
+            job.require_unmoved_volume()
+        except BaseException:
+            if nodes.scene is not None:
+                delete_result(nodes)
+            raise
+        result.timings = {"export": job.export_seconds, **event.timings, "import": time.monotonic() - started}
+        return ResultReady(job.id, result, job.folder, event.files)
+
+    def _result(self, job: Job, event: protocol.Result, nodes: ResultNodes, has_other_voxels: bool) -> SegmentResult:
+        """Make the segment as the request asks for it, and tell what the person should know."""
+        from ..scene import segment_volume_ml
+
         result = SegmentResult(
             job=job.id,
             nodes=nodes,
@@ -340,13 +378,12 @@ class Session(WorkerListener):
         is_empty = is_own and not any(result.volume_ml.values())
         if is_empty:
             self._warn(job, f"The segment is empty: nothing in the CT reaches the threshold {threshold:g}.")
-        if job.has_other_voxels:
+        if has_other_voxels:
             name = job.volume_node.GetName()
             self._warn(job, f"{name} shows other values than at the start of the run, to which the result belongs.")
         for text in event.warnings:
             if not (is_empty and text in event.quality.reasons):  # unsure of nothing
                 self._warn(job, text)
-        result.timings = {"export": job.export_seconds, **event.timings, "import": time.monotonic() - started}
         result.warnings = tuple(job.warnings)
         return result
 
@@ -375,9 +412,9 @@ class Session(WorkerListener):
         """Let a job end: `tell` comes after its last state, and then the next one starts."""
         if self._active is job:
             self._active = None
-        if job.exporting is not None:
-            job.exporting.close()  # it has a file open
-            job.exporting = None
+        if job.parts is not None:
+            job.parts.close()  # it has a file open, or nodes in the scene that are not yet a result
+            job.parts = None
         self._keep(job.id, outcome)
         try:
             try:

@@ -24,6 +24,7 @@ class State(str, Enum):
     QUEUED = "queued"
     PREPARING = "preparing"
     RUNNING = "running"
+    IMPORTING = "importing"
     CANCELLING = "cancelling"
     DONE = "done"
     FAILED = "failed"
@@ -34,7 +35,8 @@ class State(str, Enum):
 TRANSITIONS = {
     State.QUEUED: {State.PREPARING, State.CANCELLED},
     State.PREPARING: {State.RUNNING, State.FAILED, State.CANCELLED},
-    State.RUNNING: {State.DONE, State.FAILED, State.CANCELLING, State.CANCELLED},
+    State.RUNNING: {State.IMPORTING, State.FAILED, State.CANCELLING, State.CANCELLED},
+    State.IMPORTING: {State.DONE, State.FAILED, State.CANCELLED},
     State.CANCELLING: {State.CANCELLED},
 }
 

@@ -36,7 +36,7 @@ class Job:
     is_submitted: bool = False
     has_worker: bool = False  # one that was ready: before, no worker can have failed at the job
     labels: list[dict[str, Any]] = field(default_factory=list)
-    exporting: Generator[float, None, None] | None = None  # what is left of `export`, while it is under way
+    parts: Generator[Any, None, Any] | None = None  # what is left of the export, or of the import, under way
     export_seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
     box: list[tuple[int, int]] | None = None  # what the request's region holds, see `scene.geometry`

@@ -61,16 +61,14 @@ def _build_card() -> None:
     shown = {"v_model": ("show_card", False)}
     with _dialog("About the model", title, 640, shown, [_button(_CLOSE, "show_card = false")]):
         html.P("{{ model_note }}", classes="measured-line")
-        with html.Table(classes="measured", v_if=("model_table.length > 0",)):
-            with html.Thead(), html.Tr():
-                for column in ("Metric", "Mean", "n", "Against"):
-                    html.Th(column, scope="col")
-            with html.Tbody(), html.Tr(v_for="(row, index) in model_table", key="index", title=("row.data",)):
-                for column in ("metric", "mean", "n", "against"):
-                    html.Td(f"{{{{ row.{column} }}}}")
         with html.Div(v_for="section in model_card", key="section.title"):
             html.H3("{{ section.title }}", v_if=("section.title",))
-            html.P("{{ line }}", v_for="line in section.lines", key="line")
+            with html.Table(classes="measured", v_if=("section.head.length > 0",)):
+                with html.Thead(), html.Tr():
+                    html.Th("{{ cell }}", v_for="cell in section.head", key="cell", scope="col")
+                with html.Tbody(), html.Tr(v_for="(row, index) in section.rows", key="index"):
+                    html.Td("{{ cell }}", v_for="(cell, column) in row", key="column")
+            html.P("{{ line }}", v_for="(line, index) in section.lines", key="index")
 
 
 def _build_series(server: Server) -> None:

@@ -6,6 +6,7 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as vuetify
 from trame_server import Server
 
+from ..contracts import THRESHOLD_STEP, THRESHOLDS
 from .page_attributes import attributes
 
 
@@ -146,7 +147,7 @@ def _build_result() -> None:
                 html.Span("{{ volume_ml === null ? '–' : volume_ml.toFixed(1) }}", classes="number", id="volume")
                 html.Span(" mL")
         html.Div("{{ started_from }}", classes="small", v_if=("started_from",))
-        _slider("threshold", "Threshold", 0.05, 0.95, 0.01, "threshold.toFixed(2)")
+        _slider("threshold", "Threshold", *THRESHOLDS, THRESHOLD_STEP, "threshold.toFixed(2)")
         _slider("smoothing_mm", "Smoothing", 0, 4, 0.5, "smoothing_mm.toFixed(1) + ' mm'")
         with html.Div(classes="row"):
             vuetify.VCheckbox(
@@ -167,7 +168,10 @@ def _build_result() -> None:
             )
             html.Span("{{ compare_ml === null ? '' : compare_ml.toFixed(1) + ' mL' }}", classes="compare-volume")
         with html.Div(v_if=("compare === 'other'",)):
-            _slider("compare_threshold", "Its threshold", 0.05, 0.95, 0.01, "Number(compare_threshold).toFixed(2)")
+            _slider(
+                "compare_threshold", "Its threshold", *THRESHOLDS, THRESHOLD_STEP,
+                "Number(compare_threshold).toFixed(2)",
+            )  # fmt: skip
 
 
 def _build_overlay() -> None:

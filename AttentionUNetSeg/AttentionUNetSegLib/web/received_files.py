@@ -109,6 +109,8 @@ def _series_choice(folder: Path, series: DicomSeries) -> Choice:
             details.append(f"{float(header.SliceThickness):.3g} mm thick")
     except Exception:
         pass  # a column less; what is wrong with the file is said when it is read
+    if series.differs_by:
+        details.append(series.differs_by)
     return Choice(folder, series.uid, f"{number}{series.description or 'without description'}", tuple(details))
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ..models import Catalogue, ModelPackage, measured_line, measured_table, model_card
+from ..models import Catalogue, ModelPackage, measured_line, model_card
 from ..session import (
     Failed,
     Progressed,
@@ -23,15 +23,14 @@ from .questions import Questions
 from .workspace import Workspace
 
 _PUMP_SECONDS = 0.03
-_AT_WORK = {State.QUEUED, State.PREPARING, State.RUNNING, State.CANCELLING}
+_AT_WORK = {State.QUEUED, State.PREPARING, State.RUNNING, State.IMPORTING, State.CANCELLING}
 
 
 class SegmentationRun(SessionListener):
     """One run at a time, in a session with one warm worker.
 
-    State: `models` (choices: value, title), `model`, `model_note` (one line about it), `model_card` (all about it),
-    `model_table` (what was measured),
-    `tta`, `device_name`, `run` ("", "starting", "running", "cancelling"), `progress` (0..100), `stage`.
+    State: `models` (choices: value, title), `model`, `model_note` (one line about it), `model_card` (all about it,
+    in sections), `tta`, `device_name`, `run` ("", "starting", "running", "cancelling"), `progress` (0..100), `stage`.
 
     Parameters
     ----------
@@ -61,7 +60,6 @@ class SegmentationRun(SessionListener):
                 "model": None,
                 "model_note": "",
                 "model_card": [],
-                "model_table": [],
                 "device_name": "",
                 "tta": False,
                 "run": "",
@@ -173,24 +171,33 @@ class SegmentationRun(SessionListener):
         model: str | None = self._workspace.server.state.model
         if model is None:
             note = "No model is installed. Add one: attention-unet-seg models add FILE"
-            self._workspace.show(model_note=note, model_card=[], model_table=[])
+            self._workspace.show(model_note=note, model_card=[])
             return
         with self._workspace.reporting():
             package = self._catalogue.get(model)
             self._workspace.show(
                 model_note=measured_line(package),
                 model_card=_card(package),
-                model_table=measured_table(package),
             )
 
 
 def _card(package: ModelPackage) -> list[dict[str, Any]]:
-    """The model's card as sections (title, lines) for the page; the first is untitled."""
-    sections: list[dict[str, Any]] = [{"title": "", "lines": []}]
+    """The model's card as sections (title, head and rows of its table, lines) for the page; the first is untitled."""
+    sections: list[dict[str, Any]] = [_section("")]
     for line in model_card(package).splitlines():
         text = line.strip().replace("**", "").replace("`", "")
         if line.startswith("## "):
-            sections.append({"title": text[3:], "lines": []})
+            sections.append(_section(text[3:]))
+        elif text.startswith("|"):
+            cells = [cell.strip() for cell in text.strip("|").split("|")]
+            if not sections[-1]["head"]:
+                sections[-1]["head"] = cells
+            elif any(cell.strip("-") for cell in cells):  # not the line below the head
+                sections[-1]["rows"].append(cells)
         elif text and not line.startswith("# "):
             sections[-1]["lines"].append(text.removeprefix("- "))
-    return [section for section in sections if section["title"] != "Measured"]  # that is a table of its own
+    return sections
+
+
+def _section(title: str) -> dict[str, Any]:
+    return {"title": title, "head": [], "rows": [], "lines": []}

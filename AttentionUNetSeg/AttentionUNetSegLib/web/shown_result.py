@@ -10,6 +10,7 @@ from typing import Any
 import slicer
 from scipy import ndimage
 
+from ..contracts import THRESHOLDS
 from ..scene import ResultNodes, arrange_slice_views, show_attention, start_of
 from ..scene.segment import segment_id_of
 from ..scene.strokes import segment_on_ct
@@ -50,8 +51,9 @@ CONTOURS = {
 class ShownResult:
     """Shows the newest result and follows its controls.
 
-    State: `has_result`, `volume_ml`, `model_threshold`, `threshold`, `keep_largest`, `smoothing_mm`; `overlays`
-    (choices), `overlay` ("off", "probability", "spread", "1", "2", ...), `overlay_opacity`, `overlay_color`,
+    State: `has_result`, `volume_ml`, `model_threshold`, `threshold`, `thresholds` (its range), `keep_largest`,
+    `smoothing_mm`; `overlays` (choices), `overlay` ("off", "probability", "spread", "1", "2", ...), `overlay_opacity`,
+    `overlay_color`,
     `overlay_colors` (choices), `overlay_ramp` (CSS), `overlay_top` (what the ramp ends with);
     `attention_levels`; `has_spread`; `show_segment`; `segment_name`; `started_from` (what the result began with, ""
     where that is the network); `has_own_grid` (whether that lay on a grid of its own).
@@ -68,6 +70,7 @@ class ShownResult:
                 "volume_ml": None,
                 "threshold": 0.5,
                 "model_threshold": 0.5,
+                "thresholds": THRESHOLDS,
                 "keep_largest": False,
                 "smoothing_mm": 0.0,
                 "overlays": _overlays([], False),
@@ -132,8 +135,8 @@ class ShownResult:
         threshold, keep_largest, smoothing_mm = editor.settings
         workspace.show(
             has_result=True,
-            threshold=round(threshold, 2),
-            model_threshold=round(model_threshold, 2),
+            threshold=threshold,  # as it is: one with more digits than are shown is another threshold when rounded
+            model_threshold=model_threshold,
             keep_largest=keep_largest,
             smoothing_mm=smoothing_mm,
             overlays=_overlays(levels, has_spread),

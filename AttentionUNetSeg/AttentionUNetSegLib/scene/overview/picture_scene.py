@@ -16,6 +16,7 @@ from ..results import ResultNodes
 from ..segment import segment_id_of
 from ..standalone import new_application
 from ..volumes import ABDOMEN_WINDOW_LEVEL_HU
+from .within_body import voxels_within_body
 
 OUTLINE_PIXELS = 2
 
@@ -26,7 +27,9 @@ class PictureScene:
     Use `open_picture_scene`. All positions are world RAS millimetres.
     """
 
-    def __init__(self, nodes: ResultNodes, overlay: slicer.vtkMRMLScalarVolumeNode, size: tuple[int, int]) -> None:
+    def __init__(
+        self, nodes: ResultNodes, overlay: slicer.vtkMRMLScalarVolumeNode, size: tuple[int, int], within_body: bool
+    ) -> None:
         from trame_slicer.views import SliceView
 
         self._app = new_application()
@@ -35,6 +38,9 @@ class PictureScene:
         self._ct.GetDisplayNode().AutoWindowLevelOff()
         self._ct.GetDisplayNode().SetWindowLevel(*ABDOMEN_WINDOW_LEVEL_HU)
         self._overlay = self._copy_volume(overlay)
+        within = voxels_within_body(overlay, nodes.volume) if within_body else None
+        if within is not None:
+            self._overlay.SetAndObserveImageData(within)
         _copy_colors(overlay, self._overlay)
         self._copy_segment(nodes)
         self._view = SliceView(self._app.scene, self._app.app_logic, "Overview")
@@ -107,9 +113,11 @@ class PictureScene:
 
 @contextmanager
 def open_picture_scene(
-    nodes: ResultNodes, overlay: slicer.vtkMRMLScalarVolumeNode, size: tuple[int, int]
+    nodes: ResultNodes, overlay: slicer.vtkMRMLScalarVolumeNode, size: tuple[int, int], within_body: bool = False
 ) -> Iterator[PictureScene]:
     """Yield a scene to draw the result in, `size` being each slice's width and height in pixels.
+
+    `within_body` leaves the overlay out where the CT shows no patient.
 
     Only where `require_offscreen_rendering` is content: VTK crashes elsewhere. What a second application
     changes for the process (the factory's application logic, VTK's message window) is put back.
@@ -119,7 +127,7 @@ def open_picture_scene(
     logics = factory.GetMRMLApplicationLogic(), factory_3d.GetMRMLApplicationLogic()
     window = vtkOutputWindow.GetInstance()
     try:
-        picture = PictureScene(nodes, overlay, size)
+        picture = PictureScene(nodes, overlay, size, within_body)
         try:
             yield picture
         finally:

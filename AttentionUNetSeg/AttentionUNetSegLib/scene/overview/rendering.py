@@ -29,9 +29,9 @@ def render_overview(nodes: ResultNodes, path: Path | str, size: tuple[int, int] 
     """Write a PNG of the result: axial, coronal and sagittal with the contour, below them the same with attention.
 
     The planes are those that cut the largest area of the segment, in the abdomen window (W 400, L 40 HU), all
-    at one scale that shows the whole body. A network without gates has its probability shown instead of
-    attention; a hidden segment has no contour. Drawn by Slicer's own slice views, off screen, in a scene of
-    their own: the caller's scene, its views and its display settings are not touched.
+    at one scale that shows the whole body. Attention outside of the body is not drawn. A network without gates has
+    its probability shown instead of attention; a hidden segment has no contour. Drawn by Slicer's own slice views,
+    off screen, in a scene of their own: the caller's scene, its views and its display settings are not touched.
 
     Parameters
     ----------
@@ -57,8 +57,9 @@ def render_overview(nodes: ResultNodes, path: Path | str, size: tuple[int, int] 
     overlay = nodes.attention[0] if nodes.attention else nodes.probability
     planes = choose_planes(nodes, panel_size(size))
     panels = []
-    with open_picture_scene(nodes, overlay, panel_size(size)) as picture:
-        bar = _color_bar(picture, "Attention of the finest gate" if nodes.attention else "Probability")
+    has_attention = bool(nodes.attention)
+    with open_picture_scene(nodes, overlay, panel_size(size), within_body=has_attention) as picture:
+        bar = _color_bar(picture, "Attention of the finest gate, in the body" if has_attention else "Probability")
         for opacity in (0.0, OVERLAY_OPACITY):
             for plane in PLANES:
                 pixels = picture.draw(plane, planes.middle[plane], planes.mm_per_pixel, opacity)

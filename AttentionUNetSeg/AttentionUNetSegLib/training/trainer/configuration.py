@@ -63,6 +63,8 @@ class TrainingConfiguration:
     pancreas_weight : how much the pancreas counts in the loss against each other structure.
     shares : part of the patches that come from a data set, by its name; what is left goes to the others by their
         number of cases. Together at most 1.
+    about_the_pancreas : share of the patches that are centred about a place in it; a network that looks only at its
+        surroundings needs few others.
     flip_left_right : mirror patches. Off: the abdomen is not symmetric, and the side is a cue.
     leave_out : patients that are neither trained nor validated on.
     validate_on : patients that are only validated on; their scans are not trained on.
@@ -103,6 +105,7 @@ class TrainingConfiguration:
     label_smoothing: float = 0.05
     pancreas_weight: float = 3.0
     shares: Mapping[str, float] = field(default_factory=dict)
+    about_the_pancreas: float = 0.6
     flip_left_right: bool = False
     leave_out: tuple[str, ...] = ()
     validate_on: tuple[str, ...] = ()
@@ -167,6 +170,7 @@ class TrainingConfiguration:
                 f"The augmentation {self.augmentation!r} is none of {', '.join(AUGMENTATIONS)}.",
             ),
             (0 <= self.label_smoothing < 1, "The label smoothing is not within 0 and below 1."),
+            (0 <= self.about_the_pancreas <= 1, "The share of patches about the pancreas is not within 0 to 1."),
             (self.pancreas_weight > 0, "The weight of the pancreas has to be above 0."),
             (self.seed >= 0, f"The seed {self.seed} is negative."),
             (self.workers is None or self.workers >= 0, f"{self.workers} workers are fewer than none."),

@@ -28,8 +28,7 @@ from .contrast import vary_intensities
 from .loss import PatchBatch
 from .preparation import PreparedCase
 
-# What a patch is centred about, with these probabilities; the rest lies anywhere.
-ABOUT_THE_PANCREAS = 0.6
+# At most this share of the patches is centred about any structure, and no more than lie anywhere.
 ABOUT_ANY_STRUCTURE = 0.2
 # How far the place it is centred about may be from the patch's centre, as a part of the patch.
 OFF_CENTRE = 0.25
@@ -83,6 +82,7 @@ class PatchSampler:
     seed : of everything that is drawn.
     device : where patches are made and stay.
     spacing_mm : of the patches; part maps have a grid of their own.
+    about_the_pancreas : share of the patches that are centred about a place in it.
     """
 
     def __init__(
@@ -96,8 +96,9 @@ class PatchSampler:
         seed: int,
         device: torch.device,
         spacing_mm: float = 2.5,
+        about_the_pancreas: float = 0.6,
     ) -> None:
-        self.spacing_mm = spacing_mm
+        self.spacing_mm, self.about_the_pancreas = spacing_mm, about_the_pancreas
         self.cases, self.structures, self.patch = list(cases), tuple(structures), patch
         self.window = HUWindow(*window_hu)
         self.augmentation, self.seed, self.device = augmentation, seed, device
@@ -165,9 +166,10 @@ class PatchSampler:
         """The voxels about one of which the patch is centred; none where it lies anywhere."""
         kind = rng.random()
         pancreas = places.get("pancreas", _NOWHERE)
-        if kind < ABOUT_THE_PANCREAS and len(pancreas):
+        share = self.about_the_pancreas
+        if kind < share and len(pancreas):
             return pancreas
-        if kind < ABOUT_THE_PANCREAS + ABOUT_ANY_STRUCTURE:
+        if kind < share + min(ABOUT_ANY_STRUCTURE, (1 - share) / 2):
             annotated = [places[name] for name in self.structures if len(places.get(name, ()))]
             # One structure after the other, not all voxels together, which would be the liver most of the time.
             return annotated[int(rng.integers(len(annotated)))] if annotated else _NOWHERE

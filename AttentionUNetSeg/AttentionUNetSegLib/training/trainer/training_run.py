@@ -165,6 +165,7 @@ class _Run:
             self.configuration.shares,
             replace(AUGMENTATIONS[self.configuration.augmentation], flip_left_right=self.configuration.flip_left_right),
             self.configuration.seed, self.device.device, self.configuration.spacing_mm,
+            self.configuration.about_the_pancreas,
         )  # fmt: skip
         with connected(self.processes, self.device.kind == "cuda") as self.processes:
             self.optimization = self._optimization(network)

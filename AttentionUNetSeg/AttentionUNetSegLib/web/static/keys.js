@@ -37,7 +37,8 @@
 
   function moveThreshold(step) {
     if (state("has_result")) {
-      set("threshold", Math.round(100 * Math.min(0.95, Math.max(0.05, state("threshold") + step))) / 100);
+      const [lowest, highest] = state("thresholds");
+      set("threshold", Math.round(100 * Math.min(highest, Math.max(lowest, state("threshold") + step))) / 100);
     }
   }
 
