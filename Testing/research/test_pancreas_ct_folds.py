@@ -16,6 +16,7 @@ from AttentionUNetSegLib.training.trainer.checkpoint import load_what_fits
 from research import pancreas_ct_cross_validation
 from research.pancreas_ct_card import limitations
 from research.pancreas_ct_cross_validation import (
+    EIGHT_PASSES,
     PASSES,
     VERSION,
     Held,
@@ -98,9 +99,9 @@ def test_what_was_measured_is_not_measured_again_unless_the_weights_changed(tmp_
 
     monkeypatch.setattr(pancreas_ct_cross_validation, "_measured", measured)
     first = SimpleNamespace(weights_sha256="1")
-    got = [_held(first, "0.5.1, 8 passes", [], 0, tmp_path, None) for _ in range(2)]
+    got = [_held(first, EIGHT_PASSES, [], 0, tmp_path, None) for _ in range(2)]
     assert runs == ["1"] and got[0][0].measured == got[1][0].measured
-    _held(SimpleNamespace(weights_sha256="2"), "0.5.1, 8 passes", [], 0, tmp_path, None)
+    _held(SimpleNamespace(weights_sha256="2"), EIGHT_PASSES, [], 0, tmp_path, None)
     assert runs == ["1", "2"]
 
 
