@@ -24,7 +24,7 @@ _VOXELS_LOOKED_AT = 500_000
 
 
 # Of the voxels of a label map that are not 0, at least so many have the value of the next one in their row.
-_HIGHEST_LABEL, _EVEN = 1000, 0.8
+_HIGHEST_LABEL, _EVEN = 1000, 0.6
 
 
 def check_ct(image: sitk.Image, any_intensity: bool = False) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ def _looks_like_labels(voxels: np.ndarray) -> bool:
         return False
     first, second = some[..., :-1], some[..., 1:]
     labelled = np.count_nonzero(first)
-    return labelled > 0 and np.count_nonzero((first != 0) & (first == second)) >= _EVEN * labelled
+    return bool(labelled > 0 and np.count_nonzero((first != 0) & (first == second)) >= _EVEN * labelled)
 
 
 def _rescaling_doubt(voxels: np.ndarray) -> int:
