@@ -39,6 +39,9 @@ class Application(QObject, listed_as="slicer.app"):
     def __init__(self) -> None:
         super().__init__()
         self._d.core = new_application()
+        camera = slicer.vtkMRMLCameraNode()
+        camera.SetLayoutName("1")  # of the 3D view; a singleton, which closing a scene resets
+        self._d.core.scene.AddNode(camera)
         self._d.layout_manager = LayoutManager(self._d.core)
         self._d.module_manager = ModuleManager()
         self._d.has_window = True
