@@ -34,7 +34,6 @@ class Application(QObject, listed_as="slicer.app"):
     startupCompleted = Signal("startupCompleted()")
     aboutToQuit = Signal("aboutToQuit()")
     mrmlSceneChanged = Signal("mrmlSceneChanged(vtkMRMLScene*)")
-    lastWindowClosed = Signal("lastWindowClosed()")
 
     def __init__(self) -> None:
         super().__init__()
@@ -209,7 +208,6 @@ class FactoryManager:
 class ModuleManager(QObject, listed_as="slicer.app.moduleManager()"):
     """The modules of `slicer.modules`."""
 
-    moduleLoaded = Signal("moduleLoaded(QString)")
     moduleAboutToBeUnloaded = Signal("moduleAboutToBeUnloaded(QString)")
 
     def module(self, name: str) -> Any:
@@ -224,8 +222,6 @@ _factory_manager = FactoryManager()
 
 class LayoutManager(QObject, listed_as="slicer.qSlicerLayoutManager"):
     """Three slice views and a 3D view: their nodes and logics are real, nothing is drawn."""
-
-    layoutChanged = Signal("layoutChanged(int)")
 
     def __init__(self, core: Any) -> None:
         super().__init__()

@@ -55,23 +55,10 @@ def _pip_ensure(*requirements: Any, **options: Any) -> None:
 class SampleDataLogic:
     """SampleData's registration of data sets; the names are those of its keyword arguments."""
 
-    _KEYWORDS = frozenset(
-        [
-            "category",
-            "sampleName",
-            "sampleDescription",
-            "uris",
-            "fileNames",
-            "nodeNames",
-            "customDownloader",
-            "thumbnailFileName",
-            "loadFileType",
-            "loadFileProperties",
-            "checksums",
-            "loadFiles",
-            "loadFileTypes",
-        ]
-    )
+    _KEYWORDS = (  # noqa: SIM905
+        "category sampleName sampleDescription uris fileNames nodeNames customDownloader "
+        "thumbnailFileName loadFileType loadFileProperties checksums loadFiles loadFileTypes "
+    ).split()
 
     @staticmethod
     def registerCustomSampleDataSource(**options: Any) -> None:

@@ -9,7 +9,7 @@ from .qt_objects import QObject
 from .qt_values import QIcon, QKeySequence
 from .qt_widgets import QWidget
 from .signals import Signal
-from .strict import Property, setter
+from .strict import Property
 
 override_cursors: list[Any] = []
 
@@ -42,11 +42,6 @@ class QAction(QObject, listed_as="qt.QAction"):
     checked = Property(False, notify="toggled")
     triggered = Signal("triggered(bool)", "triggered()")
     toggled = Signal("toggled(bool)")
-    setText = setter("text")
-    setToolTip = setter("toolTip")
-    setEnabled = setter("enabled")
-    setCheckable = setter("checkable")
-    setChecked = setter("checked")
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
@@ -87,14 +82,12 @@ class QShortcut(QObject, listed_as="qt.QShortcut"):
     """A key combination that does something."""
 
     enabled = Property(True)
-    context = Property(None)
     activated = Signal("activated()")
     activatedAmbiguously = Signal("activatedAmbiguously()")
-    setEnabled = setter("enabled")
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
-        self._d.key = arguments[0] if arguments and isinstance(arguments[0], QKeySequence) else None
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._d.key = None
 
     @property
     def key(self) -> QKeySequence | None:

@@ -229,9 +229,6 @@ class QByteArray(Strict, listed_as="qt.QByteArray"):
 
     length = count = size
 
-    def isEmpty(self) -> bool:
-        return not self._d.content
-
 
 class QSettings(QObject, listed_as="qt.QSettings"):
     """The person's settings, in memory. As on disk with an .ini file, what is not a string may come back as one."""

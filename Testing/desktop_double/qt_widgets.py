@@ -17,12 +17,10 @@ class QWidget(QObject, listed_as="qt.QWidget"):
     """Visible and enabled only where all its ancestors are."""
 
     toolTip = Property("")
-    windowTitle = Property("", notify="windowTitleChanged")
-    windowTitleChanged = Signal("windowTitleChanged(QString)")
+    windowTitle = Property("")
     minimumSize = Property(None, QSize)
     focusPolicy = Property(None)
     sizePolicy = Property(None)
-    setToolTip = setter("toolTip")
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -109,13 +107,10 @@ class QWidget(QObject, listed_as="qt.QWidget"):
     def update(self) -> None:
         pass
 
-    repaint = adjustSize = updateGeometry = update
+    repaint = update
 
     def addAction(self, action: Any) -> None:
         self._d.actions.append(action)
-
-    def setContentsMargins(self, left: int, top: int, right: int, bottom: int) -> None:
-        pass
 
 
 def boolean(value: object, what: str) -> bool:
@@ -132,15 +127,10 @@ class Button(QWidget):
     icon = Property(None, QIcon)
     iconSize = Property(None, QSize)
     checkable = Property(False)
-    autoExclusive = Property(False)
     shortcut = Property(None)
     clicked = Signal("clicked(bool)", "clicked()")
     toggled = Signal("toggled(bool)")
-    pressed = Signal("pressed()")
-    released = Signal("released()")
     setText = setter("text")
-    setIcon = setter("icon")
-    setCheckable = setter("checkable")
 
     def __init__(self, *arguments: Any) -> None:
         """Take (), (parent), (text), (text, parent), (icon, text) as Qt does."""
@@ -176,10 +166,8 @@ class Button(QWidget):
         """What a person's click does: nothing on a disabled button."""
         if not self.enabled:
             return
-        self.pressed.emit()
-        if self.checkable and not (self.autoExclusive and self.checked):
+        if self.checkable:
             self.toggle()
-        self.released.emit()
         if not self._d.is_deleted:
             self.clicked.emit(self.checked)
 
@@ -228,8 +216,6 @@ class QLabel(QWidget, listed_as="qt.QLabel"):
     wordWrap = Property(False)
     textFormat = Property(None)
     textInteractionFlags = Property(None)
-    alignment = Property(None)
-    linkActivated = Signal("linkActivated(QString)")
     setText = setter("text")
 
     def __init__(self, *arguments: Any) -> None:
@@ -254,7 +240,6 @@ class QProgressBar(QWidget, listed_as="qt.QProgressBar"):
     minimum = Property(0)
     maximum = Property(100)
     format = Property("%p%")
-    alignment = Property(None)
     valueChanged = Signal("valueChanged(int)")
 
     @property
