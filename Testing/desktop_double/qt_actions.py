@@ -43,28 +43,13 @@ class QAction(QObject, listed_as="qt.QAction"):
     triggered = Signal("triggered(bool)", "triggered()")
     toggled = Signal("toggled(bool)")
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
-        for argument in arguments:
-            if isinstance(argument, str):
-                self.text = argument
-
 
 class QMenu(QWidget, listed_as="qt.QMenu"):
     """A menu: its actions, and those of the menus in it."""
 
     title = Property("")
     aboutToShow = Signal("aboutToShow()")
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
-        self._d.actions = []
-        for argument in arguments:
-            if isinstance(argument, str):
-                self.title = argument
-
-    def addAction(self, action: QAction) -> None:
-        self._d.actions.append(action)
+    _written_on_it = "title"
 
     def addMenu(self, menu: QMenu) -> QAction:
         action = QAction(menu.title, self)

@@ -148,7 +148,7 @@ class Number(QWidget):
     _decimals = 2
 
     def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
+        super().__init__(*arguments)
         self._d.bounds = [self._kind(0), self._kind(99)]
         self._d.value = self._kind(0)
 

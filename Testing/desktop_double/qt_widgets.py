@@ -22,12 +22,11 @@ class QWidget(QObject, listed_as="qt.QWidget"):
     focusPolicy = Property(None)
     sizePolicy = Property(None)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self._d.enabled = True
-        self._d.is_hidden = parent is None  # a window is shown by show(), a child with its parent
+        self._d.is_hidden = self._d.parent is None  # a window is shown by show(), a child with its parent
         self._d.layout = None
-        self._d.focus_asked = False
         self._d.actions = []
 
     def isWidgetType(self) -> bool:
@@ -101,13 +100,10 @@ class QWidget(QObject, listed_as="qt.QWidget"):
         """Return a picture of nothing: there are no pixels here."""
         return SimpleNamespace(save=lambda path: bool(Path(path).write_bytes(b"")) or True)
 
-    def setFocus(self, reason: object = None) -> None:
-        self._d.focus_asked = True
-
-    def update(self) -> None:
+    def setFocus(self) -> None:
         pass
 
-    repaint = update
+    update = repaint = setFocus
 
     def addAction(self, action: Any) -> None:
         self._d.actions.append(action)
@@ -131,16 +127,6 @@ class Button(QWidget):
     clicked = Signal("clicked(bool)", "clicked()")
     toggled = Signal("toggled(bool)")
     setText = setter("text")
-
-    def __init__(self, *arguments: Any) -> None:
-        """Take (), (parent), (text), (text, parent), (icon, text) as Qt does."""
-        parent = arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None
-        super().__init__(parent)
-        for argument in arguments:
-            if isinstance(argument, str):
-                self.text = argument
-            elif isinstance(argument, QIcon):
-                self.icon = argument
 
     @property
     def checked(self) -> bool:
@@ -218,17 +204,8 @@ class QLabel(QWidget, listed_as="qt.QLabel"):
     textInteractionFlags = Property(None)
     setText = setter("text")
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
-        self._d.buddy = None
-        if arguments and isinstance(arguments[0], str):
-            self.text = arguments[0]
-
     def clear(self) -> None:
         self.text = ""
-
-    def buddy(self) -> QWidget | None:
-        return self._d.buddy
 
     def setBuddy(self, widget: QWidget) -> None:
         self._d.buddy = widget
