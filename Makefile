@@ -13,7 +13,11 @@ OUTPUT ?= demo-output
 
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGES := $(VENV)/packages
 INSTALLED := $(VENV)/installed
+
+# What is never imported need not be compiled either: nearly half of an installation's time.
+PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --no-compile -q
 
 # What VTK loads at run time to draw without a display (it crashes where one of them is missing); only the picture
 # needs it. Whether it can draw is what the scene package finds out by drawing in a process of its own.
@@ -26,6 +30,7 @@ HAS_CHROMIUM := command -v chromium || command -v chromium-browser || command -v
 # A validator of DICOM objects, and a PACS, for the tests only; without them those that need one are skipped.
 HAS_DICOM_TOOLS := command -v dciodvfy && command -v Orthanc
 DICOM_TOOLS := dicom3tools orthanc orthanc-dicomweb
+CAN_APT := test "$$(id -u)" = 0 && command -v apt-get
 
 export TORCH SERIES DEVICE OUTPUT
 
@@ -37,7 +42,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BY_FILE := --dist loadfile --no-loadscope-reorder
 QUICK_TESTS := $(addprefix Testing/,project models network measure correction imaging)
 
-.PHONY: demo app screenshots test quick quick-tests coverage import-rules style types compiled-tests clean
+.PHONY: demo app screenshots test quick quick-tests all-tests test-programs coverage import-rules style types clean
 
 demo: $(INSTALLED)
 	@set -e; \
@@ -64,17 +69,27 @@ app: $(INSTALLED)
 	if [ -n "$$SERIES" ]; then set -- "$$@" --series "$$SERIES"; fi; \
 	$(BIN)/attention-unet-seg "$$@"
 
-screenshots: $(INSTALLED)
+screenshots: $(INSTALLED) test-programs
 	$(BIN)/python Testing/web/take_screenshots.py Resources/Screenshots
 
-test: $(INSTALLED)
-	@if [ "$$(uname)" = Linux ] && ! { $(HAS_DICOM_TOOLS); } >/dev/null; then \
-		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y --no-install-recommends $(DICOM_TOOLS); } || \
-		echo "Warning: the tests against a PACS will be skipped: on Debian, install $(DICOM_TOOLS)"; \
-	fi
-	$(MAKE) -j 2 import-rules types compiled-tests
-	$(BIN)/python -m pytest -n 3 $(BY_FILE)
+# Two things at a time: pip and apt-get; then the types, which take a minute where nothing is cached, and the tests.
+test: $(BIN)/pip
+	$(MAKE) -j 2 $(PACKAGES) test-programs
+	$(MAKE) $(INSTALLED)
+	$(MAKE) import-rules
+	$(MAKE) -j 2 types all-tests
 	@echo "All checks passed: style, import rules, types, tests."
+
+# First one process compiles what the workers would each compile for themselves.
+all-tests: $(INSTALLED)
+	@$(BIN)/python -m pytest --collect-only -q >/dev/null || true
+	$(BIN)/python -m pytest -n 3 $(BY_FILE)
+
+test-programs:
+	@if [ "$$(uname)" != Linux ] || { { $(HAS_DICOM_TOOLS); } && { $(HAS_CHROMIUM); }; } >/dev/null; then :; \
+	elif $(CAN_APT) >/dev/null && apt-get update -q && apt-get install -q -y chromium && \
+		apt-get install -q -y --no-install-recommends $(DICOM_TOOLS); then :; \
+	else echo "Warning: the tests of the page and those against a PACS are skipped: on Debian, install chromium $(DICOM_TOOLS)"; fi
 
 quick: $(INSTALLED)
 	$(MAKE) -j 3 import-rules types quick-tests
@@ -98,32 +113,29 @@ style:
 types:
 	$(BIN)/mypy
 
-# While mypy runs: pytest rewrites every file of tests, which takes a worker ten seconds where it is not done yet.
-compiled-tests: $(INSTALLED)
-	@$(BIN)/python -m pytest --collect-only -q >/dev/null || true
-
 clean:
 	rm -rf $(VENV) build dist demo-output AttentionUNetSeg/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis .coverage
 
-$(INSTALLED): pyproject.toml setup.py
+$(BIN)/pip:
 	@command -v "$(PYTHON)" >/dev/null || \
 		{ echo "Python 3.10 or newer is needed, and '$(PYTHON)' was not found. Install it, or name it: make PYTHON=..."; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed, and $$($(PYTHON) --version) was found. Name another: make PYTHON=python3.12"; exit 1; }
-	@test -x $(BIN)/pip || "$(PYTHON)" -c 'import ensurepip' 2>/dev/null || \
-		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y python3-venv; } || \
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || \
+		{ $(CAN_APT) >/dev/null && apt-get update -q && apt-get install -q -y python3-venv; } || \
 		{ echo "Python's venv module is missing. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
-	@test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
-	set -f; $(BIN)/pip install --disable-pip-version-check -q $$TORCH
-	$(BIN)/pip install --disable-pip-version-check -q -e '.[standalone,train,cohort,test]'
-	@$(BIN)/pip install --disable-pip-version-check -q -e '.[dicom]' || \
-		echo "Warning: DICOM SEG and SR cannot be written: highdicom could not be installed for this Python (see above)"
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(PACKAGES): pyproject.toml setup.py | $(BIN)/pip
+	set -f; $(PIP_INSTALL) $$TORCH
+	$(PIP_INSTALL) -e '.[standalone,train,cohort,test,dicom]' || { \
+		$(PIP_INSTALL) -e '.[standalone,train,cohort,test]' && \
+		echo "Warning: DICOM SEG and SR cannot be written: highdicom could not be installed for this Python (see above)"; }
+	@touch $@
+
+$(INSTALLED): $(PACKAGES)
 	@if [ "$$(uname)" = Linux ] && ! $(BIN)/python -c '$(CAN_RENDER)' 2>/dev/null; then \
-		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y $(RENDERING_PACKAGES); } || \
+		{ $(CAN_APT) >/dev/null && apt-get update -q && apt-get install -q -y $(RENDERING_PACKAGES); } || \
 		echo "Warning: results will have no picture: VTK needs OpenGL (EGL). On Debian and Ubuntu: sudo apt-get install $(RENDERING_PACKAGES)"; \
-	fi
-	@if [ "$$(uname)" = Linux ] && ! { $(HAS_CHROMIUM); } >/dev/null; then \
-		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y chromium; } || \
-		echo "Warning: the tests of the page will be skipped: there is no Chromium. On Debian: sudo apt-get install chromium"; \
 	fi
 	@touch $@

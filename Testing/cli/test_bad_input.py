@@ -116,9 +116,9 @@ def test_bad_input(make, in_process, tiny_model_package, tmp_path, job_folders):
     check(make, in_process, tiny_model_package, tmp_path, job_folders)
 
 
-@pytest.mark.parametrize("make", [missing, truncated_gzip, folder_without_dicom], ids=lambda make: make.__name__)
-def test_bad_input_to_a_real_process(make, command_line, tiny_model_package, tmp_path, job_folders):
-    check(make, command_line, tiny_model_package, tmp_path, job_folders)
+def test_bad_input_to_a_real_process(command_line, tiny_model_package, tmp_path, job_folders):
+    """With the one of these at which ITK's own code would print words too."""
+    check(truncated_gzip, command_line, tiny_model_package, tmp_path, job_folders)
 
 
 def check(make, command_line, tiny_model_package, tmp_path, job_folders):

@@ -10,6 +10,7 @@ import slicer
 from desktop_double.dependencies import torch_installation
 from desktop_double.event_loop import process_until
 from desktop_double.qt_dialogs import answers
+from phantom_package import PHANTOM_MODEL, PHANTOM_MODEL_ID
 
 
 @pytest.fixture
@@ -30,6 +31,9 @@ def panel(module, monkeypatch):
     phantom = make_phantom(3, spacing_mm=(6, 6, 8))
     add_volume(slicer.mrmlScene, Volume(phantom.ct, "phantom", is_phantom=True))
     widget.ui.inputVolumeSelector.setCurrentNodeIndex(0)
+    widget.logic.addModel(PHANTOM_MODEL)
+    widget.panel.input.fill_models()
+    widget.panel.parameters.model = PHANTOM_MODEL_ID
     return widget
 
 

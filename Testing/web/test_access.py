@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import stat
-import subprocess
-import sys
 from urllib.parse import urlsplit
 
 import pytest
+from AttentionUNetSegLib.cli import main
 from AttentionUNetSegLib.cli.serve import write_redirection
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.web import check_host_and_token
@@ -156,10 +154,9 @@ def test_a_token_that_is_none_is_refused(token):
         (["--port", "99999"], "port"),
     ],
 )
-def test_what_cannot_be_served_is_said_in_one_sentence(arguments, sentence):
-    command = [sys.executable, "-m", "AttentionUNetSegLib.cli", "serve", "--no-browser", "--json", *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=600, check=False)
-    assert run.returncode == 2
-    assert sentence in run.stderr
-    assert len(run.stderr.strip().splitlines()) == 1
-    assert json.loads(run.stdout)["error"]["code"] == "bad_input"
+def test_what_cannot_be_served_is_said_in_one_sentence(arguments, sentence, capfd):
+    assert main(["serve", "--no-browser", "--json", *arguments]) == 2
+    said = capfd.readouterr()
+    assert sentence in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert json.loads(said.out)["error"]["code"] == "bad_input"

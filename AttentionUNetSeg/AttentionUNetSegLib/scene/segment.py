@@ -47,6 +47,20 @@ def segment_volume_ml(nodes: ResultNodes) -> float:
     return float(np.count_nonzero(voxels)) * voxel_volume_ml(_grid_of(labelmap))
 
 
+def resampled_on_ct(
+    nodes: ResultNodes, labelmap: slicer.vtkOrientedImageData, grid: np.ndarray
+) -> slicer.vtkOrientedImageData:
+    """Return a labelmap on the whole grid of the CT, each voxel as the nearest one; `grid` as of `segment_grid`."""
+    reference = slicer.vtkOrientedImageData()
+    reference.SetExtent(nodes.volume.GetImageData().GetExtent())
+    reference.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(grid))
+    resampled = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+        labelmap, reference, resampled, False
+    )
+    return resampled
+
+
 def center_of_segment(nodes: ResultNodes) -> np.ndarray | None:
     """Return where axial, coronal and sagittal planes cut the largest areas, or None for an empty segment.
 

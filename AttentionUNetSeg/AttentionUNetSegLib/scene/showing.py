@@ -12,14 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
-from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from . import provenance
-from .fields import read_values
 from .geometry import ijk_to_ras_of_node, voxel_volume_ml
 from .results import ResultNodes, find_results, nodes_of_segmentation
 from .segment import center_of_segment, segment_id_of
-from .threshold import clean_mask
+from .threshold import labelmap_of, mask_of
 
 # Of a turn: hues that many results go through without coming near an earlier one soon.
 GOLDEN_RATIO = 0.618034
@@ -254,17 +252,12 @@ class Comparison:
 
     def update(self, threshold: float, smoothing_mm: float = 0.0) -> float:
         """Compute the contour anew; return the volume in mL that it encloses."""
-        probability = self._nodes.probability
-        smoothing = [smoothing_mm / spacing for spacing in probability.GetSpacing()[::-1]]
-        mask = clean_mask(read_values(probability), threshold, smoothing_voxels=smoothing)
-        labelmap = slicer.vtkOrientedImageData()
-        labelmap.SetDimensions(*mask.shape[::-1])
-        labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras_of_node(probability)))
-        labelmap.GetPointData().SetScalars(numpy_to_vtk(mask.ravel(), deep=True))
+        mask = mask_of(self._nodes, self._nodes.probability, threshold, False, smoothing_mm)
+        labelmap = labelmap_of(self._nodes, self._nodes.probability, mask)
         self._node.SetAndObserveTransformNodeID(self._nodes.segmentation.GetTransformNodeID())
         logic = slicer.vtkSlicerSegmentationsModuleLogic
         logic.SetBinaryLabelmapToSegment(labelmap, self._node, self._segment, logic.MODE_REPLACE)
-        return float(np.count_nonzero(mask)) * voxel_volume_ml(ijk_to_ras_of_node(probability))
+        return float(np.count_nonzero(mask.values)) * voxel_volume_ml(ijk_to_ras_of_node(self._nodes.probability))
 
     def set_visible(self, is_visible: bool) -> None:
         """Show or hide it."""

@@ -11,7 +11,15 @@ from .corrections import read_strokes
 from .fields import CroppedField, digest, joined_box
 from .geometry import offset_on_ct, voxel_offset
 from .results import ResultNodes
-from .segment import DIGEST, grid_of_labelmap, segment_grid, segment_id_of, segment_voxels, voxels_of_labelmap
+from .segment import (
+    DIGEST,
+    grid_of_labelmap,
+    resampled_on_ct,
+    segment_grid,
+    segment_id_of,
+    segment_voxels,
+    voxels_of_labelmap,
+)
 from .threshold import mask_of_field, settings_of
 
 
@@ -56,20 +64,6 @@ def segment_on_ct(nodes: ResultNodes) -> CroppedField:
         nodes.segmentation.GetBinaryLabelmapRepresentation(segment_id_of(nodes), alone)
         found, offset = voxels_of_labelmap(resampled_on_ct(nodes, alone, grid)), (0, 0, 0)
     return _inside_ct(found.moved(offset), nodes)
-
-
-def resampled_on_ct(
-    nodes: ResultNodes, labelmap: slicer.vtkOrientedImageData, grid: np.ndarray
-) -> slicer.vtkOrientedImageData:
-    """Return a labelmap on the whole grid of the CT, each voxel as the nearest one; `grid` as of `segment_grid`."""
-    reference = slicer.vtkOrientedImageData()
-    reference.SetExtent(nodes.volume.GetImageData().GetExtent())
-    reference.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(grid))
-    resampled = slicer.vtkOrientedImageData()
-    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
-        labelmap, reference, resampled, False
-    )
-    return resampled
 
 
 def _inside_ct(field: CroppedField, nodes: ResultNodes) -> CroppedField:

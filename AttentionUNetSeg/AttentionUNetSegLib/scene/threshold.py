@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
 
 import numpy as np
 import slicer
@@ -15,9 +15,9 @@ from ..correction import BACKGROUND, FOREGROUND
 from ..errors import BadInput
 from ..imaging import keep_largest_component
 from . import provenance
-from .clicks import read_clicks, voxel_of
-from .corrections import read_strokes
-from .fields import Box, CroppedField, box_of_at_least, digest, joined_box, read_values, tight_box
+from .certain import certain_voxels
+from .clicks import read_clicks
+from .fields import Box, CroppedField, box_of_at_least, digest, first_voxel, joined_box, read_values, tight_box
 from .geometry import ijk_to_ras_of_node, offset_on_ct
 from .marks import read_marks
 from .measurement_age import note_age
@@ -92,12 +92,26 @@ def mask_of_field(nodes: ResultNodes, threshold: float, keep_largest: bool, smoo
     Where the CT was resampled or cropped since, the mask counts the field's own voxels, without clicks and strokes:
     what they changed is in the field.
     """
-    values = read_values(nodes.field)
-    offset = offset_on_ct(nodes.field, nodes.volume)
+    return mask_of(nodes, nodes.field, threshold, keep_largest, smoothing_mm, certain_voxels)
+
+
+def mask_of(
+    nodes: ResultNodes,
+    node: slicer.vtkMRMLScalarVolumeNode,
+    threshold: float,
+    keep_largest: bool,
+    smoothing_mm: float,
+    certain_of: Callable[[ResultNodes], CroppedField | None] = lambda nodes: None,
+) -> CroppedField:
+    """Do as `mask_of_field` with any field of a result; `certain_of` says what is certain, by default nothing."""
+    values = read_values(node)
+    offset = offset_on_ct(node, nodes.volume)
     field = CroppedField((0, 0, 0), values).moved(offset or (0, 0, 0))
-    certain = None if offset is None else _certain(nodes, field)
-    smoothing = [smoothing_mm / spacing for spacing in nodes.field.GetSpacing()[::-1]]
-    return mask_of_values(field, threshold, keep_largest, smoothing, certain)
+    smoothing = [smoothing_mm / spacing for spacing in node.GetSpacing()[::-1]]
+    if offset is None:
+        return mask_of_values(field, threshold, keep_largest, smoothing)
+    size = nodes.volume.GetImageData().GetDimensions()[::-1]
+    return mask_of_values(field, threshold, keep_largest, smoothing, certain_of(nodes), size)
 
 
 def mask_of_values(
@@ -106,30 +120,45 @@ def mask_of_values(
     keep_largest: bool = False,
     smoothing_voxels: list[float] | None = None,
     certain: CroppedField | None = None,
+    size: tuple[int, ...] | None = None,
 ) -> CroppedField:
-    """Return `clean_mask` of a field on the CT's voxels, with `certain` on a box of that field."""
-    smoothing_voxels = smoothing_voxels or [0.0] * 3
-    inner = _where_anything_is(field.values, threshold, smoothing_voxels, certain)
+    """Return `clean_mask` of a field on the CT's voxels, with `certain` on these voxels.
+
+    `size` is that of the CT, where smoothed values may go on beyond the box that a field was cropped to.
+    """
+    # As far as the Gaussian reaches what there is, and as far again what it looks at from there.
+    smoothing = smoothing_voxels or [0.0] * 3
+    margins = [2 * (int(SMOOTHING_REACH * deviation + 0.5) + 1) if deviation else 0 for deviation in smoothing]
+    box = _where_anything_is(field, threshold, certain, margins, size)
+    is_inside = all(a.start <= b.start and b.stop <= a.stop for a, b in zip(field.box, box, strict=True))
+    inside = tuple(slice(b.start - a, b.stop - a) for a, b in zip(field.start, box, strict=True))
+    values = field.values[inside] if is_inside else field.on(box)
     if certain is not None:
-        start = tuple(at - part.start for at, part in zip(certain.start, inner, strict=True))
-        certain = CroppedField(start, certain.values)
-    mask = clean_mask(field.values[inner], threshold, keep_largest, smoothing_voxels, certain)
-    return CroppedField(tuple(at + part.start for at, part in zip(field.start, inner, strict=True)), mask)
+        k, j, i = (at - part.start for at, part in zip(certain.start, box, strict=True))
+        certain = CroppedField((k, j, i), certain.values)
+    return CroppedField.of(box, clean_mask(values, threshold, keep_largest, smoothing, certain))
 
 
 def _where_anything_is(
-    values: np.ndarray, threshold: float, smoothing_voxels: list[float], certain: CroppedField | None
+    field: CroppedField,
+    threshold: float,
+    certain: CroppedField | None,
+    margins: list[int],
+    size: tuple[int, ...] | None,
 ) -> Box:
-    """Return the box of a field outside of which its mask is empty, and beyond which nothing counts for it."""
-    found = box_of_at_least(values, lowest_value(threshold))
-    boxes = [box for box in (found, None if certain is None else certain.box) if box is not None]
-    if not boxes:
-        return slice(0, 1), slice(0, 1), slice(0, 1)
-    # As far as the Gaussian reaches what it finds there, and as far again what it looks at from there.
-    margins = [2 * (int(SMOOTHING_REACH * deviation + 0.5) + 1) if deviation else 0 for deviation in smoothing_voxels]
+    """Return the box of the CT outside of which the mask of a field is empty, and beyond which nothing counts for it.
+
+    `margins` are so many voxels around what there is, within a CT of this `size`; None: within the field.
+    """
+    found = box_of_at_least(field.values, lowest_value(threshold))
+    boxes = [] if certain is None else [certain.box]
+    if found is not None or not boxes:
+        part: Box = found or (slice(0, 1), slice(0, 1), slice(0, 1))
+        boxes.append(CroppedField(first_voxel(part), field.values[part]).moved(field.start[::-1]).box)
+    limits = field.box if size is None else [slice(0, n) for n in size]
     k, j, i = (
-        slice(max(0, part.start - n), min(size, part.stop + n))
-        for part, n, size in zip(joined_box(*boxes), margins, values.shape, strict=True)
+        slice(max(limit.start, part.start - n), min(limit.stop, part.stop + n))
+        for part, n, limit in zip(joined_box(*boxes), margins, limits, strict=True)
     )
     return k, j, i
 
@@ -167,38 +196,6 @@ def lowest_value(threshold: float) -> int:
     return int(np.searchsorted(np.arange(256) / 255.0, threshold))
 
 
-def _certain(nodes: ResultNodes, field: CroppedField) -> CroppedField | None:
-    """Return what clicks and strokes say for certain, on the box of a field that holds it; strokes count more."""
-    strokes, clicks = read_strokes(nodes), read_clicks(nodes)
-    voxels = {}
-    for click in clicks:
-        with suppress(BadInput):  # a point that somebody dragged out of the CT says nothing about it
-            voxels[voxel_of(nodes, click)] = FOREGROUND if click.positive else BACKGROUND
-    boxes: list[Box] = [(slice(k, k + 1), slice(j, j + 1), slice(i, i + 1)) for k, j, i in voxels]
-    if strokes is not None:
-        boxes.append(strokes.box)
-    if not boxes:
-        return None
-    found = _common(joined_box(*boxes), field.box)
-    if found is None:
-        return None
-    certain = np.zeros([part.stop - part.start for part in found], np.uint8)
-    for voxel, value in voxels.items():
-        place = tuple(n - part.start for n, part in zip(voxel, found, strict=True))
-        if all(0 <= n < size for n, size in zip(place, certain.shape, strict=True)):
-            certain[place] = value
-    if strokes is not None:
-        painted = strokes.on(found)
-        certain[painted != 0] = painted[painted != 0]
-    return CroppedField(tuple(part.start - first for part, first in zip(found, field.start, strict=True)), certain)
-
-
-def _common(one: Box, other: Box) -> Box | None:
-    """Return the box that two have in common; None where they have nothing."""
-    k, j, i = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
-    return (k, j, i) if all(part.start < part.stop for part in (k, j, i)) else None
-
-
 def _largest_part(mask: np.ndarray, certain: CroppedField | None) -> np.ndarray:
     # Labelling costs more than everything else here, so only the box that holds anything is labelled.
     box = tight_box(mask)
@@ -215,7 +212,7 @@ def _write_segment(nodes: ResultNodes, mask: CroppedField) -> None:
     if is_surface_wanted and not mask.values.any():
         drop_surface(nodes)  # otherwise it is made anew of nothing at once
     slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
-        _labelmap(nodes, mask),
+        labelmap_of(nodes, nodes.field, mask),
         nodes.segmentation,
         segment_id,
         slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE,
@@ -233,8 +230,10 @@ def _note_hand(nodes: ResultNodes) -> None:
         segment.SetTag(key, "SEMIAUTOMATIC")
 
 
-def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImageData:
-    """Return the mask as a piece of the CT's grid, so that nothing is resampled, now or when somebody edits it.
+def labelmap_of(
+    nodes: ResultNodes, node: slicer.vtkMRMLScalarVolumeNode, mask: CroppedField
+) -> slicer.vtkOrientedImageData:
+    """Return a field's mask as a piece of the CT's grid, so that nothing is resampled, now or when somebody edits it.
 
     No larger than what it holds: whoever reads it or makes a surface of it looks at every voxel.
     """
@@ -242,7 +241,7 @@ def _labelmap(nodes: ResultNodes, mask: CroppedField) -> slicer.vtkOrientedImage
     try:
         grid, offset = segment_grid(nodes), mask.start[::-1]
     except BadInput:  # the CT was resampled or cropped: the field's own grid is still right
-        grid, offset = ijk_to_ras_of_node(nodes.field), mask.start[::-1]
+        grid, offset = ijk_to_ras_of_node(node), mask.start[::-1]
     size = mask.values.shape[::-1]
     labelmap = slicer.vtkOrientedImageData()
     labelmap.SetExtent(*[bound for first, n in zip(offset, size, strict=True) for bound in (first, first + n - 1)])

@@ -20,8 +20,7 @@ from . import provenance
 from .fields import Box, CroppedField, tight_box
 from .geometry import ct_grid, set_image_geometry, voxel_offset
 from .results import ResultNodes
-from .segment import grid_of_labelmap, segment_grid, segment_id_of, voxels_of_labelmap
-from .strokes import resampled_on_ct
+from .segment import grid_of_labelmap, resampled_on_ct, segment_grid, segment_id_of, voxels_of_labelmap
 
 WALLS = "walls"
 

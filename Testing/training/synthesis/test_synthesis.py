@@ -65,15 +65,16 @@ ORGANS = (
     ("esophagus", (15, 25, 75), (8, 8, 25)),
     ("pancreas", (10, -8, 0), (50, 14, 14)),
 )
+CHILD = 0.75  # of those sizes: all that is made here has less than half of an adult's voxels
 MULTIORGAN = {"spleen": 1, "pancreas": 2, "kidney_left": 3, "gallbladder": 4, "esophagus": 5, "liver": 6, "stomach": 7,
               "duodenum": 8}  # fmt: skip
 
 
 def label_map(values: dict[str, int], spacing=(3.0, 3.0, 3.0), turn: float = 1.0) -> sitk.Image:
-    """The organs as ellipsoids on a 300 x 220 x 165 mm grid; `turn` stretches them."""
-    size = [round(e / s) for e, s in zip((300, 220, 165), spacing, strict=True)]
+    """The organs of a child as ellipsoids on a grid of 225 x 165 x 124 mm; `turn` stretches them."""
+    size = [round(CHILD * e / s) for e, s in zip((300, 220, 165), spacing, strict=True)]
     axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(size, spacing, strict=True)]
-    z, y, x = np.meshgrid(*reversed(axes), indexing="ij")
+    z, y, x = (axis / CHILD for axis in np.meshgrid(*reversed(axes), indexing="ij"))
     labels = np.zeros(z.shape, np.uint8)
     for name, (cx, cy, cz), (rx, ry, rz) in ORGANS:
         if name in values:
@@ -141,7 +142,7 @@ def test_organs_drawn_by_hand_stay_and_get_surroundings(collection, organ_map):
     organs = own != Part.FAT
     assert (on_guest[organs] == own[organs]).mean() > 0.97
     for part in (Part.BONE, Part.AORTA, Part.COLON, Part.SMALL_BOWEL, Part.PORTAL_VEIN):
-        assert (on_guest == part).sum() > 200, part.name
+        assert (on_guest == part).sum() > 100, part.name
     pancreas, aorta = (centre_of(completed, (part,)) for part in (Part.PANCREAS, Part.AORTA))
     assert aorta[1] > pancreas[1], "the aorta lies behind the pancreas"
 
