@@ -63,7 +63,7 @@ class SampleDataLogic:
     @staticmethod
     def registerCustomSampleDataSource(**options: Any) -> None:
         """Note a data set."""
-        if unknown := set(options) - SampleDataLogic._KEYWORDS:
+        if unknown := set(options).difference(SampleDataLogic._KEYWORDS):
             raise TypeError(f"registerCustomSampleDataSource has no {sorted(unknown)}.")
         lists = [options.get(name) for name in ("uris", "fileNames", "nodeNames")]
         if not isinstance(lists[0], str) and len({len(each) for each in lists}) != 1:
