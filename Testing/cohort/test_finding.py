@@ -34,6 +34,7 @@ def test_a_folder_gives_every_image_and_every_series_and_not_its_own_results(arc
     assert [case.id for case in cases] == ["a/ct", "a/ct.nrrd", "b/ct", "c/study/1.2.3.1", "c/study/1.2.3.2"]
     assert [case.series for case in cases] == [None, None, None, "1.2.3.1", "1.2.3.2"]
     assert {case.path for case in cases[3:]} == {str(archive / "c" / "study")}
+    assert cases[4].columns == {"series_number": "2", "series_description": "Abdomen"}
     assert len({case.folder_name for case in cases}) == 5
     assert all("/" not in case.folder_name and not case.folder_name.startswith(".") for case in cases)
 

@@ -43,6 +43,19 @@ def test_padding_and_metal_do_not_matter() -> None:
     assert check_ct(with_values(set_one(30000), np.int16)) == ()
 
 
+def test_a_label_map_is_no_ct_and_an_8_bit_ct_is_no_label_map() -> None:
+    """As they lie beside CTs in folders that `cohort` is given."""
+    labels = np.zeros((30, 40, 50), np.int16)
+    for n in range(1, 9):
+        labels[5:25, 3 * n : 3 * n + 3, 10:40] = n
+    for values in (labels, (labels > 0).astype(np.uint8), labels.astype(np.float32)):
+        with pytest.raises(BadInput, match="looks like a label map") as refused:
+            check_ct(sitk.GetImageFromArray(values))
+        assert "Give the CT" in refused.value.hint
+    grey = np.clip(labels * 20 + np.random.default_rng(0).normal(0, 5, labels.shape), 0, 255).astype(np.uint8)
+    assert "Nothing in the image is below -200 HU" in check_ct(sitk.GetImageFromArray(grey))[0]
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_no_numbers_are_refused(value: float) -> None:
     with pytest.raises(BadInput, match=r"NaN or infinite values \(1 of 5040 voxels\)"):

@@ -65,7 +65,7 @@ def test_segments_of_slicer_are_found_by_name_in_their_layer(tmp_path, labels):
     assert (stored.name, stored.color, stored.terminology) == ("Pancreas", (0.5, 0.25, 1.0), "a~b^c~d")
     assert stored.algorithm == ("MANUAL", "")
     np.testing.assert_array_equal(voxels(read_segment(path, "duodenum")), layers[..., 0])
-    with pytest.raises(BadInput, match='no segment "1"') as error:
+    with pytest.raises(BadInput, match='2 segments "1"') as error:
         read_segment(path, "1")  # two have this value
     assert "1 Duodenum, 1 Pancreas" in error.value.hint
     header["Segment1_Layer"] = "2"

@@ -54,7 +54,7 @@ def _run(words: list[str], interrupts: Interrupts) -> int | None:
         except BrokenPipeError:
             return 1  # nobody reads our answer any more
         except Exception as error:
-            if interrupts.came:  # and a library made something else of it
+            if interrupts.came and not isinstance(error, Cancelled):  # a library made something else of it
                 return terminal.fail(Cancelled())
             if isinstance(error, AttentionUNetSegError):
                 return terminal.fail(error)

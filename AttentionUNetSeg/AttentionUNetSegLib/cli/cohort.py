@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BadInput
+from ..contracts import check_threshold
+from ..errors import BadInput, Cancelled
 from ..models import ModelPackage
 from .chosen_model import chosen_model
 from .clock import Clock
@@ -51,14 +52,16 @@ def run(options: Namespace, terminal: Terminal) -> None:
             try:
                 with clock.measure("run"):
                     unwritten = run_cases(orders, cluster, lambda told: _show(line, told), options.retry_failed)
+            except KeyboardInterrupt:
+                raise Cancelled("Cancelled.", "The same command goes on where this one stopped.") from None
             finally:
                 answer, text = _conclude(options, cases, output, unwritten, clock)
     terminal.answer(answer, text)
 
 
 def _check(options: Namespace) -> None:
-    if options.threshold is not None and not 0.0 < options.threshold <= 1.0:
-        raise BadInput(f"The threshold {options.threshold} is not above 0 and at most 1.")
+    if options.threshold is not None:
+        check_threshold(options.threshold)
     if options.processes is not None and options.processes < 1:
         raise BadInput(f"{options.processes} processes cannot do anything.", "Give 1 or more.")
     if options.scheduler is not None and options.processes is not None:

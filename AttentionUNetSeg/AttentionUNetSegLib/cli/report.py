@@ -153,6 +153,8 @@ def describe(report: dict[str, Any]) -> str:
 
 def _difference(before: float, after: float) -> str:
     """Two volumes and what lies between them, which fits the two as they are printed."""
+    if before == after:
+        return f"{after:.1f} mL, as before"
     before, after = round(before, 1), round(after, 1)
     sign = {True: "+", False: "−"}[after >= before]
     return f"{before:.1f} mL before, {after:.1f} mL now ({sign}{abs(after - before):.1f} mL)"

@@ -21,7 +21,7 @@ class Case:
     id : unique in the cohort.
     path : image file or DICOM folder, absolute.
     series : UID or number, for a DICOM folder that holds several; None otherwise.
-    columns : what else the table said, carried through to the result's table.
+    columns : what else the table, or a series' files, said of it, carried through to the result's table.
     """
 
     id: str

@@ -91,7 +91,12 @@ def _dicom_cases(folder: Path, root: Path) -> Iterator[Case]:
         place = Path(os.path.commonpath([str(parent) for parent in parents]))
         inside = place.relative_to(root).as_posix()
         name = root.name if inside == "." else inside
-        yield Case(name if len(series) == 1 else f"{name}/{each.uid}", str(place), each.uid)
+        number = "" if each.number is None else str(each.number)
+        # What a person knows a series by; the UID alone tells nobody which it is.
+        known = {"series_number": number, "series_description": each.description}
+        if each.differs_by:
+            known["series_differs_by"] = each.differs_by
+        yield Case(name if len(series) == 1 else f"{name}/{each.uid}", str(place), each.uid, known)
 
 
 def _in_table(path: Path) -> Iterator[Case]:

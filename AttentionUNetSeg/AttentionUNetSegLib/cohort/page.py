@@ -95,6 +95,9 @@ def _histogram(volumes: Sequence[float]) -> str:
 def _card(row: Row) -> str:
     state = "failed" if row["state"] == "failed" else "doubtful" if row.get("distrust") else row["state"]
     lines = [f"<p><strong>{escape(str(row['id']))}</strong></p>"]
+    known = [str(row[key]) for key in ("series_number", "series_description", "series_differs_by") if row.get(key)]
+    if known:
+        lines.append(f'<p class="numbers">Series {escape(", ".join(known))}</p>')
     if row["state"] == "done":
         folder = quote(str(row["folder"]))
         if row.get("overview"):

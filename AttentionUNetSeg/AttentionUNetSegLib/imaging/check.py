@@ -23,6 +23,10 @@ _NEXT_TO_NOTHING, _MUCH = 0.002, 0.05
 _VOXELS_LOOKED_AT = 500_000
 
 
+# Of the voxels of a label map that are not 0, at least so many have the value of the next one in their row.
+_HIGHEST_LABEL, _EVEN = 1000, 0.6
+
+
 def check_ct(image: sitk.Image, any_intensity: bool = False) -> tuple[str, ...]:
     """Refuse what is not a CT volume in Hounsfield units; say what is doubtful about one that is.
 
@@ -71,6 +75,8 @@ def intensity_doubts(voxels: np.ndarray, any_intensity: bool = False) -> tuple[s
     if lowest == highest:
         raise BadInput(f"The image is constant: every voxel is {lowest:g}.", "Give a CT volume.")
     refusal = _not_hounsfield(lowest, highest, plausible, np.issubdtype(voxels.dtype, np.floating))
+    if lowest == 0 and highest <= _HIGHEST_LABEL and _looks_like_labels(voxels):
+        refusal = "it looks like a label map, whole numbers in even areas", "Give the CT that it was made on."
     shift = _rescaling_doubt(voxels)
     if shift < 0:
         refusal = refusal or (
@@ -155,6 +161,16 @@ def _not_hounsfield(lowest: float, highest: float, plausible: bool, is_floating:
     if highest - lowest <= 20 and is_floating:
         return "it looks scaled to a mean of 0 and a deviation of 1", "Give the original CT values."
     return None
+
+
+def _looks_like_labels(voxels: np.ndarray) -> bool:
+    """Whether all values are whole numbers, and most that are not 0 are their neighbours' too: a CT has noise."""
+    some = voxels[:, :: max(1, voxels.size // _VOXELS_LOOKED_AT)]
+    if np.any(some != np.rint(some)):
+        return False
+    first, second = some[..., :-1], some[..., 1:]
+    labelled = np.count_nonzero(first)
+    return bool(labelled > 0 and np.count_nonzero((first != 0) & (first == second)) >= _EVEN * labelled)
 
 
 def _rescaling_doubt(voxels: np.ndarray) -> int:

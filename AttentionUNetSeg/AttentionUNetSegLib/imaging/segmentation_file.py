@@ -351,5 +351,9 @@ def _chosen(listed: list[_Listed], wanted: str | None, name: str) -> _Listed:
         return fitting[0]
     listing = ", ".join(f"{one.value} {one.name}".strip() for one in listed[:SHOWN])
     listing += f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    what = f'no segment "{wanted}" of its own' if wanted is not None else f"{len(listed)} segments"
-    raise BadInput(f"{name} holds {what}.", f"Name one by its name or label value: {listing}.")
+    what = f"{len(listed)} segments"
+    if wanted is not None:
+        what = f'{len(fitting) or "no"} segment{"s" if len(fitting) > 1 else ""} "{wanted}"'
+    has_names = any(one.name for one in listed)
+    how = "Name one by its name or label value" if has_names else "It gives them no names: give a label value"
+    raise BadInput(f"{name} holds {what}.", f"{how}: {listing}.")
