@@ -9,7 +9,7 @@ from .qt_objects import QObject
 from .qt_values import QIcon, QKeySequence
 from .qt_widgets import QWidget
 from .signals import Signal
-from .strict import Property
+from .strict import Property, setter
 
 override_cursors: list[Any] = []
 
@@ -42,6 +42,7 @@ class QAction(QObject, listed_as="qt.QAction"):
     checked = Property(False, notify="toggled")
     triggered = Signal("triggered(bool)", "triggered()")
     toggled = Signal("toggled(bool)")
+    setChecked = setter("checked")
 
 
 class QMenu(QWidget, listed_as="qt.QMenu"):
