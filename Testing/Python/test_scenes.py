@@ -50,6 +50,47 @@ class ScenesTest(PanelTestCase):
         self.assertFalse(self.segment_mask(loaded)[tuple(missing)])
         self.assertEqual(self.logic.unfinishedRuns(), ())
 
+    def test_the_camera_turns_to_the_result_of_an_opened_scene(self) -> None:
+        cameras = slicer.util.getNodesByClass("vtkMRMLCameraNode")
+        if not cameras:
+            self.skipTest("There is no 3D view.")
+        segmentation = self.add_result(self.add_phantom())
+        bounds = np.zeros(6)
+        segmentation.GetRASBounds(bounds)
+        middle, moved = (bounds[::2] + bounds[1::2]) / 2, (12.0, 34.0, 56.0)
+        paths = [str(self.folder / name) for name in ("untouched.mrb", "moved.mrb")]
+        for camera in cameras:  # as in a scene that another program wrote
+            camera.RemoveAttribute("AttentionUNetSeg.camera")
+            camera.SetPosition(0.0, 500.0, 0.0)
+            camera.SetFocalPoint(0.0, 0.0, 0.0)
+        self.assertTrue(slicer.util.saveScene(paths[0]))
+        for camera in cameras:
+            camera.SetPosition(*moved)
+        self.assertTrue(slicer.util.saveScene(paths[1]))
+
+        self.open_scene(paths[1])
+        for camera in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
+            np.testing.assert_allclose(camera.GetPosition(), moved, err_msg="a person moved it before it was saved")
+        self.open_scene(paths[0])
+        for camera in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
+            np.testing.assert_allclose(camera.GetFocalPoint(), middle, atol=5.0)
+            camera.SetPosition(*moved)
+        later = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCameraNode")  # of a 3D view that opens later
+        process_for(0.3)
+        np.testing.assert_allclose(later.GetFocalPoint(), middle, atol=5.0)
+        for camera in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
+            if camera is not later:
+                np.testing.assert_allclose(camera.GetPosition(), moved, err_msg="a person moved it")
+        slicer.mrmlScene.RemoveNode(later)
+
+    @staticmethod
+    def open_scene(path: str) -> None:
+        """Close the scene and load another, and let Qt answer."""
+        slicer.mrmlScene.Clear(False)
+        slicer.app.processEvents()
+        slicer.util.loadScene(path)
+        process_for(0.3)
+
     def test_closing_the_scene_empties_the_panel(self) -> None:
         self.segment()
         self.click(self.ui.addClickButton)

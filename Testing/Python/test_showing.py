@@ -195,6 +195,7 @@ class ShowingTest(PanelTestCase):
         self.click(self.ui.legendCheckBox)
         self.assertFalse(legend.GetVisibility())
         self.click(self.ui.legendCheckBox)
+        self.assertTrue(legend.GetVisibility())
         self.ui.overlayComboBox.setCurrentIndex(0)
         slicer.app.processEvents()
         self.assertFalse(legend.GetVisibility())

@@ -239,7 +239,7 @@ def test_any_segmentation_is_a_start_and_comes_out_as_it_went_in(phantom_file, p
     ("words", "sentence"),
     [
         (("--start", "{label}"), "-o"),
-        (("--start", "{ct}", "-o", "{out}"), "Name one by its name or label value"),
+        (("--start", "{ct}", "-o", "{out}"), "no names: give a label value"),
         (("--start", "{label}", "--segment", "spleen", "-o", "{out}"), "no segment"),
         (("--start", "{label}.missing", "-o", "{out}"), "There is no file"),
         (("--start", "{label}", "--start-probability", "{label}", "-o", "{out}"), "not allowed"),

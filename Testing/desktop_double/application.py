@@ -34,11 +34,13 @@ class Application(QObject, listed_as="slicer.app"):
     startupCompleted = Signal("startupCompleted()")
     aboutToQuit = Signal("aboutToQuit()")
     mrmlSceneChanged = Signal("mrmlSceneChanged(vtkMRMLScene*)")
-    lastWindowClosed = Signal("lastWindowClosed()")
 
     def __init__(self) -> None:
         super().__init__()
         self._d.core = new_application()
+        camera = slicer.vtkMRMLCameraNode()
+        camera.SetLayoutName("1")  # of the 3D view; a singleton, which closing a scene resets
+        self._d.core.scene.AddNode(camera)
         self._d.layout_manager = LayoutManager(self._d.core)
         self._d.module_manager = ModuleManager()
         self._d.has_window = True
@@ -206,7 +208,6 @@ class FactoryManager:
 class ModuleManager(QObject, listed_as="slicer.app.moduleManager()"):
     """The modules of `slicer.modules`."""
 
-    moduleLoaded = Signal("moduleLoaded(QString)")
     moduleAboutToBeUnloaded = Signal("moduleAboutToBeUnloaded(QString)")
 
     def module(self, name: str) -> Any:
@@ -221,8 +222,6 @@ _factory_manager = FactoryManager()
 
 class LayoutManager(QObject, listed_as="slicer.qSlicerLayoutManager"):
     """Three slice views and a 3D view: their nodes and logics are real, nothing is drawn."""
-
-    layoutChanged = Signal("layoutChanged(int)")
 
     def __init__(self, core: Any) -> None:
         super().__init__()

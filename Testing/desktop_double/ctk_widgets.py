@@ -53,11 +53,9 @@ class ctkSliderWidget(Number, listed_as="ctk.ctkSliderWidget"):
     tracking = Property(True)
     prefix = Property("")
     suffix = Property("")
-    spinBoxVisible = Property(True)
     valueChanged = Signal("valueChanged(double)")
     valueIsChanging = Signal("valueIsChanging(double)")
-    decimalsChanged = Signal("decimalsChanged(int)")
-    setValue, setDecimals, setSpinBoxVisible = setter("value"), setter("decimals"), setter("spinBoxVisible")
+    setValue = setter("value")
 
     def _tell(self, value: float) -> None:
         if not self.tracking:
@@ -73,7 +71,6 @@ class ctkPathLineEdit(QWidget, listed_as="ctk.ctkPathLineEdit"):
 
     currentPath = Property("", notify="currentPathChanged")
     currentPathChanged = Signal("currentPathChanged(QString)")
-    validInputChanged = Signal("validInputChanged(bool)")
     sizeAdjustPolicy = Property(None)
     minimumContentsLength = Property(0)
     filters = Property(None)

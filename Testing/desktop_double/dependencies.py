@@ -55,28 +55,15 @@ def _pip_ensure(*requirements: Any, **options: Any) -> None:
 class SampleDataLogic:
     """SampleData's registration of data sets; the names are those of its keyword arguments."""
 
-    _KEYWORDS = frozenset(
-        [
-            "category",
-            "sampleName",
-            "sampleDescription",
-            "uris",
-            "fileNames",
-            "nodeNames",
-            "customDownloader",
-            "thumbnailFileName",
-            "loadFileType",
-            "loadFileProperties",
-            "checksums",
-            "loadFiles",
-            "loadFileTypes",
-        ]
-    )
+    _KEYWORDS = (  # noqa: SIM905
+        "category sampleName sampleDescription uris fileNames nodeNames customDownloader "
+        "thumbnailFileName loadFileType loadFileProperties checksums loadFiles loadFileTypes "
+    ).split()
 
     @staticmethod
     def registerCustomSampleDataSource(**options: Any) -> None:
         """Note a data set."""
-        if unknown := set(options) - SampleDataLogic._KEYWORDS:
+        if unknown := set(options).difference(SampleDataLogic._KEYWORDS):
             raise TypeError(f"registerCustomSampleDataSource has no {sorted(unknown)}.")
         lists = [options.get(name) for name in ("uris", "fileNames", "nodeNames")]
         if not isinstance(lists[0], str) and len({len(each) for each in lists}) != 1:

@@ -49,7 +49,7 @@ class _Namespace(types.ModuleType):
             raise NotImplementedError(f"{qualified} exists in Slicer, but Testing/desktop_double does not act it out.")
         raise AttributeError(
             f"{qualified} is not in Testing/desktop_double/slicer_api.json. If the full list of a running Slicer has "
-            "it, name it in trim_slicer_api.py and act it out; otherwise do not use it."
+            "it, keep it there with trim_slicer_api.py, and act it out; otherwise do not use it."
         )
 
 

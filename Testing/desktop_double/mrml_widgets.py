@@ -68,8 +68,6 @@ class NodeChoice(QWidget):
     baseName = Property("")
     currentNodeChanged = Signal("currentNodeChanged(vtkMRMLNode*)", "currentNodeChanged(bool)")
     currentNodeIDChanged = Signal("currentNodeIDChanged(QString)")
-    currentNodeRenamed = Signal("currentNodeRenamed(QString)")
-    nodeActivated = Signal("nodeActivated(vtkMRMLNode*)")
     nodeAddedByUser = Signal("nodeAddedByUser(vtkMRMLNode*)")
 
     def __init__(self, parent: QObject | None = None) -> None:

@@ -42,17 +42,7 @@ class QAction(QObject, listed_as="qt.QAction"):
     checked = Property(False, notify="toggled")
     triggered = Signal("triggered(bool)", "triggered()")
     toggled = Signal("toggled(bool)")
-    setText = setter("text")
-    setToolTip = setter("toolTip")
-    setEnabled = setter("enabled")
-    setCheckable = setter("checkable")
     setChecked = setter("checked")
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
-        for argument in arguments:
-            if isinstance(argument, str):
-                self.text = argument
 
 
 class QMenu(QWidget, listed_as="qt.QMenu"):
@@ -60,16 +50,7 @@ class QMenu(QWidget, listed_as="qt.QMenu"):
 
     title = Property("")
     aboutToShow = Signal("aboutToShow()")
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
-        self._d.actions = []
-        for argument in arguments:
-            if isinstance(argument, str):
-                self.title = argument
-
-    def addAction(self, action: QAction) -> None:
-        self._d.actions.append(action)
+    _written_on_it = "title"
 
     def addMenu(self, menu: QMenu) -> QAction:
         action = QAction(menu.title, self)
@@ -87,14 +68,12 @@ class QShortcut(QObject, listed_as="qt.QShortcut"):
     """A key combination that does something."""
 
     enabled = Property(True)
-    context = Property(None)
     activated = Signal("activated()")
     activatedAmbiguously = Signal("activatedAmbiguously()")
-    setEnabled = setter("enabled")
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
-        self._d.key = arguments[0] if arguments and isinstance(arguments[0], QKeySequence) else None
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._d.key = None
 
     @property
     def key(self) -> QKeySequence | None:

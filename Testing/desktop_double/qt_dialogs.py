@@ -47,22 +47,16 @@ answers = Answers()
 class StandardButton(IntFlag):
     """QMessageBox::StandardButton; values of https://doc.qt.io/qt-6/qmessagebox.html."""
 
-    NoButton, Ok, Save, SaveAll, Open = 0, 0x400, 0x800, 0x1000, 0x2000
-    Yes, YesToAll, No, NoToAll, Abort, Retry, Ignore = 0x4000, 0x8000, 0x10000, 0x20000, 0x40000, 0x80000, 0x100000
-    Close, Cancel, Discard, Help, Apply, Reset = 0x200000, 0x400000, 0x800000, 0x1000000, 0x2000000, 0x4000000
+    NoButton, Ok, Yes, No, Retry, Close, Cancel = 0, 0x400, 0x4000, 0x10000, 0x80000, 0x200000, 0x400000
 
 
 class QMessageBox(QWidget, listed_as="qt.QMessageBox"):
     """A message with buttons."""
 
     StandardButton = StandardButton
-    NoButton, Ok, Save, Open, Yes, No = (
-        StandardButton[name] for name in ["NoButton", "Ok", "Save", "Open", "Yes", "No"]
-    )
-    Abort, Retry, Ignore, Close = (StandardButton[name] for name in ["Abort", "Retry", "Ignore", "Close"])
-    Cancel, Discard, Apply = (StandardButton[name] for name in ["Cancel", "Discard", "Apply"])
-    NoIcon, Information, Warning, Critical, Question = range(5)
-    InvalidRole, AcceptRole, RejectRole, DestructiveRole, ActionRole = range(-1, 4)
+    NoButton, Ok, Yes, No = (StandardButton[name] for name in ("NoButton", "Ok", "Yes", "No"))
+    Retry, Close, Cancel = (StandardButton[name] for name in ("Retry", "Close", "Cancel"))
+    Information, Warning, Critical, Question = range(1, 5)
 
     text = Property("")
     informativeText = Property("")
@@ -70,8 +64,7 @@ class QMessageBox(QWidget, listed_as="qt.QMessageBox"):
     icon = Property(0)
     standardButtons = Property(StandardButton.NoButton, int)
     finished = Signal("finished(int)")
-    setText, setInformativeText, setDetailedText = setter("text"), setter("informativeText"), setter("detailedText")
-    setIcon, setStandardButtons = setter("icon"), setter("standardButtons")
+    setText, setIcon, setStandardButtons = setter("text"), setter("icon"), setter("standardButtons")
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

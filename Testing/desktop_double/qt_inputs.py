@@ -18,9 +18,6 @@ class QLineEdit(QWidget, listed_as="qt.QLineEdit"):
     placeholderText = Property("")
     readOnly = Property(False)
     textChanged = Signal("textChanged(QString)")
-    textEdited = Signal("textEdited(QString)")
-    editingFinished = Signal("editingFinished()")
-    returnPressed = Signal("returnPressed()")
     setText = setter("text")
 
     def clear(self) -> None:
@@ -64,7 +61,6 @@ class Choice(QWidget):
     sizeAdjustPolicy = Property(None)
     activated = Signal("activated(int)")
     currentIndexChanged = Signal("currentIndexChanged(int)")
-    currentTextChanged = Signal("currentTextChanged(QString)")
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -134,15 +130,11 @@ class Choice(QWidget):
     def itemText(self, index: int) -> str:
         return self._d.items[index]["text"] if 0 <= index < len(self._d.items) else ""
 
-    def setItemText(self, index: int, text: str) -> None:
-        self._d.items[index]["text"] = converted(text, str, f"{self.listed_as}.setItemText")
-
     def findText(self, text: str) -> int:
         return next((i for i, item in enumerate(self._d.items) if item["text"] == text), -1)
 
     def _tell(self) -> None:
         self.currentIndexChanged.emit(self._d.index)
-        self.currentTextChanged.emit(self.currentText)
 
 
 class QComboBox(Choice, listed_as="qt.QComboBox"):
@@ -156,7 +148,7 @@ class Number(QWidget):
     _decimals = 2
 
     def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
+        super().__init__(*arguments)
         self._d.bounds = [self._kind(0), self._kind(99)]
         self._d.value = self._kind(0)
 

@@ -53,15 +53,11 @@ class QVBoxLayout(Layout, listed_as="qt.QVBoxLayout"):
     def addStretch(self, stretch: int = 0) -> None:
         pass
 
-    def insertWidget(self, index: int, widget: Any) -> None:
-        self._add(widget)
-        self._d.items.insert(index, self._d.items.pop())
-
 
 class QHBoxLayout(Layout, listed_as="qt.QHBoxLayout"):
     """A row."""
 
-    addLayout, addStretch, insertWidget = QVBoxLayout.addLayout, QVBoxLayout.addStretch, QVBoxLayout.insertWidget
+    addLayout, addStretch = QVBoxLayout.addLayout, QVBoxLayout.addStretch
 
 
 class QFormLayout(Layout, listed_as="qt.QFormLayout"):

@@ -20,15 +20,18 @@ class QObject(Strict, listed_as="qt.QObject"):
     objectNameChanged = Signal("objectNameChanged(QString)")
     destroyed = Signal("destroyed(QObject*)", "destroyed()")
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    _written_on_it = "text"  # the property that a string argument sets
+
+    def __init__(self, *arguments: Any) -> None:
+        """Take (), (parent), (text), (text, parent), (icon, text) and the like, as Qt's classes do."""
         super().__init__()
-        self._d.dynamic = {}
-        self._d.children = []
-        self._d.parent = None
-        self._d.blocked = False
-        self._d.filters = []
-        if parent is not None:
-            self.setParent(parent)
+        state = self._d
+        state.dynamic, state.children, state.parent, state.blocked = {}, [], None, False
+        for argument in arguments:
+            if isinstance(argument, QObject):
+                self.setParent(argument)
+            elif isinstance(argument, str):
+                setattr(self, self._written_on_it, argument)
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("_"):
@@ -228,9 +231,6 @@ class QByteArray(Strict, listed_as="qt.QByteArray"):
         return len(self._d.content)
 
     length = count = size
-
-    def isEmpty(self) -> bool:
-        return not self._d.content
 
 
 class QSettings(QObject, listed_as="qt.QSettings"):

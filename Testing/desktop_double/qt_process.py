@@ -38,17 +38,8 @@ class QProcessEnvironment(Strict, listed_as="qt.QProcessEnvironment"):
     def value(self, name: str, default: str = "") -> str:
         return self._d.variables.get(name, default)
 
-    def contains(self, name: str) -> bool:
-        return name in self._d.variables
-
-    def remove(self, name: str) -> None:
-        self._d.variables.pop(name, None)
-
     def keys(self) -> list[str]:
         return sorted(self._d.variables)
-
-    def isEmpty(self) -> bool:
-        return not self._d.variables
 
 
 class ProcessState(IntEnum):
@@ -60,7 +51,7 @@ class ProcessState(IntEnum):
 class ProcessError(IntEnum):
     """QProcess::ProcessError."""
 
-    FailedToStart, Crashed, Timedout, WriteError, ReadError, UnknownError = 0, 1, 2, 4, 3, 5
+    FailedToStart, Crashed, UnknownError = 0, 1, 5
 
 
 class ExitStatus(IntEnum):
@@ -69,38 +60,22 @@ class ExitStatus(IntEnum):
     NormalExit, CrashExit = 0, 1
 
 
-class ProcessChannelMode(IntEnum):
-    """QProcess::ProcessChannelMode."""
-
-    SeparateChannels, MergedChannels, ForwardedChannels = 0, 1, 2
-
-
 class QProcess(QObject, listed_as="qt.QProcess"):
     """A process whose signals come while events are processed. As on Linux, a failure to start is told later too."""
 
-    ProcessState, ProcessError, ExitStatus, ProcessChannelMode = (
-        ProcessState, ProcessError, ExitStatus, ProcessChannelMode,
-    )  # fmt: skip
-    NotRunning, Starting, Running = ProcessState
-    FailedToStart, Crashed, Timedout = ProcessError.FailedToStart, ProcessError.Crashed, ProcessError.Timedout
-    WriteError, ReadError, UnknownError = ProcessError.WriteError, ProcessError.ReadError, ProcessError.UnknownError
     NormalExit, CrashExit = ExitStatus
-    SeparateChannels, MergedChannels = ProcessChannelMode.SeparateChannels, ProcessChannelMode.MergedChannels
+    SeparateChannels = 0
 
     started = Signal("started()")
-    stateChanged = Signal("stateChanged(QProcess::ProcessState)")
     errorOccurred = Signal("errorOccurred(QProcess::ProcessError)")
     finished = Signal("finished(int,QProcess::ExitStatus)")
     readyReadStandardOutput = Signal("readyReadStandardOutput()")
     readyReadStandardError = Signal("readyReadStandardError()")
-    readyRead = Signal("readyRead()")
-    bytesWritten = Signal("bytesWritten(qint64)")
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         state = self._d
-        state.program, state.arguments, state.folder, state.environment = "", [], "", QProcessEnvironment()
-        state.channel_mode = ProcessChannelMode.SeparateChannels
+        state.folder, state.environment = "", QProcessEnvironment()
         state.process = None
         state.state = ProcessState.NotRunning
         state.error, state.error_text = ProcessError.UnknownError, "Unknown error"
@@ -108,18 +83,6 @@ class QProcess(QObject, listed_as="qt.QProcess"):
         _forget_channels(state)
 
     # --- what to start ---
-
-    def setProgram(self, program: str) -> None:
-        self._d.program = _text(program)
-
-    def program(self) -> str:
-        return self._d.program
-
-    def setArguments(self, arguments: list[str]) -> None:
-        self._d.arguments = [_text(argument) for argument in arguments]
-
-    def arguments(self) -> list[str]:
-        return list(self._d.arguments)
 
     def setWorkingDirectory(self, folder: str) -> None:
         self._d.folder = _text(folder)
@@ -129,25 +92,22 @@ class QProcess(QObject, listed_as="qt.QProcess"):
             raise TypeError(f"qt.QProcess.setProcessEnvironment takes QProcessEnvironment, not {environment!r}.")
         self._d.environment = environment
 
-    def setProcessChannelMode(self, mode: ProcessChannelMode) -> None:
-        if mode is not ProcessChannelMode.SeparateChannels:
+    def setProcessChannelMode(self, mode: int) -> None:
+        if mode != self.SeparateChannels:
             raise NotImplementedError("The double keeps stdout and stderr apart, as the worker needs it.")
 
     # --- its life ---
 
-    def start(self, program: str | None = None, arguments: list[str] | None = None, mode: object = None) -> None:
+    def start(self, program: str, arguments: list[str]) -> None:
         state = self._d
         if state.state is not ProcessState.NotRunning:
             raise RuntimeError("qt.QProcess.start: the process is already running.")
-        if program is not None:
-            self.setProgram(program)
-            self.setArguments(arguments or [])
         _forget_channels(state)
-        _set_state(self, ProcessState.Starting)
+        state.state = ProcessState.Starting
         variables = state.environment._d.variables
         try:
             state.process = subprocess.Popen(
-                [state.program, *state.arguments],
+                [_text(program), *map(_text, arguments)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -166,14 +126,6 @@ class QProcess(QObject, listed_as="qt.QProcess"):
     def kill(self) -> None:
         if self._d.process is not None and self._d.process.returncode is None:
             self._d.process.kill()
-
-    def terminate(self) -> None:
-        if self._d.process is not None and self._d.process.returncode is None:
-            self._d.process.terminate()
-
-    def close(self) -> None:
-        self.kill()
-        self.waitForFinished(5000)
 
     def state(self) -> ProcessState:
         return self._d.state
@@ -262,7 +214,6 @@ class _Pipes:
                 fresh[what] = True
         if fresh["output"]:
             owner.readyReadStandardOutput.emit()
-            owner.readyRead.emit()
         if fresh["errors"]:
             owner.readyReadStandardError.emit()
         if end is not None:
@@ -295,14 +246,9 @@ def _forget_channels(state: Any) -> None:
     state.delivery = None
 
 
-def _set_state(owner: QProcess, state: ProcessState) -> None:
-    owner._d.state = state
-    owner.stateChanged.emit(state)
-
-
 def _tell_started(owner: QProcess) -> None:
     if not owner._d.is_deleted and owner._d.state is ProcessState.Starting:
-        _set_state(owner, ProcessState.Running)
+        owner._d.state = ProcessState.Running
         owner.started.emit()
 
 
@@ -310,7 +256,7 @@ def _fail_to_start(owner: QProcess, reason: str) -> None:
     if owner._d.is_deleted:
         return
     owner._d.error, owner._d.error_text = ProcessError.FailedToStart, reason
-    _set_state(owner, ProcessState.NotRunning)
+    owner._d.state = ProcessState.NotRunning
     owner.errorOccurred.emit(ProcessError.FailedToStart)
 
 
@@ -321,7 +267,7 @@ def _finish(owner: QProcess, code: int) -> None:
     state.exit_status = ExitStatus.CrashExit if code < 0 else ExitStatus.NormalExit
     if code < 0:
         state.error, state.error_text = ProcessError.Crashed, "Process crashed"
-    _set_state(owner, ProcessState.NotRunning)
+    state.state = ProcessState.NotRunning
     if code < 0:
         owner.errorOccurred.emit(ProcessError.Crashed)
     owner.finished.emit(state.exit_code, state.exit_status)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
 from pathlib import Path
 
 from .strict import Strict
@@ -79,34 +78,8 @@ class QDesktopServices(Strict, listed_as="qt.QDesktopServices"):
 
 
 class Qt:
-    """The namespace `qt.Qt`. It is not in the list: only what Slicer's own Python uses or Qt documents."""
+    """The namespace `qt.Qt`. It is not in the list: these are documented in https://doc.qt.io/qt-6/qt.html."""
 
-    # Documented in https://doc.qt.io/qt-6/qt.html; values as there.
-    class CheckState(IntEnum):
-        """States of a check box."""
-
-        Unchecked, PartiallyChecked, Checked = 0, 1, 2
-
-    class TextFormat(IntEnum):
-        """How a label reads its text."""
-
-        PlainText, RichText, AutoText = 0, 1, 2
-
-    class AlignmentFlag(IntFlag):
-        """Alignments."""
-
-        AlignLeft, AlignRight, AlignHCenter, AlignTop, AlignBottom, AlignVCenter = 1, 2, 4, 0x20, 0x40, 0x80
-        AlignCenter = 0x84
-
-    Unchecked, PartiallyChecked, Checked = CheckState
-    PlainText, RichText, AutoText = TextFormat
-    AlignLeft, AlignRight, AlignCenter = AlignmentFlag.AlignLeft, AlignmentFlag.AlignRight, AlignmentFlag.AlignCenter
-    AlignTop, AlignVCenter = AlignmentFlag.AlignTop, AlignmentFlag.AlignVCenter
-    ArrowCursor, WaitCursor, BusyCursor = 0, 3, 16
-    UserRole, ToolTipRole = 0x100, 3
-    Horizontal, Vertical = 1, 2
-    StrongFocus, NoFocus = 11, 0
-    TextSelectableByMouse, TextSelectableByKeyboard, TextBrowserInteraction = 1, 2, 13
-    WidgetShortcut, WindowShortcut, WidgetWithChildrenShortcut = 0, 1, 3
-    ShiftModifier, ControlModifier = 0x02000000, 0x04000000
-    ToolButtonTextBesideIcon, ToolButtonTextUnderIcon = 2, 3
+    PlainText, RichText = 0, 1
+    TextSelectableByMouse, TextSelectableByKeyboard = 1, 2
+    Vertical, WaitCursor = 2, 3

@@ -17,19 +17,16 @@ class QWidget(QObject, listed_as="qt.QWidget"):
     """Visible and enabled only where all its ancestors are."""
 
     toolTip = Property("")
-    windowTitle = Property("", notify="windowTitleChanged")
-    windowTitleChanged = Signal("windowTitleChanged(QString)")
+    windowTitle = Property("")
     minimumSize = Property(None, QSize)
     focusPolicy = Property(None)
     sizePolicy = Property(None)
-    setToolTip = setter("toolTip")
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self._d.enabled = True
-        self._d.is_hidden = parent is None  # a window is shown by show(), a child with its parent
+        self._d.is_hidden = self._d.parent is None  # a window is shown by show(), a child with its parent
         self._d.layout = None
-        self._d.focus_asked = False
         self._d.actions = []
 
     def isWidgetType(self) -> bool:
@@ -103,19 +100,13 @@ class QWidget(QObject, listed_as="qt.QWidget"):
         """Return a picture of nothing: there are no pixels here."""
         return SimpleNamespace(save=lambda path: bool(Path(path).write_bytes(b"")) or True)
 
-    def setFocus(self, reason: object = None) -> None:
-        self._d.focus_asked = True
-
-    def update(self) -> None:
+    def setFocus(self) -> None:
         pass
 
-    repaint = adjustSize = updateGeometry = update
+    update = repaint = setFocus
 
     def addAction(self, action: Any) -> None:
         self._d.actions.append(action)
-
-    def setContentsMargins(self, left: int, top: int, right: int, bottom: int) -> None:
-        pass
 
 
 def boolean(value: object, what: str) -> bool:
@@ -132,25 +123,10 @@ class Button(QWidget):
     icon = Property(None, QIcon)
     iconSize = Property(None, QSize)
     checkable = Property(False)
-    autoExclusive = Property(False)
     shortcut = Property(None)
     clicked = Signal("clicked(bool)", "clicked()")
     toggled = Signal("toggled(bool)")
-    pressed = Signal("pressed()")
-    released = Signal("released()")
     setText = setter("text")
-    setIcon = setter("icon")
-    setCheckable = setter("checkable")
-
-    def __init__(self, *arguments: Any) -> None:
-        """Take (), (parent), (text), (text, parent), (icon, text) as Qt does."""
-        parent = arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None
-        super().__init__(parent)
-        for argument in arguments:
-            if isinstance(argument, str):
-                self.text = argument
-            elif isinstance(argument, QIcon):
-                self.icon = argument
 
     @property
     def checked(self) -> bool:
@@ -176,10 +152,8 @@ class Button(QWidget):
         """What a person's click does: nothing on a disabled button."""
         if not self.enabled:
             return
-        self.pressed.emit()
-        if self.checkable and not (self.autoExclusive and self.checked):
+        if self.checkable:
             self.toggle()
-        self.released.emit()
         if not self._d.is_deleted:
             self.clicked.emit(self.checked)
 
@@ -228,21 +202,10 @@ class QLabel(QWidget, listed_as="qt.QLabel"):
     wordWrap = Property(False)
     textFormat = Property(None)
     textInteractionFlags = Property(None)
-    alignment = Property(None)
-    linkActivated = Signal("linkActivated(QString)")
     setText = setter("text")
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(arguments[-1] if arguments and isinstance(arguments[-1], QObject) else None)
-        self._d.buddy = None
-        if arguments and isinstance(arguments[0], str):
-            self.text = arguments[0]
 
     def clear(self) -> None:
         self.text = ""
-
-    def buddy(self) -> QWidget | None:
-        return self._d.buddy
 
     def setBuddy(self, widget: QWidget) -> None:
         self._d.buddy = widget
@@ -254,7 +217,6 @@ class QProgressBar(QWidget, listed_as="qt.QProgressBar"):
     minimum = Property(0)
     maximum = Property(100)
     format = Property("%p%")
-    alignment = Property(None)
     valueChanged = Signal("valueChanged(int)")
 
     @property

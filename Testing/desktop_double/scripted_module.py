@@ -71,31 +71,16 @@ class ScriptedLoadableModuleLogic:
 
     def __init__(self, parent: Any = None) -> None:
         self.moduleName = type(self).__name__.removesuffix("Logic")
-        self.isSingletonParameterNode = True
 
     def getParameterNode(self) -> Any:
         """Return the module's parameter node, made if there is none."""
-        if self.isSingletonParameterNode:
-            node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
-            if node is not None:
-                node.SetAttribute("ModuleName", self.moduleName)
-                return node
-        elif nodes := self.getAllParameterNodes():
-            return nodes[0]
-        return slicer.mrmlScene.AddNode(self.createParameterNode())
-
-    def getAllParameterNodes(self) -> list[Any]:
-        """Return all parameter nodes of the module."""
-        nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
-        return [node for node in nodes if node.GetAttribute("ModuleName") == self.moduleName]
-
-    def createParameterNode(self) -> Any:
-        """Return a new parameter node."""
-        node = slicer.vtkMRMLScriptedModuleNode()
-        if self.isSingletonParameterNode:
+        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.vtkMRMLScriptedModuleNode()
             node.SetSingletonTag(self.moduleName)
+            node.SetName(slicer.mrmlScene.GenerateUniqueName(self.moduleName))
+            node = slicer.mrmlScene.AddNode(node)
         node.SetAttribute("ModuleName", self.moduleName)
-        node.SetName(slicer.mrmlScene.GenerateUniqueName(self.moduleName))
         return node
 
 
@@ -113,23 +98,10 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 class LoadableModule:
     """qSlicerScriptedLoadableModule: the properties that a scripted module may set (qSlicerAbstractCoreModule.h)."""
 
-    _PROPERTIES = frozenset(
-        [
-            "name",
-            "path",
-            "title",
-            "categories",
-            "dependencies",
-            "contributors",
-            "helpText",
-            "acknowledgementText",
-            "icon",
-            "hidden",
-            "index",
-            "associatedNodeTypes",
-            "widgetRepresentationCreationEnabled",
-        ]
-    )
+    _PROPERTIES = (  # noqa: SIM905
+        "name path title categories dependencies contributors helpText acknowledgementText icon hidden "
+        "index associatedNodeTypes widgetRepresentationCreationEnabled "
+    ).split()
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem

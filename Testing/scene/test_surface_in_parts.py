@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
+from AttentionUNetSegLib.scene import open_standalone_scene
 from AttentionUNetSegLib.scene.surface_in_parts import surfaces_in_parts
+from trame_slicer.views import DirectRendering, ThreeDView
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
@@ -111,3 +113,37 @@ def test_what_somebody_set_is_left_to_slicer(scene, name, value):
         np.testing.assert_array_equal(points_of(found), points_of(surface))
         normals = [one.GetPointData().GetNormals() is None for one in (found, surface)]
         assert normals[0] == normals[1]
+
+
+def test_a_3d_view_draws_it_at_once():
+    """Slicer's own displayable manager does, and nobody asks it to render."""
+    app, scene = open_standalone_scene()
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "x")
+    node.CreateDefaultDisplayNodes()
+    segment_id = node.GetSegmentation().AddEmptySegment("x", "x")
+    view = ThreeDView(scene, app.app_logic, "drawn", scheduled_render_strategy=DirectRendering())
+    view.render_window().SetOffScreenRendering(True)
+    drawn: list[set[int]] = []
+    view.render_window().AddObserver("EndEvent", lambda window, _event: drawn.append(sizes_of_actors(window)))
+    mask = np.zeros((12, 20, 20), bool)
+    for end in (9, 6):
+        node.RemoveClosedSurfaceRepresentation()
+        mask[:] = False
+        mask[3:end, 5:15, 5:15] = True
+        put(node, segment_id, mask, False)
+        drawn.clear()
+        for _part in surfaces_in_parts(node):
+            pass
+        assert surface_of(node, segment_id).GetNumberOfPoints() in drawn[-1]
+
+
+def sizes_of_actors(window) -> set[int]:
+    """How many points each thing has that is drawn."""
+    renderers = [window.GetRenderers().GetItemAsObject(n) for n in range(window.GetRenderers().GetNumberOfItems())]
+    actors = [
+        actors.GetItemAsObject(n)
+        for actors in (each.GetActors() for each in renderers)
+        for n in range(actors.GetNumberOfItems())
+    ]
+    meshes = [actor.GetMapper().GetInput() for actor in actors if actor.GetVisibility() and actor.GetMapper()]
+    return {mesh.GetNumberOfPoints() for mesh in meshes if mesh is not None}

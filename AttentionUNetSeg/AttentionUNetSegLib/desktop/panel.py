@@ -275,9 +275,13 @@ class Panel(VTKObservationMixin):
         self.run.update()
 
     def _on_scene_end_import(self, _scene: object, _event: object) -> None:
-        """Bind anew: the scene that was loaded brought its own parameters."""
+        """Bind anew: the scene that was loaded brought its own parameters.
+
+        The cameras are turned a moment later once more: Slicer gives 3D views theirs at this event, before or after us.
+        """
         self.disconnect()
         self.connect()
+        self._follower.request_views()
 
     def _choose_first_nodes(self) -> None:
         """Where nothing is selected, select the newest result and its CT, or the first volume of the scene."""
@@ -298,14 +302,15 @@ class Panel(VTKObservationMixin):
 
 
 class SceneFollower(VTKObservationMixin):
-    """Tells, a moment later, that slice views have come, and that nodes have come or gone.
+    """Tells, a moment later, that views have come, and that nodes have come or gone.
 
     Parameters
     ----------
-    on_views : called when there are new slice views.
+    on_views : called when there are new slice views, or new cameras of 3D views.
     on_nodes : called when volumes, segmentations or point lists have come or gone.
     """
 
+    VIEWS = ("vtkMRMLSliceCompositeNode", "vtkMRMLCameraNode")
     WATCHED = ("vtkMRMLVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLMarkupsNode")
 
     def __init__(self, on_views: Callable[[], None], on_nodes: Callable[[], None]) -> None:
@@ -314,6 +319,10 @@ class SceneFollower(VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, slicer.vtkMRMLScene.NodeAddedEvent, self._on_added)
         self.addObserver(scene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_removed)
+
+    def request_views(self) -> None:
+        """Tell of the views, a moment later, although none has come."""
+        self._views.request()
 
     def drop(self) -> None:
         """Forget what was to be told: the scene closes."""
@@ -327,7 +336,7 @@ class SceneFollower(VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_added(self, _scene: object, _event: object, node: Any) -> None:
-        if node is not None and node.IsA("vtkMRMLSliceCompositeNode"):
+        if node is not None and any(node.IsA(kind) for kind in self.VIEWS):
             self._views.request()
         self._tell_of(node)
 

@@ -221,8 +221,7 @@ def look_at_result(nodes: ResultNodes) -> bool:
 
 def _was_moved(camera: slicer.vtkMRMLCameraNode) -> bool:
     kept = json.loads(provenance.read(camera, TURNED) or "null")
-    expected = UNTOUCHED if kept is None else kept
-    return not np.allclose(_state_of(camera), expected, atol=SAME)
+    return not any(np.allclose(_state_of(camera), state, atol=SAME) for state in (UNTOUCHED, kept) if state is not None)
 
 
 def _state_of(camera: slicer.vtkMRMLCameraNode) -> list[list[float]]:
