@@ -182,7 +182,7 @@ def _doubt_of_the_network(package: ModelPackage, quality: QualityReport) -> Iter
     if limits.expected_dice is not None and dice is not None and dice < limits.expected_dice:
         yield (
             f"The network is unsure: it expects a Dice of {dice:.2f} of its own segment, below "
-            f"{limits.expected_dice:g}; look for parts that are missing or too much."
+            f"{limits.expected_dice:.2f}; look for parts that are missing or too much."
         )
     if limits.mean_probability is not None and probability is not None and probability < limits.mean_probability:
         yield (
