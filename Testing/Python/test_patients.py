@@ -55,9 +55,14 @@ class PatientsTest(PanelTestCase):
         self.assertFalse(any(self.foregrounds()))
 
     def test_slices_are_centered_in_all_directions(self) -> None:
+        far = self.add_phantom(seed=5, name="patient C, far from the origin")
+        far.SetOrigin(*(np.array(far.GetOrigin()) + (400.0, 300.0, 500.0)))
+        result = self.add_result(far)
         self.choose(self.a)
+        self.choose(result)
         bounds = np.zeros(6)
-        self.a.GetRASBounds(bounds)
+        result.GetRASBounds(bounds)
+        self.assertGreater(bounds[::2].min(), 100.0, "where no view lies by itself")
         for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
             middle = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3]
             self.assertTrue(np.all(middle >= bounds[::2]) and np.all(middle <= bounds[1::2]), node.GetName())
@@ -96,6 +101,10 @@ class PatientsTest(PanelTestCase):
             self.ui.inputVolumeSelector.setCurrentNode(node)
             slicer.app.processEvents()
             self.assertIsNot(self.ui.inputVolumeSelector.currentNode(), node)
+        offered, selector = [], self.ui.inputVolumeSelector
+        while selector.nodeFromIndex(len(offered)) is not None:
+            offered.append(selector.nodeFromIndex(len(offered)))
+        self.assertEqual({each.GetID() for each in offered}, {self.ct_a.GetID(), self.ct_b.GetID()})
         for ct in (self.ct_b, self.ct_a):
             slicer.mrmlScene.RemoveNode(ct)
             process_for(0.3)

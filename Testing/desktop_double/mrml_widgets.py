@@ -127,6 +127,10 @@ class NodeChoice(QWidget):
         nodes = self._nodes()
         self.setCurrentNode(nodes[index] if 0 <= index < len(nodes) else None)
 
+    def nodeFromIndex(self, index: int) -> Any:
+        nodes = self._nodes()
+        return nodes[index] if 0 <= index < len(nodes) else None
+
     def addNode(self) -> Any:
         node = self._d.scene.AddNewNodeByClass(self.nodeTypes[0], self.baseName)
         self._put(node.GetID())

@@ -34,6 +34,8 @@ def test_a_dry_run_gives_every_figure():
     )
     assert row["warm_seconds"] > 0 and row["cold_seconds"] > 0  # which is less, a busy machine decides
     forward = row["forward_pass"]
-    assert 0 < forward["least_seconds"] < forward["engines"]["ours"]["seconds"] and 0 < forward["share_of_bound"] < 1
+    # The bound is measured by itself: on a busy machine it may lie above what the network took.
+    least, taken = forward["least_seconds"], forward["engines"]["ours"]["seconds"]
+    assert least > 0 and taken > 0 and forward["share_of_bound"] == pytest.approx(least / taken, rel=0.02)
     assert forward["engines"]["as trained, one float32 pass"]["dice_with_ours"] > 0.9
     assert forward["engines"]["ours float32"]["largest_difference"] < 0.1

@@ -51,15 +51,15 @@ def test_a_network_that_sees_pancreas_in_a_neck_too_is_told_of(phantom_model_pac
     phantom = make_phantom(3, (2.5, 2.5, 4.0))
     segmenter = Segmenter(phantom_model_package, "cpu")
     plain = segmenter.segment(Volume(phantom.ct, "phantom", True, ()))
-    own = Segmenter._predict
+    own = segmenter.first.at
 
-    def and_in_a_corner(self, *given):
-        probability, *rest = own(self, *given)
-        probability[-20:-17, 20:23, 20:23] = 0.9  # within the mirrored part and beside it
-        probability[-30:-27, 20:23, 20:23] = 0.9
-        return (probability, *rest)
+    def and_in_a_corner(*given):
+        seen = own(*given)
+        seen.probability[-20:-17, 20:23, 20:23] = 0.9  # within the mirrored part and beside it
+        seen.probability[-30:-27, 20:23, 20:23] = 0.9
+        return seen
 
-    monkeypatch.setattr(Segmenter, "_predict", and_in_a_corner)
+    monkeypatch.setattr(segmenter.first, "at", and_in_a_corner)
     result = segmenter.segment(Volume(phantom.ct, "phantom", True, ()))
     assert result.volume_ml == plain.volume_ml
     assert any("left out" in words for words in result.warnings)
