@@ -55,17 +55,19 @@ class PatientsTest(PanelTestCase):
         self.assertFalse(any(self.foregrounds()))
 
     def test_slices_are_centered_in_all_directions(self) -> None:
+        from AttentionUNetSegLib.scene.segment import center_of_segment
+
         far = self.add_phantom(seed=5, name="patient C, far from the origin")
         far.SetOrigin(*(np.array(far.GetOrigin()) + (400.0, 300.0, 500.0)))
         result = self.add_result(far)
         self.choose(self.a)
         self.choose(result)
-        bounds = np.zeros(6)
-        result.GetRASBounds(bounds)
-        self.assertGreater(bounds[::2].min(), 100.0, "where no view lies by itself")
+        center = np.array(center_of_segment(self.panel.editor.nodes))
+        self.assertGreater(center.min(), 150.0, "where no view lies by itself")
         for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
             middle = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3]
-            self.assertTrue(np.all(middle >= bounds[::2]) and np.all(middle <= bounds[1::2]), node.GetName())
+            # Along its normal a view may come to rest on the nearest slice, 5 mm thick.
+            self.assertLess(np.abs(middle - center).max(), 5.0, node.GetName())
 
     def test_a_result_that_is_in_no_folder_is_found_and_prints_nothing(self) -> None:
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
