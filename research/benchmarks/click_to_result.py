@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=200)
     parser.add_argument("--device", default="auto")
     parser.add_argument(
-        "--write", action="store_true", help="keep the numbers in results/click_to_result-<device>.json"
+        "--write", action="store_true", help="keep the numbers in results/click_to_result[-<model>]-<device>.json"
     )
     arguments = parser.parse_args()
     result = measure(arguments)
@@ -36,7 +36,8 @@ def main() -> None:
     if arguments.write:
         from .machine import write_results
 
-        print("written to", write_results(f"click_to_result-{result['device']}", result))
+        model = "" if arguments.model == PHANTOM_MODEL else f"-{arguments.model.resolve().name}"
+        print("written to", write_results(f"click_to_result{model}-{result['device']}", result))
 
 
 def measure(arguments: argparse.Namespace) -> dict:
@@ -47,7 +48,7 @@ def measure(arguments: argparse.Namespace) -> dict:
     from AttentionUNetSegLib.scene import add_volume, open_standalone_scene, set_threshold
     from AttentionUNetSegLib.session import SegmentRequest, Session
 
-    package = load_package(arguments.model)
+    package = load_package(arguments.model.resolve())
     phantom = make_phantom(1, (0.8, 0.8, 1.0), "portal_venous", (409.6, 409.6, float(arguments.slices)))
     _app, scene = open_standalone_scene()
     node = add_volume(scene, Volume(phantom.ct, "phantom", True, ()))
