@@ -32,10 +32,11 @@ def joined(tmp_path_factory):
 
 
 def turned(image, degrees):
+    """The image turned about the patient's long axis and moved: the same voxels elsewhere in space."""
     angle = np.radians(degrees)
     about_z = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     result = sitk.Image(image)
-    result.SetDirection((about_z @ np.diag([-1, 1, 1])).ravel().tolist())
+    result.SetDirection((about_z @ np.array(image.GetDirection()).reshape(3, 3)).ravel().tolist())
     result.SetOrigin((30.0, -200.0, 500.0))
     return result
 
@@ -47,14 +48,21 @@ def dice(result, label):
     return 2 * np.count_nonzero(found & true) / (np.count_nonzero(found) + np.count_nonzero(true))
 
 
-@pytest.mark.parametrize("turn", [lambda image: image, lambda image: turned(image, 8), lambda image: turned(image, 0)])
+@pytest.mark.parametrize(
+    "turn",
+    [
+        lambda image: image,
+        lambda image: sitk.DICOMOrient(image, "RAI"),  # the same patient, his voxels in another sequence
+        lambda image: turned(image, 8),
+        lambda image: turned(image, 15),  # beyond 10 degrees the model's grid stands upright
+    ],
+    ids=["plain", "other sequence", "turned", "turned further"],
+)
 def test_the_second_look_finds_the_gland_where_it_is(joined, phantom, turn):
-    volume = Volume(turn(phantom.ct), "phantom", True, ())
-    label = sitk.Image(phantom.pancreas)
-    label.CopyInformation(volume.image)
+    volume, label = Volume(turn(phantom.ct), "phantom", True, ()), turn(phantom.pancreas)
     once = Segmenter(load_package(PHANTOM_MODEL), "cpu").segment(volume)
     twice = Segmenter(joined, "cpu").segment(volume)
-    assert dice(twice, label) > dice(once, label) - 0.02
+    assert dice(once, label) > 0.7 and dice(twice, label) > dice(once, label) - 0.02
     assert "second_look" in twice.timings and len(twice.attention) == len(once.attention)
     assert twice.quality.expected_dice == pytest.approx(once.quality.expected_dice, abs=0.1)
 
