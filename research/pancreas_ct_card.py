@@ -57,8 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     final = stage_packages(options.work, "final")
     fold = f"fold_{results['folds'][0]}"
     finer, finer_fold = (finished_second_look(options.work, part) for part in ("final", fold))
-    if finer is None or finer_fold is None:
-        raise SystemExit(f"The second look is not trained: {SECOND_LOOK_BY}.")
     card = finished(
         final, load_package(options.before), stage_packages(options.work, fold), (finer_fold, finer), results
     )

@@ -39,7 +39,6 @@ from AttentionUNetSegLib.training.labelled_scan import LabelledScan
 from AttentionUNetSegLib.whole_file import whole_file
 
 from .pancreas_ct_manual import manual_step_scans, read_folds, stage_packages
-from .pancreas_ct_second_look import COMMAND as SECOND_LOOK_BY
 from .pancreas_ct_second_look import with_second_look
 
 COMMAND = "python -m research.pancreas_ct_cross_validation"
@@ -99,8 +98,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
         once = stage_packages(options.work, f"fold_{number}")[-1]
         finer = with_second_look(once, options.work, f"fold_{number}")
-        if finer is None:
-            raise SystemExit(f"The second look of fold {number} is not trained: {SECOND_LOOK_BY}.")
         models = {
             BEFORE: load_package(options.start_from),
             FIRST_LOOK_ALONE: with_passes(once, PASSES_ALONE),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.models import ModelPackage, load_package
 from AttentionUNetSegLib.models.manifest import MANIFEST_FILE
 from AttentionUNetSegLib.training.trainer import TrainingConfiguration, train
@@ -74,17 +75,21 @@ def second_look_folder(work: Path, part: str) -> Path:
     return work / "second_look" / part
 
 
-def finished_second_look(work: Path, part: str) -> ModelPackage | None:
-    """The finer network of *fold_K* or *final*, where it is trained."""
-    model = second_look_folder(work, part) / "model"
-    return load_package(model) if (model / MANIFEST_FILE).is_file() else None
+def finished_second_look(work: Path, part: str) -> ModelPackage:
+    """The finer network of *fold_K* or *final*.
+
+    Raises
+    ------
+    BadInput : it is not trained.
+    """
+    if not _is_finished(work, part):
+        raise BadInput(f"The second look of {part} is not trained in {work}.", f"Make it with {COMMAND}.")
+    return load_package(second_look_folder(work, part) / "model")
 
 
-def with_second_look(first: ModelPackage, work: Path, part: str) -> ModelPackage | None:
-    """The first network of *fold_K* or *final* and its second look in one package; None where it is not trained."""
+def with_second_look(first: ModelPackage, work: Path, part: str) -> ModelPackage:
+    """The first network of *fold_K* or *final* and its second look in one package; raises as the function before."""
     finer = finished_second_look(work, part)
-    if finer is None:
-        return None
     return join_second_look(first, finer, second_look_folder(work, part) / "joined", MARGIN_MM, SHARE)
 
 
@@ -102,17 +107,21 @@ def final_second_look(options: argparse.Namespace) -> ModelPackage:
         fold_second_look(options, number)
     runs = [second_look_folder(options.work, f"fold_{number}") / "run" / CHECKPOINT_FILE for number in options.folds]
     start = second_look_folder(options.work, "final") / "start.pt"
-    start.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(mean_weights(runs), start)
+    if not _is_finished(options.work, "final"):
+        start.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(mean_weights(runs), start)
     return _trained(options, "final", FINAL, start, ())
+
+
+def _is_finished(work: Path, part: str) -> bool:
+    return (second_look_folder(work, part) / "model" / MANIFEST_FILE).is_file()
 
 
 def _trained(
     options: argparse.Namespace, part: str, stage: Stage, start: Path, left_out: Sequence[str]
 ) -> ModelPackage:
-    finished = finished_second_look(options.work, part)
-    if finished is not None:
-        return finished
+    if _is_finished(options.work, part):
+        return finished_second_look(options.work, part)
     folder = second_look_folder(options.work, part)
     configuration = TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),

@@ -14,7 +14,7 @@ from .field_of_view import field_of_view_doubts
 from .geometry import Geometry, coarser_grid, image_on_grid
 from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, read_written, write_image
 from .intensity import HUWindow
-from .probability import on_grid_of, probability_to_input_grid
+from .probability import linearly_on, on_grid_of, probability_to_input_grid
 from .raw_nrrd import raw_nrrd_slabs, write_raw_nrrd
 from .resample import to_model_grid
 from .segmentation_file import (
@@ -50,6 +50,7 @@ __all__ = [
     "intensity_doubts",
     "keep_largest_component",
     "label_of",
+    "linearly_on",
     "list_dicom_series",
     "on_grid_of",
     "open_segmentation",

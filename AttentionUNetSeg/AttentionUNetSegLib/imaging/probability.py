@@ -70,6 +70,27 @@ def on_grid_of(field: sitk.Image, reference: sitk.Image, scale: float = 255.0) -
     return image_on_grid(interpolated_in_box(field, grid, np.zeros(3, dtype=int), np.asarray(grid.size), scale), grid)
 
 
+def linearly_on(field: sitk.Image, grid: Geometry) -> np.ndarray:
+    """Return a field interpolated linearly at all voxels of a grid.
+
+    Parameters
+    ----------
+    field : sitk.Image
+        Float image on any grid.
+    grid : Geometry
+        Where values are wanted.
+
+    Returns
+    -------
+    float32, KJI; 0 outside of the field.
+    """
+    interpolated = sitk.Resample(
+        field, grid.size, sitk.Transform(), sitk.sitkLinear, grid.origin, grid.spacing, grid.direction,
+        0.0, sitk.sitkFloat32,
+    )  # fmt: skip
+    return sitk.GetArrayFromImage(interpolated)
+
+
 def _reference_box(probability: sitk.Image, grid: Geometry, lowest: float) -> tuple[np.ndarray, np.ndarray] | None:
     """Return start and stop (IJK of the reference) of the voxels that interpolation can raise above `lowest`."""
     found = bounding_box(sitk.GetArrayViewFromImage(probability) > lowest)
@@ -92,11 +113,8 @@ def interpolated_in_box(
     thickness = max(1, SLAB_VOXELS // int(size[0] * size[1]))
     for k in range(0, int(size[2]), thickness):
         slab = grid.cropped(start + [0, 0, k], (size[0], size[1], min(thickness, size[2] - k)))
-        interpolated = sitk.Resample(
-            field, slab.size, sitk.Transform(), sitk.sitkLinear, slab.origin, slab.spacing, slab.direction,
-            0.0, sitk.sitkFloat32,
-        )  # fmt: skip
-        scaled = sitk.GetArrayViewFromImage(interpolated) * np.float32(scale)
+        scaled = linearly_on(field, slab)
+        scaled *= np.float32(scale)
         values[k : k + thickness] = np.rint(np.clip(scaled, 0, 255, out=scaled), out=scaled)
     return values
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from ..imaging import Geometry, bounding_box, image_on_grid, to_model_grid
+from ..imaging import Geometry, bounding_box, image_on_grid, linearly_on, to_model_grid
 from ..imaging.geometry import whole_numbers_of
 from ..models.package import SecondLook
 from .augmentation import Pass
@@ -87,8 +87,7 @@ class FinerLook:
         surroundings = _mirrored_at(ends, grid, self.look.network.stride)
         hu = surroundings.padded(sitk.GetArrayViewFromImage(fine))
         second = surroundings.cropped(self.look.at(hu, passes, False, observer, progress).probability)
-        before = sitk.Resample(first, fine, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-        probability = sitk.GetArrayFromImage(before)
+        probability = linearly_on(first, grid)
         probability += self.settings.share * _say(grid, ends) * (second - probability)
         return image_on_grid(probability, grid)
 

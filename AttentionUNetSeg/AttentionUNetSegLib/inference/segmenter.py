@@ -17,6 +17,7 @@ from ..imaging import (
     coarser_grid,
     field_of_view_doubts,
     image_on_grid,
+    linearly_on,
     on_grid_of,
     probability_to_input_grid,
     to_model_grid,
@@ -148,7 +149,7 @@ class Segmenter:
                 finer = sitk.GetArrayViewFromImage(found)
                 found = image_on_grid(self._one_organ(finer, found.GetSpacing(), warnings), found)
                 # Doubts are looked for on the grid of the whole scan.
-                probability = _linearly_on(found, grid)
+                probability = linearly_on(found, grid)
         with _stage(timings, "restore", observer, 0.90, "Back to the CT's grid"):
             restored = probability_to_input_grid(
                 found,
@@ -226,16 +227,6 @@ def _stage(timings: dict[str, float], key: str, observer: Observer, start: float
     started = time.perf_counter()
     yield
     timings[key] = round(time.perf_counter() - started, 4)
-
-
-def _linearly_on(field: sitk.Image, grid: Geometry) -> np.ndarray:
-    """A float field at the voxels of a grid (KJI), 0 outside of it."""
-    return sitk.GetArrayFromImage(
-        sitk.Resample(
-            field, grid.size, sitk.Transform(), sitk.sitkLinear, grid.origin, grid.spacing, grid.direction,
-            0.0, sitk.sitkFloat32,
-        )
-    )  # fmt: skip
 
 
 def _attention_image(alpha: np.ndarray, grid: Geometry) -> sitk.Image:

@@ -91,12 +91,11 @@ def model_card(package: ModelPackage) -> str:
     lines += ["", "## Limitations", "", *_in_short_lines(manifest["limitations"])]
     lines += ["", "## Measured", "", *_measured(package), "", "## Trained on", ""]
     lines += [*_data_table(manifest["training"]["data"]), *_in_short_lines(manifest["training"]["summary"])]
-    spacing = " x ".join(f"{each:g}" for each in package.spacing_mm)
     low, high = package.window_hu
     lines += ["", "## Technical", ""]
     lines += [
         f"- Network: {package.network['architecture']}, features {package.network['features']}",
-        f"- Input: {spacing} mm, {low:g} to {high:g} HU",
+        f"- Input: {_voxel(package.spacing_mm)}, {low:g} to {high:g} HU",
         f"- Threshold: {package.threshold:g}",
         f"- Looks at each CT: {package.passes}, averaged" if package.passes > 1 else "- Looks at each CT: 1",
         *_second_look(package),
@@ -106,14 +105,18 @@ def model_card(package: ModelPackage) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _voxel(spacing_mm: tuple[float, float, float]) -> str:
+    return " x ".join(f"{each:g}" for each in spacing_mm) + " mm"
+
+
 def _second_look(package: ModelPackage) -> list[str]:
     finer = package.second_look
     if finer is None:
         return []
-    spacing = " x ".join(f"{each:g}" for each in finer.spacing_mm)
     return [
-        f"- Looks once more, {spacing} mm, with {finer.margin_mm:g} mm around what was found: {finer.share:.0%} of the "
-        f"probability are that look's; {finer.network['architecture']}, features {finer.network['features']}"
+        f"- Looks once more, {_voxel(finer.spacing_mm)}, with {finer.margin_mm:g} mm around what was found: "
+        f"{finer.share:.0%} of the probability are that look's; {finer.network['architecture']}, "
+        f"features {finer.network['features']}"
     ]
 
 
