@@ -9,7 +9,7 @@ import time
 
 import pytest
 from AttentionUNetSegLib.errors import ErrorCode, InternalError, ProtocolError
-from AttentionUNetSegLib.worker.protocol import PROTOCOL_VERSION, Error, Log, Ready, Segment
+from AttentionUNetSegLib.worker.protocol import PROTOCOL_VERSION, Error, Log, Prepare, Ready, Segment
 from AttentionUNetSegLib.worker.transport import worker_command
 from scripted_worker import GREETING, script_command
 
@@ -226,3 +226,24 @@ def test_a_listener_may_submit_the_next_job_and_may_raise(new_client):
     with pytest.raises(RuntimeError, match="own fault"):
         client.wait("1", 60)
     assert client.wait("2", 60).message == "No."
+
+
+@pytest.mark.parametrize("job_waits", [False, True])
+def test_a_worker_is_told_what_to_prepare_unless_a_job_waits_for_it(new_client, job_waits):
+    code = (
+        GREETING
+        + """
+ready()
+heard = []
+while "segment" not in heard:
+    heard.append(hear()["type"])
+say(type="error", job="1", code="bad_input", message=" ".join(heard), hint="", detail="")
+"""
+    )
+    client = new_client(script_command(code))
+    client.start()
+    client.prepare(Prepare("/model", "cpu"))
+    if not job_waits:
+        client.pump_until(lambda: client.ready)
+    client.submit(job("1"))
+    assert client.wait("1", 60).message == ("segment" if job_waits else "prepare segment")

@@ -17,6 +17,7 @@ from AttentionUNetSegLib.worker.protocol import (
     Error,
     Hello,
     Log,
+    Prepare,
     Progress,
     Ready,
     Result,
@@ -38,6 +39,7 @@ AMOUNTS = st.dictionaries(TEXT, NUMBER, max_size=4)
 
 MESSAGES = {
     Hello: st.builds(Hello, st.integers()),
+    Prepare: st.builds(Prepare, TEXT, TEXT),
     Segment: st.builds(
         Segment,
         JOB,

@@ -25,12 +25,15 @@ from AttentionUNetSegLib.worker.protocol import (
     Event,
     Hello,
     Log,
+    Prepare,
     Ready,
     Segment,
     Shutdown,
     decode,
     encode,
 )
+from AttentionUNetSegLib.worker.segmenting import SegmentRunner
+from AttentionUNetSegLib.worker.server import Server
 from AttentionUNetSegLib.worker.transport import worker_command
 
 
@@ -132,6 +135,42 @@ def test_folders_that_cannot_be_used_are_named(worker, tmp_path):
             pass
         assert (event.job, event.code) == ("f", ErrorCode.BAD_INPUT)
         assert named in event.message
+
+
+def test_a_model_that_cannot_be_prepared_is_no_answer_and_no_end(worker):
+    worker.say(encode(Prepare("/no/model", "cpu")), encode(Prepare("relative", "tpu")), encode(Cancel("nothing")))
+    assert isinstance(worker.hear(), Log)
+    worker.say(encode(Hello()))
+    assert isinstance(worker.hear(), Ready)
+
+
+def test_a_job_goes_before_what_is_left_to_prepare():
+    server = Server(*os.pipe())
+    steps = []
+
+    class Runner:
+        def prepare(self, request):
+            for step in ("load", "warm up", "more"):
+                steps.append((request.model, step))
+                if step == "warm up":
+                    server._handle(Segment("job", "/folder", "/model"))
+                yield
+
+    server._handle(Hello())
+    server._handle(Prepare("/model", "cpu"))
+    assert server._next_job(Runner()).request.job == "job"
+    assert steps == [("/model", "load"), ("/model", "warm up")]
+
+
+def test_what_was_prepared_is_what_a_job_uses(tiny_model_package, monkeypatch):
+    from AttentionUNetSegLib import inference
+
+    runner = SegmentRunner()
+    for _step in runner.prepare(Prepare(str(tiny_model_package.folder), "cpu")):
+        pass
+    monkeypatch.setattr(inference, "Segmenter", None)  # nothing is loaded a second time
+    segmenter = runner._segmenter(tiny_model_package.folder, "cpu")
+    assert segmenter.first.predictor._network is not None, "it has computed"
 
 
 def test_a_terminal_interrupt_does_not_end_the_worker(worker):

@@ -62,7 +62,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
     clock = Clock()
     with (
         terminal.progress() as line,
-        _started_session(options, terminal, line) as (session, listener),
+        _started_session(options, request, terminal, line) as (session, listener),
         ExitStack() as fetched,
     ):
         with terminal.interrupts.deferred():
@@ -170,12 +170,14 @@ class _Listener(SessionListener):
 
 
 @contextmanager
-def _started_session(options: Namespace, terminal: Terminal, line: ProgressLine) -> Iterator[tuple[Session, _Listener]]:
+def _started_session(
+    options: Namespace, request: SegmentRequest, terminal: Terminal, line: ProgressLine
+) -> Iterator[tuple[Session, _Listener]]:
     listener = _Listener(terminal, line, options.device)
     with Session(listener=listener) as session:
         line.show(0.0, "Reading the CT")
         if isinstance(options.input, str) or options.input.exists():  # otherwise the sentence about it comes at once
-            session.start_worker()
+            session.start_worker(request.model, request.device)
         yield session, listener
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .check import check_ct, intensity_doubts
-from .components import body_box, body_mask, bounding_box, keep_largest_component, volume_ml
+from .components import body_box, body_box_in, body_mask, bounding_box, keep_largest_component, volume_ml
 from .field_of_view import field_of_view_doubts
 from .geometry import Geometry, coarser_grid, image_on_grid
 from .image_file import PHANTOM_DESCRIPTION, PHANTOM_KEY, read_written, write_image
@@ -41,6 +41,7 @@ __all__ = [
     "StoredSegment",
     "Volume",
     "body_box",
+    "body_box_in",
     "body_mask",
     "bounding_box",
     "check_ct",

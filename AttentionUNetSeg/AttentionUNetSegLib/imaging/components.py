@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
@@ -77,14 +79,19 @@ def body_box(image: sitk.Image) -> tuple[slice, slice, slice]:
     image : sitk.Image
         3D CT in HU, usually on the model's grid.
     """
-    spacing = np.asarray(image.GetSpacing()[::-1])
+    return body_box_in(sitk.GetArrayViewFromImage(image), image.GetSpacing()[::-1])
+
+
+def body_box_in(hu: np.ndarray, spacing_mm: Sequence[float]) -> tuple[slice, slice, slice]:
+    """Do as `body_box`, for an array (KJI) in HU with its spacing (KJI, mm)."""
+    spacing = np.asarray(spacing_mm)
     step = np.maximum(1, np.rint(BODY_SEARCH_MM / spacing)).astype(int)
-    sampled = sitk.GetArrayViewFromImage(image)[:: step[0], :: step[1], :: step[2]] > BODY_HU
+    sampled = hu[:: step[0], :: step[1], :: step[2]] > BODY_HU
     # border_value: tissue goes on beyond the first and last slice.
     eroded = ndimage.binary_erosion(sampled, border_value=1)
     opened = ndimage.binary_dilation(eroded, mask=sampled)
     labels, count = ndimage.label(opened)
-    shape = image.GetSize()[::-1]
+    shape = hu.shape
     if not count:
         return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
     found = ndimage.find_objects(labels)[_largest_label(labels) - 1]

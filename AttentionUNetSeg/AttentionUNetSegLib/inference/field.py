@@ -21,7 +21,7 @@ from .fallback import Attempt, Fallback
 from .forward_pass import ForwardPass, multiply_adds, peak_bytes
 from .fusion import FusedGate, FusedNetwork
 from .memory import memory_budget, release_cached_memory
-from .observer import Observer, StageProgress
+from .observer import Observer, SilentObserver, StageProgress
 from .tiling import Shape, importance_map, padded_shape, smallest_tile, tile_shape, tiles
 
 # Logits of a place that was not computed, for those who ask for logits: far below every threshold.
@@ -114,6 +114,11 @@ class FieldPredictor:
         """
         values = torch.as_tensor(intensities)
         return self.fallback.run(lambda attempt: self._predict(attempt, values, progress), observer, go_on)
+
+    def warm_up(self) -> None:
+        """Compute the smallest field on `device`, without falling back; raises what the device raises."""
+        nothing, silent = torch.zeros((2 * self.network.stride,) * 3), SilentObserver()
+        self._predict(Attempt(self.device), nothing, StageProgress(silent, "", 0.0, 1.0))
 
     def _predict(self, attempt: Attempt, intensities: Tensor, progress: StageProgress) -> FieldPrediction:
         self._move_to(attempt.device)

@@ -90,6 +90,21 @@ class Segmenter:
         """The network of the first look, which sees the whole abdomen."""
         return self.first.network
 
+    def warm_up(self) -> Iterator[None]:
+        """Let each network compute once over next to nothing, and yield before each.
+
+        The first computation on a device makes what all others use: kernels, handles, threads; on a GPU that takes
+        seconds. What belongs to the size of a field is left to its first run: sizes are as many as patients.
+
+        Raises
+        ------
+        RuntimeError
+            The device cannot compute, or has no memory even for that. `segment` falls back then, and says so.
+        """
+        for look in (self.first, self.finer.look) if self.finer else (self.first,):
+            yield
+            look.predictor.warm_up()
+
     def segment(
         self, volume: Volume, options: RunOptions | None = None, observer: Observer | None = None
     ) -> Segmentation:

@@ -40,12 +40,15 @@ def add_volume(scene: slicer.vtkMRMLScene, volume: Volume) -> slicer.vtkMRMLScal
             f"{volume.name} is not a three-dimensional volume with one value per voxel.",
             "Open the CT series itself, not a colour or time series.",
         )
-    node = add_image(scene, volume.image, scene.GenerateUniqueName(volume.name))
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(volume.name))
     if volume.is_phantom:
         node.SetAttribute(PHANTOM_ATTRIBUTE, "1")
+    node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
+    # Before there are voxels: for a window of its own MRML would look at each of them, half a second for a large CT.
     display.AutoWindowLevelOff()
     display.SetWindowLevel(*ABDOMEN_WINDOW_LEVEL_HU)
+    set_voxels(node, volume.image)
     return node
 
 

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -89,9 +90,16 @@ class Session(WorkerListener):
             return State.CLOSED
         return self._active.state if self._active else State.QUEUED if self._queue else State.IDLE
 
-    def start_worker(self) -> None:
-        """Start the worker before its first job, so that it loads torch while a person still chooses."""
+    def start_worker(self, model: ModelPackage | str | None = None, device: str = "auto") -> None:
+        """Start the worker before its first job, so that it loads torch while a person still chooses.
+
+        `model` and `device`, where they are known already, are made ready too. What is wrong with them, the job says.
+        """
         self._client.start()
+        if model is not None:
+            with suppress(AttentionUNetSegError):
+                package = model if isinstance(model, ModelPackage) else self._catalogue.get(model)
+                self._client.prepare(protocol.Prepare(str(package.folder), device))
 
     def segment(self, volume_node: vtkMRMLScalarVolumeNode, request: SegmentRequest | None = None) -> str:
         """Queue a segmentation of the volume node and return its job id.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..errors import ErrorCode, InternalError, ProtocolError
 from .connection import WorkerConnection
-from .protocol import Cancel, Error, Event, Log, Progress, Ready, Result, Segment, encode
+from .protocol import Cancel, Error, Event, Log, Prepare, Progress, Ready, Result, Segment, encode
 from .transport import Transport
 
 _UNTRUSTED_AFTER = (ErrorCode.OUT_OF_MEMORY, ErrorCode.INTERNAL)
@@ -67,6 +67,7 @@ class WorkerClient:
         self._cancel_grace = cancel_grace
         self._connection: WorkerConnection | None = None
         self._ending: list[WorkerConnection] = []  # killed, not gone yet
+        self._to_prepare: Prepare | None = None
         self._job: Segment | None = None
         self._is_sent = False
         self._cancel_deadline: float | None = None
@@ -89,6 +90,17 @@ class WorkerClient:
         if self._connection is None:
             self._connection = WorkerConnection(self._transport_factory(), self, self._start_timeout)
             self._connection.start()
+
+    def prepare(self, request: Prepare) -> None:
+        """Let the worker load a model before its first job asks for it. Forgotten where a job comes first.
+
+        Raises
+        ------
+        ProtocolError : it cannot be sent (a path that is not Unicode).
+        """
+        encode(request)
+        self._to_prepare = request
+        self._advance()
 
     def submit(self, job: Segment) -> None:
         """Run a job.
@@ -205,7 +217,11 @@ class WorkerClient:
         return self._job is not None and self._is_sent and getattr(event, "job", None) == self._job.job
 
     def _advance(self) -> None:
-        """Send the job if the worker can take it; start a worker if there is none."""
+        """Send the job if the worker can take it, else what it may prepare; start a worker if there is none."""
+        if self._to_prepare is not None and self._connection is not None and self._connection.ready is not None:
+            request, self._to_prepare = self._to_prepare, None
+            if self._job is None and not self._is_closed:
+                self._connection.send(request)
         if self._job is None or self._is_sent or self._is_closed:
             return
         if self._connection is None:

@@ -31,6 +31,17 @@ class Hello:
 
 
 @dataclass(frozen=True)
+class Prepare:
+    """Make a model (the folder of its package) ready on a device while nothing else is asked for. It has no answer.
+
+    A job goes before it; what is wrong with the model or the device, the job that needs them says.
+    """
+
+    model: str
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
 class Segment(RunOptions):
     """Segment the CT `input` (a plain file name) of the job folder `folder` (an absolute path), with some options.
 
@@ -147,11 +158,11 @@ class Error:
         return AttentionUNetSegError(self.message, self.hint)
 
 
-Request = Hello | Segment | Cancel | Shutdown
+Request = Hello | Prepare | Segment | Cancel | Shutdown
 Event = Ready | Progress | Log | Result | Error
 Message = Request | Event
 
-REQUESTS = (Hello, Segment, Cancel, Shutdown)
+REQUESTS = (Hello, Prepare, Segment, Cancel, Shutdown)
 EVENTS = (Ready, Progress, Log, Result, Error)
 _CLASS_BY_TYPE: dict[str, type] = {kind.__name__.lower(): kind for kind in REQUESTS + EVENTS}
 # What earlier versions said, and why nobody listens any more.

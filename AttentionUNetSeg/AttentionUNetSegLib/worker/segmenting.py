@@ -7,12 +7,12 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import AttentionUNetSegError, BadInput, BadModel, Cancelled, ErrorCode, is_out_of_memory
-from .protocol import Error, Event, Log, Progress, Result, Segment
+from .protocol import Error, Event, Log, Prepare, Progress, Result, Segment
 
 # Torch takes seconds to load; a greeting must be answered, and a cancel taken, meanwhile: it is imported where it is
 # needed, which the server sees to.
@@ -76,6 +76,17 @@ class SegmentRunner:
             warnings=tuple(segmentation.warnings),
             quality=segmentation.quality,
         )
+
+    def prepare(self, request: Prepare) -> Iterator[None]:
+        """Load a model and let its networks compute once; yields between the steps, where a job may go first.
+
+        Raises
+        ------
+        AttentionUNetSegError : as `segment`, for model and device.
+        """
+        segmenter = self._segmenter(Path(request.model), request.device)
+        yield
+        yield from segmenter.warm_up()
 
     def forget(self) -> None:
         """Drop the loaded models, to give memory back after a failure."""

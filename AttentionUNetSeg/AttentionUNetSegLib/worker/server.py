@@ -14,6 +14,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from .protocol import (
     Event,
     Hello,
     Log,
+    Prepare,
     Ready,
     RemovedRequest,
     Request,
@@ -72,6 +74,8 @@ class Server:
         self._exit_code = 0
         self._changed = threading.Condition()  # guards everything below
         self._job: _Job | None = None  # the only one: it waits for the libraries, or runs
+        self._to_prepare: Prepare | None = None
+        self._steps: Iterator[None] | None = None  # of what is being prepared
         self._ready: Ready | None = None
         self._is_greeted = False
         self._is_shutting_down = False
@@ -88,7 +92,7 @@ class Server:
             self._exit_code = EXIT_NO_LIBRARIES
             self._send(_libraries_missing(error))
             return self._exit_code
-        while (job := self._next_job()) is not None:
+        while (job := self._next_job(runner)) is not None:
             self._run_job(job, runner)
         return 0
 
@@ -111,14 +115,28 @@ class Server:
             self._send(ready)
         return SegmentRunner()
 
-    def _next_job(self) -> _Job | None:
-        """Wait for a job; None when the worker shuts down."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._job or self._is_shutting_down)
-            if self._job is None or self._is_shutting_down:
-                return None
-            self._job.has_begun = True
-            return self._job
+    def _next_job(self, runner: SegmentRunner) -> _Job | None:
+        """Wait for a job and prepare, meanwhile, what was asked for; None when the worker shuts down."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._job or self._is_shutting_down or self._to_prepare or self._steps)
+                if self._is_shutting_down:
+                    return None
+                if self._job is not None:  # it loads by itself what it needs, and that stays
+                    self._to_prepare = self._steps = None
+                    self._job.has_begun = True
+                    return self._job
+                if self._to_prepare is not None:
+                    self._steps, self._to_prepare = runner.prepare(self._to_prepare), None
+                steps = self._steps
+            try:
+                is_over = steps is None or next(steps, self) is self
+            except Exception as error:  # a job that needs it fails likewise, and says so
+                _LOG.info("A model could not be prepared: %s", error)
+                runner.forget()
+                is_over = True
+            if is_over:
+                self._steps = None
 
     def _run_job(self, job: _Job, runner: SegmentRunner) -> None:
         """Run a job and send how it ended."""
@@ -171,6 +189,10 @@ class Server:
             self._cancel(request.job)
         elif not self._is_greeted:
             raise ProtocolError("The first request must be hello.")
+        elif isinstance(request, Prepare):
+            with self._changed:
+                self._to_prepare = request
+                self._changed.notify_all()
         else:
             self._accept(request)
 

@@ -35,7 +35,6 @@ class PictureScene:
         self._app = new_application()
         self._transform = _copy_parent_transform(nodes.volume, self._app.scene)
         self._ct = self._copy_volume(nodes.volume)
-        self._ct.GetDisplayNode().AutoWindowLevelOff()
         self._ct.GetDisplayNode().SetWindowLevel(*ABDOMEN_WINDOW_LEVEL_HU)
         self._overlay = self._copy_volume(overlay)
         within = voxels_within_body(overlay, nodes.volume) if within_body else None
@@ -92,9 +91,10 @@ class PictureScene:
     def _copy_volume(self, volume: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
         copy = self._app.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", volume.GetName())
         copy.CopyOrientation(volume)
-        copy.SetAndObserveImageData(volume.GetImageData())
         copy.SetAndObserveTransformNodeID(self._transform)
         copy.CreateDefaultDisplayNodes()
+        copy.GetDisplayNode().AutoWindowLevelOff()  # before there are voxels, see `volumes.add_volume`
+        copy.SetAndObserveImageData(volume.GetImageData())
         return copy
 
     def _copy_segment(self, nodes: ResultNodes) -> None:
@@ -158,7 +158,6 @@ def _copy_colors(source: slicer.vtkMRMLScalarVolumeNode, target: slicer.vtkMRMLS
     for index in range(color.GetNumberOfColors()):
         copy.SetColor(index, *_color(color, index))
     display.SetAndObserveColorNodeID(copy.GetID())
-    display.AutoWindowLevelOff()
     display.SetWindowLevel(original.GetWindow(), original.GetLevel())
     display.AutoThresholdOff()
     display.SetThreshold(original.GetLowerThreshold(), original.GetUpperThreshold())

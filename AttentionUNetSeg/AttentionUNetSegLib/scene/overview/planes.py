@@ -8,11 +8,11 @@ from itertools import product
 import numpy as np
 import slicer
 
-from ...imaging import body_box
+from ...imaging import body_box_in
 from ..geometry import ijk_to_ras_of_node
 from ..results import ResultNodes
 from ..segment import center_of_segment, to_world
-from ..volumes import image_of_node
+from ..volumes import voxels_of_node
 
 # World axes (0 = R, 1 = A, 2 = S) across and up the picture, and the axis that the plane is cut along.
 _AXES = {"Axial": (0, 1, 2), "Coronal": (0, 2, 1), "Sagittal": (1, 2, 0)}
@@ -51,7 +51,7 @@ def choose_planes(nodes: ResultNodes, size: tuple[int, int]) -> Planes:
 
 def _body_bounds(volume: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     """Return the lowest and highest world coordinates of the body, shape (2, 3)."""
-    box = body_box(image_of_node(volume))[::-1]  # KJI to IJK
+    box = body_box_in(voxels_of_node(volume), volume.GetSpacing()[::-1])[::-1]  # KJI to IJK
     corners = np.array(list(product(*((side.start - 0.5, side.stop - 0.5) for side in box))))
     points = to_world(volume, corners, ijk_to_ras_of_node(volume))
     return np.array([points.min(axis=0), points.max(axis=0)])
