@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import zipfile
@@ -13,6 +14,7 @@ import slicer
 from AttentionUNetSegLib.errors import BadInput, CannotWrite, InternalError
 from AttentionUNetSegLib.scene import (
     arrange_slice_views,
+    bundle,
     find_results,
     import_result,
     load_scene,
@@ -145,12 +147,39 @@ def test_a_reopened_scene_shows_the_ct_at_the_pancreas(reopened):
 
 def test_volumes_in_the_bundle_are_compressed(scene, nodes, tmp_path):
     save_scene(scene, tmp_path / "ct_scene.mrb")
-    with zipfile.ZipFile(tmp_path / "ct_scene.mrb") as bundle:
+    with zipfile.ZipFile(tmp_path / "ct_scene.mrb") as packed:
         volumes = [name for name in bundle.namelist() if name.endswith(".nrrd")]
-        headers = [nrrd_header(bundle.read(name)) for name in volumes]
+        headers = [nrrd_header(packed.read(name)) for name in volumes]
         assert any(name.endswith("/ct_scene.mrml") for name in bundle.namelist())
     assert len(volumes) == 5
     assert {header["encoding"] for header in headers} == {"gzip"}
+
+
+@pytest.mark.parametrize("processors", [1, 3])
+def test_large_volumes_that_threads_compress_are_the_same_for_every_reader(
+    scene, nodes, tmp_path, monkeypatch, processors
+):
+    monkeypatch.setattr(bundle, "LARGE_BYTES", 1)
+    monkeypatch.setattr(bundle, "_BYTES_AT_ONCE", 10_007)
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    save_scene(scene, tmp_path / "ct_scene.mrb")
+    with zipfile.ZipFile(tmp_path / "ct_scene.mrb") as packed:
+        packed.extractall(tmp_path)
+    text = (tmp_path / "ct_scene" / "ct_scene.mrml").read_text(encoding="utf-8")
+    assert text.count('useCompression="1"') >= 4 and 'useCompression="0"' not in text
+    for file in (tmp_path / "ct_scene" / "Data").glob("*.nrrd"):
+        header, _, voxels = file.read_bytes().partition(b"\n\n")
+        assert b"encoding: gzip" in header
+        gzip.decompress(voxels)  # whole, with the right checksum, and nothing behind it
+    found = sitk.ReadImage(str(tmp_path / "ct_scene" / "Data" / "liver_phase.nrrd"))
+    np.testing.assert_array_equal(sitk.GetArrayViewFromImage(found), slicer.util.arrayFromVolume(nodes.volume))
+    app, second = open_standalone_scene()
+    load_scene(second, tmp_path / "ct_scene.mrb")
+    (again,) = find_results(second)
+    for one, other in zip([nodes.volume, *nodes.attention], [again.volume, *again.attention], strict=True):
+        np.testing.assert_array_equal(slicer.util.arrayFromVolume(other), slicer.util.arrayFromVolume(one))
+    second.Clear(True)
+    del app
 
 
 def test_two_results_are_told_apart_after_reopening(scene, ct_node, job, tmp_path):

@@ -22,6 +22,7 @@ from .forward_pass import ForwardPass, multiply_adds, peak_bytes
 from .fusion import FusedGate, FusedNetwork
 from .memory import memory_budget, release_cached_memory
 from .observer import Observer, SilentObserver, StageProgress
+from .queued_progress import QueuedProgress, brought_home, marks_of
 from .tiling import Shape, importance_map, padded_shape, smallest_tile, tile_shape, tiles
 
 # Logits of a place that was not computed, for those who ask for logits: far below every threshold.
@@ -149,12 +150,17 @@ class FieldPredictor:
         return _Plan(shape, tile, corners, multiply_adds(network, tile) * max(len(corners), 1))
 
     def _run(self, intensities: Tensor, plan: _Plan, progress: StageProgress) -> FieldPrediction:
-        forward = ForwardPass(self.network, self.device, self._reporter(progress))
+        queued = QueuedProgress(progress, marks_of(self.device.device)) if self.device.kind == "cuda" else None
+        forward = ForwardPass(self.network, self.device, queued.advance if queued else progress.advance)
         shape, place = intensities.shape, intensities.device
         if plan.tile == plan.shape:
             logits, coefficients = forward.run(_tile_tensor(intensities, (0, 0, 0), plan.tile))
-            attention = [(n, _cropped(alpha, shape, n).to(place)) for n, alpha in self._per_gate(coefficients)]
-            return FieldPrediction(_cropped(logits, shape, 0).to(place), attention, 1)
+            if queued:
+                queued.finish()
+            levels = self._gate_levels()
+            maps = [_cropped(alpha, shape, level) for level, alpha in zip(levels, coefficients, strict=True)]
+            logits, *maps = brought_home([_cropped(logits, shape, 0), *maps], place)
+            return FieldPrediction(logits, list(zip(levels, maps, strict=True)), 1)
         blend = _Blend(plan.shape, importance_map(plan.tile))
         for corner in plan.corners:
             logits, coefficients = forward.run(_tile_tensor(intensities, corner, plan.tile))
@@ -164,8 +170,8 @@ class FieldPredictor:
         def cut(array: np.ndarray, level: int) -> Tensor:
             return _cropped(torch.from_numpy(array), shape, level).to(place)
 
-        maps = [(level, cut(alpha, level)) for level, alpha in alphas]
-        return FieldPrediction(cut(blended, 0), maps, len(plan.corners), cut(computed, 0))
+        attention = [(level, cut(alpha, level)) for level, alpha in alphas]
+        return FieldPrediction(cut(blended, 0), attention, len(plan.corners), cut(computed, 0))
 
     def _gate_levels(self) -> list[int]:
         """How often each gate's grid is halved against the field's."""
@@ -174,17 +180,6 @@ class FieldPredictor:
 
     def _per_gate(self, coefficients: list[Tensor]) -> list[tuple[int, Tensor]]:
         return list(zip(self._gate_levels(), coefficients, strict=True))
-
-    def _reporter(self, progress: StageProgress) -> Callable[[float], None]:
-        if self.device.kind != "cuda":
-            return progress.advance
-
-        def advance(units: float) -> None:
-            # Kernels are only queued when they return: without waiting, progress would run ahead of the work.
-            torch.cuda.synchronize(self.device.device)
-            progress.advance(units)
-
-        return advance
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ import slicer
 from ..errors import BadInput, CannotWrite, InternalError
 from ..imaging.plain_name import is_plain, plainly_named, plainly_written, printable
 from ..temporary_folder import prefix_of
+from .bundle import compress_and_pack, write_folder
 from .geometry import ijk_to_ras_of_node, set_image_geometry
 from .results import ResultNodes
 from .volumes import voxels_of_node
@@ -45,26 +46,42 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
 
 @contextmanager
 def saved_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> Iterator[None]:
-    """Do as `save_scene`; the block runs while the bundle, which is written then, is read again in a thread.
+    """Do as `save_scene`; the block runs while the bundle is compressed, and then read again, in a thread.
 
     The block may look at the scene but not change it. The file takes its place after the block.
     """
     path = Path(path)
-    with _beside(path, ".mrb") as partial:
+    with _beside(path, ".mrb") as partial, tempfile.TemporaryDirectory(dir=partial.parent) as place:
+        folder = Path(place) / partial.stem
         url, root = scene.GetURL(), scene.GetRootDirectory()
         with file_names_for_bundle(scene) as stored:
             try:
-                with _same_current_folder():
-                    written = scene.WriteToMRB(str(partial)) and partial.is_file()
+                with _same_current_folder(), _can_be_written(path):
+                    to_compress = write_folder(scene, stored, folder)
             finally:
                 scene.SetURL(url)
                 scene.SetRootDirectory(root)
-            if not written:
-                raise CannotWrite(f"The scene could not be written to {path}.", "Check free space and permissions.")
-            with ThreadPoolExecutor(1, "bundle") as thread:  # SimpleITK lets others run while it reads
-                read_again = thread.submit(require_same_bundle, partial, stored)
+            with ThreadPoolExecutor(1, "bundle") as thread:  # zlib and SimpleITK let others run meanwhile
+                finished = thread.submit(_pack, folder, to_compress, partial, stored, path)
                 yield
-                read_again.result()
+                finished.result()
+
+
+def _pack(
+    folder: Path, to_compress: list[Path], partial: Path, stored: list[slicer.vtkMRMLStorableNode], path: Path
+) -> None:
+    with _can_be_written(path):
+        compress_and_pack(folder, to_compress, partial)
+    require_same_bundle(partial, stored)
+
+
+@contextmanager
+def _can_be_written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"The scene could not be written to {path}."
+        raise CannotWrite(message, "Check free space and permissions.") from error
 
 
 def load_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
