@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import stat
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -256,3 +257,29 @@ def _umask() -> int:
 
 def test_the_input_is_untouched(segmented):
     assert Path(segmented.input).stat().st_mtime < segmented.file("report.json").stat().st_mtime
+
+
+def test_libraries_load_while_a_large_ct_is_read_and_not_after_it_was_refused(environment, phantom_file):
+    code = """
+import sys
+from pathlib import Path
+from AttentionUNetSegLib.cli import scene_files
+from AttentionUNetSegLib.errors import BadInput
+scene_files.LARGE_CT_BYTES = 1
+path = Path(sys.argv[1])
+try:
+    with scene_files.libraries_loading(path):
+        raise BadInput("refused")
+except BadInput:
+    assert "trame_slicer.core.slicer_app" not in sys.modules
+with scene_files.libraries_loading(path):
+    pass
+assert "trame_slicer.core.slicer_app" in sys.modules
+from AttentionUNetSegLib.scene import open_standalone_scene
+app, scene = open_standalone_scene()
+print(scene.GetClassName())
+scene.Clear(True)
+"""
+    command = [sys.executable, "-c", code, str(phantom_file)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    assert (done.returncode, done.stdout.strip()) == (0, "vtkMRMLScene"), done.stderr

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from AttentionUNetSegLib.imaging import Volume  # noqa: E402
 from AttentionUNetSegLib.inference import Segmenter, SilentObserver  # noqa: E402
 from AttentionUNetSegLib.inference.fusion import FusedNetwork  # noqa: E402
-from AttentionUNetSegLib.models import load_package  # noqa: E402
+from AttentionUNetSegLib.models import Catalogue, load_package  # noqa: E402
 from AttentionUNetSegLib.phantom import make_phantom  # noqa: E402
 from phantom_package import PHANTOM_MODEL  # noqa: E402
 
@@ -102,3 +102,30 @@ def test_training_validates_and_exports(tmp_path, volume):
              "--device", "cuda"]  # fmt: skip
     assert main(words) == 0
     assert Segmenter(load_package(tmp_path / "model"), "cuda").segment(volume).device == "cuda"
+
+
+def test_both_looks_of_the_bundled_model_find_what_they_find_on_the_cpu(volume):
+    package = Catalogue().default()
+    assert package.second_look is not None
+    host, device = (Segmenter(package, where).segment(volume) for where in ("cpu", "cuda"))
+    assert device.device == "cuda" and device.timings["second_look"] > 0
+    a, b = whole(device, volume), whole(host, volume)
+    print("both looks, largest difference of the probability:", np.abs(a - b).max() / 255)
+    assert (b >= 128).sum() > 1000 and dice(a >= 128, b >= 128) >= 0.999
+
+
+def test_what_was_warmed_up_gives_the_same(volume):
+    package = Catalogue().default()
+    warm = Segmenter(package, "cuda")
+    for _step in warm.warm_up():
+        pass
+    pair = (sitk.GetArrayFromImage(each.segment(volume).probability) for each in (warm, Segmenter(package, "cuda")))
+    assert np.array_equal(*pair)
+
+
+def test_a_pass_is_never_synchronised_on_the_way(gpu, volume, monkeypatch):
+    def refused(*_arguments):
+        raise AssertionError("the host waits for the whole device")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", refused)
+    assert gpu.segment(volume).device == "cuda"

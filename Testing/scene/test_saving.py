@@ -148,9 +148,9 @@ def test_a_reopened_scene_shows_the_ct_at_the_pancreas(reopened):
 def test_volumes_in_the_bundle_are_compressed(scene, nodes, tmp_path):
     save_scene(scene, tmp_path / "ct_scene.mrb")
     with zipfile.ZipFile(tmp_path / "ct_scene.mrb") as packed:
-        volumes = [name for name in bundle.namelist() if name.endswith(".nrrd")]
+        volumes = [name for name in packed.namelist() if name.endswith(".nrrd")]
         headers = [nrrd_header(packed.read(name)) for name in volumes]
-        assert any(name.endswith("/ct_scene.mrml") for name in bundle.namelist())
+        assert any(name.endswith("/ct_scene.mrml") for name in packed.namelist())
     assert len(volumes) == 5
     assert {header["encoding"] for header in headers} == {"gzip"}
 
@@ -259,6 +259,13 @@ def test_a_bundle_that_is_not_the_scene_is_found_out(nodes, tmp_path):
         (tmp_path / "a.mrb").write_bytes(damaged[:-100])
         with pytest.raises(InternalError, match="not the same"):
             require_same_bundle(tmp_path / "a.mrb", stored)
+
+
+def test_the_segmentation_beside_a_bundle_is_the_file_that_is_written_alone(nodes, tmp_path):
+    with saved_scene(nodes.volume.GetScene(), tmp_path / "a.mrb", nodes, tmp_path / "copied.seg.nrrd"):
+        assert (tmp_path / "copied.seg.nrrd").is_file()
+    save_segmentation(nodes, tmp_path / "alone.seg.nrrd")
+    assert (tmp_path / "copied.seg.nrrd").read_bytes() == (tmp_path / "alone.seg.nrrd").read_bytes()
 
 
 def test_other_work_may_be_done_while_a_bundle_is_read_again(scene, nodes, tmp_path, monkeypatch):

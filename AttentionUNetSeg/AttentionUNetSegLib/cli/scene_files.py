@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,52 @@ if TYPE_CHECKING:
 
     from ..measure import Measurements
     from ..scene import ResultNodes
+
+
+LARGE_CT_BYTES = 16_000_000
+# In steps: a CT that is refused waits for one of them only.
+_LIBRARIES = ("slicer", "vtk", "AttentionUNetSegLib.scene", "trame_slicer.core.slicer_app")
+
+
+@contextmanager
+def libraries_loading(path: Path) -> Iterator[None]:
+    """Load Slicer's libraries in a thread while the block reads a large CT: that takes about as long as they do.
+
+    What is missing of them, `open_scene` says. Where the block fails, the rest is not loaded.
+    """
+    if _bytes_of(path) < LARGE_CT_BYTES:
+        yield
+        return
+    is_over = threading.Event()
+
+    def load() -> None:
+        for name in _LIBRARIES:
+            if is_over.is_set():
+                return
+            try:
+                import_module(name)
+            except ImportError:
+                return
+
+    thread = threading.Thread(target=load, name="libraries")
+    thread.start()
+    try:
+        yield
+    except BaseException:
+        is_over.set()
+        raise
+    finally:
+        thread.join()
+
+
+def _bytes_of(path: Path) -> int:
+    """How large a file is, or all files of a folder."""
+    try:
+        if path.is_dir():
+            return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def open_scene(terminal: Terminal) -> tuple[SlicerApp, slicer.vtkMRMLScene]:
@@ -45,11 +93,12 @@ def save(scene: slicer.vtkMRMLScene, nodes: ResultNodes, destination: OutputFold
     """
     from ..scene import arrange_slice_views, save_segmentation, saved_scene
 
-    save_segmentation(nodes, destination.file("pancreas.seg.nrrd"))
-    saved = ExitStack()
+    saved, segmentation = ExitStack(), destination.file("pancreas.seg.nrrd")
     if with_scene:
         arrange_slice_views(nodes)
-        saved.enter_context(saved_scene(scene, destination.file("scene.mrb")))
+        saved.enter_context(saved_scene(scene, destination.file("scene.mrb"), nodes, segmentation))
+    else:
+        save_segmentation(nodes, segmentation)
     return saved
 
 

@@ -28,7 +28,7 @@ from .given_input import GivenInput
 from .nifti_outputs import write_as_nifti
 from .outputs import OutputFolder
 from .report import describe, make_report, write_report
-from .scene_files import begin_drawing, draw, measure, open_scene, save, save_parts
+from .scene_files import begin_drawing, draw, libraries_loading, measure, open_scene, save, save_parts
 from .terminal import ProgressLine, Terminal
 
 # The packages `imaging` and `scene` are imported where they are used: together they cost two to three seconds, in which
@@ -183,9 +183,10 @@ def _started_session(
 
 def _read(path: Path, options: Namespace, terminal: Terminal) -> Volume:
     with terminal.interrupts.deferred():
-        from ..imaging import read_volume
+        from ..imaging import dicom, read_volume  # noqa: F401  pydicom before the thread begins, which imports it too
 
-    return read_volume(path, options.series)
+    with libraries_loading(path):
+        return read_volume(path, options.series)
 
 
 def _add(

@@ -30,7 +30,7 @@ _LAST_BLOCK = b"\x03\x00"  # RFC 1951: an empty block that is the last
 
 
 def write_folder(scene: slicer.vtkMRMLScene, stored: list[slicer.vtkMRMLStorableNode], folder: Path) -> list[Path]:
-    """Write a scene with the files of its `stored` nodes into a folder; return those that are to be compressed.
+    """Write a scene with the files of its `stored` nodes into a new folder; return those that are to be compressed.
 
     The folder's name becomes that of the scene's file. The nodes' storage nodes name plain files, see `saving`.
 
@@ -38,6 +38,7 @@ def write_folder(scene: slicer.vtkMRMLScene, stored: list[slicer.vtkMRMLStorable
     ------
     OSError : MRML could not write it.
     """
+    folder.mkdir()
     with _uncompressed(stored) as large:
         if not scene.SaveSceneToSlicerDataBundleDirectory(str(folder)):
             raise OSError(f"MRML could not write the scene into {folder}")

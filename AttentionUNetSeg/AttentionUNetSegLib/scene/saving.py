@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -45,10 +46,14 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
 
 
 @contextmanager
-def saved_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> Iterator[None]:
+def saved_scene(
+    scene: slicer.vtkMRMLScene, path: Path | str, nodes: ResultNodes | None = None, segmentation: Path | None = None
+) -> Iterator[None]:
     """Do as `save_scene`; the block runs while the bundle is compressed, and then read again, in a thread.
 
-    The block may look at the scene but not change it. The file takes its place after the block.
+    The block may look at the scene but not change it. The file takes its place after the block. Where a result's
+    `nodes` are given, the file that `save_segmentation` would write lies at `segmentation` when the block begins: the
+    bundle holds the same one, and writing it again would take half a second.
     """
     path = Path(path)
     with _beside(path, ".mrb") as partial, tempfile.TemporaryDirectory(dir=partial.parent) as place:
@@ -58,6 +63,8 @@ def saved_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> Iterator[None]:
             try:
                 with _same_current_folder(), _can_be_written(path):
                     to_compress = write_folder(scene, stored, folder)
+                if nodes is not None and segmentation is not None:
+                    _copy_segmentation(nodes, folder, segmentation)
             finally:
                 scene.SetURL(url)
                 scene.SetRootDirectory(root)
@@ -65,6 +72,16 @@ def saved_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> Iterator[None]:
                 finished = thread.submit(_pack, folder, to_compress, partial, stored, path)
                 yield
                 finished.result()
+
+
+def _copy_segmentation(nodes: ResultNodes, folder: Path, path: Path) -> None:
+    """Do as `save_segmentation`, with the file of a bundle's folder where that is of the same kind."""
+    file = folder / "Data" / nodes.segmentation.GetStorageNode().GetFileName()
+    if not file.name.endswith(".seg.nrrd"):  # the scene was opened from files that somebody else wrote
+        save_segmentation(nodes, path)
+        return
+    with _beside(path, ".seg.nrrd") as partial, _can_be_written(path):
+        shutil.copyfile(file, partial)
 
 
 def _pack(
