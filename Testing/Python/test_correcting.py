@@ -200,13 +200,24 @@ class CorrectingTest(PanelTestCase):
         self.assertTrue(self.has(self.missing))
 
     def test_a_click_that_comes_back_keeps_its_name(self) -> None:
+        far = np.argwhere(self.truth & ~self.start)
+        distance = np.abs(far - np.array(self.missing)).sum(axis=1)
         node = self.place(self.ui.addClickButton, self.missing)
         self.wait_until_it_has(self.missing, True)
-        name = node.GetNthControlPointLabel(0)
+        other = tuple(int(n) for n in far[int(distance.argmax())])
+        self.place(self.ui.addClickButton, other)
+        self.wait_until_it_has(other, True)
+        names = self.names_of_points(node)
         node.RemoveNthControlPoint(0)
         self.wait_until_it_has(self.missing, False)
         self.click(self.ui.undoButton)
-        self.assertEqual(node.GetNthControlPointLabel(0), name)
+        self.assertEqual(self.names_of_points(node), names)
+
+    @staticmethod
+    def names_of_points(node: object) -> dict:
+        """The points' labels by their places."""
+        count = range(node.GetNumberOfControlPoints())
+        return {tuple(np.round(node.GetNthControlPointPosition(n), 3)): node.GetNthControlPointLabel(n) for n in count}
 
     def test_segment_editors_undo_brings_no_earlier_threshold_back(self) -> None:
         if slicer.util.mainWindow() is None:

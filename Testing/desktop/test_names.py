@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+import SimpleITK
 import slicer
 from desktop_double.installed import acted_out
 from desktop_double.qt_values import Qt
@@ -29,6 +30,7 @@ FILES = [*QT_FILES, *SELF_TESTS]
 # `slicer.X` beside MRML classes and the classes of the list; from Base/Python/slicer/__init__.py and slicerqt.py.
 SLICER_NAMES = {"app", "modules", "mrmlScene", "util", "i18n", "parameterNodeWrapper", "ScriptedLoadableModule",
                 "packaging"}  # fmt: skip
+MRML_METHOD = "(Get|Set|Add|Remove|Has|Is|Create|Copy|Invoke|Update|Reset|Start|End|Apply|Jump|Fit|Unset)[A-Z]"
 BESIDE_THE_LIST = {"qt.QFileInfo"}  # run_all.py loads the module as many scripts do: registerModule(qt.QFileInfo(...))
 
 
@@ -77,6 +79,19 @@ def test_no_name_of_slicers_is_used_on_an_object_of_which_nothing_is_known():
         others |= own_names(ast.parse(path.read_text(encoding="utf-8")))
     untold = {path.name: receivers(path).untold(frozenset(others)) for path in FILES}
     assert not {name: uses for name, uses in untold.items() if uses}, "tell in receivers.py what these objects are"
+
+
+def test_methods_of_mrml_are_some_class_s():
+    """Whether executed or not; of which class, the tests on the real MRML library tell."""
+    known = set(dir(SimpleITK)) | set(dir(SimpleITK.Image))
+    for name in dir(slicer):
+        if name.startswith("vtk"):
+            known |= set(dir(getattr(slicer, name)))
+    for path in FILES:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        assert not {name for name in names if re.match(MRML_METHOD, name)} - known, path.name
+    assert re.match(MRML_METHOD, "GetNthControlPointPositionStatus") and not re.match(MRML_METHOD, "Settings")
 
 
 def own_names(tree: ast.Module) -> set[str]:
