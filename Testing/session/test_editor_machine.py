@@ -514,4 +514,4 @@ def test_a_field_that_is_kept_for_other_strokes_is_found(person, monkeypatch):
     with pytest.raises(AssertionError, match=FOUND):
         person("paint", ((1, 2, 9), (3, 4, 11)), 1, True)
         person("paint", ((4, 2, 9), (6, 4, 11)), 1, True)
-        person("set_threshold", 0.5, False, 1.0)
+        person("set_threshold", 0.01, False, 4.0)
