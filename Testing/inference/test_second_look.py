@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,12 @@ def test_its_share_decides(phantom, tmp_path):
     first = probability(join_second_look(package, other, tmp_path / "first", 40.0, 1e-6))
     assert np.abs(first - second).mean() > 2
     assert np.abs(both - (first + second) / 2).max() <= 1.5
+
+
+def test_the_same_two_networks_have_the_same_hash_tomorrow(joined, tmp_path, monkeypatch):
+    monkeypatch.setattr("time.localtime", lambda *_: time.struct_time((2031, 5, 6, 7, 8, 9, 1, 126, 0)))
+    package = load_package(PHANTOM_MODEL)
+    assert join_second_look(package, package, tmp_path / "again", 40.0, 1.0).weights_sha256 == joined.weights_sha256
 
 
 def test_where_nothing_is_found_nobody_looks_again(joined, phantom, monkeypatch):

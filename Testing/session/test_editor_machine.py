@@ -1,7 +1,7 @@
 """Whatever a person does to a result, in whatever order: it is what the same corrections give when computed at once.
 
-Clicks, strokes, boxes, walls, brushes, threshold, smoothing, undo, redo, saving and loading are drawn by hypothesis;
-what is expected is computed without the session and the scene, on the whole CT.
+Clicks, strokes, lassos, boxes, walls, brushes that teach or not, threshold, smoothing, undo, redo, saving and loading
+are drawn by hypothesis; what is expected is computed without the session and the scene, on the whole CT.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,17 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from AttentionUNetSegLib.correction import BACKGROUND, FOREGROUND, Seed, box_seed, correct_probability, stroke_seed
+from AttentionUNetSegLib.correction import (
+    BACKGROUND,
+    FOREGROUND,
+    Seed,
+    box_seed,
+    correct_probability,
+    lasso_seed,
+    painted_seed,
+    stroke_seed,
+)
+from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import Volume
 from AttentionUNetSegLib.scene import (
     add_volume,
@@ -51,6 +62,17 @@ FOUND = r"\] of State\("  # what the comparison of the voxels says
 
 voxels = st.tuples(*(st.integers(0, n - 1) for n in SIZE))
 boxes = st.tuples(voxels, voxels)
+# The corners of a lasso in a plane of the CT, and in any plane.
+flat_lassos = st.builds(
+    lambda axis, corners: [with_axis_of(corners[0], c, axis) for c in corners],
+    st.integers(0, 2),
+    st.lists(voxels, min_size=3, max_size=4),
+)
+lassos = flat_lassos | st.lists(voxels, min_size=3, max_size=3)
+
+
+def with_axis_of(first, voxel, axis):
+    return tuple(first[n] if n == axis else voxel[n] for n in range(3))
 
 
 def small_ct() -> sitk.Image:
@@ -66,6 +88,7 @@ def small_ct() -> sitk.Image:
 
 
 CT = small_ct()
+HU = sitk.GetArrayFromImage(CT)
 NETWORK = np.zeros(SIZE, np.uint8)
 NETWORK[KNOWN] = np.random.default_rng(1).integers(90, 256, NETWORK[KNOWN].shape)
 
@@ -79,6 +102,11 @@ class State:
     painted: bytes = bytes(NETWORK.size)
     walls: bool = False
     moved: int = 0
+
+    def __repr__(self) -> str:
+        marks = [(seed.order, "+" if seed.positive else "-", len(seed.voxels)) for seed in self.marks]
+        painted = np.count_nonzero(self.strokes)
+        return f"State({self.clicks}, marks {marks}, {painted} painted, walls {self.walls}, moved {self.moved})"
 
     @property
     def strokes(self) -> np.ndarray:
@@ -95,9 +123,8 @@ def expected_mask(state: State, threshold: float, keep_largest: bool, smoothing_
     seeds, strokes = [*clicks, *state.marks], state.strokes
     walls = np.zeros(SIZE, bool)
     walls[WALL] = state.walls
-    ct = sitk.GetArrayFromImage(CT)
     field = (
-        correct_probability(ct, NETWORK, seeds, reach, SPACING, strokes, walls=walls) if state.is_corrected else NETWORK
+        correct_probability(HU, NETWORK, seeds, reach, SPACING, strokes, walls=walls) if state.is_corrected else NETWORK
     )
     if smoothing_mm:
         sigma = [smoothing_mm / spacing for spacing in SPACING]
@@ -136,7 +163,7 @@ class EditorMachine(RuleBasedStateMachine):
         self.wall = self.add_wall(nodes)
         self.editor = ResultEditor(nodes)
         self.history, self.now = [State()], 0
-        self.settings, self.reach = (0.5, False, 0.0), 15.0
+        self.settings, self.reach, self.teaching = (0.5, False, 0.0), 15.0, False
         self.pending: np.ndarray | None = None
         self.known: dict = {}
         self.names = self.all_names()
@@ -149,10 +176,19 @@ class EditorMachine(RuleBasedStateMachine):
 
     @rule(voxel=voxels, positive=st.booleans())
     def add_click(self, voxel, positive) -> None:
-        order = self.next_order()
-        self.editor.add_click(ras_of(CT, voxel), positive)
+        id = self.editor.add_click(ras_of(CT, voxel), positive)
         self.absorb()
-        self.append(replace(self.state, clicks=(*self.state.clicks, (order, voxel, positive)), moved=0))
+        assert id == str(self.clicked(voxel, positive))
+
+    @rule(voxel=voxels, positive=st.booleans())
+    def place_a_point(self, voxel, positive) -> None:
+        """As front ends let people click: the list changes, and then the editor is told."""
+        self.editor.require_click_lists()[0 if positive else 1].AddControlPointWorld(ras_of(CT, voxel))
+        for _part in self.editor.prepare_clicks():
+            pass
+        assert self.editor.sync_from_markups()
+        self.absorb()
+        self.clicked(voxel, positive)
 
     @precondition(lambda self: self.state.clicks)
     @rule(which=st.integers(0, 9), voxel=voxels)
@@ -177,15 +213,39 @@ class EditorMachine(RuleBasedStateMachine):
 
     @rule(first=voxels, last=voxels, positive=st.booleans(), radius=st.sampled_from([0.0, 2.0]))
     def stroke(self, first, last, positive, radius) -> None:
-        order = self.next_order()
         self.editor.add_stroke([ras_of(CT, first), ras_of(CT, last)], positive, radius)
-        self.mark(stroke_seed(order, np.array([first, last]), positive, SPACING, SIZE, radius))
+        self.mark(lambda order: stroke_seed(order, np.array([first, last]), positive, SPACING, SIZE, radius))
 
-    @rule(corners=boxes)
-    def box_to_remove(self, corners) -> None:
-        order = self.next_order()
-        self.editor.add_box(*(ras_of(CT, corner) for corner in corners), False)
-        self.mark(box_seed(order, sitk.GetArrayFromImage(CT), np.array(corners, float), False, SPACING))
+    @rule(corners=boxes, positive=st.booleans())
+    def box(self, corners, positive) -> None:
+        self.editor.add_box(*(ras_of(CT, corner) for corner in corners), positive)
+        self.mark(lambda order: box_seed(order, HU, np.array(corners, float), positive, SPACING))
+
+    @rule(corners=lassos, positive=st.booleans())
+    def lasso(self, corners, positive) -> None:
+        points = [ras_of(CT, corner) for corner in corners]
+        try:
+            lasso_seed(1, HU, np.array(corners, float), positive, SPACING)
+        except BadInput:  # it encloses nothing; then nothing changes
+            with pytest.raises(BadInput):
+                self.editor.add_lasso(points, positive)
+            return
+        self.editor.add_lasso(points, positive)
+        self.mark(lambda order: lasso_seed(order, HU, np.array(corners, float), positive, SPACING))
+
+    @precondition(lambda self: self.state.marks)
+    @rule(which=st.integers(0, 9))
+    def remove_mark(self, which) -> None:
+        order = self.state.marks[which % len(self.state.marks)].order
+        self.editor.remove_mark(str(order))
+        self.absorb()
+        self.append(replace(self.state, marks=tuple(m for m in self.state.marks if m.order != order), moved=0))
+
+    @rule(is_teaching=st.booleans())
+    def let_strokes_teach(self, is_teaching) -> None:
+        self.editor.strokes_teach = is_teaching
+        self.absorb()
+        self.teaching = is_teaching
 
     @rule(corners=boxes, value=st.sampled_from([0, 1]), is_absorbed=st.booleans())
     def paint(self, corners, value, is_absorbed) -> None:
@@ -270,6 +330,7 @@ class EditorMachine(RuleBasedStateMachine):
         assert np.array_equal(shown, expected), f"{np.argwhere(shown != expected)[:5].tolist()} of {self.state}"
         assert self.editor.volume_ml == pytest.approx(expected.sum() * np.prod(SPACING) / 1000)
         assert self.editor.settings == self.settings and self.editor.reach_mm == self.reach
+        assert self.editor.strokes_teach == self.teaching
         assert [(click.order, click.positive) for click in self.editor.clicks] == [c[::2] for c in self.state.clicks]
         for click, (_, voxel, _) in zip(self.editor.clicks, self.state.clicks, strict=True):
             assert click.ras == pytest.approx(ras_of(CT, voxel), abs=1e-3)
@@ -298,9 +359,14 @@ class EditorMachine(RuleBasedStateMachine):
         self.history[self.now + 1 :] = [state]
         self.now += 1
 
-    def mark(self, seed: Seed) -> None:
+    def clicked(self, voxel, positive) -> int:
+        order = self.next_order()
+        self.append(replace(self.state, clicks=(*self.state.clicks, (order, voxel, positive)), moved=0))
+        return order
+
+    def mark(self, seed_of: Callable[[int], Seed]) -> None:
         self.absorb()
-        self.append(replace(self.state, marks=(*self.state.marks, seed), moved=0))
+        self.append(replace(self.state, marks=(*self.state.marks, seed_of(self.next_order())), moved=0))
 
     def next_order(self) -> int:
         clicks = (click[0] for state in self.history for click in state.clicks)
@@ -312,9 +378,15 @@ class EditorMachine(RuleBasedStateMachine):
         before = self.expected()
         if painted is None or np.array_equal(painted, before):
             return False
-        strokes = self.state.strokes.copy()
+        strokes, marks = self.state.strokes.copy(), self.state.marks
         strokes[painted & ~before], strokes[before & ~painted] = FOREGROUND, BACKGROUND
-        self.append(replace(self.state, painted=strokes.tobytes(), moved=0))
+        order = self.next_order()
+        for value in (FOREGROUND, BACKGROUND) if self.teaching else ():
+            new = np.argwhere((strokes == value) & (self.state.strokes != value))
+            if len(new):
+                marks = (*marks, painted_seed(order, new, value == FOREGROUND, SPACING))
+                order += 1
+        self.append(replace(self.state, painted=strokes.tobytes(), marks=marks, moved=0))
         return True
 
     # --- The scene ---
@@ -397,13 +469,38 @@ def test_what_sequences_have_found(person, monkeypatch, mutant):
         person("set_threshold", 0.01, False, 4.0)
         person("set_threshold", 0.5, True, 4.0)
         person("stroke", (0, 0, 0), (0, 0, 3), True, 0.0)
-        person("box_to_remove", ((4, 4, 3), (4, 4, 4)))
+        person("box", ((4, 4, 3), (4, 4, 4)), False)
         person("set_walls", True)
         person("add_click", (4, 5, 8), True)  # in the wall, where it changes nothing
         person("open_anew", True)
 
 
-def test_the_machine_finds_a_field_that_is_kept_for_other_strokes(machine, monkeypatch):
+@pytest.mark.parametrize("click", ["add_click", "place_a_point"])
+def test_a_click_after_a_mark_counts_more(person, click):
+    """A point placed in the list was numbered after the clicks alone, and so counted as earlier than the mark."""
+    person("lasso", [(4, 3, 3), (4, 8, 3), (4, 8, 6)], False)
+    person("box", ((3, 3, 3), (5, 8, 6)), False)
+    person(click, (4, 7, 4), True)
+    person("undo")
+
+
+def test_a_click_after_a_stroke_that_teaches_has_a_number_of_its_own(person):
+    person("let_strokes_teach", True)
+    person("paint", ((1, 2, 9), (3, 4, 11)), 1, False)
+    person("add_click", (4, 5, 3), False)
+
+
+def test_of_a_click_and_a_mark_the_later_counts_in_either_order(person):
+    """A field kept for the one order was taken for the other."""
+    click, box = ("add_click", (4, 5, 4), True), ("box", ((3, 4, 3), (5, 6, 5)), False)
+    for first, second in ((click, box), (box, click)):
+        person(*first)
+        person(*second)
+        person("undo")
+        person("undo")
+
+
+def test_a_field_that_is_kept_for_other_strokes_is_found(person, monkeypatch):
     kept: dict = {}
     corrected = CorrectionReplay.corrected
 
@@ -415,4 +512,6 @@ def test_the_machine_finds_a_field_that_is_kept_for_other_strokes(machine, monke
 
     monkeypatch.setattr(CorrectionReplay, "corrected", forgetful)
     with pytest.raises(AssertionError, match=FOUND):
-        run(machine, 12)
+        person("paint", ((1, 2, 9), (3, 4, 11)), 1, True)
+        person("paint", ((4, 2, 9), (6, 4, 11)), 1, True)
+        person("set_threshold", 0.01, False, 4.0)

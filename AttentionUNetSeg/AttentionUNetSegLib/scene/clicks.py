@@ -38,7 +38,8 @@ def read_clicks(nodes: ResultNodes) -> tuple[Click, ...]:
         for n in range(node.GetNumberOfControlPoints()):
             if node.GetNthControlPointPositionStatus(n) != node.PositionDefined:
                 continue
-            ras = _to_frame_of(nodes.probability, node.GetNthControlPointPositionWorld(n))
+            right, anterior, superior = node.GetNthControlPointPositionWorld(n)  # a vector that cannot be hashed
+            ras = _to_frame_of(nodes.probability, (right, anterior, superior))
             order = _order_of(node.GetNthControlPointDescription(n))
             (unnumbered if order in seen or order == 0 else found).append(Click(order, ras, positive))
             seen.add(order)

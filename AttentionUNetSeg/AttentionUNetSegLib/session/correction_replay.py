@@ -226,8 +226,8 @@ class CorrectionReplay:
             boxes.append(refinement.probability.box)
         box = joined_box(*boxes) if boxes else None
         state = self._state(walls)
-        # Of two seeds on one voxel the later counts; otherwise their numbers change nothing.
-        placed = frozenset((seed.place, seed.positive) for seed in latest_per_place(seeds)[0])
+        # Where two seeds mean one voxel the later counts; otherwise their numbers change nothing.
+        placed = tuple((seed.place, seed.positive) for seed in latest_per_place(seeds)[0])
         return _Given(
             ct=ct,
             network=network,

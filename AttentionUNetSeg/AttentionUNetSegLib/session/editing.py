@@ -10,6 +10,7 @@ Everything it knows lies in the scene: an editor of a result found in a loaded s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -157,12 +158,11 @@ class ResultEditor(MarkEditing):
 
         self._require_scene()
         self._require_place()
-        order = 1 + self._history.last_order
-        click = Click(order, placed(self.nodes, position_ras_world), positive)
+        click = Click(0, placed(self.nodes, position_ras_world), positive)
         if ask:
             require_no_doubts(self.nodes, click, None)
         self._change_clicks((*self._step.clicks, click), about=click)
-        return str(order)
+        return str(self._step.clicks[-1].order)
 
     def move_click(self, id: str, position_ras_world: Position, ask: bool = False) -> None:
         """Move a click. Successive moves of one click are one step of `undo`.
@@ -244,7 +244,8 @@ class ResultEditor(MarkEditing):
         from ..scene import read_clicks
 
         with suppress(BadInput):
-            yield from self._replay.prepare(replace(self._step, clicks=read_clicks(self.nodes)), self.reach_mm)
+            clicks = self._numbered(read_clicks(self.nodes))
+            yield from self._replay.prepare(replace(self._step, clicks=clicks), self.reach_mm)
 
     def require_click_lists(self) -> tuple[object, object]:
         """Return the two point lists, for adding and for removing, made if need be."""
@@ -358,13 +359,19 @@ class ResultEditor(MarkEditing):
         for click in clicks:
             voxel_of(self.nodes, click)  # refuses what lies outside, before anything is changed
         self.absorb_strokes()
-        step = replace(self._step, clicks=clicks, moved=moved)
+        step = replace(self._step, clicks=self._numbered(clicks), moved=moved)
         if moved and self._step.moved == moved:
             self._apply(step, about)
             self._history.replace(step, drop_undone=True)
             self._history.write(self.nodes)
         else:
             self._append(step, about)
+
+    def _numbered(self, clicks: tuple[Click, ...]) -> tuple[Click, ...]:
+        """Return clicks, of which the new ones are numbered as later than every click and mark of any step."""
+        known = {click.order for click in self._step.clicks}
+        following = itertools.count(self._history.last_order + 1)
+        return tuple(click if click.order in known else replace(click, order=next(following)) for click in clicks)
 
     def _append(self, step: Step, about: Click | None = None) -> None:
         self._apply(step, about)

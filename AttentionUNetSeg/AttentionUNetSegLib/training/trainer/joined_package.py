@@ -78,9 +78,11 @@ def rounded(weights: torch.Tensor) -> torch.Tensor:
 
 def _deflated(source: Path, target: Path) -> None:
     """The same zip archive with its members compressed, which `torch.save` does not do and `torch.load` reads."""
-    with zipfile.ZipFile(source) as stored, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
+    with zipfile.ZipFile(source) as stored, zipfile.ZipFile(target, "w") as new:
         for member in stored.infolist():
-            new.writestr(member.filename, stored.read(member))
+            # By its name alone it would get the time of day, and the same weights another hash.
+            entry = zipfile.ZipInfo(member.filename)
+            new.writestr(entry, stored.read(member), zipfile.ZIP_DEFLATED, 9)
 
 
 def _weights(package: ModelPackage) -> dict[str, torch.Tensor]:
