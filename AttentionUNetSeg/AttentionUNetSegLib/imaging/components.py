@@ -83,7 +83,15 @@ def body_box(image: sitk.Image) -> tuple[slice, slice, slice]:
 
 
 def body_box_in(hu: np.ndarray, spacing_mm: Sequence[float]) -> tuple[slice, slice, slice]:
-    """Do as `body_box`, for an array (KJI) in HU with its spacing (KJI, mm)."""
+    """Do as `body_box`, for an array.
+
+    Parameters
+    ----------
+    hu : np.ndarray
+        3D CT in HU, KJI.
+    spacing_mm : Sequence[float]
+        Its spacing in mm, KJI.
+    """
     spacing = np.asarray(spacing_mm)
     step = np.maximum(1, np.rint(BODY_SEARCH_MM / spacing)).astype(int)
     sampled = hu[:: step[0], :: step[1], :: step[2]] > BODY_HU

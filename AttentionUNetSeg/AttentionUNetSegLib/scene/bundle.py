@@ -6,6 +6,7 @@ as they are; compressing them, and putting everything into one file, needs no sc
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import shutil
@@ -16,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import slicer
 
 from .volumes import voxels_of_node
@@ -78,24 +78,27 @@ def compress_nrrd(path: Path) -> None:
     OSError : it cannot be written, or is no such file.
     """
     beside = path.with_suffix(".compressed")
-    content = np.memmap(path, dtype=np.uint8, mode="r")
-    header, found, _ = content[:100_000].tobytes().partition(b"\n\n")
-    if not found or b"\nencoding: raw\n" not in header:
-        raise OSError(f"{path.name} is no NRRD with raw encoding")
-    voxels = memoryview(content)[len(header) + len(found) :]
-    starts = range(0, len(voxels), _BYTES_AT_ONCE)
-    checksum = 0
-    with open(beside, "wb") as file, ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as threads:
-        file.write(header.replace(b"\nencoding: raw\n", b"\nencoding: gzip\n") + found + _GZIP_HEADER)
-        for start, part in zip(
-            starts, threads.map(lambda s: _deflated(voxels[s : s + _BYTES_AT_ONCE]), starts), strict=True
-        ):
-            checksum = zlib.crc32(voxels[start : start + _BYTES_AT_ONCE], checksum)
-            file.write(part)
-        file.write(_LAST_BLOCK + checksum.to_bytes(4, "little") + (len(voxels) % 2**32).to_bytes(4, "little"))
-    voxels.release()
-    del content
+    with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        header, found, _ = content[:100_000].partition(b"\n\n")
+        if not found or b"\nencoding: raw\n" not in header:
+            raise OSError(f"{path.name} is no NRRD with raw encoding")
+        with memoryview(content)[len(header) + len(found) :] as voxels, open(beside, "wb") as file:
+            file.write(header.replace(b"\nencoding: raw\n", b"\nencoding: gzip\n") + found)
+            for part in _gzip_parts(voxels):
+                file.write(part)
     os.replace(beside, path)
+
+
+def _gzip_parts(voxels: memoryview) -> Iterator[bytes]:
+    """One gzip stream, piece by piece."""
+    starts, checksum = range(0, len(voxels), _BYTES_AT_ONCE), 0
+    yield _GZIP_HEADER
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as threads:
+        deflated = threads.map(lambda start: _deflated(voxels[start : start + _BYTES_AT_ONCE]), starts)
+        for start, part in zip(starts, deflated, strict=True):
+            checksum = zlib.crc32(voxels[start : start + _BYTES_AT_ONCE], checksum)
+            yield part
+    yield _LAST_BLOCK + checksum.to_bytes(4, "little") + (len(voxels) % 2**32).to_bytes(4, "little")
 
 
 def _deflated(part: memoryview) -> bytes:
