@@ -66,6 +66,19 @@ class CorrectingTest(PanelTestCase):
         self.assertTrue(self.has(self.missing))
         self.assertFalse(self.ui.redoButton.enabled)
 
+    def test_undo_and_redo_have_keys(self) -> None:
+        if slicer.util.mainWindow() is None:
+            self.skipTest("Slicer runs without a main window.")
+        keys = {shortcut.key.toString(): shortcut for shortcut in self.panel.keys.shortcuts}
+        self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        for key, is_there in (("Ctrl+Z", False), ("Ctrl+Y", True)):
+            keys[key].activated.emit()
+            self.wait_until_it_has(self.missing, is_there)
+        for key, is_there in (("Ctrl+Z", False), ("Ctrl+Y", True)):
+            keys[key].activatedAmbiguously.emit()  # where a menu of Slicer has the key too
+            self.wait_until_it_has(self.missing, is_there)
+
     def test_a_click_removes_where_it_is(self) -> None:
         inside = np.argwhere(self.start)
         voxel = tuple(int(n) for n in inside[len(inside) // 2])
@@ -124,6 +137,16 @@ class CorrectingTest(PanelTestCase):
         self.click(self.ui.undoButton)
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
 
+    def test_a_click_that_is_dragged_into_air_goes_back(self) -> None:
+        node = self.place(self.ui.addClickButton, self.missing)
+        self.wait_until_it_has(self.missing, True)
+        mask = self.segment_mask(self.segmentation)
+        node.SetNthControlPointPosition(0, *self.position((1, 1, 1)))
+        node.InvokeEvent(slicer.vtkMRMLMarkupsNode.PointEndInteractionEvent)
+        process_until(lambda: "not applied" in self.ui.messageLabel.text, "the question", 20.0)
+        np.testing.assert_allclose(node.GetNthControlPointPosition(0), self.position(self.missing), atol=1e-6)
+        np.testing.assert_array_equal(self.segment_mask(self.segmentation), mask)
+
     def test_a_click_far_away_or_outside_the_roi_is_asked_about(self) -> None:
         from AttentionUNetSegLib.scene.geometry import note_limits
 
@@ -131,15 +154,18 @@ class CorrectingTest(PanelTestCase):
         middle = np.argwhere(self.start).mean(axis=0)
         far = tuple(int(n) for n in tissue[np.argmax(np.linalg.norm((tissue - middle) * (5, 4, 4), axis=1))])
         k, j, i = self.missing
-        for voxel, limits, words in (
-            (far, None, "mm from the segment"),
-            (self.missing, [(i + 1, i + 9), (j - 9, j + 9), (k - 9, k + 9)], "outside the ROI"),
+        add, remove = self.ui.addClickButton, self.ui.removeClickButton
+        for button, voxel, limits, words in (
+            (remove, far, None, "nothing to remove"),
+            (add, far, None, "mm from the segment"),
+            (add, self.missing, [(i + 1, i + 9), (j - 9, j + 9), (k - 9, k + 9)], "outside the ROI"),
         ):
             if limits is not None:
                 note_limits(self.panel.editor.nodes, limits)  # as a run with this region would have
-            node = self.place(self.ui.addClickButton, voxel)
+            node = self.place(button, voxel)
             process_until(lambda words=words: words in self.ui.messageLabel.text, f"the question: {words}", 20.0)
             self.assertEqual(node.GetNumberOfControlPoints(), 0)
+            self.assertTrue(self.ui.actionButton.text.startswith("Add" if button is add else "Remove"))
             np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
         self.click(self.ui.actionButton)
         self.assertTrue(self.has(self.missing))
@@ -174,13 +200,24 @@ class CorrectingTest(PanelTestCase):
         self.assertTrue(self.has(self.missing))
 
     def test_a_click_that_comes_back_keeps_its_name(self) -> None:
+        far = np.argwhere(self.truth & ~self.start)
+        distance = np.abs(far - np.array(self.missing)).sum(axis=1)
         node = self.place(self.ui.addClickButton, self.missing)
         self.wait_until_it_has(self.missing, True)
-        name = node.GetNthControlPointLabel(0)
+        other = tuple(int(n) for n in far[int(distance.argmax())])
+        self.place(self.ui.addClickButton, other)
+        self.wait_until_it_has(other, True)
+        names = self.names_of_points(node)
         node.RemoveNthControlPoint(0)
         self.wait_until_it_has(self.missing, False)
         self.click(self.ui.undoButton)
-        self.assertEqual(node.GetNthControlPointLabel(0), name)
+        self.assertEqual(self.names_of_points(node), names)
+
+    @staticmethod
+    def names_of_points(node: object) -> dict:
+        """The points' labels by their places."""
+        count = range(node.GetNumberOfControlPoints())
+        return {tuple(np.round(node.GetNthControlPointPosition(n), 3)): node.GetNthControlPointLabel(n) for n in count}
 
     def test_segment_editors_undo_brings_no_earlier_threshold_back(self) -> None:
         if slicer.util.mainWindow() is None:

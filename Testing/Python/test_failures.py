@@ -41,7 +41,7 @@ class FailuresTest(PanelTestCase):
         self.click(self.ui.segmentButton)
         self.wait_for_runs()
         self.assertEqual(self.logic.results(), [])
-        self.assert_message(*words)
+        self.assert_message(self.panel.selection.volume.GetName(), *words)
         self.assertFalse(self.ui.retryButton.isHidden())
 
     def fail_and_recover(self, *words: str) -> None:

@@ -61,6 +61,13 @@ class MeasuringTest(PanelTestCase):
         self.assertIsNotNone(self.panel.editor.nodes.centre_line)
         self.click(self.ui.centreLineCheckBox)
         self.assertIsNone(self.panel.editor.nodes.centre_line)
+        self.ui.measurementsCollapsibleButton.collapsed = True
+        measured = self.panel.result
+        self.add_result(self.add_phantom(seed=4, name="not measured"))
+        self.assertTrue(self.ui.measurementsCollapsibleButton.collapsed)
+        self.ui.resultSelector.setCurrentNode(measured)
+        slicer.app.processEvents()
+        self.assertFalse(self.ui.measurementsCollapsibleButton.collapsed, "there is something to see")
         self.ui.thresholdSlider.value = 0.8
         self.assertIs(self.measure(), table)
         self.assertIn("as it is now", self.ui.measurementsStateLabel.text)

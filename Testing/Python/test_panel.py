@@ -177,6 +177,19 @@ class PanelTest(PanelTestCase):
         self.assertFalse(any(shortcut.enabled for shortcut in keys.values()), "other modules have keys of their own")
         self.widget.enter()
 
+    def test_what_matters_comes_first(self) -> None:
+        layout = self.ui.AttentionUNetSeg.layout()
+        first = [self.ui.firstWidget, self.ui.segmentButton, self.ui.progressWidget, self.ui.resultWidget]
+        sections = [widget for name, widget in vars(self.ui).items() if name.endswith("CollapsibleButton")]
+        self.assertEqual(len(sections), 7)
+        places = [layout.indexOf(widget) for widget in first]
+        self.assertEqual(places, sorted(places))
+        self.assertGreaterEqual(places[0], 0)
+        self.assertLess(places[-1], min(layout.indexOf(section) for section in sections))
+        self.assertFalse(self.ui.modelInformationLabel.wordWrap, "it stays in one line, whatever the width")
+        for name in ("inputWarningWidget", "progressWidget", "messageWidget", "placeWidget"):
+            self.assertTrue(getattr(self.ui, name).isHidden(), f"{name} takes room before it says anything")
+
     def test_what_matters_fits_without_scrolling(self) -> None:
         if slicer.util.mainWindow() is None:
             self.skipTest("Slicer runs without a main window.")

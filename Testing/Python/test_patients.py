@@ -152,12 +152,21 @@ class PatientsTest(PanelTestCase):
         slicer.app.processEvents()
         self.assert_message("no longer in")
         self.assertAlmostEqual(self.ui.thresholdSlider.value, before)
+        self.choose(self.a)
+        self.ui.thresholdSlider.value = 0.7
+        slicer.app.processEvents()
+        self.assertTrue(self.ui.messageWidget.isHidden(), "the next action went well")
 
     def test_a_deleted_gate_leaves_the_others_their_numbers(self) -> None:
         second = self.panel.editor.nodes.gates[2]
+        combo = self.ui.overlayComboBox
+        combo.setCurrentIndex(2)
+        process_for(0.1)
+        self.assertEqual(self.foregrounds(), {self.panel.editor.nodes.gates[1].GetID()})
         slicer.mrmlScene.RemoveNode(self.panel.editor.nodes.gates[1])
         process_for(0.3)
-        combo = self.ui.overlayComboBox
+        self.assertEqual(combo.currentIndex, 0, "what was shown is gone")
+        self.assertFalse(any(self.foregrounds()))
         texts = [combo.itemText(n) for n in range(combo.count)]
         self.assertFalse(any("gate 1" in text for text in texts), texts)
         combo.setCurrentIndex(next(n for n, text in enumerate(texts) if "gate 2" in text))
@@ -166,14 +175,21 @@ class PatientsTest(PanelTestCase):
 
     def test_a_deleted_result_leaves_nothing_of_it(self) -> None:
         everything = [node.GetID() for node in self._nodes_of(self.b)]
+        name = self.b.GetName()
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        self.assertTrue(hierarchy.GetItemByName(name))
         asked = slicer.util.confirmOkCancelDisplay
-        slicer.util.confirmOkCancelDisplay = lambda *_arguments, **_options: True
         try:
+            slicer.util.confirmOkCancelDisplay = lambda *_arguments, **_options: False
+            self.click(self.ui.deleteResultButton)
+            self.assertIn(self.b, self.logic.results(), "the person said no")
+            slicer.util.confirmOkCancelDisplay = lambda *_arguments, **_options: True
             self.click(self.ui.deleteResultButton)
         finally:
             slicer.util.confirmOkCancelDisplay = asked
         process_for(0.3)
         self.assertEqual([each for each in everything if slicer.mrmlScene.GetNodeByID(each) is not None], [])
+        self.assertFalse(hierarchy.GetItemByName(name), "its folder")
         self.assertIsNotNone(self.ct_b.GetScene())
         self.assertEqual(self.logic.results(), [self.a])
 
@@ -197,11 +213,32 @@ class PatientsTest(PanelTestCase):
         self.assertEqual((display.GetWindow(), display.GetLevel()), (400.0, 40.0))
         self.assertIn("Abdomen", self.ui.windowComboBox.currentText)
         display.SetWindowLevel(1000.0, 300.0)
+        process_for(0.1)
+        self.assertEqual(self.ui.windowComboBox.currentIndex, 0, "none of the presets, as it is now")
         self.choose(self.b)
         self.choose(self.a)
         self.assertEqual((display.GetWindow(), display.GetLevel()), (1000.0, 300.0), "a person chose it")
-        self.ui.windowComboBox.setCurrentIndex(1)
-        self.assertEqual((display.GetWindow(), display.GetLevel()), (400.0, 40.0))
+        for _time in range(2):  # and once more after the mouse has changed it
+            self.ui.windowComboBox.setCurrentIndex(1)
+            self.assertEqual((display.GetWindow(), display.GetLevel()), (400.0, 40.0))
+            display.SetWindowLevel(300.0, 10.0)
+            process_for(0.1)
+
+    def test_a_ct_without_a_result_gets_the_abdomens_window_too(self) -> None:
+        ct, mr, windowed = (self.add_phantom(seed=5, name=name) for name in ("CT", "MR", "CT with a window of DICOM"))
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        item = hierarchy.GetItemByDataNode(mr) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), mr)
+        hierarchy.SetItemAttribute(item, "DICOM.Modality", "MR")
+        for volume in (ct, mr):
+            volume.GetDisplayNode().SetAutoWindowLevel(1)
+        windowed.GetDisplayNode().SetWindowLevel(350.0, 55.0)
+        shown = []
+        for volume in (ct, mr, windowed):
+            self.select(volume)
+            display = volume.GetDisplayNode()
+            window = (display.GetWindow(), display.GetLevel())
+            shown.append("automatic" if display.GetAutoWindowLevel() else window)
+        self.assertEqual(shown, [(400.0, 40.0), "automatic", (350.0, 55.0)])
 
     @staticmethod
     def middle_of(segmentation: object) -> np.ndarray:

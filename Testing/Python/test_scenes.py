@@ -93,6 +93,7 @@ class ScenesTest(PanelTestCase):
 
     def test_closing_the_scene_empties_the_panel(self) -> None:
         self.segment()
+        self.assertFalse(self.ui.messageWidget.isHidden())
         self.click(self.ui.addClickButton)
         slicer.mrmlScene.Clear(False)
         slicer.app.processEvents()
@@ -101,6 +102,7 @@ class ScenesTest(PanelTestCase):
         self.assertFalse(self.ui.addClickButton.enabled)
         self.assertIsNone(self.ui.resultSelector.currentNode())
         self.assertEqual(self.ui.volumeValueLabel.text, "-")
+        self.assertTrue(self.ui.messageWidget.isHidden(), "it was about what is gone")
         self.segment()  # and the panel works on
 
     def test_the_scene_is_closed_during_a_run(self) -> None:
@@ -158,11 +160,12 @@ class ScenesTest(PanelTestCase):
         self.select(self.add_phantom(seed=4))
         self.click(self.ui.segmentButton)
         self.wait_for_progress()
-        old_logic = self.logic
+        old_logic, old_keys = self.logic, list(self.panel.keys.shortcuts)
         self.widget.onReload()
         slicer.app.processEvents()
         self.take_widget()
         self.assertIsNot(self.logic, old_logic)
+        self.assertFalse(any(shortcut.enabled for shortcut in old_keys), "each key would act twice")
         self.assertEqual(old_logic.unfinishedRuns(), ())
         self.use_phantom_model()
         self.ui.resultSelector.setCurrentNode(segmentation)

@@ -44,7 +44,7 @@ class SegmentingTest(PanelTestCase):
         self.assertGreater(self.dice(segmentation), 0.7)
         expected = np.count_nonzero(self.segment_mask(segmentation)) * 4 * 4 * 5 / 1000
         self.assertAlmostEqual(self.shown_volume(), expected, delta=0.2)
-        self.assert_message("phantom", "done in")
+        self.assert_message("phantom", "done in", segmentation.GetName())
         self.assertNotIn("mL", self.ui.messageLabel.text, "it would be wrong after the next change")
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(volume), voxels)
         self.assertIn("Done", self.ui.logText.plainText)
@@ -97,14 +97,17 @@ class SegmentingTest(PanelTestCase):
 
     def test_cancel_leaves_nothing(self) -> None:
         self.add_slow_model()
-        self.select(self.add_phantom())
+        volume = self.add_phantom(name="stopped")
+        self.select(volume)
         self.click(self.ui.segmentButton)
         self.wait_for_progress()
         self.click(self.ui.cancelButton)
         self.wait_for_runs()
         self.assertEqual(self.logic.results(), [])
-        self.assert_message("cancelled")
+        self.assert_message("stopped", "cancelled")
         self.assertTrue(self.ui.segmentButton.enabled)
+        slicer.mrmlScene.RemoveNode(volume)
+        process_until(self.ui.messageWidget.isHidden, "the end of the message about a CT that is gone", 20.0)
         self.use_phantom_model()
 
     def test_nothing_half_imported_remains(self) -> None:

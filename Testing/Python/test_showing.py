@@ -28,6 +28,11 @@ class ShowingTest(PanelTestCase):
         slicer.app.processEvents()
         self.assertIsNot(self.panel.result, other)
         self.assertFalse(self.ui.correctionCollapsibleButton.collapsed)
+        self.ui.overlayComboBox.setCurrentIndex(1)  # an overlay is on: its section is of use for every result
+        self.ui.attentionCollapsibleButton.collapsed = True
+        self.ui.resultSelector.setCurrentNode(other)
+        slicer.app.processEvents()
+        self.assertFalse(self.ui.attentionCollapsibleButton.collapsed)
 
     def test_an_empty_segment_has_no_surface_and_prints_nothing(self) -> None:
         process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface", 20.0)
@@ -37,6 +42,9 @@ class ShowingTest(PanelTestCase):
         self.assertFalse(self.logic.hasSurface(self.segmentation))
         self.ui.thresholdSlider.value = 0.5
         process_until(lambda: self.logic.hasSurface(self.segmentation), "the surface again", 20.0)
+        for threshold, has_surface in ((1.0, False), (0.5, True)):  # as a script does it, to whom nothing is left out
+            self.logic.setThreshold(self.segmentation, threshold)
+            self.assertEqual(self.logic.hasSurface(self.segmentation), has_surface)
 
     def test_the_threshold_slider_moves_the_segment(self) -> None:
         volumes = []

@@ -74,7 +74,9 @@ class StartingTest(PanelTestCase):
         self.ui.startNodeSelector.setCurrentNode(source)
         slicer.app.processEvents()
         self.assertIn("Pancreas", self.ui.startPartComboBox.currentText, "what is named so is proposed")
+        self.ui.correctionCollapsibleButton.collapsed = True
         result = self.start_from(source, "Pancreas")
+        self.assertFalse(self.ui.correctionCollapsibleButton.collapsed, "what somebody would do next")
         np.testing.assert_array_equal(self.segment_mask(result), mask)
         self.assertIn("from elsewhere", self.ui.volumeValueLabel.text, "where it comes from")
         self.assertEqual(result.GetAttribute("AttentionUNetSeg.start.segment"), "Pancreas")

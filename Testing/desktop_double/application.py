@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +12,7 @@ from AttentionUNetSegLib.scene.standalone import new_application
 
 from .event_loop import loop
 from .qt_actions import QApplication
-from .qt_objects import QObject, QSettings
+from .qt_objects import QObject
 from .qt_process import QProcessEnvironment
 from .qt_widgets import QWidget
 from .signals import Signal
@@ -27,13 +26,10 @@ class Application(QObject, listed_as="slicer.app"):
 
     applicationName = Property("Slicer")
     applicationVersion = Property("5.13.0-2026-08-21 (the desktop double)")
-    revision = Property("0")
     os = Property("linux")
-    temporaryPath = Property(tempfile.gettempdir())
     slicerHome = Property("")
     startupCompleted = Signal("startupCompleted()")
     aboutToQuit = Signal("aboutToQuit()")
-    mrmlSceneChanged = Signal("mrmlSceneChanged(vtkMRMLScene*)")
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,8 +83,6 @@ class Application(QObject, listed_as="slicer.app"):
     def coreIOManager(self) -> InputOutput:
         return self._d.io_manager
 
-    ioManager = coreIOManager
-
     def startupEnvironment(self) -> QProcessEnvironment:
         return QProcessEnvironment.systemEnvironment()
 
@@ -97,9 +91,6 @@ class Application(QObject, listed_as="slicer.app"):
 
     def testingEnabled(self) -> bool:
         return self._d.is_testing
-
-    def settings(self) -> QSettings:
-        return QSettings()
 
     def clipboard(self) -> Any:
         state = self._d
@@ -110,11 +101,6 @@ class Application(QObject, listed_as="slicer.app"):
 
     setOverrideCursor = staticmethod(QApplication.setOverrideCursor)
     restoreOverrideCursor = staticmethod(QApplication.restoreOverrideCursor)
-
-    def pauseRender(self) -> None:
-        pass
-
-    resumeRender = pauseRender
 
 
 class DicomDatabase:

@@ -12,9 +12,6 @@ from .strict import Property, setter
 class ctkCollapsibleButton(Button, listed_as="ctk.ctkCollapsibleButton"):
     """A section that opens and closes; collapsed, its content is not visible."""
 
-    contentsCollapsed = Signal("contentsCollapsed(bool)")
-    flat = Property(False)
-
     @property
     def collapsed(self) -> bool:
         return self._d.values.get("collapsed", False)
@@ -24,7 +21,6 @@ class ctkCollapsibleButton(Button, listed_as="ctk.ctkCollapsibleButton"):
         value = boolean(value, "ctk.ctkCollapsibleButton.collapsed")
         if value != self.collapsed:
             self._d.values["collapsed"] = value
-            self.contentsCollapsed.emit(value)
             self.toggled.emit(not value)
 
     def toggle(self) -> None:
@@ -62,9 +58,6 @@ class ctkSliderWidget(Number, listed_as="ctk.ctkSliderWidget"):
             self.valueIsChanging.emit(value)
         super()._tell(value)
 
-    def reset(self) -> None:
-        self.value = 0.0
-
 
 class ctkPathLineEdit(QWidget, listed_as="ctk.ctkPathLineEdit"):
     """A path with a browse button and a history."""
@@ -73,8 +66,6 @@ class ctkPathLineEdit(QWidget, listed_as="ctk.ctkPathLineEdit"):
     currentPathChanged = Signal("currentPathChanged(QString)")
     sizeAdjustPolicy = Property(None)
     minimumContentsLength = Property(0)
-    filters = Property(None)
-    label = Property("")
 
 
 class ctkMessageBox(QMessageBox, listed_as="ctk.ctkMessageBox"):

@@ -7,8 +7,6 @@ from typing import Any
 
 import slicer
 
-from .strict import names_of
-
 
 class TorchInstallation:
     """The state of torch in "Slicer's Python", and what was done about it. Tests set it."""
@@ -48,10 +46,6 @@ class PyTorchUtilsLogic:
         return ModuleType("torch")
 
 
-def _pip_ensure(*requirements: Any, **options: Any) -> None:
-    torch_installation.requests.append({"pip": requirements, **options})
-
-
 class SampleDataLogic:
     """SampleData's registration of data sets; the names are those of its keyword arguments."""
 
@@ -75,13 +69,9 @@ def modules() -> dict[str, ModuleType]:
     """Return the modules by the name under which they are imported."""
     torch_utils = ModuleType("PyTorchUtils")
     torch_utils.PyTorchUtilsLogic = PyTorchUtilsLogic
-    packaging = ModuleType("slicer.packaging")
-    for name in ("pip_ensure", "pip_install"):
-        assert name in names_of("slicer.packaging")
-        setattr(packaging, name, _pip_ensure)
     sample_data = ModuleType("SampleData")
     sample_data.SampleDataLogic = SampleDataLogic
-    return {"PyTorchUtils": torch_utils, "slicer.packaging": packaging, "SampleData": sample_data}
+    return {"PyTorchUtils": torch_utils, "SampleData": sample_data}
 
 
 def module_logics(app: Any) -> dict[str, Any]:

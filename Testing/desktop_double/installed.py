@@ -54,7 +54,7 @@ class _Namespace(types.ModuleType):
 
 
 @cache
-def _acted_out() -> dict[str, type]:
+def acted_out() -> dict[str, type]:
     """Every class of the double by its qualified name."""
     found = {}
     for module in _MODULES:
@@ -68,7 +68,7 @@ def _acted_out() -> dict[str, type]:
 def _modules() -> dict[str, types.ModuleType]:
     """The modules by the name under which they are imported; made once, so that classes keep their identity."""
     spaces = {name: _Namespace(name) for name in ("qt", "ctk")}
-    for qualified, thing in _acted_out().items():
+    for qualified, thing in acted_out().items():
         space, _, name = qualified.partition(".")
         if space in spaces:
             setattr(spaces[space], name, thing)
@@ -100,9 +100,9 @@ def installed() -> Iterator[application.Application]:
     The scene is the same each time, as Slicer has one scene for all its life; it is emptied at the end.
     """
     modules = _modules()
-    ui_file.QUiLoader.classes = {name.partition(".")[2]: thing for name, thing in _acted_out().items()}
+    ui_file.QUiLoader.classes = {name.partition(".")[2]: thing for name, thing in acted_out().items()}
     on_slicer = {name.partition(".")[2]: module for name, module in modules.items() if name.startswith("slicer.")}
-    on_slicer |= {name.partition(".")[2]: thing for name, thing in _acted_out().items() if name.startswith("slicer.")}
+    on_slicer |= {name.partition(".")[2]: thing for name, thing in acted_out().items() if name.startswith("slicer.")}
     on_slicer |= {
         "qSlicerScriptedLoadableModule": scripted_module.LoadableModule,
         "qSlicerScriptedLoadableModuleWidget": scripted_module.ModuleWidget,

@@ -7,7 +7,6 @@ the wrong type, the same pairs of type and widget.
 
 from __future__ import annotations
 
-import pathlib
 import typing
 import weakref
 from types import ModuleType
@@ -16,7 +15,7 @@ from typing import Annotated, Any
 import slicer
 from vtkmodules.vtkCommonCore import vtkCommand
 
-from . import ctk_widgets, mrml_widgets, qt_inputs, qt_widgets
+from . import ctk_widgets, mrml_widgets, qt_widgets
 from .strict import names_of
 
 SlicerParameterNamePropertyName = "SlicerParameterName"
@@ -40,13 +39,6 @@ class WithinRange(Validator):
             raise ValueError(f"Value must be within range [{self.minimum}, {self.maximum}], is {value}")
 
 
-class Default:
-    """The value of a new parameter, as an annotation."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
 class _Parameter:
     """One parameter: its type, limits and default, and how it is written into the node."""
 
@@ -56,11 +48,10 @@ class _Parameter:
             typing.get_args(annotated) if typing.get_origin(annotated) is Annotated else (annotated,)
         )
         self.is_node = isinstance(self.kind, type) and issubclass(self.kind, slicer.vtkMRMLNode)
-        if not self.is_node and self.kind not in (bool, int, float, str, pathlib.Path):
+        if not self.is_node and self.kind not in (bool, int, float, str):
             raise NotImplementedError(f"The double knows no parameters of type {self.kind} ({name}).")
-        given = [annotation.value for annotation in self.annotations if type(annotation) is Default]
         own_default = None if self.is_node else self.kind()
-        self.default = assigned if assigned is not ... else (given[0] if given else own_default)
+        self.default = own_default if assigned is ... else assigned
 
     def write(self, node: Any, value: Any) -> None:
         accepted = {float: (int, float)}.get(self.kind, self.kind)
@@ -184,20 +175,8 @@ class _Wrapper:
         finally:
             self._is_updating = False
 
-    def StartModify(self) -> int:
-        return self.parameterNode.StartModify()
-
-    def EndModify(self, was: int) -> int:
-        return self.parameterNode.EndModify(was)
-
     def AddObserver(self, event: Any, callback: Any, priority: float = 0.0) -> int:
         return self.parameterNode.AddObserver(event, callback, priority)
-
-    def RemoveObserver(self, tag: int) -> None:
-        self.parameterNode.RemoveObserver(tag)
-
-    def Modified(self) -> None:
-        self.parameterNode.Modified()
 
 
 class _Binding:
@@ -207,8 +186,6 @@ class _Binding:
         (bool, qt_widgets.QCheckBox): ("checked", "stateChanged"),
         (bool, qt_widgets.QPushButton): ("checked", "toggled"),
         (float, ctk_widgets.ctkSliderWidget): ("value", "valueChanged"),
-        (str, qt_inputs.QLineEdit): ("text", "textChanged"),
-        (pathlib.Path, ctk_widgets.ctkPathLineEdit): ("currentPath", "currentPathChanged"),
     }
 
     def __init__(self, widget: Any, parameter: _Parameter) -> None:
@@ -234,7 +211,7 @@ class _Binding:
         if not self._attribute:
             self._widget.setCurrentNode(value)
         else:
-            setattr(self._widget, self._attribute, str(value) if isinstance(value, pathlib.Path) else value)
+            setattr(self._widget, self._attribute, value)
 
     def watch(self, callback: Any) -> None:
         if callback is None:
@@ -260,7 +237,7 @@ class _Binding:
 def as_module() -> ModuleType:
     """Return `slicer.parameterNodeWrapper`: a package in Slicer, of which this has the listed names that it knows."""
     module = ModuleType("slicer.parameterNodeWrapper")
-    for thing in (parameterNodeWrapper, Validator, WithinRange, Default):
+    for thing in (parameterNodeWrapper, Validator, WithinRange):
         assert thing.__name__ in names_of(module.__name__), thing.__name__
         setattr(module, thing.__name__, thing)
     module.SlicerParameterNamePropertyName = SlicerParameterNamePropertyName

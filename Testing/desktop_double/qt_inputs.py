@@ -5,23 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .qt_objects import QObject
-from .qt_values import QIcon
 from .qt_widgets import QWidget
 from .signals import Signal
 from .strict import Property, converted, setter
-
-
-class QLineEdit(QWidget, listed_as="qt.QLineEdit"):
-    """One line of text."""
-
-    text = Property("", notify="textChanged")
-    placeholderText = Property("")
-    readOnly = Property(False)
-    textChanged = Signal("textChanged(QString)")
-    setText = setter("text")
-
-    def clear(self) -> None:
-        self.text = ""
 
 
 class QPlainTextEdit(QWidget, listed_as="qt.QPlainTextEdit"):
@@ -87,38 +73,12 @@ class Choice(QWidget):
 
     @property
     def currentText(self) -> str:
-        return self._d.items[self._d.index]["text"] if self._d.index >= 0 else ""
+        return self._d.items[self._d.index] if self._d.index >= 0 else ""
 
-    @currentText.setter
-    def currentText(self, text: str) -> None:
-        index = self.findText(text)
-        if index >= 0:
-            self.currentIndex = index
-
-    setCurrentText = setter("currentText")
-
-    def addItem(self, *arguments: Any) -> None:
-        self.insertItem(len(self._d.items), *arguments)
-
-    def insertItem(self, index: int, *arguments: Any) -> None:
-        """Insert (text[, data]) or (icon, text[, data])."""
-        rest = list(arguments[1:] if isinstance(arguments[0], QIcon) else arguments)
-        text = converted(rest.pop(0), str, f"{self.listed_as}.insertItem")
-        self._d.items.insert(index, {"text": text, 0x100: rest[0] if rest else None})
+    def addItem(self, text: str) -> None:
+        self._d.items.append(converted(text, str, f"{self.listed_as}.addItem"))
         if len(self._d.items) == 1:
             self._d.index = 0
-            self._tell()
-        elif index <= self._d.index:
-            self._d.index += 1
-
-    def removeItem(self, index: int) -> None:
-        if not 0 <= index < len(self._d.items):
-            return
-        before = self._d.index
-        del self._d.items[index]
-        if index < before or before >= len(self._d.items):
-            self._d.index = before - 1
-        if index == before or self._d.index != before:
             self._tell()
 
     def clear(self) -> None:
@@ -128,10 +88,7 @@ class Choice(QWidget):
             self._tell()
 
     def itemText(self, index: int) -> str:
-        return self._d.items[index]["text"] if 0 <= index < len(self._d.items) else ""
-
-    def findText(self, text: str) -> int:
-        return next((i for i, item in enumerate(self._d.items) if item["text"] == text), -1)
+        return self._d.items[index] if 0 <= index < len(self._d.items) else ""
 
     def _tell(self) -> None:
         self.currentIndexChanged.emit(self._d.index)

@@ -17,56 +17,24 @@ class Layout(QObject):
             parent.setLayout(self)
 
     def addWidget(self, widget: Any, *place: Any) -> None:
-        self._add(widget)
+        self._d.items.append(widget)
+        if self._d.parent is not None:
+            widget.setParent(self._d.parent)
 
-    def count(self) -> int:
-        return len(self._d.items)
-
-    def itemAt(self, index: int) -> Any:
-        return self._d.items[index]
-
-    def removeItem(self, item: Any) -> None:
-        self._d.items.remove(item)
-
-    def setContentsMargins(self, *margins: int) -> None:
-        pass
-
-    def _add(self, item: Any) -> None:
-        self._d.items.append(item)
-        owner = self._owner()
-        for widget in widgets_of(item) if isinstance(item, Layout) else [item]:
-            if owner is not None:
-                widget.setParent(owner)
-
-    def _owner(self) -> Any:
-        parent = self._d.parent
-        return parent._owner() if isinstance(parent, Layout) else parent
+    def indexOf(self, widget: Any) -> int:
+        return self._d.items.index(widget) if widget in self._d.items else -1
 
 
 class QVBoxLayout(Layout, listed_as="qt.QVBoxLayout"):
     """A column."""
 
-    def addLayout(self, layout: Layout, stretch: int = 0) -> None:
-        layout.setParent(self)
-        self._add(layout)
-
-    def addStretch(self, stretch: int = 0) -> None:
-        pass
-
 
 class QHBoxLayout(Layout, listed_as="qt.QHBoxLayout"):
     """A row."""
 
-    addLayout, addStretch = QVBoxLayout.addLayout, QVBoxLayout.addStretch
-
 
 class QFormLayout(Layout, listed_as="qt.QFormLayout"):
     """Labels and fields."""
-
-    def addRow(self, *items: Any) -> None:
-        for item in items:
-            if not isinstance(item, str):
-                self._add(item)
 
 
 def widgets_of(layout: Layout) -> list[Any]:

@@ -159,12 +159,8 @@ class QTimer(QObject, listed_as="qt.QTimer"):
 
     setInterval = setter("interval")
 
-    @property
-    def active(self) -> bool:
-        return self._d.due is not None
-
     def isActive(self) -> bool:
-        return self.active
+        return self._d.due is not None
 
     def start(self, milliseconds: int | None = None) -> None:
         if milliseconds is not None:

@@ -48,8 +48,6 @@ class QWidget(QObject, listed_as="qt.QWidget"):
     def enabled(self, value: bool) -> None:
         self._d.enabled = boolean(value, f"{self.listed_as}.enabled")
 
-    setEnabled = setter("enabled")
-
     # --- visible ---
 
     @property
@@ -63,8 +61,6 @@ class QWidget(QObject, listed_as="qt.QWidget"):
     def visible(self, value: bool) -> None:
         self._d.is_hidden = not boolean(value, f"{self.listed_as}.visible")
         self._d.hidden_by_code = self._d.is_hidden
-
-    setVisible = setter("visible")
 
     def _shows_children(self) -> bool:
         return True
@@ -102,8 +98,6 @@ class QWidget(QObject, listed_as="qt.QWidget"):
 
     def setFocus(self) -> None:
         pass
-
-    update = repaint = setFocus
 
     def addAction(self, action: Any) -> None:
         self._d.actions.append(action)
@@ -160,9 +154,6 @@ class Button(QWidget):
 
 class QPushButton(Button, listed_as="qt.QPushButton"):
     """A push button."""
-
-    default = Property(False)
-    flat = Property(False)
 
 
 class QToolButton(Button, listed_as="qt.QToolButton"):
@@ -233,6 +224,3 @@ class QProgressBar(QWidget, listed_as="qt.QProgressBar"):
             self.valueChanged.emit(value)
 
     setValue = setter("value")
-
-    def reset(self) -> None:
-        self._d.values["value"] = self.minimum - 1

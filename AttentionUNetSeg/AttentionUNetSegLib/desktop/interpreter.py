@@ -1,6 +1,6 @@
-"""What belongs to this computer and not to a scene: settings, the Python that runs the worker, PyTorch in it.
+"""What belongs to this computer and not to a scene: settings, the Python that runs the worker, what is installed in it.
 
-PyTorch is installed only after a person agreed, and only through the PyTorch extension.
+Nothing is installed before a person has agreed, and PyTorch only through the PyTorch extension.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import qt
@@ -65,11 +66,6 @@ def ensure_torch() -> None:
     """
     if has_torch():
         return
-    if slicer.app.testingEnabled():
-        raise InternalError(
-            _("PyTorch is not installed, and nothing is installed while Slicer runs tests."),
-            _("Choose a Python that has it."),
-        )
     try:
         torch_utilities = importlib.import_module("PyTorchUtils")
     except ImportError:
@@ -78,21 +74,46 @@ def ensure_torch() -> None:
             _("Install the extension PyTorch in the Extensions Manager and restart Slicer, or choose another Python "
               "under Advanced."),
         ) from None  # fmt: skip
-    if not slicer.util.confirmOkCancelDisplay(torch_question(), _("Install PyTorch?")):
-        raise Cancelled(_("PyTorch was not installed, so nothing was segmented."), _("Retry asks again."))
+    install_after_asking(
+        "PyTorch",
+        torch_question(),
+        lambda: torch_utilities.PyTorchUtilsLogic().installTorch(
+            askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT
+        ),
+        has_torch,
+        _("PyTorch was not installed, so nothing was segmented."),
+    )
+
+
+def install_after_asking(
+    name: str, question: str, install: Callable[[], object], is_there: Callable[[], bool], declined: str
+) -> None:
+    """Ask whether a library may be installed into Slicer's Python, and install it; `declined` is told otherwise.
+
+    Raises
+    ------
+    Cancelled : the person declined.
+    InternalError : it could not be installed, is not found afterwards, or Slicer runs tests, which install nothing.
+    """
+    if slicer.app.testingEnabled():
+        raise InternalError(
+            _("{name} is not installed, and nothing is installed while Slicer runs tests.").format(name=name),
+            _("Choose a Python that has it."),
+        )
+    if not slicer.util.confirmOkCancelDisplay(question, _("Install {name}?").format(name=name)):
+        raise Cancelled(declined, _("The next try asks again."))
     try:
         with slicer.util.WaitCursor():
-            torch_utilities.PyTorchUtilsLogic().installTorch(
-                askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT
-            )
+            install()
     except Exception as error:
         raise InternalError(
-            _("PyTorch could not be installed ({error}).").format(error=" ".join(str(error).split())[:300]),
-            _("Check the internet connection and the free disk space, then retry."),
+            _("{name} could not be installed ({error}).").format(name=name, error=" ".join(str(error).split())[:300]),
+            _("Check the internet connection and the free disk space, then try again."),
         ) from error
     importlib.invalidate_caches()
-    if not has_torch():
-        raise InternalError(_("PyTorch was installed, but Slicer does not find it."), _("Restart Slicer and retry."))
+    if not is_there():
+        text = _("{name} was installed, but Slicer does not find it.").format(name=name)
+        raise InternalError(text, _("Restart Slicer and try again."))
 
 
 def torch_question() -> str:

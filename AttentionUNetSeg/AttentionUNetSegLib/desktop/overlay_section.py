@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from ..errors import BadInput
 from ..scene import FADE, FadingOverlay, ResultNodes, start_of
 from ..scene.segment import segment_id_of
 from ..scene.showing import slice_composites
@@ -244,7 +245,10 @@ def let_contour_stand_out(nodes: ResultNodes, color_node: Any) -> None:
     display = nodes.segmentation.GetDisplayNode()
     if display is None:
         return
-    segment_id = segment_id_of(nodes)
+    try:
+        segment_id = segment_id_of(nodes)
+    except BadInput:  # somebody removed the segment, and its contour with it
+        return
     if color_node is None:
         display.UnsetSegmentOverrideColor(segment_id)
     else:

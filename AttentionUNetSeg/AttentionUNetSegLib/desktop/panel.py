@@ -125,6 +125,7 @@ class Panel(VTKObservationMixin):
         self.correction.close()
         self.overlay.close()
         self.surface.finish()
+        self.views.close()
         self.measurements.cancel()
         self.start_section.close()
         self.place.close()

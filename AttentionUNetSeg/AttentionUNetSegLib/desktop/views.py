@@ -7,7 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
 
 from ..errors import AttentionUNetSegError
 from ..scene import ResultNodes, center_slices, show_also_others, show_ct, show_only
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 _REST_MILLISECONDS = 300
 
 
-class Views:
+class Views(VTKObservationMixin):
     """Keeps the views at the selected result, or at the selected CT where there is none.
 
     Parameters
@@ -34,8 +36,10 @@ class Views:
     """
 
     def __init__(self, ui: Any, selection: Selection, messages: Messages, is_ct: Callable[[], bool]) -> None:
+        VTKObservationMixin.__init__(self)
         self._ui, self._selection, self._messages, self._is_ct = ui, selection, messages, is_ct
         self._is_filling = False
+        self._window = DelayedCall(0, self._show_window)
         self.is_next_new = False
         ui.showOnlyThisCheckBox.toggled.connect(self._on_only_this)
         ui.windowComboBox.addItem(_("As it is"))
@@ -62,7 +66,22 @@ class Views:
             look_at_result(self._selection.editor.nodes)
 
     def follow_window(self) -> None:
-        """Show which window the CT is in."""
+        """Show which window the CT is in, now and whenever somebody changes it in the views."""
+        self.removeObservers()
+        display = self._selection.volume.GetDisplayNode() if self._selection.volume is not None else None
+        if display is not None:
+            self.addObserver(display, vtk.vtkCommand.ModifiedEvent, self._on_display)
+        self._show_window()
+
+    def close(self) -> None:
+        """Observe nothing any more."""
+        self._window.drop()
+        self.removeObservers()
+
+    def _on_display(self, _display: object, _event: object) -> None:
+        self._window.request()
+
+    def _show_window(self) -> None:
         volume = self._selection.volume
         name = window_name(volume) if volume is not None else None
         self._is_filling = True
