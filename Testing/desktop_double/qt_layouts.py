@@ -21,6 +21,15 @@ class Layout(QObject):
         if self._d.parent is not None:
             widget.setParent(self._d.parent)
 
+    def count(self) -> int:
+        return len(self._d.items)
+
+    def itemAt(self, index: int) -> Any:
+        return self._d.items[index]
+
+    def removeItem(self, item: Any) -> None:
+        self._d.items.remove(item)
+
     def indexOf(self, widget: Any) -> int:
         return self._d.items.index(widget) if widget in self._d.items else -1
 
