@@ -204,8 +204,18 @@ def test_other_objects_and_short_series_do_not_stand_in_the_way(dicom_folder) ->
 
 
 def test_folders_without_a_ct_are_refused(tmp_path, dicom_folder) -> None:
-    with pytest.raises(BadInput, match="no DICOM images"):
+    with pytest.raises(BadInput, match="no DICOM images") as error:
         read_volume(tmp_path)
+    assert error.value.hint == "Give a DICOM folder or an image file."
+    for names, hint in (
+        (["ct.nii.gz", "notes.txt"], "Give the image file in it: ct.nii.gz."),
+        (["b.nrrd", "a.MHA", "d.nii"], "Give one of the image files in it: a.MHA, b.nrrd, ct.nii.gz and 1 more."),
+    ):
+        for name in names:
+            (tmp_path / name).write_bytes(b"no image")
+        with pytest.raises(BadInput, match="no DICOM images") as error:
+            read_volume(tmp_path)
+        assert error.value.hint == hint
     folder = dicom_folder(Modality="MR")
     with pytest.raises(BadInput, match="no CT slices .*it holds MR"):
         read_volume(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput
-from AttentionUNetSegLib.imaging import read_probability, read_segment
+from AttentionUNetSegLib.imaging import open_segmentation, read_probability, read_segment
 from dicom_slice import dicom_slice
 
 DIRECTION = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
@@ -208,3 +209,49 @@ def test_what_cannot_be_meant_costs_one_sentence(tmp_path, labels):
     ):
         with pytest.raises(BadInput, match=sentence):
             call()
+
+
+LABEL_TABLE = """<?xml version="1.0" encoding="UTF-8"?> <CaretExtension> <VolumeInformation Index="0"> <LabelTable>
+<Label Key="7" Red="1.0" Green="0" Blue="0" Alpha="1"><![CDATA[pancreas]]></Label>
+<Label Key="300" Red="0" Green="1" Blue="0" Alpha="1"><![CDATA[portal_vein & splenic]]></Label>
+</LabelTable> <VolumeType><![CDATA[Label]]></VolumeType> </VolumeInformation></CaretExtension>
+              """
+
+
+def with_extension(path: Path, text: bytes) -> Path:
+    """Put an extension into a NIfTI-1 header, in the bytes that nibabel writes for TotalSegmentator."""
+    whole = bytearray(gzip.decompress(path.read_bytes()))
+    extension = struct.pack("<2i", 8 + len(text) + -len(text) % 16 + 8, 0) + text.ljust(len(text) + -len(text) % 16 + 8)
+    whole[348:352] = b"\1\0\0\0"
+    struct.pack_into("<f", whole, 108, 352 + len(extension))
+    path.write_bytes(gzip.compress(bytes(whole[:352]) + extension + bytes(whole[352:])))
+    return path
+
+
+def test_labels_have_the_names_that_the_file_gives_them_and_their_volumes(tmp_path, labels):
+    path = with_extension(write(tmp_path / "total.nii.gz", labels), LABEL_TABLE.encode())
+    opened = open_segmentation(path)
+    titles = [segment.title for segment in opened.segments]
+    assert titles == ["pancreas (0.1 mL)", "portal_vein & splenic (0.1 mL)"]
+    assert opened.segments[0].volume_ml == pytest.approx((labels == 7).sum() * 0.7 * 0.9 * 2.5 / 1000, rel=1e-5)
+    stored = read_segment(path)  # the one that is named pancreas
+    np.testing.assert_array_equal(voxels(stored), labels == 7)
+    assert stored.name == "pancreas"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        LABEL_TABLE.replace("</LabelTable>", ""),
+        LABEL_TABLE.replace('<?xml version="1.0" encoding="UTF-8"?>', '<!DOCTYPE a [<!ENTITY a "aaaa">]>'),
+        LABEL_TABLE.replace('"7"', '"seven"').replace('"300"', '"9999999999"'),
+        "no table",
+    ],
+    ids=["damaged", "declarations", "no numbers", "other"],
+)
+def test_a_table_of_names_that_cannot_be_trusted_counts_as_none(tmp_path, labels, table):
+    opened = open_segmentation(with_extension(write(tmp_path / "total.nii.gz", labels), table.encode()))
+    assert [segment.title for segment in opened.segments] == ["Label 7 (0.1 mL)", "Label 300 (0.1 mL)"]
+    with pytest.raises(BadInput, match="2 segments") as error:
+        opened.choose(None)
+    assert "give a label value: Label 7 (0.1 mL), Label 300 (0.1 mL)" in error.value.hint

@@ -20,6 +20,27 @@ def test_readme_has_what_reviewers_of_the_index_look_for():
     assert pictures and all((ROOT / picture).is_file() for picture in pictures)
 
 
+def test_links_between_documents_lead_somewhere():
+    documents = [*ROOT.glob("*.md"), *(ROOT / "Documentation").glob("*.md"), *(ROOT / "research").rglob("*.md")]
+    dead, count = [], 0
+    for document in documents:
+        for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+            if not target.startswith(("http", "mailto:")):
+                count += 1
+                path, _, heading = target.partition("#")
+                place = document.parent / path if path else document
+                if not place.exists() or (heading and heading not in headings_of(place)):
+                    dead.append(f"{document.relative_to(ROOT)}: {target}")
+    assert dead == []
+    assert count > 30
+
+
+def headings_of(document: Path) -> set[str]:
+    """As a link calls them: in small letters, words joined by dashes."""
+    found = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
 def test_the_panel_is_in_the_order_of_work():
     """What every run needs is always in sight, above the sections; those that few people open come last."""
     names = [each.get("name") for each in UI.iter("widget")]

@@ -33,6 +33,7 @@ SMALL_FOR_A_REASON = {
     "cli/evaluate_arguments.py": OWN_COMMAND,
     "cli/synthesize_arguments.py": OWN_COMMAND,
     "correction/neighbouring_clicks.py": OWN_METHOD,
+    "imaging/nifti_labels.py": OWN_METHOD,
     "inference/islands.py": OWN_METHOD,
     "measure/attenuation.py": OWN_METHOD,
     "measure/gland_parts.py": OWN_METHOD,

@@ -13,6 +13,7 @@ import pytest
 import slicer
 from AttentionUNetSegLib.scene import open_standalone_scene
 from AttentionUNetSegLib.scene.fields import INFERNO_NODE_ID, inferno_color_node, inferno_table
+from vtkmodules.vtkCommonCore import vtkIdList
 
 SOURCES = sorted(Path(AttentionUNetSegLib.scene.__file__).parent.glob("*.py"))
 
@@ -32,6 +33,34 @@ def test_inferno_is_there_under_the_name_that_slicer_uses_and_outlives_clearing(
         node for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode", scene) if node.GetName() == "Inferno"
     ]
     assert len(named) == 1
+
+
+@pytest.mark.parametrize("is_cleared", [False, True])
+def test_a_node_takes_its_item_of_the_hierarchy_along(scene, is_cleared, caplog):
+    """As in desktop Slicer; the next node at the same address would be taken for the one that has gone."""
+    for _ in range(2):
+        nodes = filed_volumes(scene, 20)
+        while nodes and not is_cleared:
+            scene.RemoveNode(nodes.pop())
+        del nodes
+        if is_cleared:
+            scene.Clear(False)
+        assert items_of(scene) == 0
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def filed_volumes(scene, count: int) -> list:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    nodes = [scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode") for _ in range(count)]
+    assert all(hierarchy.CreateItem(hierarchy.GetSceneItemID(), node) for node in nodes)
+    return nodes
+
+
+def items_of(scene) -> int:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    items = vtkIdList()
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+    return items.GetNumberOfIds()
 
 
 def test_the_table_is_inferno():

@@ -118,7 +118,13 @@ def test_closing_the_tab_with_unsaved_corrections_is_asked_about(clicked):
 
 
 def test_what_was_corrected_outlives_the_server(clicked, browser, server):
-    """Its last words write the newest corrections; the next server offers them, and goes on where they ended."""
+    """Its last words write the newest corrections; the next server offers them, and goes on where they ended.
+
+    A threshold with more digits than the slider has steps, as a model or a script gives, is not rounded either.
+    """
+    before = clicked.volume()
+    clicked.tab.evaluate("window.trame.state.set('threshold', 0.0567)")
+    clicked.wait(f"state('volume_ml') > {before}")
     volume = clicked.volume()
     assert clicked.state("unsaved")
     cube = clicked.resting_picture("ThreeD")[-90:, -90:]
@@ -133,6 +139,7 @@ def test_what_was_corrected_outlives_the_server(clicked, browser, server):
         assert (page.state("volume_name"), page.state("additions")) == ("abdomen", 1)
         # A voxel has 0.025 mL: a sum on the verge of two hundredths may be told as either.
         assert page.volume() == pytest.approx(volume, abs=0.011)
+        assert page.state("threshold") == 0.0567
         assert page.resting_picture("ThreeD")[-90:, -90:].std() > 10  # the orientation cube is there again
         page.save("Scene .mrb", server.temporary / "scene.mrb")
         page.context.close()

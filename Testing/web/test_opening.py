@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -125,7 +126,8 @@ def test_seg_and_sr_lie_on_the_slices_that_the_page_was_sent(first_screen, small
     with first_screen.tab.expect_file_chooser() as chooser:
         first_screen.button("A segmentation file").click()
     chooser.value.set_files(label)
-    first_screen.button(f"Label {int(Label.PANCREAS)}").click()  # it holds all organs, so the page asks which
+    # It holds all organs, so the page asks which, and says how large each is.
+    first_screen.tab.get_by_role("button", name=re.compile(rf"^Label {int(Label.PANCREAS)} \(\d+\.\d mL\)$")).click()
     first_screen.wait("state('has_result') && state('opening') === ''")
     assert first_screen.save("SEG and SR .zip", tmp_path / "dicom.zip") == "Venous_pancreas_dicom.zip"
     with zipfile.ZipFile(tmp_path / "dicom.zip") as bundle:

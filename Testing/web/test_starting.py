@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -166,7 +168,7 @@ def test_a_wall_is_not_entered_and_can_be_opened_again(started, truth, missing, 
     with started.tab.expect_file_chooser() as chooser:
         started.tab.get_by_role("button", name="From a file", exact=True).click()
     chooser.value.set_files(tmp_path / "organs.nii.gz")
-    started.tab.get_by_role("checkbox", name="Label 7").check()
+    started.tab.get_by_role("checkbox", name=re.compile("^Label 7 ")).check()
     started.button("Do not enter these").click()
     started.wait("state('walls').length === 1 && state('opening') === ''")
     assert started.state("walls")[0]["name"] == "organs 7"

@@ -17,7 +17,11 @@ from .dicom_header import DicomFrame, DicomHeader, read_header
 from .dicom_outliers import usual_modality, without_outliers
 from .dicom_parts import Part, parts_of
 from .dicom_volume import left_out_sentence, volume_of_frames
+from .image_file import CT_ENDINGS
 from .plain_name import printable, printable_name
+
+HOW_TO_NAME_A_SERIES = "(--series on the command line, `series` in Python)"
+NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ def read_dicom_file(path: Path) -> DicomVolume:
     if len(parts) > 1:
         raise BadInput(
             f"{name} holds several images at one place: {_names_of(parts)}.",
-            "Give its folder alone, and choose one there with `series` (command line: --series).",
+            f"Give its folder alone, and choose one there {HOW_TO_NAME_A_SERIES}.",
         )
     warnings = [f"{doubles} of its frames are the same at the same place, and counted once."] if doubles else []
     if header.problems:
@@ -198,13 +202,22 @@ def _scan(folder: Path, check: Callable[[], None] = lambda: None) -> _Scan:
     if not by_uid:
         said = f" {left_out_sentence(unreadable)}" if unreadable else ""
         raise BadInput(
-            f"The folder {printable(str(folder))} holds no DICOM images.{said}", "Give a DICOM folder or an image file."
+            f"The folder {printable(str(folder))} holds no DICOM images.{said}", _what_to_give_instead_of(folder)
         )
     entries = [entry for uid, headers in by_uid.items() for entry in _entries(uid, headers)]
     by_number = sorted(
         _told_apart(entries), key=lambda e: (e.series.number is None, e.series.number or 0, e.series.uid)
     )
     return _Scan(by_number, unreadable)
+
+
+def _what_to_give_instead_of(folder: Path) -> str:
+    names = sorted(printable_name(path) for path in folder.iterdir() if path.name.lower().endswith(CT_ENDINGS))
+    if not names:
+        return "Give a DICOM folder or an image file."
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    which = "the image file in it" if len(names) == 1 else "one of the image files in it"
+    return f"Give {which}: {', '.join(names[:NAMES_SHOWN])}{more}."
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -349,7 +362,7 @@ def _how_to_choose(entries: Sequence[_Entry]) -> str:
     by = "UID" if any(_needs_uid(entry, entries) for entry in entries) else "number"
     example = next((entry.series for entry in entries if entry.series.part), None)
     such = f", such as {example.number}/{example.part}," if example and by == "number" else ""
-    return f"Choose one by its {by}{such} with `series` (command line: --series)."
+    return f"Choose one by its {by}{such} {HOW_TO_NAME_A_SERIES}."
 
 
 def _siblings_left_out(scan: _Scan, chosen: _Entry, wanted: str | None) -> list[str]:

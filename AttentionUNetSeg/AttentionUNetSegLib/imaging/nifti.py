@@ -106,7 +106,7 @@ def nifti_image(path: Path, self_contained: bool) -> ImageHeader | None:
 
 def read_nifti_header(path: Path) -> NiftiHeader | None:
     """Return the header of a NIfTI-1, NIfTI-2 or Analyze file, compressed or not; None for another kind of file."""
-    start = _first_bytes(path, 540)
+    start = first_bytes(path, 540)
     if len(start) < 348:
         return None
     for order in "<>":
@@ -248,10 +248,10 @@ def _is_compressed(path: Path) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
-def _first_bytes(path: Path, count: int) -> bytes:
-    """Return the first bytes of a file, or of what is packed in it."""
+def first_bytes(path: Path, count: int) -> bytes:
+    """Return the first bytes of a file, or of what is packed in it; fewer where there are not so many."""
     with open(path, "rb") as file:
-        start = file.read(4096)
+        start = file.read(4096 + count)
     if start[:2] == GZIP_MAGIC:
         try:
             start = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, count)

@@ -8,8 +8,8 @@ read_probability(Path("softmax_pancreas.nii.gz"))
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ import SimpleITK as sitk
 from ..errors import BadInput
 from .dicom_file import is_dicom_file
 from .image_file import name_without_ending, read_image_file
+from .nifti_labels import label_names
 from .plain_name import printable, printable_name
 from .voxel_data import require_regular_file
 
@@ -31,6 +32,8 @@ EVERY = "*"
 # The field of a header that says that there are segments, and in which layers.
 LISTED = "Segment0_LabelValue"
 SHOWN = 12
+# Labels are counted by their value where these lie no further apart.
+_MOST_COUNTED = 2**16
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,22 @@ class StoredSegment:
 
 
 @dataclass(frozen=True)
-class _Listed:
-    """A segment of a file before its voxels are taken out."""
+class ListedSegment:
+    """A segment of a file before its voxels are taken out.
+
+    Attributes
+    ----------
+    value : int
+        Its label value, or its number in a DICOM SEG.
+    name : str
+        "" where the file gives none.
+    layer : int
+        Which of the values of each voxel counts.
+    color, terminology, codes, algorithm
+        As of `StoredSegment`.
+    volume_ml : float | None
+        None where that is not known before its voxels are read.
+    """
 
     value: int
     name: str
@@ -78,6 +95,13 @@ class _Listed:
     terminology: str | None = None
     codes: Codes | None = None
     algorithm: tuple[str, str] = ("", "")
+    volume_ml: float | None = None
+
+    @property
+    def title(self) -> str:
+        """What to choose it by: its name, or else its label value, and its volume where that is known."""
+        volume = "" if self.volume_ml is None else f" ({self.volume_ml:.1f} mL)"
+        return f"{self.name or f'Label {self.value}'}{volume}"
 
 
 @dataclass(frozen=True)
@@ -86,26 +110,25 @@ class SegmentationFile:
 
     Attributes
     ----------
-    segments : tuple[tuple[int, str], ...]
-        Label value and name ("" where the file gives none) of each.
+    segments : tuple[ListedSegment, ...]
+        What it holds.
     name : str
         Of the file, for people.
     """
 
-    segments: tuple[tuple[int, str], ...]
+    segments: tuple[ListedSegment, ...]
     name: str
-    _listed: tuple[_Listed, ...]
-    _take: Callable[[_Listed | None], StoredSegment]
+    _take: Callable[[ListedSegment | None], StoredSegment]
 
     def take(self, index: int | None) -> StoredSegment:
         """Return the segment at a place in `segments`; None: all of them as one."""
-        return self._take(None if index is None else self._listed[index])
+        return self._take(None if index is None else self.segments[index])
 
     def choose(self, wanted: str | None) -> StoredSegment:
         """Return the segment that is asked for as in `read_segment`; raises BadInput likewise."""
-        if wanted == EVERY and self._listed:
+        if wanted == EVERY and self.segments:
             return self.take(None)
-        return self._take(_chosen(list(self._listed), wanted, self.name))
+        return self._take(_chosen(self.segments, wanted, self.name))
 
 
 def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
@@ -133,16 +156,16 @@ def open_segmentation(path: Path) -> SegmentationFile:
     """Read a segmentation file and say what it holds; raises BadInput where there is none, or it is no segmentation."""
     name = _existing(path)
     listed, take = _open_dicom(path) if is_dicom_file(path) else _open_label_map(path, name)
-    return SegmentationFile(tuple((one.value, one.name) for one in listed), name, tuple(listed), take)
+    return SegmentationFile(tuple(listed), name, take)
 
 
-def _open_dicom(path: Path) -> tuple[list[_Listed], Callable[[_Listed | None], StoredSegment]]:
+def _open_dicom(path: Path) -> tuple[list[ListedSegment], Callable[[ListedSegment | None], StoredSegment]]:
     from .dicom_segmentation import read_dicom_segments
 
     segments, image_of = read_dicom_segments(path)
-    listed = [_Listed(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
+    listed = [ListedSegment(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
 
-    def take(one: _Listed | None) -> StoredSegment:
+    def take(one: ListedSegment | None) -> StoredSegment:
         if one is None:
             images = [image_of(each.value)[0] for each in listed]
             return StoredSegment(_joined(images, images[0]), False, name_without_ending(path))
@@ -153,13 +176,20 @@ def _open_dicom(path: Path) -> tuple[list[_Listed], Callable[[_Listed | None], S
     return listed, take
 
 
-def _open_label_map(path: Path, name: str) -> tuple[list[_Listed], Callable[[_Listed | None], StoredSegment]]:
+def _open_label_map(
+    path: Path, name: str
+) -> tuple[list[ListedSegment], Callable[[ListedSegment | None], StoredSegment]]:
     image, header, warnings = _read(path)
     voxels = _labels(image, name)
     layers = np.moveaxis(voxels, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else voxels[None]
-    listed = _of_header(header, len(layers), name) or _of_values(voxels)
+    counts = [_counts(layer) for layer in layers]
+    voxel_ml = math.prod(image.GetSpacing()) / 1000.0
+    listed = [
+        replace(one, volume_ml=counts[one.layer].get(one.value, 0) * voxel_ml)
+        for one in _of_header(header, len(layers), name) or _of_values(counts[0], label_names(path))
+    ]
 
-    def take(one: _Listed | None) -> StoredSegment:
+    def take(one: ListedSegment | None) -> StoredSegment:
         if one is None:
             return StoredSegment(_joined([image], image), False, name_without_ending(path), warnings=tuple(warnings))
         mask = sitk.GetImageFromArray((layers[one.layer] == one.value).astype(np.uint8))
@@ -261,15 +291,29 @@ def label_of(image: sitk.Image, name: str, label: int | None) -> sitk.Image:
         There is no such label, or there are several; `name` is named.
     """
     voxels = _labels(image, name)
-    listed = _of_values(voxels)
+    listed = _of_values(_counts(voxels), {})
     chosen = _chosen(listed, None if label is None else str(label), name)
     mask = sitk.GetImageFromArray((voxels == chosen.value).astype(np.uint8))
     mask.CopyInformation(image)
     return mask
 
 
-def _of_values(voxels: np.ndarray) -> list[_Listed]:
-    return [_Listed(int(value), "") for value in np.unique(voxels) if value != 0]
+def _of_values(values: Iterable[int], names: Mapping[int, str]) -> list[ListedSegment]:
+    return [ListedSegment(value, names.get(value, "")) for value in values]
+
+
+def _counts(labels: np.ndarray) -> dict[int, int]:
+    """Return how many voxels there are of each label but 0, by ascending label."""
+    lowest, highest = int(labels.min()), int(labels.max())
+    if highest - lowest < _MOST_COUNTED:
+        counts = np.zeros(highest - lowest + 1, np.int64)
+        for part in labels:  # slice by slice, in little memory; sorting all voxels takes seconds
+            counts += np.bincount(part.ravel().astype(np.int64) - lowest, minlength=len(counts))
+        found = {lowest + int(n): int(counts[n]) for n in np.flatnonzero(counts)}
+    else:
+        values, several = np.unique(labels, return_counts=True)
+        found = dict(zip(map(int, values), map(int, several), strict=True))
+    return {value: count for value, count in found.items() if value != 0}
 
 
 def _labels(image: sitk.Image, name: str) -> np.ndarray:
@@ -303,15 +347,15 @@ def _read(path: Path) -> tuple[sitk.Image, dict[str, str], list[str]]:
     return image, {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}, warnings
 
 
-def _of_header(header: dict[str, str], layers: int, name: str) -> list[_Listed]:
+def _of_header(header: dict[str, str], layers: int, name: str) -> list[ListedSegment]:
     """Return the segments that the header of a .seg.nrrd lists; raises BadInput where it makes no sense."""
-    found: list[_Listed] = []
+    found: list[ListedSegment] = []
     while f"Segment{len(found)}_LabelValue" in header:
         found.append(_of_fields(header, f"Segment{len(found)}_", layers, name))
     return found
 
 
-def _of_fields(header: dict[str, str], prefix: str, layers: int, name: str) -> _Listed:
+def _of_fields(header: dict[str, str], prefix: str, layers: int, name: str) -> ListedSegment:
     tags = dict(tag.split(":", 1) for tag in header.get(prefix + "Tags", "").split("|") if ":" in tag)
     try:
         value, layer = int(header[prefix + "LabelValue"]), int(header.get(prefix + "Layer", 0))
@@ -326,7 +370,7 @@ def _of_fields(header: dict[str, str], prefix: str, layers: int, name: str) -> _
         color = tuple(min(1.0, max(0.0, float(part))) for part in header.get(prefix + "Color", "").split())
     except ValueError:
         color = ()
-    return _Listed(
+    return ListedSegment(
         value,
         header.get(prefix + "Name", ""),
         layer,
@@ -337,7 +381,7 @@ def _of_fields(header: dict[str, str], prefix: str, layers: int, name: str) -> _
     )
 
 
-def _chosen(listed: list[_Listed], wanted: str | None, name: str) -> _Listed:
+def _chosen(listed: Sequence[ListedSegment], wanted: str | None, name: str) -> ListedSegment:
     if not listed:
         raise BadInput(f"{name} is empty: it holds no segment.")
     if wanted is None:
@@ -349,7 +393,7 @@ def _chosen(listed: list[_Listed], wanted: str | None, name: str) -> _Listed:
         fitting = fitting or [one for one in listed if str(one.value) == wanted.strip()]
     if len(fitting) == 1:
         return fitting[0]
-    listing = ", ".join(f"{one.value} {one.name}".strip() for one in listed[:SHOWN])
+    listing = ", ".join(f"{one.value} {one.name}" if one.name else one.title for one in listed[:SHOWN])
     listing += f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     what = f"{len(listed)} segments"
     if wanted is not None:

@@ -227,10 +227,7 @@ def delete_result(nodes: ResultNodes) -> None:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     for node in nodes_of_segmentation(nodes.segmentation):
         if node.GetID() not in shared:
-            item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
             scene.RemoveNode(node)
-            if item and _has_item(hierarchy, item):  # desktop Slicer removes it by itself, slicer-core does not
-                hierarchy.RemoveItem(item, False, False)
     is_folder = hierarchy is not None and _has_item(hierarchy, folder) and hierarchy.GetItemLevel(folder) == "Folder"
     if is_folder and not hierarchy.GetNumberOfItemChildren(folder):
         hierarchy.RemoveItem(folder, False, False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import slicer
 from vtkmodules.util.misc import calldata_type
-from vtkmodules.util.vtkConstants import VTK_STRING
+from vtkmodules.util.vtkConstants import VTK_OBJECT, VTK_STRING
 from vtkmodules.vtkCommonCore import vtkCommand, vtkLogger, vtkOutputWindow
 
 from .fields import inferno_color_node
@@ -39,7 +39,31 @@ def new_application() -> SlicerApp:
     _log_vtk_messages()  # after SlicerApp, which installs a window that prints to stderr
     inferno_color_node(app.scene)
     app.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # as Slicer's module Colors does
+    _remove_items_with_their_nodes(app.scene)
     return app
+
+
+def _remove_items_with_their_nodes(scene: slicer.vtkMRMLScene) -> None:
+    """Let a node that leaves the scene take its item of the subject hierarchy along, as in desktop Slicer.
+
+    An item that stays is found again by the next node that comes to lie at the same address ("DataNodeCache
+    inconsistency").
+    """
+
+    @calldata_type(VTK_OBJECT)
+    def on_removed(scene: slicer.vtkMRMLScene, _event: str, node: slicer.vtkMRMLNode) -> None:
+        hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+        item = 0 if hierarchy is None or hierarchy is node else hierarchy.GetItemByDataNode(node)
+        if item:
+            hierarchy.RemoveItem(item, False, False)
+
+    def on_close(scene: slicer.vtkMRMLScene, _event: str) -> None:
+        hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+        if hierarchy is not None:  # it may be the first node to go
+            hierarchy.RemoveAllItems(False)
+
+    scene.AddObserver(scene.NodeAboutToBeRemovedEvent, on_removed)
+    scene.AddObserver(scene.StartCloseEvent, on_close)
 
 
 def _log_vtk_messages() -> None:

@@ -155,8 +155,7 @@ class SegmentationImport:
 
     def _offer(self, offered: _Offered) -> None:
         self._offered = offered
-        titles = [label or f"Label {value}" for value, label in offered.file.segments]
-        choices = [{"value": n, "title": title} for n, title in enumerate(titles)]
+        choices = [{"value": n, "title": segment.title} for n, segment in enumerate(offered.file.segments)]
         choices.sort(key=lambda each: "pancrea" not in str(each["title"]).lower())
         self._workspace.show(offered={"name": offered.name, "purpose": offered.purpose, "choices": choices})
 
@@ -165,11 +164,13 @@ class SegmentationImport:
             for index in indices:
                 self._workspace.show(opening=f"Taking over {offered.name}")
                 await self._workspace.breathe()
-                value, label = offered.file.segments[index]
+                segment = offered.file.segments[index]
                 stored = await in_background(offered.file.take, index)
                 alone = len(offered.file.segments) == 1
                 stem = _stem(offered.name)
-                stored = dataclasses.replace(stored, name=label or (stem if alone else f"{stem} {value}"))
+                stored = dataclasses.replace(
+                    stored, name=segment.name or (stem if alone else f"{stem} {segment.value}")
+                )
                 if offered.purpose == WALL:
                     self._walls.add(stored)
                 else:

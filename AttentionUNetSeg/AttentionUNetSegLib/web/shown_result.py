@@ -11,7 +11,7 @@ import slicer
 from scipy import ndimage
 
 from ..contracts import THRESHOLDS
-from ..scene import ResultNodes, arrange_slice_views, show_attention, start_of
+from ..scene import ResultNodes, arrange_slice_views, delete_result, show_attention, start_of
 from ..scene.segment import segment_id_of
 from ..scene.strokes import segment_on_ct
 from ..scene.surface import has_surface, make_surface
@@ -123,7 +123,7 @@ class ShownResult:
         workspace = self._workspace
         earlier, workspace.result, workspace.editor = workspace.result, None, None
         if earlier is not None and earlier.segmentation is not nodes.segmentation:
-            _remove(earlier)
+            delete_result(earlier)
         workspace.result = nodes
         workspace.editor = editor = ResultEditor(nodes)
         arrange_slice_views(nodes)
@@ -298,23 +298,3 @@ def _start_text(nodes: ResultNodes) -> str:
 def count_parts(nodes: ResultNodes) -> int:
     """Return how many parts the segment has; voxels that share a face, an edge or a corner belong together."""
     return int(ndimage.label(segment_on_ct(nodes).values, ndimage.generate_binary_structure(3, 3))[1])
-
-
-def _remove(nodes: ResultNodes) -> None:
-    """Take a result and everything that refers to it out of the scene."""
-    scene, segmentation = nodes.scene, nodes.segmentation
-    roles = [segmentation.GetNthNodeReferenceRole(n) for n in range(segmentation.GetNumberOfNodeReferenceRoles())]
-    linked = [
-        segmentation.GetNthNodeReference(role, n)
-        for role in roles
-        for n in range(segmentation.GetNumberOfNodeReferences(role))
-    ]
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    hierarchy.RemoveItem(nodes.folder_item, False, False)
-    for node in [segmentation, *linked]:
-        if node is not None and node.GetScene() is scene and node is not nodes.volume and not _is_shared(node):
-            scene.RemoveNode(node)
-
-
-def _is_shared(node: slicer.vtkMRMLNode) -> bool:
-    return node.GetSingletonTag() is not None or isinstance(node, slicer.vtkMRMLTransformNode)
