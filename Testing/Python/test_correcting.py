@@ -60,6 +60,7 @@ class CorrectingTest(PanelTestCase):
         self.assertGreater(self.shown_volume(), before)
         self.click(self.ui.undoButton)
         self.assertFalse(self.has(self.missing))
+        self.assertAlmostEqual(self.shown_volume(), before)
         np.testing.assert_array_equal(self.segment_mask(self.segmentation), self.start)
         self.assertFalse(self.ui.undoButton.enabled)
         self.click(self.ui.redoButton)
@@ -275,6 +276,8 @@ class CorrectingTest(PanelTestCase):
         erased = tuple(int(n) for n in inside[0])
         mask = self.segment_mask(self.segmentation).astype(np.uint8)
         mask[painted], mask[erased] = 1, 0
+        for voxel in np.argwhere(self.truth & ~self.start)[:10]:  # so that the volume is another one
+            mask[tuple(voxel)] = 1
         segment_id = self.segmentation.GetSegmentation().GetNthSegmentID(0)
         slicer.util.updateSegmentBinaryLabelmapFromArray(mask, self.segmentation, segment_id, self.volume)
         self.widget.exit()

@@ -6,6 +6,7 @@ import gzip
 import struct
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,14 @@ def test_what_is_no_image_is_refused(tmp_path: Path, name: str, content: bytes) 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadInput, match=f"^{name} "):
         read_volume(tmp_path / name)
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "case.zip", "w") as archive:
+        archive.writestr("ct.nii.gz", b"...")
+    with pytest.raises(BadInput, match=r"^case\.zip is an archive") as error:
+        read_volume(tmp_path / "case.zip")
+    assert error.value.hint == "Unpack it, and give the image file or DICOM folder in it."
 
 
 @pytest.mark.parametrize("compress", [True, False])

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -222,6 +223,10 @@ def _sentences(path: Path) -> Iterator[None]:
         yield
     except RuntimeError as error:
         text, name = str(error), printable_name(path)
+        if "Unable to determine ImageIO" in text and zipfile.is_zipfile(path):
+            raise BadInput(
+                f"{name} is an archive, not an image.", "Unpack it, and give the image file or DICOM folder in it."
+            ) from error
         if "Unable to determine ImageIO" in text:
             raise BadInput(
                 f"{name} is no image that can be read, or it is damaged.",
