@@ -1,4 +1,4 @@
-"""The finished package of ``pancreas-ct`` 0.6.0: the final networks with the card that their folds have earned.
+"""The finished package of ``pancreas-ct`` 0.6.1: the final networks with the card that their folds have earned.
 
 ``python -m research.pancreas_ct_card --work FOLDER --results FILE.json --bundle FOLDER`` reads what
 `pancreas_ct_cross_validation` wrote. Every number of the card is one of these measurements; the final networks
@@ -20,7 +20,7 @@ from AttentionUNetSegLib.training.trainer.joined_package import join_second_look
 from .pancreas_ct_cross_validation import COMMAND as MEASURED_BY
 from .pancreas_ct_cross_validation import FIRST_LOOK_ALONE, PASSES, VERSION
 from .pancreas_ct_manual import COMMAND as TRAINED_BY
-from .pancreas_ct_manual import stage_packages
+from .pancreas_ct_manual import averaged_package, stage_packages
 from .pancreas_ct_second_look import COMMAND as SECOND_LOOK_BY
 from .pancreas_ct_second_look import LEVELS, MARGIN_MM, SHARE, finished_second_look
 
@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     card = finished(
         final, load_package(options.before), stage_packages(options.work, fold), (finer_fold, finer), results
     )
-    join_second_look(final[-1], finer, options.bundle, MARGIN_MM, SHARE, card)
+    averaged = averaged_package(final[-2:], options.work / "final" / "averaged")
+    join_second_look(averaged, finer, options.bundle, MARGIN_MM, SHARE, card)
     return 0
 
 
@@ -81,9 +82,10 @@ def finished(
     finer_in_fold, finer_at_last = (each.manifest["training"]["summary"].rstrip(".") for each in second_looks)
     summary = (
         f"{BEFORE} Then, in each of {len(results['folds'])} folds: {in_folds} At last, from the mean of the first "
-        f"two folds' weights after their first stage and with all patients: {at_last} The second look, a finer "
-        f"network for the surroundings of the gland, goes on from the finest {LEVELS} levels of a fold's first "
-        f"network: {finer_in_fold}. At last, from fold {results['folds'][0]}'s second look and with all patients: "
+        f"two folds' weights after their first stage and with all patients: {at_last} Of the last two of these the "
+        f"mean of the weights is bundled. The second look, a finer network for the surroundings of the gland, goes on "
+        f"from the finest {LEVELS} levels of a fold's first network: {finer_in_fold}. At last, from the mean of the "
+        "folds' second looks and with all patients: "
         f"{finer_at_last}. {SYNTHESIS}"
     )
     return {

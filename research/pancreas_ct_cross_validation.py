@@ -51,7 +51,7 @@ BEFORE = "0.3.0"
 # What the folds' first networks stand for, with two passes.
 FIRST_LOOK_ALONE, PASSES_ALONE = "0.5.1", 2
 # With the second look: what is bundled.
-VERSION, PASSES = "0.6.0", 1
+VERSION, PASSES = "0.6.1", 1
 EIGHT_PASSES = f"{VERSION}, 8 passes"
 # What the network says of its own segment, the better the higher.
 CERTAINTIES = {"expected_dice": "expected Dice", "mean_probability": "mean probability"}
@@ -214,7 +214,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"{document['machine']}.", "",
         "0.3.0 saw the shapes (not the CTs) of six of these patients. The other rows are the folds' models of the "
         "steps that use these contours, each on patients whose CT, label and shape those steps left out: 0.5.1 looks "
-        "twice at the whole scan, the voxel grid moved in between; 0.6.0 looks once, and once more with a finer "
+        f"twice at the whole scan, the voxel grid moved in between; {VERSION} looks once, and once more with a finer "
         "network around what it found. What is bundled was trained on longer, with all patients.", "",
         "| model | n | Dice (95 % interval) | lowest | below 0.5 | NSD at 2 mm | HD95 (mm) | recall | precision | "
         "volume error, median | bias |", "|" + "---|" * 11,

@@ -1,4 +1,4 @@
-"""The recipe of pancreas-ct 0.6.0: who is left out where, what is averaged, which constants come from which folds."""
+"""The recipe of pancreas-ct 0.6.1: who is left out where, what is averaged, which constants come from which folds."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from AttentionUNetSegLib.models import Catalogue
+from AttentionUNetSegLib.models import Catalogue, write_package
 from AttentionUNetSegLib.network import build_network
 from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
 from AttentionUNetSegLib.training.trainer.checkpoint import load_what_fits
+from random_model import write_random_model
 
 from research import pancreas_ct_cross_validation
 from research.pancreas_ct_card import limitations
@@ -28,7 +29,7 @@ from research.pancreas_ct_cross_validation import (
     leave_one_fold_out,
     summary,
 )
-from research.pancreas_ct_manual import SAME_PATIENTS, mean_weights, read_folds
+from research.pancreas_ct_manual import SAME_PATIENTS, averaged_package, mean_weights, read_folds
 
 
 def held(patient: str, fold: int, inside: int, outside: int, sure: float, agreement: float | None = None) -> Held:
@@ -57,6 +58,20 @@ def test_the_mean_of_weights_is_the_mean_and_counters_stay(tmp_path):
         torch.save({"averaged": state}, paths[-1])
     mean = mean_weights(paths)
     assert mean["a"].tolist() == [2.0, 2.0] and int(mean["count"]) == 7
+
+
+def test_the_ends_of_two_stages_are_averaged_into_one_package(tmp_path):
+    packages = [write_random_model(tmp_path / name, (2, 3), 2.5, name, in_half=True) for name in ("one", "two")]
+    one = torch.load(packages[0].weights_path, weights_only=True)
+    other = {name: tensor + 2 if tensor.is_floating_point() else tensor for name, tensor in one.items()}
+    torch.save(other, tmp_path / "other.pt")
+    other_package = write_package(tmp_path / "two", packages[1].manifest, tmp_path / "other.pt")
+    averaged = averaged_package([packages[0], other_package], tmp_path / "averaged")
+    weights = torch.load(averaged.weights_path, weights_only=True)
+    assert averaged.id == "two" and {tensor.dtype for tensor in weights.values()} == {t.dtype for t in one.values()}
+    for name, tensor in one.items():
+        expected = (tensor.float() + other[name].float()) / 2
+        torch.testing.assert_close(weights[name].float(), expected, rtol=1e-3, atol=2e-3)
 
 
 def test_a_network_of_fewer_levels_takes_over_the_finest():
@@ -108,7 +123,7 @@ def test_what_was_measured_is_not_measured_again_unless_the_weights_changed(tmp_
 def test_the_bundled_card_tells_what_was_measured_and_what_was_not():
     package = Catalogue().get("pancreas-ct")
     dice = next(entry for entry in package.manifest["performance"] if entry["metric"] == "Dice")
-    assert package.manifest["version"] == VERSION and dice["n"] == 20
+    assert package.manifest["version"] == VERSION and dice["n"] == 49
     assert package.passes == PASSES and package.second_look is not None
     assert package.quality_limits.mean_probability is None
     assert "measured on none of them" in package.manifest["limitations"]

@@ -1,9 +1,10 @@
 """Does a model say the same of the same patient: field of view cut, HU shifted, patient scaled and turned.
 
 ``python -m research.benchmarks.self_agreement --work FOLDER --start-from PACKAGE`` (the folder of
-``research.pancreas_ct_manual``) takes CTs that the model of a fold did not see, and writes
-``results/self_agreement.json``: Dice of each varied result with the plain one, per variation the mean and the lowest,
-for the folds' models and for 0.3.0; and how much pancreas each finds where there is none.
+``research.pancreas_ct_manual`` and ``research.pancreas_ct_second_look``) takes CTs that the models of a fold did not
+see, and writes ``results/self_agreement.json``: Dice of each varied result with the plain one, per variation the mean
+and the lowest, for the folds' models with both looks and for 0.3.0; and how much pancreas each finds where there is
+none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from AttentionUNetSegLib.training.labelled_scan import LabelledScan
 
 from ..pancreas_ct_cross_validation import PASSES, VERSION, with_passes
 from ..pancreas_ct_manual import manual_step_scans, read_folds, stage_packages
+from ..pancreas_ct_second_look import with_second_look
 from .machine import write_results
 
 COMMAND = "python -m research.benchmarks.self_agreement"
@@ -40,7 +42,8 @@ def main() -> None:
     agreements: dict[str, dict[str, list]] = {"0.3.0": {}, VERSION: {}}
     negatives: list[dict] = []
     for number in options.folds or range(len(read_folds())):
-        own = Segmenter(with_passes(stage_packages(options.work, f"fold_{number}")[-1], PASSES), "cpu")
+        both = with_second_look(stage_packages(options.work, f"fold_{number}")[-1], options.work, f"fold_{number}")
+        own = Segmenter(with_passes(both, PASSES), "cpu")
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
         manual = [scan for scan in apart if scan.name.startswith("nih_pancreas/")][:MANUAL_PER_FOLD]
         others = [scan for scan in apart if scan.name.startswith("reduced/")]
