@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import SimpleITK
 import slicer
+import vtk
 from desktop_double.installed import acted_out
 from desktop_double.qt_values import Qt
 from desktop_double.strict import Property, listed_classes, names_of
@@ -84,9 +85,10 @@ def test_no_name_of_slicers_is_used_on_an_object_of_which_nothing_is_known():
 def test_methods_of_mrml_are_some_class_s():
     """Whether executed or not; of which class, the tests on the real MRML library tell."""
     known = set(dir(SimpleITK)) | set(dir(SimpleITK.Image))
-    for name in dir(slicer):
-        if name.startswith("vtk"):
-            known |= set(dir(getattr(slicer, name)))
+    for library in (slicer, vtk):
+        for name in dir(library):
+            if name.startswith("vtk"):
+                known |= set(dir(getattr(library, name)))
     for path in FILES:
         nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
         names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
