@@ -14,6 +14,7 @@ looks say together of its patients `pancreas_ct_cross_validation` measures (`wit
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,15 @@ from AttentionUNetSegLib.training.trainer import TrainingConfiguration, train
 from AttentionUNetSegLib.training.trainer.checkpoint import CHECKPOINT_FILE
 from AttentionUNetSegLib.training.trainer.joined_package import join_second_look
 
-from .pancreas_ct_manual import FEATURES, manual_step_scans, mean_weights, read_folds, stage_folder, stage_packages
+from .pancreas_ct_manual import (
+    FEATURES,
+    NO_END,
+    manual_step_scans,
+    mean_weights,
+    read_folds,
+    stage_folder,
+    stage_packages,
+)
 
 COMMAND = "python -m research.pancreas_ct_second_look"
 SPACING_MM = 1.75
@@ -61,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(len(read_folds()))),
                         help="folds to train and to average (default: all)")  # fmt: skip
     parser.add_argument("--only", metavar="PART", help="fold_0 to fold_4 or final")
+    parser.add_argument("--workers", type=int, default=0, help="threads that make patches ahead (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, help="train each part so long instead of so many steps (a lent GPU)")
+    parser.add_argument("--start-from", type=Path, help="begin with these weights (a checkpoint or package) instead")
     options = parser.parse_args(arguments)
     for part in [options.only] if options.only else [*(f"fold_{number}" for number in options.folds), "final"]:
         if part == "final":
@@ -96,13 +108,15 @@ def with_second_look(first: ModelPackage, work: Path, part: str) -> ModelPackage
 def fold_second_look(options: argparse.Namespace, number: int) -> ModelPackage:
     """Trained on from the fold's first network, without the patients of the fold."""
     part = f"fold_{number}"
-    stages = len(stage_packages(options.work, part))
     # A network of fewer levels takes what it has a place for: the finest ones.
-    return _trained(options, part, FOLD, stage_folder(options.work, part, stages) / "run", read_folds()[number])
+    start = options.start_from or stage_folder(options.work, part, len(stage_packages(options.work, part))) / "run"
+    return _trained(options, part, FOLD, start, read_folds()[number])
 
 
 def final_second_look(options: argparse.Namespace) -> ModelPackage:
     """The mean of the folds' finer networks, trained on with all patients."""
+    if options.start_from:
+        return _trained(options, "final", FINAL, options.start_from, ())
     for number in options.folds:
         fold_second_look(options, number)
     runs = [second_look_folder(options.work, f"fold_{number}") / "run" / CHECKPOINT_FILE for number in options.folds]
@@ -125,10 +139,11 @@ def _trained(
     folder = second_look_folder(options.work, part)
     configuration = TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),
-        features=FEATURES[:LEVELS], batch=2, steps=stage.steps, rate=stage.rate, averaging=0.995, shares=SHARES,
+        features=FEATURES[:LEVELS], batch=2, steps=NO_END if options.minutes else stage.steps,
+        minutes=options.minutes or math.inf, rate=stage.rate, averaging=0.995, shares=SHARES,
         about_the_pancreas=ABOUT_THE_PANCREAS, precision="bfloat16", attention_weight=0.1, augmentation="wide",
-        leave_out=tuple(left_out), start_from=start, device=options.device, threads=options.threads, workers=0,
-        seed=11, command=COMMAND, id="pancreas-ct", name="Pancreas on CT, second look",
+        leave_out=tuple(left_out), start_from=start, device=options.device, threads=options.threads,
+        workers=options.workers, seed=11, command=COMMAND, id="pancreas-ct", name="Pancreas on CT, second look",
     )  # fmt: skip
     return train(configuration, manual_step_scans(options.work))
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from AttentionUNetSegLib.imaging import write_image
-from AttentionUNetSegLib.models import load_package
+from AttentionUNetSegLib.inference.weights import SECOND_LOOK
+from AttentionUNetSegLib.models import Catalogue, load_package
 from AttentionUNetSegLib.training.datasets.table import TABLE_NAME, write_table
 from AttentionUNetSegLib.training.synthesis.part_map import INDEX
 
 from research import pancreas_ct_manual as recipe
+from research.pancreas_ct_second_look import LEVELS
 
 _specification = importlib.util.spec_from_file_location(
     "train_pancreas_ct", Path(__file__).with_name("train_pancreas_ct.py")
@@ -60,32 +64,60 @@ def packed(tmp_path_factory):
     (maps / INDEX).write_text(json.dumps(entries), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATTENTIONUNETSEG_DATA", str(root / "data"))
-        assert script.main(["pack", "--work", str(root / "work"), "--to", str(root / "packed"), "--most", "1"]) == 0
+        for look in ("first", "second"):
+            words = ["pack", "--look", look, "--work", root / "work", "--to", root / "packed" / look, "--most", 1]
+            assert script.main([*map(str, words)]) == 0
     return root / "packed"
 
 
-def test_it_packs_trains_and_tells_what_the_time_went_into(packed, tmp_path, monkeypatch, capsys):
-    assert len(json.loads((packed / "work" / "painted" / INDEX).read_text(encoding="utf-8"))) == 1
+@pytest.mark.parametrize(
+    ("look", "spacing", "levels"), [("first", 2.5, recipe.FEATURES), ("second", 1.75, recipe.FEATURES[:LEVELS])]
+)
+def test_it_packs_trains_and_tells_what_the_time_went_into(
+    packed, tmp_path, monkeypatch, capsys, look, spacing, levels
+):
+    with tarfile.open(packed / look / script.ARCHIVE) as archive:
+        index = json.load(archive.extractfile(f"./work/painted/{INDEX}"))
+    assert len(index) == 1
     monkeypatch.setattr(script, "RESERVED_SECONDS", 0.0)
-    monkeypatch.setattr(recipe, "PATCH", recipe.PATCH)  # put back afterwards
+    monkeypatch.setattr(script.recipe_of(look), "PATCH", script.recipe_of(look).PATCH)  # put back afterwards
     monkeypatch.setenv("ATTENTIONUNETSEG_DATA", "set by the script")
-    words = ["--packed", packed, "--minutes", 0.05, "--device", "cpu", "--patch", 16, 16, 16, "--out", tmp_path]
-    code = script.main(["train", *map(str, words)])
+    words = ["--look", look, "--packed", packed / look, "--minutes", 0.05, "--device", "cpu", "--patch", 16, 16, 16]
+    code = script.main(["train", *map(str, words), "--out", str(tmp_path)])
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     (row,) = summary["parts"]
-    assert row["part"] == "final" and row["steps"] >= 1
+    assert row["part"] == "final" and row["steps"] >= 1 and summary["look"] == look
     whole = row["seconds_in_steps"] + row["seconds_waiting_for_patches"] + row["seconds_around"]
     assert whole == pytest.approx(row["seconds"], abs=0.2) and 0 < summary["share_in_steps"] < 1
     assert code == (summary["share_in_steps"] < script.LEAST_SHARE)
     assert "were training steps; 90% are wanted" in capsys.readouterr().out
     package = load_package(tmp_path / "final" / "model")
-    assert package.network["features"] == list(recipe.FEATURES)
+    assert package.network["features"] == list(levels) and package.spacing_mm == (spacing,) * 3
+    # Not from scratch: a few steps at a rising rate leave the weights next to those of the bundled look.
+    bundled = Catalogue().get("pancreas-ct")
+    own, start = (torch.load(each.weights_path, weights_only=True) for each in (package, bundled))
+    name = next(name for name, tensor in own.items() if tensor.ndim == 5 and tensor.shape[1] > 1)
+    begun = start[name if look == "first" else SECOND_LOOK + name].float()
+    assert (own[name].float() - begun).norm() < 0.5 * begun.norm()
+
+
+def test_what_cannot_travel_is_refused(packed, tmp_path, monkeypatch, capsys):
+    """The working tree travels as well."""
+    assert script.working_tree_mib() > 5
+    root = packed.parent
+    monkeypatch.setenv("ATTENTIONUNETSEG_DATA", str(root / "data"))
+    monkeypatch.setattr(script, "LARGEST_MIB", script.working_tree_mib())
+    words = ["pack", "--work", root / "work", "--to", tmp_path / "packed", "--most", 1]
+    assert script.main([*map(str, words)]) == 1
+    assert "it cannot travel" in capsys.readouterr().err
 
 
 def test_a_fold_does_not_begin_with_a_model_that_has_seen_its_patients(packed, tmp_path, monkeypatch):
     monkeypatch.setenv("ATTENTIONUNETSEG_DATA", "set by the script")
     with pytest.raises(SystemExit, match=r"fold_0 begins with pancreas-ct 0\.3\.0: pack it along"):
-        script.main(["train", "--packed", str(packed), "--parts", "fold_0", "--device", "cpu", "--out", str(tmp_path)])
+        script.main(
+            ["train", "--packed", str(packed / "first"), "--parts", "fold_0", "--device", "cpu", "--out", str(tmp_path)]
+        )
     bundled = script.ROOT / "AttentionUNetSeg" / "Resources" / "Models" / "pancreas-ct"
     with pytest.raises(SystemExit, match=r"folds begin with 0\.3\.0"):
         script.main(["pack", "--work", str(tmp_path), "--before", str(bundled), "--to", str(tmp_path / "packed")])
