@@ -22,6 +22,7 @@ def write_reduced_scans(
     folder: Path,
     spacing_mm: float = 1.5,
     margin_mm: float | None = None,
+    step_hu: int = 1,
     compress: bool = True,
 ) -> Path:
     """Write the scans as a data set of the layout `table` into `folder`; return its path.
@@ -39,6 +40,8 @@ def write_reduced_scans(
         Of the voxels, at least.
     margin_mm : float | None
         Keep what lies this far around the pancreas, where there is one; None: all of the body.
+    step_hu : int
+        CTs are rounded to multiples of it. Noise is what packs worst, and is larger.
     compress : bool
         Whether each file is packed by itself; not, where all are packed together afterwards.
 
@@ -51,7 +54,7 @@ def write_reduced_scans(
     rows = []
     for scan in scans:
         loaded = scan.load()
-        rows.append(_row(scan, loaded.structures, _reduced(loaded, spacing_mm, margin_mm), folder, compress))
+        rows.append(_row(scan, loaded.structures, _reduced(loaded, spacing_mm, margin_mm, step_hu), folder, compress))
     return write_table(folder / TABLE_NAME, rows)
 
 
@@ -84,14 +87,14 @@ def _row(
 
 
 def _reduced(
-    scan: LoadedScan, spacing_mm: float, margin_mm: float | None
+    scan: LoadedScan, spacing_mm: float, margin_mm: float | None, step_hu: int
 ) -> tuple[sitk.Image, sitk.Image, sitk.Image | None]:
     """CT (int16), label map (uint8; values are places in `STRUCTURES`, from 1) and ignore mask, on one grid."""
     upright = sitk.DICOMOrient(scan.ct, "LPS").GetSpacing()
     grid = to_model_grid(scan.ct, tuple(max(spacing_mm, own) for own in upright))
     sides = body_box(grid) if margin_mm is None else _box_around(scan.structures.get("pancreas"), grid, margin_mm)
     box = [(side.start, side.stop - side.start) for side in reversed(sides)]
-    ct = sitk.RegionOfInterest(grid, [size for _, size in box], [start for start, _ in box])
+    ct = sitk.RegionOfInterest(grid, [int(size) for _, size in box], [int(start) for start, _ in box])
     labels = np.zeros(ct.GetSize()[::-1], np.uint8)
     # The pancreas last: where masks overlap, it is what training is for.
     for structure in sorted(scan.structures, key=STRUCTURES.index, reverse=True):
@@ -99,13 +102,13 @@ def _reduced(
     label_image = sitk.GetImageFromArray(labels)
     label_image.CopyInformation(ct)
     ignore = None if scan.ignore is None else _nearest(scan.ignore, ct)
-    return sitk.Cast(sitk.Round(ct), sitk.sitkInt16), label_image, ignore
+    return sitk.Cast(sitk.Round(ct / step_hu) * step_hu, sitk.sitkInt16), label_image, ignore
 
 
 def _box_around(pancreas: sitk.Image | None, grid: sitk.Image, margin_mm: float) -> tuple[slice, slice, slice]:
     """The box (KJI) of the pancreas and a margin, within the body's box; that alone where there is none."""
     body = body_box(grid)
-    own = None if pancreas is None else bounding_box(sitk.GetArrayViewFromImage(_nearest(pancreas, grid)) > 0)
+    own = None if pancreas is None else bounding_box(sitk.GetArrayFromImage(_nearest(pancreas, grid)))
     if own is None:
         return body
     margins = [math.ceil(margin_mm / length) for length in reversed(grid.GetSpacing())]

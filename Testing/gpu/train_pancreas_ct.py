@@ -42,6 +42,8 @@ ARCHIVE = "packed.tar.xz"
 LARGEST_MIB = 63.0
 # The second look sees the surroundings of the gland; beyond, a patch sees their mirror image.
 SECOND_LOOK_MARGIN_MM = 40.0
+# A two-hundredth of the network's window.
+STEP_HU = 2
 LEAST_SHARE = 0.9
 # Of every part, for what comes after its last step: statistics of batch normalization, the package.
 RESERVED_SECONDS = 12.0
@@ -91,7 +93,7 @@ def packed(options: argparse.Namespace) -> int:
             chosen = [scan for scan in scans if scan.name.startswith(f"{name}/")]
             folder = place / ("data" if name == "nih_pancreas" else "work") / name
             spacing_mm = recipe_of(options.look).SPACING_MM
-            write_reduced_scans(chosen[: options.most or None], folder, spacing_mm, margin, compress=False)
+            write_reduced_scans(chosen[: options.most or None], folder, spacing_mm, margin, STEP_HU, compress=False)
         copy_part_maps(options.work / "painted", place / "work" / "painted", options.most)
         if options.before:
             shutil.copytree(options.before, place / BEFORE, ignore=lambda _folder, names: {*names} - PACKAGE_FILES)
