@@ -37,6 +37,7 @@ from AttentionUNetSegLib.training.evaluation.performance_record import machine
 from AttentionUNetSegLib.training.evaluation.poor_results import POOR_DICE
 from AttentionUNetSegLib.training.labelled_scan import LabelledScan
 from AttentionUNetSegLib.whole_file import whole_file
+from scipy import stats
 
 from .pancreas_ct_manual import manual_step_scans, read_folds, stage_packages
 from .pancreas_ct_second_look import with_second_look
@@ -113,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "command": COMMAND, "date": datetime.date.today().isoformat(), "machine": machine(),
         "data": f"{len(rows[VERSION])} {DATA}",
         "folds": list(numbers), "models": {name: _document(held) for name, held in rows.items()},
+        "against": {name: against(rows[VERSION], held) for name, held in rows.items() if name != VERSION},
     }  # fmt: skip
     with whole_file(options.out.with_suffix(".json")) as beside:
         beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -148,6 +150,19 @@ def summary(held: Sequence[Held], threshold: float | Mapping[int, float]) -> dic
     result["volume_error_percent_median"] = _rounded(np.median(np.abs(errors)))
     result["volume_bias_percent_median"] = _rounded(np.median(errors))
     return result
+
+
+def against(held: Sequence[Held], others: Sequence[Held]) -> dict[str, float]:
+    """Dice of the same patients, one model's less another's: in how many higher, mean, standard error, Wilcoxon's p."""
+    other = {each.patient: each.measured["dice"] for each in others}
+    differences = np.array([each.measured["dice"] - other[each.patient] for each in held])
+    return {
+        "n": len(differences),
+        "higher_in": int((differences > 0).sum()),
+        "mean_difference": _rounded(differences.mean()),
+        "standard_error": _rounded(differences.std(ddof=1) / np.sqrt(len(differences))),
+        "wilcoxon_p": float(f"{stats.wilcoxon(differences).pvalue:.2g}"),
+    }
 
 
 def best_threshold(held: Sequence[Held]) -> float:
@@ -222,6 +237,10 @@ def markdown(document: Mapping[str, Any]) -> str:
     for name, model in document["models"].items():
         for words, key in (("", "at_0.5"), (", threshold of the other folds", "at_other_folds_threshold")):
             lines.append(f"| {name}{words} | {_line(model[key])} |")
+    for name, row in document["against"].items():
+        lines += ["", f"{VERSION} against {name}: Dice higher in {row['higher_in']} of {row['n']} patients, by "
+                  f"{row['mean_difference']:.3f} on average (standard error {row['standard_error']:.3f}); Wilcoxon's "
+                  f"signed ranks: p = {row['wilcoxon_p']:.2g}."]  # fmt: skip
     lines += ["", "| model | gate | AUC of the coefficients, gland against body | inside | outside |",
               "|---|---|---|---|---|"]  # fmt: skip
     for name, model in document["models"].items():

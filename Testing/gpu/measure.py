@@ -9,10 +9,12 @@ monai`, and give `--out $OUT` for what shall come back; then copy gpu.json to re
 
 For each number of slices, in a process of its own: from the CT in memory to the result, cold (libraries, model and
 device are loaded in that time) and warm (median of five), the seconds of each stage, the largest memory that tensors
-took; the forward pass alone, ours, ours in float32, the network as it was trained in one float32 pass, and MONAI's
-sliding window (96 x 96 x 96, overlap 0.25), all on the same field. The share of its bound that the forward pass
-reaches is the least time that its convolutions could take, each bound by the arithmetic or by the memory traffic of its
-input and output, over the time it took; both limits are measured in the same process. Needs torch, numpy, scipy and
+took; the forward pass of the first look alone, all on the same field: ours, ours in float32, the network as it was
+trained in one float32 pass, and MONAI's sliding window (96 x 96 x 96, overlap 0.25). For the numbers of slices of
+``--compiled`` also what `torch.compile` makes of the network as it was trained, in the device's type, with and without
+CUDA graphs: compiling takes a minute each, which is not counted. The share of its bound that the forward pass reaches
+is the least time that its convolutions could take, each bound by the arithmetic or by the memory traffic of its input
+and output, over the time it took; both limits are measured in the same process. Needs torch, numpy, scipy and
 SimpleITK; what else is missing (pytest, MONAI) is said and left out.
 """
 
@@ -42,6 +44,9 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=512, help="of a slice along both sides")
     parser.add_argument("--model", type=Path, help="model package (default: the bundled model for CT)")
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument(
+        "--compiled", type=int, nargs="*", default=[321], help="slices for which torch.compile is tried: minutes each"
+    )
     parser.add_argument("--no-tests", action="store_true", help="measure only")
     parser.add_argument("--write", action="store_true", help="keep the numbers in research/benchmarks/results/gpu.json")
     parser.add_argument("--out", type=Path, help="folder to keep the numbers in instead")
@@ -114,11 +119,11 @@ def measure(arguments: argparse.Namespace, slices: int) -> dict:
         "stages_seconds": {key: statistics.median(each[key] for each in stages) for key in stages[0]},
         "warnings": result.warnings,
         "peak_memory_mb": torch.cuda.max_memory_allocated() / 1e6 if on_cuda else None,
-        "forward_pass": forward_passes(segmenter, volume, arguments.repetitions),
+        "forward_pass": forward_passes(segmenter, volume, arguments.repetitions, slices in arguments.compiled),
     }
 
 
-def forward_passes(segmenter, volume, repetitions: int) -> dict:
+def forward_passes(segmenter, volume, repetitions: int, with_compiled: bool) -> dict:
     """Seconds of the network alone on the field of a CT, by engine, and how far they are from the bound."""
     import numpy as np
     import SimpleITK as sitk
@@ -153,6 +158,16 @@ def forward_passes(segmenter, volume, repetitions: int) -> dict:
         with repeatable():
             return torch.sigmoid(plain(trained, field[None, None]))[0, 0]
 
+    def compiled(mode: str) -> Callable[[], torch.Tensor]:
+        run = torch.compile(_copy_on(network, device).to(device.dtype), mode=mode, dynamic=False)
+        image = field[None, None].to(device.dtype).contiguous(memory_format=device.memory_format)
+
+        @torch.inference_mode()
+        def probability() -> torch.Tensor:
+            return torch.sigmoid(run(image).float())[0, 0]
+
+        return probability
+
     engines = {
         "ours": ours(device.dtype),
         "ours float32": ours(torch.float32),
@@ -172,12 +187,15 @@ def forward_passes(segmenter, volume, repetitions: int) -> dict:
             return torch.sigmoid(logits)[0, 0]
 
         engines["MONAI sliding window"] = monai
+    if with_compiled:
+        engines["torch.compile, own type"] = compiled("default")
+        engines["torch.compile with CUDA graphs, own type"] = compiled("reduce-overhead")
     rows, reference = {}, None
     for name, run in engines.items():
         try:
             seconds, probability = _timed(run, device, repetitions)
-        except RuntimeError as error:
-            rows[name] = {"failed": str(error).splitlines()[0]}
+        except Exception as error:  # compilers fail in ways of their own; the other rows stay
+            rows[name] = {"failed": f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"}
             continue
         reference = probability if reference is None else reference
         rows[name] = {"seconds": seconds, "largest_difference": float((probability - reference).abs().max())}

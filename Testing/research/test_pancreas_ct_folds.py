@@ -22,6 +22,7 @@ from research.pancreas_ct_cross_validation import (
     VERSION,
     Held,
     _held,
+    against,
     announced,
     best_limit,
     best_threshold,
@@ -129,6 +130,14 @@ def test_the_bundled_card_tells_what_was_measured_and_what_was_not():
     assert "measured on none of them" in package.manifest["limitations"]
     assert {"nih_pancreas", "negative", "painted"} <= {entry["name"] for entry in package.manifest["training"]["data"]}
     assert json.dumps(package.manifest)
+
+
+def test_two_models_are_compared_patient_by_patient():
+    better = [held(name, 0, 255, 0, 0.9) for name in "abcdef"]
+    worse = [held(name, 0, 255, 130, 0.9) for name in "fedcba"]
+    row = against(better, worse)
+    assert (row["n"], row["higher_in"]) == (6, 6) and row["mean_difference"] > 0.3 and row["wilcoxon_p"] < 0.05
+    assert against(worse, better)["mean_difference"] == -row["mean_difference"]
 
 
 def test_a_number_that_was_not_measured_is_not_in_the_limitations():
