@@ -78,8 +78,8 @@ class SegmentationRun(SessionListener):
         return self._workspace.server.state.run != ""
 
     def start_worker(self) -> None:
-        """Start the worker, so that it loads torch while the person still looks."""
-        self._session.start_worker()
+        """Start the worker, so that it loads torch and the chosen model while the person still looks."""
+        self._session.start_worker(self._workspace.server.state.model)
 
     def close(self) -> None:
         """Stop the run and end the worker."""
