@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from AttentionUNetSegLib.inference import Segmenter
 from AttentionUNetSegLib.models import ModelPackage, load_package
 from AttentionUNetSegLib.models.manifest import MANIFEST_FILE
+from AttentionUNetSegLib.network import build_network
 from AttentionUNetSegLib.training.evaluation import MeasuredCase, evaluate_scans
 from AttentionUNetSegLib.training.evaluation.performance_record import machine
-from AttentionUNetSegLib.training.trainer import train
+from AttentionUNetSegLib.training.trainer import TrainingConfiguration, train
+from AttentionUNetSegLib.training.trainer.checkpoint import initial_weights
 from AttentionUNetSegLib.whole_file import whole_file
 
 from .pancreas_ct_cross_validation import DATA_SET, with_passes
@@ -107,8 +110,23 @@ def _trained(options: argparse.Namespace, variant: str, fold: int, seed: int) ->
         stage = replace(FOLD[0], seed=seed)
         configuration = stage_configuration(options, stage, folder, options.start_from, read_folds()[fold])
         configuration = replace(configuration, gate=gate, attention_weight=weight, command=COMMAND)
+        configuration = replace(configuration, start_from=start_of(configuration, folder / "start.pt"))
         train(configuration, manual_step_scans(options.work))
     return load_package(folder / "model")
+
+
+def start_of(configuration: TrainingConfiguration, path: Path) -> Path:
+    """What a network of this kind begins with: the given weights; gates that it alone has are made anew, at `path`."""
+    assert configuration.start_from is not None
+    given = initial_weights(Path(configuration.start_from))
+    torch.manual_seed(configuration.seed)
+    own = build_network(configuration.network).state_dict()
+    gates = {name: tensor for name, tensor in own.items() if name.startswith("gates.") and name not in given}
+    if not gates:
+        return Path(configuration.start_from)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({**given, **gates}, path)
+    return path
 
 
 def _measured(package: ModelPackage, work: Path, fold: int) -> list[dict[str, Any]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.models import Catalogue, write_package
 from AttentionUNetSegLib.network import build_network
 from AttentionUNetSegLib.training.evaluation.cropped_case import CroppedCase
-from AttentionUNetSegLib.training.trainer.checkpoint import load_what_fits
+from AttentionUNetSegLib.training.trainer import TrainingConfiguration
+from AttentionUNetSegLib.training.trainer.checkpoint import initial_weights, load_what_fits
 from random_model import write_random_model
 
 from research import pancreas_ct_cross_validation
@@ -30,6 +33,7 @@ from research.pancreas_ct_cross_validation import (
     leave_one_fold_out,
     summary,
 )
+from research.pancreas_ct_gates import start_of
 from research.pancreas_ct_manual import SAME_PATIENTS, averaged_package, mean_weights, read_folds
 
 
@@ -73,6 +77,20 @@ def test_the_ends_of_two_stages_are_averaged_into_one_package(tmp_path):
     for name, tensor in one.items():
         expected = (tensor.float() + other[name].float()) / 2
         torch.testing.assert_close(weights[name].float(), expected, rtol=1e-3, atol=2e-3)
+
+
+def test_gates_of_another_kind_begin_anew_and_all_else_as_before(tmp_path):
+    before = write_random_model(tmp_path / "before", (2, 3, 4), 2.5)
+    additive = TrainingConfiguration(tmp_path, tmp_path, tmp_path, features=(2, 3, 4), start_from=before.folder)
+    assert start_of(additive, tmp_path / "none.pt") == before.folder
+    grid = replace(additive, gate="grid")
+    network = build_network(grid.network)
+    load_what_fits(network, initial_weights(start_of(grid, tmp_path / "start.pt")))
+    own, given = network.state_dict(), initial_weights(before.folder)
+    shared = [name for name in own if name in given and not name.startswith(("gates.", "head."))]
+    assert len(shared) > 20 and all(torch.equal(own[name], given[name]) for name in shared)
+    with pytest.raises(BadInput, match="do not fit: gates"):
+        load_what_fits(network, given)
 
 
 def test_a_network_of_fewer_levels_takes_over_the_finest():
