@@ -40,6 +40,7 @@ from AttentionUNetSegLib.training.synthesis import Variety
 from AttentionUNetSegLib.training.synthesis.part_map import INDEX, open_part_maps, write_part_maps
 from AttentionUNetSegLib.training.trainer import TrainingConfiguration, train
 from AttentionUNetSegLib.training.trainer.checkpoint import CHECKPOINT_FILE, initial_weights
+from AttentionUNetSegLib.training.trainer.joined_package import stored_weights
 
 from .development_scans import development_data
 from .pancreas_ct_data import collected_anatomies, reduced_real_scans
@@ -170,7 +171,7 @@ def averaged_package(packages: Sequence[ModelPackage], folder: Path) -> ModelPac
     Where a rate falls and rises again, each end is another good place, and the mean of them lies flatter (Izmailov et
     al. 2018, "Averaging weights leads to wider optima and better generalization", UAI).
     """
-    states = [torch.load(package.weights_path, map_location="cpu", weights_only=True) for package in packages]
+    states = [stored_weights(package) for package in packages]
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "weights.pt"
         torch.save(_mean(states), path)

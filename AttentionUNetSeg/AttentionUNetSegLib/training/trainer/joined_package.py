@@ -47,7 +47,7 @@ def join_second_look(
     BadModel
         Weights are damaged, or the networks do not go together.
     """
-    both = {**_weights(first), **{SECOND_LOOK + name: tensor for name, tensor in _weights(finer).items()}}
+    both = {**stored_weights(first), **{SECOND_LOOK + name: tensor for name, tensor in stored_weights(finer).items()}}
     weights = {name: rounded(tensor) if tensor.dtype == torch.float16 else tensor for name, tensor in both.items()}
     manifest = {key: value for key, value in (card or first.manifest).items() if key != "weights"}
     manifest["second_look"] = {
@@ -85,7 +85,8 @@ def _deflated(source: Path, target: Path) -> None:
             new.writestr(entry, stored.read(member), zipfile.ZIP_DEFLATED, 9)
 
 
-def _weights(package: ModelPackage) -> dict[str, torch.Tensor]:
+def stored_weights(package: ModelPackage) -> dict[str, torch.Tensor]:
+    """The weights of a package as they lie in it, by name; raises BadModel where they are damaged."""
     verify_weights(package)
     weights: dict[str, torch.Tensor] = torch.load(package.weights_path, map_location="cpu", weights_only=True)
     return weights
