@@ -71,13 +71,18 @@ def test_clicks_are_applied_and_the_corrected_files_lie_beside_the_others(segmen
 def test_a_correction_can_be_repeated_and_gone_on_with(segmented, result, in_process):
     first, second = inside(segmented.input, 0.5), inside(segmented.input, 0.62)
     options = ("--no-picture", "--json")
-    once = in_process("correct", result, "--remove", text_of(first), *options).answer
+    outcome = in_process("correct", result, "--remove", text_of(first), *options)
+    assert outcome.code == 0, outcome.stderr
+    once = outcome.answer
     assert once["volume_before_ml"] == segmented.report["volume_ml"] != once["volume_ml"]
     told = in_process("correct", result, "--remove", text_of(first), "--no-picture").stdout
     before, after = (round(once[key]["Pancreas"], 1) for key in ("volume_before_ml", "volume_ml"))
     assert f"{before} mL before, {after} mL now (−{before - after:.1f} mL)" in told
     assert "1 click" in told
     scene = result / "phantom ü_corrected_scene.mrb"
+    alone = in_process("correct", scene, "--reach", "30", *options)  # acts on the click that is there already
+    assert alone.code == 0, alone.stderr
+    assert alone.answer["volume_ml"] != once["volume_ml"] and len(alone.answer["clicks"]) == 1
     further = in_process("correct", scene, "--add", text_of(second), "--reach", "8", *options)
     assert further.code == 0, further.stderr
     assert len(further.answer["clicks"]) == 2
@@ -118,6 +123,9 @@ def test_positions_may_begin_with_a_minus_and_the_later_click_counts(segmented, 
         (("--add", "1,2"), "three coordinates"),
         (("--remove", "a,b,c"), "three coordinates"),
         ((), "nothing to correct"),
+        (("--reach", "8"), "--reach says how far clicks act, and there is no click"),
+        (("--wall", "no such file", "--threshold", "0.4"), "--wall names what clicks do not enter, and there is no"),
+        (("--add", "{inside}", "--stroke-radius", "3"), "--stroke-radius is of strokes"),
         (("--add", "{inside}", "--reach", "0"), "reach"),
         (("--add", "{inside}", "--threshold", "0"), "threshold"),
     ],

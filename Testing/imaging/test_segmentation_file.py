@@ -13,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import open_segmentation, read_probability, read_segment
+from dicom_segments import dicom_segments
 from dicom_slice import dicom_slice
 
 DIRECTION = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
@@ -68,7 +69,7 @@ def test_segments_of_slicer_are_found_by_name_in_their_layer(tmp_path, labels):
     np.testing.assert_array_equal(voxels(read_segment(path, "duodenum")), layers[..., 0])
     with pytest.raises(BadInput, match='2 segments "1"') as error:
         read_segment(path, "1")  # two have this value
-    assert "1 Duodenum, 1 Pancreas" in error.value.hint
+    assert "1 Duodenum (0.1 mL), 1 Pancreas (0.1 mL)" in error.value.hint
     header["Segment1_Layer"] = "2"
     with pytest.raises(BadInput, match="a layer that is not there"):
         read_segment(write(tmp_path / "damaged.seg.nrrd", layers, **header))
@@ -117,6 +118,33 @@ def test_a_dicom_segmentation_lies_where_its_frames_lie(tmp_path, kind):
         assert found[index[::-1]] == pytest.approx(1.0 if kind == "BINARY" else 0.6, abs=0.01)
     assert np.count_nonzero(found) == np.count_nonzero(mask)
     _refuse_what_was_spoiled(path)
+
+
+def test_segments_of_dicom_are_listed_with_their_volumes_before_one_is_chosen(tmp_path, labels):
+    one, whole = (sitk.GetImageFromArray((labels >= least).astype(np.uint8)) for least in (300, 7))
+    path = dicom_segments(tmp_path / "seg.dcm", {"Tumour": one, "Gland": whole})
+    opened = open_segmentation(path)
+    assert [segment.volume_ml for segment in opened.segments] == [None, None]  # it was not waited for all pixels
+    volumes = [segment.volume_ml for segment in opened.measured().segments]
+    assert volumes == [pytest.approx(int((labels >= least).sum()) / 1000) for least in (300, 7)]
+    with pytest.raises(BadInput, match="holds 2 segments") as error:
+        read_segment(path)
+    assert error.value.hint == "Name one by its name or label value: 1 Tumour (0.0 mL), 2 Gland (0.1 mL)."
+    np.testing.assert_array_equal(voxels(read_segment(path, "gland")), labels[2:8] != 0)
+    seg = pydicom.dcmread(path)
+    groups = seg.PerFrameFunctionalGroupsSequence
+    groups[1].PlanePositionSequence = groups[0].PlanePositionSequence  # twice the same place: not counted twice
+    seg.save_as(path)
+    volumes = [segment.volume_ml for segment in open_segmentation(path).measured().segments]
+    assert volumes == [None, pytest.approx(int((labels != 0).sum()) / 1000)]
+    seg.SegmentationType, seg.BitsAllocated, seg.BitsStored, seg.HighBit = "LABELMAP", 8, 8, 7
+    del groups[:2]  # what is left lies at five places
+    seg.NumberOfFrames = len(groups)
+    numbers = np.minimum(labels[3 : 3 + len(groups)], 2).astype(np.uint8)
+    seg.PixelData = numbers.tobytes() + b"\0" * (numbers.size % 2)
+    seg.save_as(path)
+    volumes = [segment.volume_ml for segment in open_segmentation(path).measured().segments]
+    assert volumes == [0.0, pytest.approx(int((numbers == 2).sum()) / 1000)]
 
 
 def _refuse_what_was_spoiled(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.scene import find_results, load_scene, open_standalone_scene, read_clicks
@@ -115,6 +117,22 @@ def test_closing_the_tab_with_unsaved_corrections_is_asked_about(clicked):
             break
         clicked.tab.wait_for_timeout(50)
     assert asked == ["beforeunload"]
+
+
+def test_what_cannot_be_written_is_told_and_the_page_goes_on(clicked, server):
+    """Neither the folder of kept results nor that of files to be sent can be used; the next test keeps again."""
+    kept, (private,) = server.temporary / "kept", server.temporary.glob("attention-unet-seg-page-*")
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.write_text("no folder")
+    clicked.tab.keyboard.press("+")
+    private.rename(private.with_name("away"))
+    answer = clicked.tab.request.get(f"{server.origin}/download/nifti")
+    private.with_name("away").rename(private)
+    assert (answer.status, answer.text()[:43]) == (409, "The file was not saved. A file cannot be us")
+    clicked.wait("state('notices').some((each) => each.title.startsWith('Your corrections are not kept'))")
+    kept.unlink()
+    clicked.tab.keyboard.press("-")
+    assert clicked.tab.request.get(f"{server.origin}/download/nifti").status == 200
 
 
 def test_what_was_corrected_outlives_the_server(clicked, browser, server):

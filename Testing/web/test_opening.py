@@ -101,16 +101,19 @@ def test_a_zipped_dicom_folder_with_two_series_asks_which(first_screen, empty_se
 
 
 def test_a_dicom_folder_is_opened_as_it_is(first_screen, small_ct, tmp_path):
-    for number, description in ((2, "Arterial"), (3, "Late")):
-        folder = tmp_path / description / "series"
+    """One without a description has the folder's name, and what is wrong with a file is said of its own name."""
+    for number, name, description in ((2, "Arterial", "Arterial"), (3, "Late", "")):
+        folder = tmp_path / name / "series"
         folder.mkdir(parents=True)
-        for name, content in dicom_series(small_ct, tmp_path, number, description):
-            (folder / name).write_bytes(content)
+        for file_name, content in dicom_series(small_ct, tmp_path, number, description):
+            (folder / file_name).write_bytes(content)
+    (folder / file_name).write_bytes(content[:-99])
     first_screen.tab.locator("#ct-folder").set_input_files(tmp_path / "Arterial")
     first_screen.wait("state('volume_name') === 'Arterial' && state('opening') === ''")
     drop(first_screen, tmp_path / "Late")
     first_screen.wait("state('volume_name') === 'Late' && state('opening') === ''")
-    assert first_screen.state("notices") == []
+    (notice,) = first_screen.state("notices")
+    assert "3_54.dcm (" in notice["text"]
 
 
 def test_seg_and_sr_lie_on_the_slices_that_the_page_was_sent(first_screen, small_ct, tmp_path):

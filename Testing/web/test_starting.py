@@ -9,8 +9,11 @@ import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.phantom import make_phantom
 from AttentionUNetSegLib.phantom.tissues import Label
+from dicom_segments import dicom_segments
 
 from .conftest import Page
+
+ORGANS = {"Spleen": Label.SPLEEN, "Pancreas": Label.PANCREAS}
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +240,23 @@ def test_a_segment_of_the_scene_is_a_start_too(started):
     started.wait("state('started_from').startsWith('Started from colleague') && !state('started_from').includes('nii')")
     assert started.volume() == pytest.approx(volume, abs=0.02)
     assert started.state("walls") == []
+
+
+def test_one_of_several_dicom_segments_is_chosen_by_name_and_volume(started, server, truth, tmp_path):
+    """Declined once: then nothing of the file is left on the server; its pixels are read when one is chosen."""
+    organs = {name: sitk.Cast(truth == int(label), sitk.sitkUInt8) for name, label in ORGANS.items()}
+    path = dicom_segments(tmp_path / "organs.dcm", organs)
+    volumes = {name: 0.025 * int(sitk.GetArrayFromImage(organ).sum()) for name, organ in organs.items()}
+    for choice in ("None of them", f"Pancreas ({volumes['Pancreas']:.1f} mL)"):
+        started.button("Start from a segmentation instead").click()
+        with started.tab.expect_file_chooser() as chooser:
+            started.button("A segmentation file").click()
+        chooser.value.set_files(path)
+        started.button(f"Spleen ({volumes['Spleen']:.1f} mL)").wait_for()
+        started.button(choice).click()
+    started.wait("state('started_from') === 'Started from Pancreas (mask) of organs.dcm' && state('opening') === ''")
+    assert started.volume() == pytest.approx(volumes["Pancreas"], abs=0.02)
+    assert not list(server.temporary.rglob("*.dcm"))
 
 
 def test_a_probability_of_elsewhere_is_a_start_whose_threshold_means_it(started, truth, tmp_path):

@@ -45,8 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="attention-unet-seg",
         description="Pancreas segmentation on CT with a 3D Attention U-Net. Research software: not a medical device.",
-        epilog="Exit codes: 0 done, 1 internal error, 2 bad input or arguments, 3 bad model, 4 out of memory, "
-        "5 device not available, 130 cancelled.",
+        epilog="Exit codes: 0 done, 1 a file that cannot be written, a process that died, or a bug, 2 bad input or "
+        "arguments, 3 bad model, 4 out of memory, 5 device not available, 130 cancelled.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(json=False, verbose=False, function="run")
@@ -134,7 +134,8 @@ def _add_correct(commands: argparse._SubParsersAction[Any]) -> None:
     ):  # fmt: skip
         for kind, positive in (("add", True), ("remove", False)):
             command.add_argument(
-                f"--{kind}-{shape}", action=_Collect, const=(shape, positive), metavar="'X,Y,Z;X,Y,Z;...'",
+                f"--{kind}-{shape}", action=_Collect, const=(shape, positive),
+                metavar="'X,Y,Z;X,Y,Z'" if shape == "box" else "'X,Y,Z;X,Y,Z;...'",
                 help=f"{kind} the tissue {meaning} (RAS, mm), spreading as a click does",
             )  # fmt: skip
     command.add_argument("--stroke-radius", type=float, default=0.0, metavar="MM", help="of strokes (default: a line)")

@@ -44,8 +44,11 @@ def run(options: Namespace, terminal: Terminal) -> None:
     is_start = options.start is not None or options.start_probability is not None
     if not is_start and (options.segment is not None or options.series is not None):
         raise BadInput("--segment and --series belong to --start.", "Name the segmentation to start from with it.")
-    if not is_start and not options.clicks and options.threshold is None:
+    asked = options.clicks or options.wall or not (options.threshold is None is options.reach)
+    if not is_start and not asked:
         raise BadInput("There is nothing to correct.", "Give at least one --add x,y,z or --remove x,y,z.")
+    if options.stroke_radius and not any(shape == "stroke" for shape, _, _ in options.clicks):
+        raise BadInput("--stroke-radius is of strokes.", "Give an --add-stroke or --remove-stroke with it.")
     earlier = _started(options) if is_start else _find(options.result)
     stem = earlier.stem if earlier.stem.endswith(_CORRECTED) else earlier.stem + _CORRECTED
     outputs = OutputFolder(options.output or earlier.folder, stem)
@@ -209,6 +212,7 @@ def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]
     volume_before = editor.volume_ml
     if editor.notice:
         warn(editor.notice)
+    _require_clicks(editor, options)
     if options.reach is not None:
         editor.reach_mm = options.reach
     for path in options.wall:
@@ -227,6 +231,21 @@ def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]
         _, keep_largest, smoothing_mm = editor.settings
         editor.set_threshold(options.threshold, keep_largest, smoothing_mm)
     return editor, volume_before
+
+
+def _require_clicks(editor: ResultEditor, options: Namespace) -> None:
+    """Refuse what would change nothing: how clicks act, where there are none."""
+    if options.clicks or editor.clicks or editor.marks:
+        return
+    for option, meaning, is_given in (
+        ("--reach", "says how far clicks act", options.reach is not None),
+        ("--wall", "names what clicks do not enter", options.wall and options.start is options.start_probability),
+    ):
+        if is_given:
+            raise BadInput(
+                f"{option} {meaning}, and there is no click that it could act on, neither given nor in the result.",
+                "Give --add x,y,z or --remove x,y,z with it, or name a corrected *_scene.mrb.",
+            )
 
 
 def _click(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +53,14 @@ class DicomSegment:
 
 def read_dicom_segments(
     path: Path,
-) -> tuple[list[DicomSegment], Callable[[int], tuple[sitk.Image, bool]]]:
-    """Return the segments of a file, and what makes of a segment's number its image, and whether that has fractions.
+) -> tuple[list[DicomSegment], Callable[[int], tuple[sitk.Image, bool]], Callable[[], dict[int, float]]]:
+    """Return the segments of a file, what makes of a segment's number its image, and what measures all segments.
 
-    A mask is uint8, 0 or 1; fractions are float32, 0 to 1 (LPS, mm). Pixels are decoded as those of a CT are.
+    A mask is uint8, 0 or 1; fractions are float32, 0 to 1 (LPS, mm); beside it stands whether it has fractions. Pixels
+    are decoded as those of a CT are, anew by each call: the file must still be there.
+
+    The volumes, in mL by a segment's number, are of what has at least half of the fraction that is the whole. A segment
+    that has two frames at one place is not among them.
 
     Raises
     ------
@@ -94,7 +99,12 @@ def read_dicom_segments(
             warnings.simplefilter("ignore")
             return _image_of(header, wanted, path)
 
-    return segments, take
+    def measure() -> dict[int, float]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _volumes_of(header, [one.number for one in segments], path)
+
+    return segments, take, measure
 
 
 def _codes(item: pydicom.Dataset) -> Codes | None:
@@ -116,17 +126,50 @@ def _image_of(header: pydicom.Dataset, wanted: int, path: Path) -> tuple[sitk.Im
     if kind != "LABELMAP":
         of_segment = [n for n in of_segment if frames.segment(n) == wanted]
     volume = np.zeros(grid.size[::-1], np.float32 if kind == "FRACTIONAL" else np.uint8)
+    for n, pixels in _pixels(path, of_segment, grid):
+        here = volume[index[n]]
+        np.maximum(here, pixels == wanted if kind == "LABELMAP" else pixels, out=here, casting="unsafe")
+    if kind == "FRACTIONAL":
+        volume /= np.float32(_whole(header))
+    return image_on_grid(volume, grid), kind == "FRACTIONAL"
+
+
+def _volumes_of(header: pydicom.Dataset, wanted: Sequence[int], path: Path) -> dict[int, float]:
+    kind = text(header, "SegmentationType") or "BINARY"
+    frames = _Frames(header, printable_name(path))
+    index, grid = frames.places()
+    all_frames = range(len(frames.groups))
+    owners = [0] * len(frames.groups) if kind == "LABELMAP" else [frames.segment(n) for n in all_frames]
+    twice = {owner for (owner, _), count in Counter(zip(owners, index, strict=True)).items() if count > 1}
+    least = _whole(header) / 2 if kind == "FRACTIONAL" else 1
+    counts = dict.fromkeys(wanted, 0)
+    for n, pixels in _pixels(path, [n for n in all_frames if owners[n] not in twice], grid):
+        if kind == "LABELMAP":
+            values, several = np.unique(pixels, return_counts=True)
+            found = dict(zip(values.tolist(), several.tolist(), strict=True))
+        else:
+            found = {owners[n]: int(np.count_nonzero(pixels >= least))}
+        for value in found.keys() & counts.keys():
+            counts[value] += found[value]
+    voxel_ml = math.prod(grid.spacing) / 1000.0
+    known = () if kind == "LABELMAP" and twice else (value for value in wanted if value not in twice)
+    return {value: counts[value] * voxel_ml for value in known}
+
+
+def _whole(header: pydicom.Dataset) -> float:
+    """The stored value of the fraction 1."""
+    return number(header, "MaximumFractionalValue") or 255.0
+
+
+def _pixels(path: Path, wanted: Sequence[int], grid: Geometry) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield frames, in ascending order, with their numbers; raises BadInput where they cannot be read."""
     try:
-        for n, pixels in zip(of_segment, stored_frames(path, of_segment) if of_segment else (), strict=True):
-            if pixels.shape != volume.shape[1:]:
+        for n, pixels in zip(wanted, stored_frames(path, wanted) if wanted else (), strict=True):
+            if pixels.shape != grid.size[1::-1]:
                 raise ValueError("a frame has another size than its header says")
-            here = volume[index[n]]
-            np.maximum(here, pixels == wanted if kind == "LABELMAP" else pixels, out=here, casting="unsafe")
+            yield n, pixels
     except ValueError as error:
         raise BadInput(f"{printable_name(path)} cannot be read: {error}.", "Copy or export it again.") from error
-    if kind == "FRACTIONAL":
-        volume /= np.float32(number(header, "MaximumFractionalValue") or 255)
-    return image_on_grid(volume, grid), kind == "FRACTIONAL"
 
 
 class _Frames:

@@ -119,6 +119,14 @@ class SegmentationFile:
     segments: tuple[ListedSegment, ...]
     name: str
     _take: Callable[[ListedSegment | None], StoredSegment]
+    _measure: Callable[[], Mapping[int, float]] = dict
+
+    def measured(self) -> SegmentationFile:
+        """Return the same with the volumes known; those of a DICOM SEG cost reading all of its pixels."""
+        if all(one.volume_ml is not None for one in self.segments):
+            return self
+        volumes = self._measure()
+        return replace(self, segments=tuple(replace(one, volume_ml=volumes.get(one.value)) for one in self.segments))
 
     def take(self, index: int | None) -> StoredSegment:
         """Return the segment at a place in `segments`; None: all of them as one."""
@@ -128,7 +136,7 @@ class SegmentationFile:
         """Return the segment that is asked for as in `read_segment`; raises BadInput likewise."""
         if wanted == EVERY and self.segments:
             return self.take(None)
-        return self._take(_chosen(self.segments, wanted, self.name))
+        return self._take(_chosen(self.segments, wanted, self.name, lambda: self.measured().segments))
 
 
 def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
@@ -155,14 +163,13 @@ def read_segment(path: Path, wanted: str | None = None) -> StoredSegment:
 def open_segmentation(path: Path) -> SegmentationFile:
     """Read a segmentation file and say what it holds; raises BadInput where there is none, or it is no segmentation."""
     name = _existing(path)
-    listed, take = _open_dicom(path) if is_dicom_file(path) else _open_label_map(path, name)
-    return SegmentationFile(tuple(listed), name, take)
+    return _open_dicom(path, name) if is_dicom_file(path) else _open_label_map(path, name)
 
 
-def _open_dicom(path: Path) -> tuple[list[ListedSegment], Callable[[ListedSegment | None], StoredSegment]]:
+def _open_dicom(path: Path, name: str) -> SegmentationFile:
     from .dicom_segmentation import read_dicom_segments
 
-    segments, image_of = read_dicom_segments(path)
+    segments, image_of, measure = read_dicom_segments(path)
     listed = [ListedSegment(one.number, one.label, codes=one.codes, algorithm=one.algorithm) for one in segments]
 
     def take(one: ListedSegment | None) -> StoredSegment:
@@ -173,12 +180,10 @@ def _open_dicom(path: Path) -> tuple[list[ListedSegment], Callable[[ListedSegmen
         title = one.name or name_without_ending(path)
         return StoredSegment(image, is_probability, title, codes=one.codes, algorithm=one.algorithm)
 
-    return listed, take
+    return SegmentationFile(tuple(listed), name, take, measure)
 
 
-def _open_label_map(
-    path: Path, name: str
-) -> tuple[list[ListedSegment], Callable[[ListedSegment | None], StoredSegment]]:
+def _open_label_map(path: Path, name: str) -> SegmentationFile:
     image, header, warnings = _read(path)
     voxels = _labels(image, name)
     layers = np.moveaxis(voxels, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else voxels[None]
@@ -199,7 +204,7 @@ def _open_label_map(
             mask, False, title, one.color, one.terminology, algorithm=one.algorithm, warnings=tuple(warnings)
         )
 
-    return listed, take
+    return SegmentationFile(tuple(listed), name, take)
 
 
 def _joined(images: list[sitk.Image], grid: sitk.Image) -> sitk.Image:
@@ -381,7 +386,13 @@ def _of_fields(header: dict[str, str], prefix: str, layers: int, name: str) -> L
     )
 
 
-def _chosen(listed: Sequence[ListedSegment], wanted: str | None, name: str) -> ListedSegment:
+def _chosen(
+    listed: Sequence[ListedSegment],
+    wanted: str | None,
+    name: str,
+    measured: Callable[[], Sequence[ListedSegment]] | None = None,
+) -> ListedSegment:
+    """Return the segment that is asked for; `measured` gives the same ones with their volumes, for the refusal."""
     if not listed:
         raise BadInput(f"{name} is empty: it holds no segment.")
     if wanted is None:
@@ -393,7 +404,8 @@ def _chosen(listed: Sequence[ListedSegment], wanted: str | None, name: str) -> L
         fitting = fitting or [one for one in listed if str(one.value) == wanted.strip()]
     if len(fitting) == 1:
         return fitting[0]
-    listing = ", ".join(f"{one.value} {one.name}" if one.name else one.title for one in listed[:SHOWN])
+    shown = (listed if measured is None else measured())[:SHOWN]
+    listing = ", ".join(f"{one.value} {one.title}" if one.name else one.title for one in shown)
     listing += f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     what = f"{len(listed)} segments"
     if wanted is not None:

@@ -7,6 +7,7 @@ result takes its place. Each node is written when it has changed only: a correct
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -22,12 +23,14 @@ from typing import Any
 import slicer
 
 from ..scene import find_results
-from .workspace import Workspace
+from .workspace import Workspace, sentences_of
 
 _log = logging.getLogger(__name__)
 _SCENE, _ABOUT, _OWNER = "scene.mrml", "about.json", "owner.lock"
 # After the last of quick changes.
 _REST_SECONDS = 4.0
+# VTK does not say why it could not write.
+_NEXT_TO_NOTHING = 1 << 20
 
 
 def kept_folder() -> Path:
@@ -57,6 +60,7 @@ class Autosave:
         self._offered: Path | None = None
         self._due: asyncio.Task[None] | None = None
         self._is_wanted = False
+        self._is_failure_told = False
         workspace.server.state.kept = None
 
     # --- What an earlier server left ---
@@ -86,8 +90,9 @@ class Autosave:
             scene.SetURL(url)
             scene.SetRootDirectory(root)
         results = find_results(scene)
-        if not results:
+        if not results or any(node.GetImageData() is None for node in (results[-1].volume, results[-1].field)):
             self._release()
+            scene.Clear(False)
             return None
         self._folder = folder
         self._workspace.result = results[-1]
@@ -111,10 +116,7 @@ class Autosave:
     def begin_anew(self) -> None:
         """Drop what this server kept: another CT was opened, or another result made."""
         self._is_wanted = False
-        folder = self._folder
-        self._release()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._drop()
 
     def close(self) -> None:
         """Keep the last changes."""
@@ -124,12 +126,26 @@ class Autosave:
         self._release()
 
     def keep(self) -> None:
-        """Write what has changed since the last time, now."""
-        workspace = self._workspace
+        """Write what has changed since the last time, now. Where that fails it is told once, and nothing is left."""
         self._is_wanted = False
+        try:
+            self._keep()
+            self._is_failure_told = False
+        except OSError as error:
+            _log.exception("the result was not kept")
+            self._drop()
+            if not self._is_failure_told:
+                reason = sentences_of(error)[1]
+                hint = "Save the result before you close the page: it could not be brought back."
+                self._workspace.notice("warning", hint, f"Your corrections are not kept on this computer. {reason}")
+            self._is_failure_told = True
+
+    def _keep(self) -> None:
+        workspace = self._workspace
         if workspace.result is None or workspace.editor is None:
             return
-        if self._folder is None:
+        if self._folder is None or not self._folder.is_dir():
+            self._release()
             folder = self._root / uuid.uuid4().hex[:12]
             folder.mkdir(parents=True, mode=0o700)
             self._root.chmod(0o700)
@@ -163,6 +179,12 @@ class Autosave:
         self._lock = _locked(folder)
         return self._lock is not None
 
+    def _drop(self) -> None:
+        folder = self._folder
+        self._release()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _release(self) -> None:
         if self._lock is not None:
             self._lock.close()
@@ -170,7 +192,10 @@ class Autosave:
 
 
 def _write_scene(scene: slicer.vtkMRMLScene, folder: Path) -> None:
-    """Write the scene below a folder: nodes that have changed since they were last written there, then its MRML."""
+    """Write the scene below a folder: nodes that have changed since they were last written there, then its MRML.
+
+    Raises OSError where a file cannot be written.
+    """
     for node in slicer.util.getNodesByClass("vtkMRMLStorableNode", scene):
         if node.GetHideFromEditors() or not node.GetSaveWithScene() or node.IsA("vtkMRMLColorNode"):
             continue
@@ -187,7 +212,8 @@ def _write_scene(scene: slicer.vtkMRMLScene, folder: Path) -> None:
             storage.SetFileName(str(folder / name))
             storage.SetUseCompression(0)  # a CT takes seconds to compress, and this thread serves the page
             if not storage.WriteData(node):
-                _log.warning("%s was not kept", node.GetName())
+                is_full = shutil.disk_usage(folder).free < _NEXT_TO_NOTHING
+                raise OSError(errno.ENOSPC if is_full else errno.EIO, f"{node.GetName()} could not be written")
     url, root = scene.GetURL(), scene.GetRootDirectory()
     partial = folder / f"partial-{_SCENE}"
     try:

@@ -174,7 +174,7 @@ class CTOpener:
             received.delete()
             self._end()
             if isinstance(error, BadInput):
-                raise without_our_names(error, received.folder, name) from error
+                raise _in_senders_names(error, received.folder, name, received) from error
             raise
         if len(choices) == 1:
             await self._read_choice(choices[0], name, received)
@@ -207,11 +207,15 @@ class CTOpener:
             alone = is_ours and path.is_file() and len(os.listdir(path.parent)) == 1
             volume = await read_in_background(self._reader, path, series, self_contained=alone)
             keep = is_ours and bool(volume.dicom_files)
-            await self._show(dataclasses.replace(volume, name=name) if is_ours and path.is_file() else volume)
+            if is_ours and (path.is_file() or volume.name == path.name):  # a series without description has our name
+                volume = dataclasses.replace(volume, name=name)
+            if received is not None:
+                volume = dataclasses.replace(volume, warnings=tuple(map(received.in_senders_names, volume.warnings)))
+            await self._show(volume)
             if keep:
                 self._source = path
         except BadInput as error:
-            raise without_our_names(error, path, name) if is_ours else error from error
+            raise _in_senders_names(error, path, name, received) if is_ours else error from error
         finally:
             self._end()
             if is_ours and not (keep and self._source == path):
@@ -263,6 +267,13 @@ class CTOpener:
 
     def _end(self) -> None:
         self._workspace.show(opening="")
+
+
+def _in_senders_names(error: BadInput, path: Path, name: str, received: ReceivedFiles | None) -> BadInput:
+    renamed = without_our_names(error, path, name)
+    if received is None:
+        return renamed
+    return BadInput(received.in_senders_names(renamed.message), received.in_senders_names(renamed.hint))
 
 
 def _delete(path: Path) -> None:

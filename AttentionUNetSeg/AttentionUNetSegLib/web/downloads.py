@@ -27,7 +27,7 @@ from ..scene.surface import write_surface
 from ..scene.volumes import image_of_node
 from .gland_numbers import GlandNumbers, write_numbers
 from .result_report import report_of, write_csv, write_json
-from .workspace import Workspace
+from .workspace import Workspace, sentences_of
 
 
 class Downloads:
@@ -64,9 +64,15 @@ class Downloads:
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
                     self._workspace.show(saving="")
+        except ConnectionError:  # the browser wants it no more
+            raise
         except AttentionUNetSegError as error:
-            self._workspace.notice("error", error.hint, error.message)
-            return web.Response(status=409, text=f"{error}\n")
+            hint, message = error.hint, error.message
+        except OSError as error:
+            hint, message = sentences_of(error)
+            message = f"The file was not saved. {message}"
+        self._workspace.notice("error", hint, message)
+        return web.Response(status=409, text=f"{message} {hint}\n")
 
     async def _answer(self, request: web.Request, path: Path) -> web.StreamResponse:
         """Send a file whole: its folder is deleted when this returns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from ..imaging import DicomSeries, list_dicom_series
 _FEWEST_IMAGES = 8
 # Several images are offered with those last that are likely no CT.
 _NO_CT = ("label", "seg", "mask", "roi")
+# How received files are called here.
+_OUR_NAME = re.compile(r"(?<![\w.])\d{6}(\.(nii\.gz|nii|nrrd|mha|mhd|zraw|raw|zip|dcm))?(?!\w)")
 
 
 @dataclass
@@ -31,6 +34,15 @@ class ReceivedFiles:
     def delete(self) -> None:
         """Delete all of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def in_senders_names(self, text: str) -> str:
+        """Return a sentence about some of the files with the names that the sender knows them by."""
+
+        def sent(found: re.Match[str]) -> str:
+            name = PurePosixPath(self.names.get(found.group(), found.group())).name
+            return "".join(letter for letter in name if letter.isprintable())
+
+        return _OUR_NAME.sub(sent, text)
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,15 @@ from .workspace import Workspace
 
 @dataclass(frozen=True)
 class _Offered:
-    """A file of several segments that a person chooses from."""
+    """A file of several segments that a person chooses from.
+
+    It is deleted when they have chosen: the pixels of a DICOM SEG are read then.
+    """
 
     file: SegmentationFile
     name: str
     purpose: str
+    path: Path
 
 
 class SegmentationImport:
@@ -108,11 +112,14 @@ class SegmentationImport:
             return
         known = [n for n in values if 0 <= n < len(offered.file.segments)]
         if known and self._opener.is_idle():
-            self.forget_offered()
-            self._opener.run(self._use(offered, known))
+            self._offered = None
+            self._workspace.show(offered=None)
+            self._opener.run(self._use_and_delete(offered, known))
 
     def forget_offered(self) -> None:
         """Use none of what is offered."""
+        if self._offered is not None:
+            self._offered.path.unlink(missing_ok=True)
         self._offered = None
         self._workspace.show(offered=None)
 
@@ -135,6 +142,7 @@ class SegmentationImport:
 
     async def _read(self, path: Path, name: str, purpose: str) -> None:
         self._workspace.show(opening=f"Reading {name}")
+        is_offered = False
         try:
             if purpose == PROBABILITY:
                 stored = await in_background(read_probability, path)
@@ -142,22 +150,33 @@ class SegmentationImport:
                 return
             file = await in_background(open_segmentation, path)
             if len(file.segments) > 1:
-                self._offer(_Offered(file, name, purpose))
+                self._offer(_Offered(await in_background(file.measured), name, purpose, path))
+                is_offered = True
             elif file.segments:
-                await self._use(_Offered(file, name, purpose), [0])
+                await self._use(_Offered(file, name, purpose, path), [0])
             else:
                 raise BadInput(f"{name} is empty: it holds no segment.", "Choose another file.")
         except BadInput as error:
             raise without_our_names(error, path, name) from error
         finally:
             self._workspace.show(opening="")
-            path.unlink(missing_ok=True)
+            if not is_offered:
+                path.unlink(missing_ok=True)
 
     def _offer(self, offered: _Offered) -> None:
+        self.forget_offered()
         self._offered = offered
         choices = [{"value": n, "title": segment.title} for n, segment in enumerate(offered.file.segments)]
         choices.sort(key=lambda each: "pancrea" not in str(each["title"]).lower())
         self._workspace.show(offered={"name": offered.name, "purpose": offered.purpose, "choices": choices})
+
+    async def _use_and_delete(self, offered: _Offered, indices: list[int]) -> None:
+        try:
+            await self._use(offered, indices)
+        except BadInput as error:
+            raise without_our_names(error, offered.path, offered.name) from error
+        finally:
+            offered.path.unlink(missing_ok=True)
 
     async def _use(self, offered: _Offered, indices: list[int]) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -103,6 +104,9 @@ class Workspace:
             pass
         except AttentionUNetSegError as error:
             self.notice("error", error.hint, error.message)
+        except OSError as error:
+            _log.exception("a file could not be read or written")
+            self.notice("error", *sentences_of(error))
         except Exception as error:  # a bug; the page must go on
             _log.exception("unexpected error")
             self.notice("error", f"({type(error).__name__}: {error})", "Something unexpected went wrong.")
@@ -129,6 +133,13 @@ class Workspace:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.views.close()
+
+
+def sentences_of(error: OSError) -> tuple[str, str]:
+    """Return what to do about a file that the system refused, and what it refused."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        return "Make room, and do it again.", "The disk is full."
+    return "Check that the disk and its files are still there.", f"A file cannot be used ({error.strerror or error})."
 
 
 class LatestOnly:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def test_it_runs_as_it_stands(tmp_path, monkeypatch, capfd):
     for line in made:
         run(line)
     assert table[0].startswith("image,label")
+    corrected = json.loads(Path("cases/results01/case01_corrected_report.json").read_text(encoding="utf-8"))
+    assert f"results01/{corrected['files']['segmentation']}" in table[1].split(",")
     Path("cases/cases.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
     for block in rest:
         for line in block:
