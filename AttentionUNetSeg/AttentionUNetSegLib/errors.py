@@ -5,6 +5,7 @@ Every message is one sentence that says what is wrong and where; `hint` says wha
 
 from __future__ import annotations
 
+import errno
 from enum import Enum
 
 # How the allocators of torch, CUDA, cuDNN, cuBLAS, oneDNN, Metal and C++ say that there is no memory left.
@@ -111,6 +112,14 @@ class InternalError(AttentionUNetSegError):
     """Something failed that should not have: a bug."""
 
     code = ErrorCode.INTERNAL
+
+
+def file_refused(error: OSError) -> CannotWrite:
+    """Return what the system said about a file as an error for people."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        return CannotWrite("The disk is full.", "Make room, and do it again.")
+    reason = error.strerror or str(error)
+    return CannotWrite(f"A file cannot be used ({reason}).", "Check that the disk and its files are still there.")
 
 
 def is_out_of_memory(exception: BaseException) -> bool:

@@ -142,6 +142,7 @@ def check(make, command_line, tiny_model_package, tmp_path, job_folders):
         (["--threshold", "half"], "--threshold"),
         (["--max-memory", "-3"], "memory"),
         (["--series", "1"], "series"),
+        (["--model", ""], "empty"),
         (["--no-such-option"], "--no-such-option"),
     ],
 )

@@ -7,11 +7,12 @@ model, 4 out of memory, 5 device not available, 130 cancelled. An error is one s
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
 
-from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError
+from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError, file_refused
 from .interrupts import Interrupts
 
 
@@ -58,6 +59,8 @@ def _run(words: list[str], interrupts: Interrupts) -> int | None:
                 return terminal.fail(Cancelled())
             if isinstance(error, AttentionUNetSegError):
                 return terminal.fail(error)
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                return terminal.fail(file_refused(error).with_traceback(error.__traceback__))
             # A bug: still one sentence, and the traceback for who wants it.
             reason = " ".join(str(error).split()) or "no reason given"
             message = f"Unexpected {type(error).__name__}: {reason.rstrip('.')}."

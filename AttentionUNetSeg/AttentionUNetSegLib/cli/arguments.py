@@ -22,6 +22,9 @@ from .given_input import path_or_address
 from .synthesize_arguments import add_synthesize
 from .train_arguments import add_train
 
+# Texts; an empty path would be the current folder.
+_MAY_BE_EMPTY = ("--description", "--name", "--licence")
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -38,6 +41,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     ------
     BadInput : the words are no command with its options.
     """
+    if any(word == "" and before not in _MAY_BE_EMPTY for before, word in zip(("", *words), words, strict=False)):
+        raise BadInput("A word of the command is empty, as where a variable is not set.", "Set it, or write it out.")
     return _parser().parse_args(_with_joined_positions(words))
 
 

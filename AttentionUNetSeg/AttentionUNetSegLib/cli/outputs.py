@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import AttentionUNetSegError, BadInput
 from ..temporary_folder import prefix_of, sweep
 
 _FILE = (
@@ -122,9 +122,11 @@ class OutputFolder:
         try:
             yield staging
             self._publish(staging)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(staging, ignore_errors=True)
             _remove_empty(made)
+            if isinstance(error, AttentionUNetSegError):  # our folder says nothing to a person
+                error.message = error.message.replace(str(staging), str(self.folder))
             raise
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -97,6 +97,7 @@ class Application:
             self._opener.open_upload,
             self._opener.open_files,
             self._import.take_file,
+            on_end=lambda: self.workspace.show(upload_fraction=0),
         )
         self.downloads = Downloads(self.workspace, self._shown_result.saving, self._numbers)
         build_page(server, upload_limit_mb)

@@ -22,8 +22,9 @@ from typing import Any
 
 import slicer
 
+from ..errors import file_refused
 from ..scene import find_results
-from .workspace import Workspace, sentences_of
+from .workspace import Workspace
 
 _log = logging.getLogger(__name__)
 _SCENE, _ABOUT, _OWNER = "scene.mrml", "about.json", "owner.lock"
@@ -135,7 +136,7 @@ class Autosave:
             _log.exception("the result was not kept")
             self._drop()
             if not self._is_failure_told:
-                reason = sentences_of(error)[1]
+                reason = file_refused(error).message
                 hint = "Save the result before you close the page: it could not be brought back."
                 self._workspace.notice("warning", hint, f"Your corrections are not kept on this computer. {reason}")
             self._is_failure_told = True

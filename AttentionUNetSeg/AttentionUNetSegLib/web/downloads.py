@@ -17,7 +17,7 @@ import slicer
 from aiohttp import web
 
 from ..dicom_out import missing_library, write_result_objects
-from ..errors import AttentionUNetSegError, BadInput, InternalError
+from ..errors import AttentionUNetSegError, BadInput, InternalError, file_refused
 from ..imaging import write_image
 from ..measure import Measurements
 from ..scene import ResultNodes, save_scene, save_segmentation, segment_on_source_grid, start_of
@@ -27,7 +27,7 @@ from ..scene.surface import write_surface
 from ..scene.volumes import image_of_node
 from .gland_numbers import GlandNumbers, write_numbers
 from .result_report import report_of, write_csv, write_json
-from .workspace import Workspace, sentences_of
+from .workspace import Workspace
 
 
 class Downloads:
@@ -69,8 +69,8 @@ class Downloads:
         except AttentionUNetSegError as error:
             hint, message = error.hint, error.message
         except OSError as error:
-            hint, message = sentences_of(error)
-            message = f"The file was not saved. {message}"
+            refused = file_refused(error)
+            hint, message = refused.hint, f"The file was not saved. {refused.message}"
         self._workspace.notice("error", hint, message)
         return web.Response(status=409, text=f"{message} {hint}\n")
 

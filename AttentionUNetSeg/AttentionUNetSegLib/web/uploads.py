@@ -39,6 +39,7 @@ class Uploads:
     on_upload : called with each file that has come in completely, and the sender's name of it.
     on_files : called with each folder's files likewise.
     on_segmentation : called with each segmentation likewise, and what it was sent for.
+    on_end : called when nothing more comes in, also where the page that sent it has gone.
     """
 
     def __init__(
@@ -48,18 +49,26 @@ class Uploads:
         on_upload: Callable[[Path, str], Awaitable[None]],
         on_files: Callable[[ReceivedFiles, str], Awaitable[None]],
         on_segmentation: Callable[[Path, str, str], Awaitable[None]],
+        on_end: Callable[[], None],
     ) -> None:
         self._folder = folder
         self._limit = limit_mb * 1024 * 1024
         self._on_upload = on_upload
         self._on_files = on_files
         self._on_segmentation = on_segmentation
+        self._on_end = on_end
 
     async def receive(self, request: web.Request) -> web.Response:
         """POST upload?name=...: the body is the file, or several as a form. Answers with a sentence where it cannot.
 
         With `&as=mask`, `probability` or `wall` it is no CT but a segmentation.
         """
+        try:
+            return await self._receive(request)
+        finally:
+            self._on_end()
+
+    async def _receive(self, request: web.Request) -> web.Response:
         sent_name, purpose = request.query.get("name", ""), request.query.get("as", "")
         try:
             if request.content_type == "multipart/form-data":

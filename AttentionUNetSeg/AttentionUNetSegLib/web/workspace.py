@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import slicer
 from trame_server import Server
 from trame_slicer.core import SlicerApp
 
-from ..errors import AttentionUNetSegError, BadInput, Cancelled
+from ..errors import AttentionUNetSegError, BadInput, Cancelled, file_refused
 from ..scene import ResultNodes
 from ..session.editing import ResultEditor
 from .views import FourViews
@@ -106,7 +105,8 @@ class Workspace:
             self.notice("error", error.hint, error.message)
         except OSError as error:
             _log.exception("a file could not be read or written")
-            self.notice("error", *sentences_of(error))
+            refused = file_refused(error)
+            self.notice("error", refused.hint, refused.message)
         except Exception as error:  # a bug; the page must go on
             _log.exception("unexpected error")
             self.notice("error", f"({type(error).__name__}: {error})", "Something unexpected went wrong.")
@@ -133,13 +133,6 @@ class Workspace:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.views.close()
-
-
-def sentences_of(error: OSError) -> tuple[str, str]:
-    """Return what to do about a file that the system refused, and what it refused."""
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
-        return "Make room, and do it again.", "The disk is full."
-    return "Check that the disk and its files are still there.", f"A file cannot be used ({error.strerror or error})."
 
 
 class LatestOnly:

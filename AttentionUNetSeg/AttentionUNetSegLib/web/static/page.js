@@ -117,6 +117,7 @@
     },
     stopSending() {
       sending?.abort();
+      set("upload_fraction", 0); // it may be another tab's, which is gone
     },
   };
 
