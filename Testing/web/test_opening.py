@@ -114,6 +114,8 @@ def test_a_dicom_folder_is_opened_as_it_is(first_screen, small_ct, tmp_path):
     first_screen.wait("state('volume_name') === 'Late' && state('opening') === ''")
     (notice,) = first_screen.state("notices")
     assert "3_54.dcm (" in notice["text"]
+    first_screen.button("Dismiss").click()
+    first_screen.wait("state('notices').length === 0")
 
 
 def test_seg_and_sr_lie_on_the_slices_that_the_page_was_sent(first_screen, small_ct, tmp_path):

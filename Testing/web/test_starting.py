@@ -247,15 +247,15 @@ def test_one_of_several_dicom_segments_is_chosen_by_name_and_volume(started, ser
     organs = {name: sitk.Cast(truth == int(label), sitk.sitkUInt8) for name, label in ORGANS.items()}
     path = dicom_segments(tmp_path / "organs.dcm", organs)
     volumes = {name: 0.025 * int(sitk.GetArrayFromImage(organ).sum()) for name, organ in organs.items()}
-    for choice in ("None of them", f"Pancreas ({volumes['Pancreas']:.1f} mL)"):
+    for choice in ("None of them", f"Spleen ({volumes['Spleen']:.1f} mL)"):
         started.button("Start from a segmentation instead").click()
         with started.tab.expect_file_chooser() as chooser:
             started.button("A segmentation file").click()
         chooser.value.set_files(path)
-        started.button(f"Spleen ({volumes['Spleen']:.1f} mL)").wait_for()
+        started.button(f"Pancreas ({volumes['Pancreas']:.1f} mL)").wait_for()
         started.button(choice).click()
-    started.wait("state('started_from') === 'Started from Pancreas (mask) of organs.dcm' && state('opening') === ''")
-    assert started.volume() == pytest.approx(volumes["Pancreas"], abs=0.02)
+    started.wait("state('started_from') === 'Started from Spleen (mask) of organs.dcm' && state('opening') === ''")
+    assert started.volume() == pytest.approx(volumes["Spleen"], abs=0.02)
     assert not list(server.temporary.rglob("*.dcm"))
 
 

@@ -237,9 +237,10 @@ def _require_clicks(editor: ResultEditor, options: Namespace) -> None:
     """Refuse what would change nothing: how clicks act, where there are none."""
     if options.clicks or editor.clicks or editor.marks:
         return
+    is_start = options.start is not None or options.start_probability is not None  # which keeps walls for later
     for option, meaning, is_given in (
         ("--reach", "says how far clicks act", options.reach is not None),
-        ("--wall", "names what clicks do not enter", options.wall and options.start is options.start_probability),
+        ("--wall", "names what clicks do not enter", options.wall and not is_start),
     ):
         if is_given:
             raise BadInput(
