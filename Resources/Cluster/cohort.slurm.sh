@@ -14,7 +14,7 @@ address="$OUTPUT/.scheduler-${SLURM_JOB_ID:-$$}.json"
 rm -f "$address"
 trap 'rm -f "$address"; kill $(jobs -p) 2>/dev/null' EXIT
 
-export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
+export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}" OPENBLAS_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
 dask scheduler ${LISTEN:+--host "$LISTEN"} --port 0 --no-dashboard --scheduler-file "$address" &
 until [ -s "$address" ]; do
     sleep 0.2

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from AttentionUNetSegLib.cli import main
 from AttentionUNetSegLib.phantom import make_phantom, write_phantom
+from AttentionUNetSegLib.session import Session
 from command_outcome import Outcome
+from shared_worker import SharedWorker
 
 LIMIT = 600  # seconds; nothing here takes that long unless it hangs
 
@@ -65,9 +69,19 @@ def at_terminal(environment):
     return run
 
 
+@pytest.fixture(scope="module")
+def one_worker() -> Iterator[SharedWorker]:
+    worker = SharedWorker()
+    yield worker
+    worker.close()
+
+
 @pytest.fixture
-def in_process(environment, monkeypatch, capfd):
-    """The same without a process of its own (the worker still is one); the descriptors are those of a process."""
+def in_process(environment, one_worker, monkeypatch, capfd):
+    """The same without a process of its own; the descriptors are those of one. A module's runs share a real worker."""
+    session = functools.partial(Session, transport_factory=one_worker)
+    monkeypatch.setattr("AttentionUNetSegLib.cli.segment.Session", session)
+    monkeypatch.setattr("AttentionUNetSegLib.cli.replay.SubprocessTransport", one_worker)
     monkeypatch.setattr("tempfile.tempdir", None)
     for name in ("TMPDIR", "ATTENTIONUNETSEG_MODELS", "COLUMNS"):
         monkeypatch.setenv(name, environment[name])

@@ -174,7 +174,7 @@ def test_a_smaller_field_of_view_is_a_window_on_the_same_body():
 
 @pytest.mark.parametrize("suffix", (".nrrd", ".mha", ".nii.gz"))
 def test_written_phantoms_carry_the_mark(tmp_path, suffix):
-    phantom = make_phantom(4, (5, 5, 5))
+    phantom = phantom_of(4, None, (5, 5, 5))
     path, label_path = tmp_path / f"ct{suffix}", tmp_path / f"labels{suffix}"
     write_phantom(phantom, path, label_path)
     volume = read_volume(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from AttentionUNetSegLib.phantom import make_phantom
 from AttentionUNetSegLib.scene import add_volume, open_standalone_scene
 from AttentionUNetSegLib.session import ResultEditor, SessionListener
 from organ_scene import new_result, organ_ct
+from shared_worker import SharedWorker
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +25,14 @@ def scene():
     yield scene
     scene.Clear(False)
     del app
+
+
+@pytest.fixture(scope="module")
+def one_worker() -> Iterator[SharedWorker]:
+    """One worker for the sessions of a module that neither look at its start nor end it."""
+    worker = SharedWorker()
+    yield worker
+    worker.close()
 
 
 @pytest.fixture

@@ -41,13 +41,13 @@ def browser(scene, volume_node):
     return browser
 
 
-def test_a_proxy_volume_is_segmented_where_it_lies(scene, browser, tiny_model_package, listener):
+def test_a_proxy_volume_is_segmented_where_it_lies(one_worker, scene, browser, tiny_model_package, listener):
     transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = np.eye(4)
     matrix[:3, 3] = (30.0, -20.0, 15.0)
     transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
     browser.proxy.SetAndObserveTransformNodeID(transform.GetID())
-    with Session(listener=listener) as session:
+    with Session(transport_factory=one_worker, listener=listener) as session:
         result = session.wait(
             session.segment(browser.proxy, SegmentRequest(model=tiny_model_package, device="cpu")), LIMIT
         )
@@ -60,7 +60,7 @@ def test_a_proxy_volume_is_segmented_where_it_lies(scene, browser, tiny_model_pa
 
 
 @pytest.mark.parametrize("time_point", [0, 2], ids=["the same again", "another"])
-def test_browsing_during_the_run_is_told(browser, tiny_model_package, listener, time_point):
+def test_browsing_during_the_run_is_told(one_worker, browser, tiny_model_package, listener, time_point):
     def browse(event):
         if isinstance(event, Progressed) and not browsed:
             browsed.append(event)
@@ -68,7 +68,7 @@ def test_browsing_during_the_run_is_told(browser, tiny_model_package, listener, 
 
     browsed = []
     listener.reactions.append(browse)
-    with Session(listener=listener) as session:
+    with Session(transport_factory=one_worker, listener=listener) as session:
         result = session.wait(
             session.segment(browser.proxy, SegmentRequest(model=tiny_model_package, device="cpu")), LIMIT
         )

@@ -70,7 +70,9 @@ def on_first_progress(listener, action) -> None:
     listener.reactions.append(react)
 
 
-def test_a_run_tells_states_progress_and_result_in_order(scene, volume_node, tiny_model_package, listener, job_folders):
+def test_a_run_tells_states_progress_and_result_in_order(
+    one_worker, scene, volume_node, tiny_model_package, listener, job_folders
+):
     before = fingerprint(volume_node)
     seen = []
 
@@ -82,7 +84,7 @@ def test_a_run_tells_states_progress_and_result_in_order(scene, volume_node, tin
             assert all((event.folder / name).is_file() for name in event.files.attention)
 
     listener.reactions.append(look)
-    with Session(listener=listener) as session:
+    with Session(transport_factory=one_worker, listener=listener) as session:
         assert session.state is State.IDLE
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         assert session.state is State.RUNNING
@@ -112,11 +114,11 @@ def test_a_run_tells_states_progress_and_result_in_order(scene, volume_node, tin
 
 
 def test_one_warm_worker_serves_a_queue_and_a_failure_in_it(
-    scene, volume_node, tiny_model_package, listener, job_folders
+    one_worker, scene, volume_node, tiny_model_package, listener, job_folders
 ):
     broken = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "no voxels")
     request = SegmentRequest(model=tiny_model_package, device="cpu", threshold=0.4)
-    with Session(listener=listener) as session:
+    with Session(transport_factory=one_worker, listener=listener) as session:
         jobs = [session.segment(node, request) for node in (volume_node, broken, volume_node)]
         last = session.wait(jobs[2], LIMIT)
         first = session.wait(jobs[0], LIMIT)
@@ -142,21 +144,21 @@ def test_one_warm_worker_serves_a_queue_and_a_failure_in_it(
     assert job_folders() == []
 
 
-def test_results_follow_the_volumes_transform(scene, volume_node, tiny_model_package):
+def test_results_follow_the_volumes_transform(one_worker, scene, volume_node, tiny_model_package):
     transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     volume_node.SetAndObserveTransformNodeID(transform.GetID())
     request = SegmentRequest(model=tiny_model_package, device="cpu")
-    with Session() as session:
+    with Session(transport_factory=one_worker) as session:
         result = session.wait(session.segment(volume_node, request), LIMIT)
     for node in (result.nodes.segmentation, result.nodes.probability, *result.nodes.attention):
         assert node.GetTransformNodeID() == transform.GetID()
 
 
 def test_cancel_of_a_running_and_of_a_waiting_job(
-    volume_node, slow_model_package, tiny_model_package, listener, job_folders
+    one_worker, volume_node, slow_model_package, tiny_model_package, listener, job_folders
 ):
     slow = SegmentRequest(model=slow_model_package, device="cpu")
-    with Session(listener=listener) as session:
+    with Session(transport_factory=one_worker, listener=listener) as session:
         running = session.segment(volume_node, slow)
         waiting = session.segment(volume_node, slow)
         after = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
@@ -177,7 +179,9 @@ def test_cancel_of_a_running_and_of_a_waiting_job(
 
 
 @pytest.mark.parametrize("how", ["volume removed", "scene closed"])
-def test_the_volume_disappears_during_the_run(how, scene, volume_node, slow_model_package, listener, job_folders):
+def test_the_volume_disappears_during_the_run(
+    one_worker, how, scene, volume_node, slow_model_package, listener, job_folders
+):
     def disappear(event):
         if how == "volume removed":
             scene.RemoveNode(volume_node)
@@ -185,7 +189,7 @@ def test_the_volume_disappears_during_the_run(how, scene, volume_node, slow_mode
             scene.Clear(False)
 
     on_first_progress(listener, disappear)
-    with Session(listener=listener) as session:
+    with Session(transport_factory=one_worker, listener=listener) as session:
         job = session.segment(volume_node, SegmentRequest(model=slow_model_package, device="cpu"))
         with pytest.raises(BadInput, match="removed from the scene"):
             session.wait(job, LIMIT)
@@ -262,13 +266,13 @@ def test_errors_that_need_no_worker_come_at_once(volume_node, listener, job_fold
 
 
 def test_errors_that_explain_themselves_leave_no_copy_of_the_ct(
-    volume_node, tiny_model_package, listener, job_folders, tmp_path
+    one_worker, volume_node, tiny_model_package, listener, job_folders, tmp_path
 ):
     broken = tmp_path / "broken"
     shutil.copytree(tiny_model_package.folder, broken)
     with (broken / "weights.pt").open("r+b") as weights:
         weights.write(b"damaged")
-    with Session(listener=listener) as session:
+    with Session(transport_factory=one_worker, listener=listener) as session:
         for request in (
             SegmentRequest(model=load_package(broken)),
             SegmentRequest(model=tiny_model_package, device="cuda:99"),
@@ -314,11 +318,11 @@ def test_an_export_that_fails_keeps_nothing(volume_node, tiny_model_package, lis
 
 
 def test_a_ct_that_changes_while_it_is_exported_in_parts_is_never_two_in_one(
-    scene, volume_node, tiny_model_package, job_folders, monkeypatch
+    one_worker, scene, volume_node, tiny_model_package, job_folders, monkeypatch
 ):
     """Between the parts people go on working, and a file with half of the old voxels would be of no patient."""
     monkeypatch.setattr("AttentionUNetSegLib.imaging.raw_nrrd._BYTES_AT_ONCE", 1)
-    with Session(works_in_parts=True) as session:
+    with Session(transport_factory=one_worker, works_in_parts=True) as session:
         session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         for _slice in range(5):
             session.pump()
@@ -330,7 +334,7 @@ def test_a_ct_that_changes_while_it_is_exported_in_parts_is_never_two_in_one(
         assert session.state is State.RUNNING
         written = sitk.GetArrayFromImage(sitk.ReadImage(str(job_folders()[0] / "input.nrrd")))
         np.testing.assert_array_equal(written, voxels)
-    with Session(works_in_parts=True) as session:
+    with Session(transport_factory=one_worker, works_in_parts=True) as session:
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         session.pump()
         session.cancel(job)
@@ -339,7 +343,9 @@ def test_a_ct_that_changes_while_it_is_exported_in_parts_is_never_two_in_one(
             session.wait(job)
 
 
-def test_a_listener_that_raises_does_not_stop_the_session(volume_node, tiny_model_package, listener, job_folders):
+def test_a_listener_that_raises_does_not_stop_the_session(
+    one_worker, volume_node, tiny_model_package, listener, job_folders
+):
     def raise_once(event):
         if isinstance(event, ResultReady):
             listener.reactions.clear()
@@ -347,7 +353,7 @@ def test_a_listener_that_raises_does_not_stop_the_session(volume_node, tiny_mode
 
     listener.reactions.append(raise_once)
     request = SegmentRequest(model=tiny_model_package, device="cpu")
-    with Session(listener=listener) as session:
+    with Session(transport_factory=one_worker, listener=listener) as session:
         first, second = session.segment(volume_node, request), session.segment(volume_node, request)
         with pytest.raises(ZeroDivisionError):
             session.wait(first, LIMIT)
@@ -356,21 +362,23 @@ def test_a_listener_that_raises_does_not_stop_the_session(volume_node, tiny_mode
     assert job_folders() == []
 
 
-def test_waiting_can_time_out_and_go_on(volume_node, tiny_model_package):
-    with Session() as session:
+def test_waiting_can_time_out_and_go_on(one_worker, volume_node, tiny_model_package):
+    with Session(transport_factory=one_worker) as session:
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         with pytest.raises(TimeoutError):
             session.wait(job, 0.01)
         assert session.wait(job, LIMIT).job == job
 
 
-def test_a_volume_moved_during_the_run_gets_no_misplaced_result(scene, volume_node, tiny_model_package, listener):
+def test_a_volume_moved_during_the_run_gets_no_misplaced_result(
+    one_worker, scene, volume_node, tiny_model_package, listener
+):
     def move_by_one_voxel(event):
         x, y, z = volume_node.GetOrigin()
         volume_node.SetOrigin(x + volume_node.GetSpacing()[0], y, z)
 
     on_first_progress(listener, move_by_one_voxel)
-    with Session(listener=listener) as session:
+    with Session(transport_factory=one_worker, listener=listener) as session:
         job = session.segment(volume_node, SegmentRequest(model=tiny_model_package, device="cpu"))
         with pytest.raises(BadInput, match="moved or resampled"):
             session.wait(job, LIMIT)

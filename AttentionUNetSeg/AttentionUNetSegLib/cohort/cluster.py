@@ -86,7 +86,7 @@ def local_cluster(processes: int | None = None, device: str = "auto") -> Iterato
                 n_workers=count, threads_per_worker=1, processes=True, host="127.0.0.1",
                 dashboard_address="127.0.0.1:0" if _has_dashboard() else None, memory_limit=None,
                 local_directory=scratch, silence_logs=logging.CRITICAL,
-                env={name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")},
+                env={f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "MKL", "OPENBLAS")},
             )  # fmt: skip
         except (OSError, RuntimeError, TimeoutError) as error:
             raise InternalError(f"The local workers cannot be started ({str(error).rstrip('.')}).") from error

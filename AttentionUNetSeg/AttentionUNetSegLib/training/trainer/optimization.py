@@ -17,6 +17,7 @@ from .attention_loss import attention_loss
 from .configuration import TrainingConfiguration
 from .loss import PartialAnnotationLoss, PatchBatch
 from .processes import Processes
+from .shallow_convolutions import ShallowConvolutionsInFloat32
 
 LARGEST_GRADIENT = 5.0
 # Not a gradient but an error of arithmetic: the step is skipped. NaN compares as larger, too.
@@ -59,9 +60,7 @@ class Optimization:
             self.optimizer = torch.optim.AdamW(parameters, configuration.rate, weight_decay=configuration.weight_decay)
         channel_weights = [configuration.pancreas_weight] + [1.0] * (len(configuration.structures) - 1)
         self.loss = PartialAnnotationLoss(channel_weights, processes.summed).to(device.device)
-        # On a CPU only where asked for: its bfloat16 gradients are sometimes broken (torch 2.13 returned 1e30 for
-        # convolutions over the few places of the coarsest level), and such steps are skipped. MPS has no 3D convolution
-        # in it.
+        # On a CPU only where asked for. MPS has no 3D convolution in it.
         on_cpu = torch.bfloat16 if device.kind == "cpu" and configuration.precision == "bfloat16" else None
         self.reduced = device.dtype if device.kind == "cuda" else on_cpu
         self.scaler = _scaler(device, self.reduced is torch.float16)
@@ -84,7 +83,8 @@ class Optimization:
         image = batch.image.contiguous(memory_format=self.device.memory_format)
         weight = self.configuration.attention_weight
         precision = torch.autocast(self.device.kind, self.reduced) if self.reduced else nullcontext()
-        with precision:
+        shallow = ShallowConvolutionsInFloat32() if self.reduced and self.device.kind == "cpu" else nullcontext()
+        with precision, shallow:
             logits, coefficients = self.forward(image, return_attention=True) if weight else (self.forward(image), ())
         loss = self.loss(logits, batch)
         shown = loss.detach()
