@@ -37,8 +37,9 @@ export TORCH SERIES DEVICE OUTPUT
 # Tests start hundreds of processes: each would compile this package anew where nothing may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-# A file of tests goes to one worker as a whole; Testing/longest_first.py says which files come first. Four workers for
-# two cores: those that drive a browser or wait for processes leave theirs idle for a third of the time.
+# A file of tests goes to one worker as a whole; Testing/longest_first.py says which files come first. Five workers for
+# two cores: those that drive a browser or wait for processes leave theirs idle for a third of the time, and with four
+# workers an eighth of the processors' time was left.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 QUICK_TESTS := $(addprefix Testing/,project models network measure correction imaging)
 
@@ -72,18 +73,18 @@ app: $(INSTALLED)
 screenshots: $(INSTALLED) test-programs
 	$(BIN)/python Testing/web/take_screenshots.py Resources/Screenshots
 
-# Two things at a time: pip and apt-get; then the types, which take a minute where nothing is cached, and the tests.
+# Several things at a time: pip and apt-get; then, once the style is right, the import rules, the types, which take a
+# minute where nothing is cached, and the tests, for which it is first found out whether VTK can draw here.
 test: $(BIN)/pip
 	$(MAKE) -j 2 $(PACKAGES) test-programs
-	$(MAKE) $(INSTALLED)
-	$(MAKE) import-rules
-	$(MAKE) -j 2 types all-tests
+	$(MAKE) style
+	$(MAKE) -j 3 import-rules types all-tests
 	@echo "All checks passed: style, import rules, types, tests."
 
 # First one process compiles what the workers would each compile for themselves.
 all-tests: $(INSTALLED)
 	@$(BIN)/python -m pytest --collect-only -q >/dev/null || true
-	$(BIN)/python -m pytest -n 4 $(BY_FILE)
+	$(BIN)/python -m pytest -n 5 $(BY_FILE)
 
 test-programs:
 	@if [ "$$(uname)" != Linux ] || { { $(HAS_DICOM_TOOLS); } && { $(HAS_CHROMIUM); }; } >/dev/null; then :; \

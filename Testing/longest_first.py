@@ -28,4 +28,7 @@ LONGEST_FIRST = (
     "gpu/test_measure.py",
     "inference/test_field.py",
     "training/evaluation/test_evaluate_command.py",
+    "scene/test_overview.py",
+    "worker/test_server.py",
+    "worker/test_client.py",
 )

@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from AttentionUNetSegLib.phantom import make_phantom
 from AttentionUNetSegLib.phantom.tissues import Label
 from dicom_segments import dicom_segments
 
@@ -17,9 +16,9 @@ ORGANS = {"Spleen": Label.SPLEEN, "Pancreas": Label.PANCREAS}
 
 
 @pytest.fixture(scope="module")
-def truth() -> sitk.Image:
+def truth(small_ct) -> sitk.Image:
     """The organs of the phantom that is open, by their numbers."""
-    return make_phantom(3, (2.5, 2.5, 4.0)).labels
+    return sitk.ReadImage(str(small_ct.with_name("abdomen_label.nrrd")))
 
 
 @pytest.fixture(scope="module")
