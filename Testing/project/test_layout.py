@@ -45,6 +45,7 @@ SMALL_FOR_A_REASON = {
     "training/synthesis/deformation.py": OWN_METHOD,
     "training/trainer/best_weights.py": OWN_METHOD,
     "training/trainer/presets.py": "what a person chooses by name; documents point at it",
+    "training/trainer/shallow_convolutions.py": OWN_METHOD,
     "web/scale_bar.py": OWN_WIDGET,
 }
 
