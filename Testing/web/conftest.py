@@ -27,6 +27,9 @@ CHROMIUM_OPTIONS = [
 ]  # fmt: skip
 # A machine that does other things too may need more.
 PATIENCE_SECONDS = float(os.environ.get("ATTENTIONUNETSEG_PATIENCE", "45"))
+# How often a condition is looked at. By itself Playwright does so in every frame, for which the browser draws 60 a
+# second: a tenth of a processor, which others wait for.
+LOOK_EVERY_MS = 50
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +137,7 @@ class Page:
         self.tab.wait_for_function(
             f"() => {{ const state = (n) => window.trame.state.get(n); return {condition}; }}",
             timeout=patience * PATIENCE_SECONDS * 1000,
+            polling=LOOK_EVERY_MS,
         )
 
     def button(self, name: str):
@@ -191,6 +195,7 @@ class Page:
                 return performance.now() - window.restOf.since > 400;
             }""",
             arg=name,
+            polling=LOOK_EVERY_MS,
         )
         return self.picture(name)
 
