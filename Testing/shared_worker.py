@@ -44,7 +44,7 @@ class SharedWorker:
 
     def attach(self, front: _Front) -> None:
         """Let a front end speak with the process; start one where none runs."""
-        assert self._front is None, "two front ends at a time"
+        assert self._front is None, "a second front end, or the first has killed the worker and goes on with another"
         self._front = front
         if self.process is None:
             self.process = SubprocessTransport()
