@@ -39,8 +39,8 @@ from AttentionUNetSegLib.training.labelled_scan import LabelledScan
 from AttentionUNetSegLib.whole_file import whole_file
 from scipy import stats
 
-from .pancreas_ct_manual import manual_step_scans, read_folds, stage_packages
-from .pancreas_ct_second_look import with_second_look
+from .pancreas_ct_manual import manual_step_scans, mean_of_stages, read_folds
+from .pancreas_ct_second_look import Looks, both_looks
 
 COMMAND = "python -m research.pancreas_ct_cross_validation"
 DATA_SET = "nih_pancreas"
@@ -49,10 +49,8 @@ USELESS_DICE = 0.5
 MOST_FALSE_ALARMS = 0.1
 THRESHOLDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(11))
 BEFORE = "0.3.0"
-# What the folds' first networks stand for, with two passes.
-FIRST_LOOK_ALONE, PASSES_ALONE = "0.5.1", 2
-# With the second look: what is bundled.
-VERSION, PASSES = "0.6.1", 1
+FIRST_LOOK_ALONE, VERSION = "0.5.1", "0.6.1"
+VERSIONS = {FIRST_LOOK_ALONE: Looks((2,), passes=2), VERSION: Looks((2,), (1,))}
 EIGHT_PASSES = f"{VERSION}, 8 passes"
 # What the network says of its own segment, the better the higher.
 CERTAINTIES = {"expected_dice": "expected Dice", "mean_probability": "mean probability"}
@@ -97,13 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: dict[str, list[Held]] = {}
     for number in numbers:
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
-        once = stage_packages(options.work, f"fold_{number}")[-1]
-        finer = with_second_look(once, options.work, f"fold_{number}")
-        models = {
-            BEFORE: load_package(options.start_from),
-            FIRST_LOOK_ALONE: with_passes(once, PASSES_ALONE),
-            VERSION: with_passes(finer, PASSES),
-        }
+        models = {BEFORE: load_package(options.start_from)}
+        models |= {name: fold_package(options.work, number, looks) for name, looks in VERSIONS.items()}
         if options.tta:
             models[EIGHT_PASSES] = models[VERSION]
         for name, package in models.items():
@@ -122,6 +115,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         beside.write_text(markdown(document), encoding="utf-8")
     print(markdown(document))
     return 0
+
+
+def fold_package(work: Path, number: int, looks: Looks) -> ModelPackage:
+    """A fold's model.
+
+    Raises
+    ------
+    BadInput : one of its stages is not trained.
+    """
+    part = f"fold_{number}"
+    package = both_looks(work, part, looks) if looks.second else mean_of_stages(work, part, looks.first)
+    return with_passes(package, looks.passes)
 
 
 def with_passes(package: ModelPackage, passes: int) -> ModelPackage:

@@ -75,9 +75,14 @@ class Stage:
     seed: int = 0
 
 
-FOLD = (Stage(330, 0.001, 0.99), Stage(700, 0.001, 0.995, seed=7))
+FOLD = (Stage(330, 0.001, 0.99), Stage(700, 0.001, 0.995, seed=7), Stage(1000, 0.001, 0.995, seed=13))
 # What is bundled was to have 2200 steps; at step 1316 the number was lowered, so that the rate fell faster from there.
-FINAL = (Stage(720, 0.0007, 0.995), Stage(1700, 0.001, 0.995, seed=7), Stage(1000, 0.001, 0.995, seed=13))
+FINAL = (
+    Stage(720, 0.0007, 0.995),
+    Stage(1700, 0.001, 0.995, seed=7),
+    Stage(1000, 0.001, 0.995, seed=13),
+    Stage(1000, 0.001, 0.995, seed=19),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,8 +155,8 @@ def stage_folder(work: Path, name: str, number: int) -> Path:
     return work / name / f"stage_{number}"
 
 
-def stage_packages(work: Path, name: str) -> list[ModelPackage]:
-    """The finished stages of *fold_K* or *final*, in turn; the last one is the part's model.
+def stage_packages(work: Path, name: str, command: str = COMMAND) -> list[ModelPackage]:
+    """The finished stages of *fold_K* or *final*, in turn; ``command`` makes them.
 
     Raises
     ------
@@ -161,8 +166,23 @@ def stage_packages(work: Path, name: str) -> list[ModelPackage]:
     while (folder := stage_folder(work, name, len(packages) + 1) / "model").joinpath(MANIFEST_FILE).is_file():
         packages.append(load_package(folder))
     if not packages:
-        raise BadInput(f"No stage of {name} is finished in {work}.", f"Make it with {COMMAND}.")
+        raise BadInput(f"No stage of {name} is finished in {work}.", f"Make it with {command}.")
     return packages
+
+
+def mean_of_stages(work: Path, name: str, numbers: Sequence[int], command: str = COMMAND) -> ModelPackage:
+    """The mean of the weights of some stages, counted from 1, of *fold_K* or *final*; of one, that stage itself.
+
+    Raises
+    ------
+    BadInput : one of them is not finished.
+    """
+    packages = stage_packages(work, name, command)
+    if max(numbers) > len(packages):
+        raise BadInput(f"Stage {max(numbers)} of {name} is not finished in {work}.", f"Make it with {command}.")
+    chosen = [packages[number - 1] for number in numbers]
+    folder = work / name / "mean_of_{}".format("_".join(map(str, numbers)))
+    return averaged_package(chosen, folder) if len(chosen) > 1 else chosen[0]
 
 
 def averaged_package(packages: Sequence[ModelPackage], folder: Path) -> ModelPackage:

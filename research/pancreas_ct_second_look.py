@@ -8,20 +8,20 @@
    for it.
 
 Four levels are enough: what the fifth one sees, the first look has seen. ``--only`` does one part. What a fold's two
-looks say together of its patients `pancreas_ct_cross_validation` measures (`with_second_look` joins them).
+looks say together of its patients `pancreas_ct_cross_validation` measures (`both_looks` joins them).
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from AttentionUNetSegLib.errors import BadInput
-from AttentionUNetSegLib.models import ModelPackage, load_package
+from AttentionUNetSegLib.models import ModelPackage
 from AttentionUNetSegLib.models.manifest import MANIFEST_FILE
 from AttentionUNetSegLib.training.trainer import TrainingConfiguration, train
 from AttentionUNetSegLib.training.trainer.checkpoint import CHECKPOINT_FILE
@@ -29,8 +29,11 @@ from AttentionUNetSegLib.training.trainer.joined_package import join_second_look
 
 from .pancreas_ct_manual import (
     FEATURES,
+    MEAN_OF_FOLDS,
     NO_END,
+    Stage,
     manual_step_scans,
+    mean_of_stages,
     mean_weights,
     read_folds,
     stage_folder,
@@ -41,6 +44,8 @@ COMMAND = "python -m research.pancreas_ct_second_look"
 SPACING_MM = 1.75
 LEVELS = 4
 PATCH = (40, 72, 96)
+# It begins with the weights of the first look after so many of its stages.
+FIRST_LOOK_STAGES = 2
 # With one structure to learn, half of the rest lies about it as well: 0.92 in all.
 ABOUT_THE_PANCREAS = 0.84
 # As far as the first look may be off: what it missed further away is not found by a second one either.
@@ -48,17 +53,8 @@ MARGIN_MM = 25.0
 SHARE = 0.5
 SHARES = {"nih_pancreas": 0.75, "painted": 0.14, "reduced": 0.06, "negative": 0.05}
 
-
-@dataclass(frozen=True)
-class Stage:
-    """What differs between the trainings."""
-
-    steps: int
-    rate: float
-
-
-FOLD = Stage(1300, 0.001)
-FINAL = Stage(600, 0.0006)
+FOLD = (Stage(1300, 0.001, 0.995, seed=11), Stage(1000, 0.001, 0.995, seed=17))
+FINAL = (Stage(600, 0.0006, 0.995, seed=11), Stage(1000, 0.001, 0.995, seed=17))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,70 +78,89 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def second_look_folder(work: Path, part: str) -> Path:
-    """Where the second look of *fold_K* or *final* has its run and its model."""
-    return work / "second_look" / part
+@dataclass(frozen=True)
+class Looks:
+    """What a model is made of: the stages of each network whose weights are averaged, and how often it looks."""
+
+    first: tuple[int, ...]
+    second: tuple[int, ...] = ()
+    passes: int = 1
 
 
-def finished_second_look(work: Path, part: str) -> ModelPackage:
-    """The finer network of *fold_K* or *final*.
+def second_look_packages(work: Path, part: str) -> list[ModelPackage]:
+    """The finished stages of the finer network of *fold_K* or *final*, in turn; raises as `stage_packages`."""
+    return stage_packages(second_looks_folder(work), part, COMMAND)
+
+
+def second_looks_folder(work: Path) -> Path:
+    """Where the second looks have their runs and models, in the folders that `stage_folder` tells."""
+    return work / "second_look"
+
+
+def both_looks(
+    work: Path, part: str, looks: Looks, folder: Path | None = None, card: Mapping[str, Any] | None = None
+) -> ModelPackage:
+    """Both networks of *fold_K* or *final* in one package, with this ``card`` or that of the first network.
+
+    Written to ``folder``, or beside the stages of the second look.
 
     Raises
     ------
-    BadInput : it is not trained.
+    BadInput : one of the stages is not finished.
     """
-    if not _is_finished(work, part):
-        raise BadInput(f"The second look of {part} is not trained in {work}.", f"Make it with {COMMAND}.")
-    return load_package(second_look_folder(work, part) / "model")
+    first = mean_of_stages(work, part, looks.first)
+    finer = mean_of_stages(second_looks_folder(work), part, looks.second, COMMAND)
+    folder = folder or second_looks_folder(work) / part / "joined"
+    return join_second_look(first, finer, folder, MARGIN_MM, SHARE, card)
 
 
-def with_second_look(first: ModelPackage, work: Path, part: str) -> ModelPackage:
-    """The first network of *fold_K* or *final* and its second look in one package; raises as the function before."""
-    finer = finished_second_look(work, part)
-    return join_second_look(first, finer, second_look_folder(work, part) / "joined", MARGIN_MM, SHARE)
-
-
-def fold_second_look(options: argparse.Namespace, number: int) -> ModelPackage:
+def fold_second_look(options: argparse.Namespace, number: int) -> None:
     """Trained on from the fold's first network, without the patients of the fold."""
     part = f"fold_{number}"
     # A network of fewer levels takes what it has a place for: the finest ones.
-    start = options.start_from or stage_folder(options.work, part, len(stage_packages(options.work, part))) / "run"
-    return _trained(options, part, FOLD, start, read_folds()[number])
+    start = options.start_from or stage_folder(options.work, part, FIRST_LOOK_STAGES) / "run"
+    _train_stages(options, part, FOLD, start, read_folds()[number])
 
 
-def final_second_look(options: argparse.Namespace) -> ModelPackage:
-    """The mean of the folds' finer networks, trained on with all patients."""
+def final_second_look(options: argparse.Namespace) -> None:
+    """The mean of the folds' finer networks after their first stage, trained on with all patients."""
     if options.start_from:
-        return _trained(options, "final", FINAL, options.start_from, ())
-    for number in options.folds:
-        fold_second_look(options, number)
-    runs = [second_look_folder(options.work, f"fold_{number}") / "run" / CHECKPOINT_FILE for number in options.folds]
-    start = second_look_folder(options.work, "final") / "start.pt"
-    if not _is_finished(options.work, "final"):
+        return _train_stages(options, "final", FINAL, options.start_from, ())
+    start = second_looks_folder(options.work) / "final" / MEAN_OF_FOLDS
+    if not start.is_file():
+        for number in options.folds:
+            fold_second_look(options, number)
         start.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(mean_weights(runs), start)
-    return _trained(options, "final", FINAL, start, ())
+        runs = [
+            stage_folder(second_looks_folder(options.work), f"fold_{number}", 1) / "run" for number in options.folds
+        ]
+        torch.save(mean_weights([run / CHECKPOINT_FILE for run in runs]), start)
+    return _train_stages(options, "final", FINAL, start, ())
 
 
-def _is_finished(work: Path, part: str) -> bool:
-    return (second_look_folder(work, part) / "model" / MANIFEST_FILE).is_file()
+def _train_stages(
+    options: argparse.Namespace, part: str, stages: Sequence[Stage], start: Path, left_out: Sequence[str]
+) -> None:
+    # A lent GPU's minutes are one stage: its rate falls once.
+    for number, stage in enumerate(stages[:1] if options.minutes else stages, start=1):
+        folder = stage_folder(second_looks_folder(options.work), part, number)
+        if not (folder / "model" / MANIFEST_FILE).is_file():
+            train(_configuration(options, stage, folder, start, left_out), manual_step_scans(options.work))
+        start = folder / "run"
 
 
-def _trained(
-    options: argparse.Namespace, part: str, stage: Stage, start: Path, left_out: Sequence[str]
-) -> ModelPackage:
-    if _is_finished(options.work, part):
-        return finished_second_look(options.work, part)
-    folder = second_look_folder(options.work, part)
-    configuration = TrainingConfiguration(
+def _configuration(
+    options: argparse.Namespace, stage: Stage, folder: Path, start: Path, left_out: Sequence[str]
+) -> TrainingConfiguration:
+    return TrainingConfiguration(
         folder / "model", folder / "run", options.work / "cache", SPACING_MM, patch=PATCH, structures=("pancreas",),
         features=FEATURES[:LEVELS], batch=2, steps=NO_END if options.minutes else stage.steps,
-        minutes=options.minutes or math.inf, rate=stage.rate, averaging=0.995, shares=SHARES,
+        minutes=options.minutes or math.inf, rate=stage.rate, averaging=stage.averaging, shares=SHARES,
         about_the_pancreas=ABOUT_THE_PANCREAS, precision="bfloat16", attention_weight=0.1, augmentation="wide",
         leave_out=tuple(left_out), start_from=start, device=options.device, threads=options.threads,
-        workers=options.workers, seed=11, command=COMMAND, id="pancreas-ct", name="Pancreas on CT, second look",
+        workers=options.workers, seed=stage.seed, command=COMMAND, id="pancreas-ct",
+        name="Pancreas on CT, second look",
     )  # fmt: skip
-    return train(configuration, manual_step_scans(options.work))
 
 
 if __name__ == "__main__":

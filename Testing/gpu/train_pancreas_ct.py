@@ -165,8 +165,8 @@ def _trained(options: argparse.Namespace, place: Path, started: float) -> int:
         share = (60 * options.minutes - (before - started)) / (len(options.parts) - number)
         minutes = max(share - RESERVED_SECONDS, 1.0) / 60
         recipe.main([*words, "--start-from", str(starts[part]), "--only", part, "--minutes", f"{minutes:.4f}"])
-        is_first = options.look == "first"
-        done = recipe.stage_folder(work, part, 1) if is_first else recipe.second_look_folder(work, part)
+        folder = work if options.look == "first" else recipe.second_looks_folder(work)
+        done = recipe.stage_folder(folder, part, 1)
         rows.append(summed_up(part, done / "run" / "log.csv", time.monotonic() - before))
         print(rows[-1], flush=True)
         shutil.copytree(done / "model", options.out / part / "model", dirs_exist_ok=True)

@@ -21,8 +21,8 @@ from research import pancreas_ct_cross_validation
 from research.pancreas_ct_card import limitations
 from research.pancreas_ct_cross_validation import (
     EIGHT_PASSES,
-    PASSES,
     VERSION,
+    VERSIONS,
     Held,
     _held,
     against,
@@ -34,7 +34,14 @@ from research.pancreas_ct_cross_validation import (
     summary,
 )
 from research.pancreas_ct_gates import start_of
-from research.pancreas_ct_manual import SAME_PATIENTS, averaged_package, mean_weights, read_folds
+from research.pancreas_ct_manual import (
+    SAME_PATIENTS,
+    averaged_package,
+    mean_of_stages,
+    mean_weights,
+    read_folds,
+    stage_folder,
+)
 
 
 def held(patient: str, fold: int, inside: int, outside: int, sure: float, agreement: float | None = None) -> Held:
@@ -77,6 +84,20 @@ def test_the_ends_of_two_stages_are_averaged_into_one_package(tmp_path):
     for name, tensor in one.items():
         expected = (tensor.float() + other[name].float()) / 2
         torch.testing.assert_close(weights[name].float(), expected, rtol=1e-3, atol=2e-3)
+
+
+def test_stages_are_counted_from_one_and_one_alone_is_itself(tmp_path):
+    for number in (1, 2):
+        folder = stage_folder(tmp_path, "fold_0", number)
+        folder.mkdir(parents=True)
+        write_random_model(folder / "model", (2, 3), 2.5, f"model-{number}", in_half=True)
+    assert [mean_of_stages(tmp_path, "fold_0", (number,)).id for number in (1, 2)] == ["model-1", "model-2"]
+    both = mean_of_stages(tmp_path, "fold_0", (1, 2))
+    assert both.id == "model-2" and both.folder.name == "mean_of_1_2"
+    with pytest.raises(BadInput, match="Stage 3 of fold_0 is not finished"):
+        mean_of_stages(tmp_path, "fold_0", (2, 3))
+    with pytest.raises(BadInput, match="No stage of fold_1 is finished"):
+        mean_of_stages(tmp_path, "fold_1", (1,))
 
 
 def test_gates_of_another_kind_begin_anew_and_all_else_as_before(tmp_path):
@@ -143,7 +164,7 @@ def test_the_bundled_card_tells_what_was_measured_and_what_was_not():
     package = Catalogue().get("pancreas-ct")
     dice = next(entry for entry in package.manifest["performance"] if entry["metric"] == "Dice")
     assert package.manifest["version"] == VERSION and dice["n"] == 49
-    assert package.passes == PASSES and package.second_look is not None
+    assert package.passes == VERSIONS[VERSION].passes and package.second_look is not None
     assert package.quality_limits.mean_probability is None
     assert "measured on none of them" in package.manifest["limitations"]
     assert {"nih_pancreas", "negative", "painted"} <= {entry["name"] for entry in package.manifest["training"]["data"]}

@@ -21,9 +21,8 @@ from AttentionUNetSegLib.inference import Segmenter
 from AttentionUNetSegLib.models import load_package
 from AttentionUNetSegLib.training.labelled_scan import LabelledScan
 
-from ..pancreas_ct_cross_validation import PASSES, VERSION, with_passes
-from ..pancreas_ct_manual import manual_step_scans, read_folds, stage_packages
-from ..pancreas_ct_second_look import with_second_look
+from ..pancreas_ct_cross_validation import VERSION, VERSIONS, fold_package
+from ..pancreas_ct_manual import manual_step_scans, read_folds
 from .machine import write_results
 
 COMMAND = "python -m research.benchmarks.self_agreement"
@@ -42,8 +41,7 @@ def main() -> None:
     agreements: dict[str, dict[str, list]] = {"0.3.0": {}, VERSION: {}}
     negatives: list[dict] = []
     for number in options.folds or range(len(read_folds())):
-        both = with_second_look(stage_packages(options.work, f"fold_{number}")[-1], options.work, f"fold_{number}")
-        own = Segmenter(with_passes(both, PASSES), "cpu")
+        own = Segmenter(fold_package(options.work, number, VERSIONS[VERSION]), "cpu")
         apart = [scan for scan in scans if scan.patient in read_folds()[number]]
         manual = [scan for scan in apart if scan.name.startswith("nih_pancreas/")][:MANUAL_PER_FOLD]
         others = [scan for scan in apart if scan.name.startswith("reduced/")]
