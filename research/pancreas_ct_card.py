@@ -30,6 +30,8 @@ DESCRIPTION = (
 )
 # Nothing was chosen: a threshold from the other folds did no better on the fold that was left out.
 THRESHOLD = 0.5
+# What the recipe of 0.3.0 calls its sets of synthetic CTs says nothing outside of it.
+SYNTHETIC_SETS = {name: f"synthetic_{name}" for name in ("first", "more", "hard", "beside")}
 INTENDED_USE = (
     "Research on abdominal CT of adults in Hounsfield units, with every result looked at and corrected. Not for "
     "diagnosis, treatment or dose planning."
@@ -79,7 +81,10 @@ def finished(
     last = final[0][max(BUNDLED.first) - 1]
     measured = results["models"][VERSION]
     row = measured["at_0.5"]
-    data = {json.dumps(entry): entry for package in (before, last) for entry in package.manifest["training"]["data"]}
+    data = {
+        json.dumps(entry): {**entry, "name": SYNTHETIC_SETS.get(entry["name"], entry["name"])}
+        for package in (before, last) for entry in package.manifest["training"]["data"]
+    }  # fmt: skip
     looks = VERSIONS[VERSION]
     first, finer, first_at_last, finer_at_last = map(
         trained, (*fold, *final), (looks.first, looks.second, BUNDLED.first, BUNDLED.second)
@@ -138,7 +143,8 @@ def limitations(row: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     return (
         "Research use only: not a medical device, not for diagnosis or treatment; every result has to be checked. "
         "Manual contours of 49 patients without pancreatic disease were trained on, portal venous, with oral contrast "
-        f"medium, in 8 bit. On {row['n']} patients left out, mean Dice {row['dice']['mean']:.2f} (0.3.0 on the same: "
+        "medium. These CTs begin and end with the gland and hold 0 to 255 HU only: whole scans were not measured. "
+        f"On {row['n']} patients left out, mean Dice {row['dice']['mean']:.2f} (0.3.0 on the same: "
         f"{results['models']['0.3.0']['at_0.5']['dice']['mean']:.2f}; without the second look, 0.5.1: "
         f"{results['models'][FIRST_LOOK_ALONE]['at_0.5']['dice']['mean']:.2f}), lowest "
         f"{row['dice']['minimum']:.2f}; the volume was off by {row['volume_error_percent_median']:.0f} % in the "
