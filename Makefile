@@ -37,9 +37,9 @@ export TORCH SERIES DEVICE OUTPUT
 # Tests start hundreds of processes: each would compile this package anew where nothing may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-# A file of tests goes to one worker as a whole; Testing/longest_first.py says which files come first. Five workers for
-# two cores: those that drive a browser or wait for processes leave theirs idle for a third of the time, and with four
-# workers an eighth of the processors' time was left.
+# A file of tests goes to one worker as a whole; Testing/longest_first.py says which files come first. Four workers for
+# two cores: those that drive a browser or wait for processes leave theirs idle for a third of the time. With five
+# nothing is faster, and what waits for a network of two threads takes so long that time limits are reached.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 QUICK_TESTS := $(addprefix Testing/,project models network measure correction imaging)
 
@@ -84,7 +84,7 @@ test: $(BIN)/pip
 # First one process compiles what the workers would each compile for themselves.
 all-tests: $(INSTALLED)
 	@$(BIN)/python -m pytest --collect-only -q >/dev/null || true
-	$(BIN)/python -m pytest -n 5 $(BY_FILE)
+	$(BIN)/python -m pytest -n 4 $(BY_FILE)
 
 test-programs:
 	@if [ "$$(uname)" != Linux ] || { { $(HAS_DICOM_TOOLS); } && { $(HAS_CHROMIUM); }; } >/dev/null; then :; \
