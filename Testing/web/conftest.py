@@ -27,9 +27,6 @@ CHROMIUM_OPTIONS = [
 ]  # fmt: skip
 # A machine that does other things too may need more.
 PATIENCE_SECONDS = float(os.environ.get("ATTENTIONUNETSEG_PATIENCE", "45"))
-# How often a condition is looked at. By itself Playwright does so in every frame, for which the browser draws 60 a
-# second: a tenth of a processor, which others wait for.
-LOOK_EVERY_MS = 50
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +134,6 @@ class Page:
         self.tab.wait_for_function(
             f"() => {{ const state = (n) => window.trame.state.get(n); return {condition}; }}",
             timeout=patience * PATIENCE_SECONDS * 1000,
-            polling=LOOK_EVERY_MS,
         )
 
     def button(self, name: str):
@@ -148,16 +144,12 @@ class Page:
         self.wait(f"state('tool') === '{name.lower()}'")
 
     def set_slider(self, name: str, value: float) -> None:
-        """Move a slider as its keys do until it shows the value: by one step, and with Shift by several while far."""
+        """Move a slider as its keys do, one step at a time, until it shows the value."""
         thumb = self.tab.get_by_role("slider", name=name, exact=True)
         thumb.focus()
-        now, step = float(thumb.get_attribute("aria-valuenow")), 0.0
-        while abs(now - value) > 1e-6:
-            is_far = step > 0 and abs(now - value) > 4 * step
-            thumb.press(("Shift+" if is_far else "") + ("ArrowRight" if now < value else "ArrowLeft"))
-            before, now = now, float(thumb.get_attribute("aria-valuenow"))
-            assert now != before, "the slider does not move"
-            step = step or abs(now - before)
+        while abs((now := float(thumb.get_attribute("aria-valuenow"))) - value) > 1e-6:
+            thumb.press("ArrowRight" if now < value else "ArrowLeft")
+            assert float(thumb.get_attribute("aria-valuenow")) != now, "the slider does not move"
 
     def choose(self, label: str, option: str) -> None:
         """Choose an entry of a drop-down list."""
@@ -199,7 +191,6 @@ class Page:
                 return performance.now() - window.restOf.since > 400;
             }""",
             arg=name,
-            polling=LOOK_EVERY_MS,
         )
         return self.picture(name)
 
