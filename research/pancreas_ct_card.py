@@ -47,8 +47,6 @@ SYNTHESIS = (
     "The synthesis was designed after looking at failures on three older real CTs, which were trained on, and at what "
     "was told of the 12 hidden patients, which were not."
 )
-
-
 # What of *final* is bundled: its first network had a stage more than the folds'.
 BUNDLED = Looks(first=(2, 3), second=(1,))
 

@@ -117,8 +117,8 @@ def both_looks(
 def fold_second_look(options: argparse.Namespace, number: int) -> None:
     """Trained on from the fold's first network, without the patients of the fold."""
     part = f"fold_{number}"
-    # A network of fewer levels takes what it has a place for: the finest ones.
-    start = options.start_from or stage_folder(options.work, part, FIRST_LOOK_STAGES) / "run"
+    # A network of fewer levels takes what it has a place for: the finest ones. A stage that is not finished is refused.
+    start = options.start_from or mean_of_stages(options.work, part, (FIRST_LOOK_STAGES,)).folder.parent / "run"
     _train_stages(options, part, FOLD, start, read_folds()[number])
 
 
