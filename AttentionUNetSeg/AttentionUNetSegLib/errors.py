@@ -21,6 +21,8 @@ _OUT_OF_MEMORY_WORDS = (
     "cuda_error_out_of_memory",
     "cudaerrormemoryallocation",
 )
+# Windows has no quota of its own among its numbers.
+_DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class ErrorCode(str, Enum):
@@ -114,11 +116,16 @@ class InternalError(AttentionUNetSegError):
     code = ErrorCode.INTERNAL
 
 
+def is_disk_full(exception: BaseException) -> bool:
+    """Whether a file found no more room: on the disk, in the user's quota, or by the limit on its own size."""
+    return isinstance(exception, OSError) and exception.errno in _DISK_FULL
+
+
 def file_refused(error: OSError) -> CannotWrite:
     """Return what the system said about a file as an error for people."""
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
-        return CannotWrite("The disk is full.", "Make room, and do it again.")
     reason = error.strerror or str(error)
+    if is_disk_full(error):
+        return CannotWrite(f"There is no more room for a file ({reason}).", "Make room, and do it again.")
     return CannotWrite(f"A file cannot be used ({reason}).", "Check that the disk and its files are still there.")
 
 

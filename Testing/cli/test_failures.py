@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -115,6 +116,20 @@ def test_a_failed_job_is_replayed(
     assert in_process("replay", tmp_path).code == 2
     shutil.rmtree(kept)
     assert job_folders() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the numbers of POSIX")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_no_room_for_a_file_is_no_bug(number, in_process, monkeypatch, tmp_path):
+    """A full disk, a used-up quota and a limit on a file's size are one thing to a person."""
+
+    def refuse(chosen, terminal):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("AttentionUNetSegLib.cli.phantom.run", refuse)
+    outcome = in_process("phantom", tmp_path / "phantom.nrrd", "--json")
+    assert outcome.code == 1 and outcome.answer["error"]["code"] == "cannot_write"
+    assert os.strerror(number) in outcome.answer["error"]["message"] and "room" in outcome.answer["error"]["hint"]
 
 
 def test_a_model_that_is_not_there(in_process, phantom_file, tmp_path):

@@ -7,12 +7,11 @@ model, 4 out of memory, 5 device not available, 130 cancelled. An error is one s
 
 from __future__ import annotations
 
-import errno
 import importlib
 import sys
 from collections.abc import Sequence
 
-from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError, file_refused
+from ..errors import AttentionUNetSegError, BadInput, Cancelled, InternalError, file_refused, is_disk_full
 from .interrupts import Interrupts
 
 
@@ -59,7 +58,7 @@ def _run(words: list[str], interrupts: Interrupts) -> int | None:
                 return terminal.fail(Cancelled())
             if isinstance(error, AttentionUNetSegError):
                 return terminal.fail(error)
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, OSError) and is_disk_full(error):
                 return terminal.fail(file_refused(error).with_traceback(error.__traceback__))
             # A bug: still one sentence, and the traceback for who wants it.
             reason = " ".join(str(error).split()) or "no reason given"

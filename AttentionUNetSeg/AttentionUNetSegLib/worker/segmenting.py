@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import AttentionUNetSegError, BadInput, BadModel, Cancelled, ErrorCode, is_out_of_memory
+from ..errors import AttentionUNetSegError, BadInput, BadModel, Cancelled, ErrorCode, is_disk_full, is_out_of_memory
 from .protocol import Error, Event, Log, Prepare, Progress, Result, Segment
 
 # Torch takes seconds to load; a greeting must be answered, and a cancel taken, meanwhile: it is imported where it is
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_PROGRESS = 0.05
 _KEPT_SEGMENTERS = 2
-_DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _LOG = logging.getLogger("AttentionUNetSeg.worker")
 
 
@@ -165,7 +163,7 @@ def error_of(exception: BaseException, job: str) -> Error:
         message = "There is not enough memory for this run."
         hint = "Close other programs, crop the CT to the abdomen, or choose another device."
         return Error(job, ErrorCode.OUT_OF_MEMORY, message, hint)
-    if isinstance(exception, OSError) and exception.errno in _DISK_FULL:
+    if isinstance(exception, OSError) and is_disk_full(exception):
         message = f"The disk of the job folder is full ({exception.strerror})."
         return Error(job, ErrorCode.CANNOT_WRITE, message, "Free some space and run again.")
     kind, text = type(exception).__name__, " ".join(str(exception).split())[:500]
