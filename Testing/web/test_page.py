@@ -15,6 +15,15 @@ RECORD = """() => {
   const see = (...now) => { window.seen.push(now); };
   window.endRecording = window.trame.state.watch(['run', 'progress'], see);
 }"""
+# What the page's buttons ask of the server.
+RECORD_CALLS = """() => {
+  window.calls = [];
+  window.triggerOfPage = window.trame.trigger;
+  window.trame.trigger = (...words) => {
+    window.calls.push(words);
+    return window.triggerOfPage.apply(window.trame, words);
+  };
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -236,14 +245,26 @@ def test_cancel_ends_a_run_and_keeps_the_result(segmented):
     volume = segmented.volume()
     measure = segmented.tab.get_by_label("Measure the spread (8 passes)")
     measure.check()  # so that the run lasts until it is cancelled
+    segmented.tab.evaluate(RECORD_CALLS)
     segmented.button("Segment Pancreas").click()
     segmented.button("Segment again").click()
     segmented.button("Cancel").click()
     segmented.wait("state('run') === ''")
+    segmented.tab.evaluate("() => { window.trame.trigger = window.triggerOfPage; }")
     measure.uncheck()
     assert segmented.state("has_result")
     assert (segmented.state("additions"), segmented.volume()) == (1, volume)
     assert segmented.state("notices") == []
+
+
+def test_cancel_in_the_moment_of_the_start_is_not_lost(segmented):
+    """The same three clicks, all of them before the session knows of the run."""
+    kept = segmented.state("additions"), segmented.volume()
+    segmented.tab.evaluate(RECORD)
+    segmented.tab.evaluate("() => { for (const words of window.calls) window.trame.trigger(...words); }")
+    segmented.wait("window.seen.some(([run]) => run !== '') && state('run') === ''")
+    segmented.tab.evaluate("() => window.endRecording()")
+    assert (segmented.state("additions"), segmented.volume()) == kept
 
 
 def test_another_ct_after_a_result_starts_anew(segmented, tmp_path):

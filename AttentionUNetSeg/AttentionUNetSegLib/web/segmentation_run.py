@@ -54,6 +54,7 @@ class SegmentationRun(SessionListener):
         self._catalogue = catalogue
         self._on_result = on_result
         self._job: str | None = None
+        self._is_called_off = False
         self._session = Session(catalogue, listener=self)
         workspace.server.state.update(
             {
@@ -88,6 +89,7 @@ class SegmentationRun(SessionListener):
     def segment(self) -> None:
         """Start a run, unless one is going on or there is nothing to segment; ask first where corrections would go."""
         if self._may_start():
+            self._is_called_off = False
             self._questions.ask_before_losing("Segment again", self._start)
 
     def _may_start(self) -> bool:
@@ -104,6 +106,8 @@ class SegmentationRun(SessionListener):
         """Stop the run."""
         if self._job is not None:
             self._session.cancel(self._job)
+        else:
+            self._is_called_off = True  # asked for, but the session does not know it yet
 
     async def pump(self) -> None:
         """Deliver what the worker says, for as long as the server lives."""
@@ -149,6 +153,9 @@ class SegmentationRun(SessionListener):
 
     async def _segment(self, model: str) -> None:
         await self._workspace.breathe()
+        if self._is_called_off:
+            self._workspace.show(run="", progress=0, stage="")
+            return
         try:
             request = SegmentRequest(model=model, tta=bool(self._workspace.server.state.tta))
             self._session.segment(self._workspace.volume, request)
