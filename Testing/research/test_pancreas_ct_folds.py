@@ -1,4 +1,4 @@
-"""The recipe of pancreas-ct 0.6.1: who is left out where, what is averaged, which constants come from which folds."""
+"""The recipe of pancreas-ct 0.7.0: who is left out where, what is averaged, which constants come from which folds."""
 
 from __future__ import annotations
 
