@@ -108,6 +108,18 @@ def test_the_same_two_networks_have_the_same_hash_tomorrow(joined, tmp_path, mon
     assert join_second_look(package, package, tmp_path / "again", 40.0, 1.0).weights_sha256 == joined.weights_sha256
 
 
+def test_another_second_network_leaves_the_bytes_of_the_first(joined, tmp_path):
+    """So git stores a release whose first network stays as a difference: the repository's size is limited."""
+    package = load_package(PHANTOM_MODEL)
+    weights = torch.load(package.weights_path, weights_only=True)
+    torch.save({name: tensor + 1 for name, tensor in weights.items()}, tmp_path / "other.pt")
+    other = write_package(tmp_path / "other", package.manifest, tmp_path / "other.pt")
+    new = join_second_look(package, other, tmp_path / "new", 40.0, 1.0)
+    before, after = (each.weights_path.read_bytes() for each in (joined, new))
+    same = next(place for place, (one, two) in enumerate(zip(before, after, strict=False)) if one != two)
+    assert same > 0.45 * len(before)
+
+
 def test_where_nothing_is_found_nobody_looks_again(joined, phantom, monkeypatch):
     air = sitk.Image(phantom.ct)
     empty = sitk.Cast(air * 0 - 1000, air.GetPixelID())
