@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from enum import Enum
+from typing import TypeGuard
 
 # How the allocators of torch, CUDA, cuDNN, cuBLAS, oneDNN, Metal and C++ say that there is no memory left.
 _OUT_OF_MEMORY_WORDS = (
@@ -116,7 +117,7 @@ class InternalError(AttentionUNetSegError):
     code = ErrorCode.INTERNAL
 
 
-def is_disk_full(exception: BaseException) -> bool:
+def is_disk_full(exception: BaseException) -> TypeGuard[OSError]:
     """Whether a file found no more room: on the disk, in the user's quota, or by the limit on its own size."""
     return isinstance(exception, OSError) and exception.errno in _DISK_FULL
 

@@ -58,7 +58,7 @@ def _run(words: list[str], interrupts: Interrupts) -> int | None:
                 return terminal.fail(Cancelled())
             if isinstance(error, AttentionUNetSegError):
                 return terminal.fail(error)
-            if isinstance(error, OSError) and is_disk_full(error):
+            if is_disk_full(error):
                 return terminal.fail(file_refused(error).with_traceback(error.__traceback__))
             # A bug: still one sentence, and the traceback for who wants it.
             reason = " ".join(str(error).split()) or "no reason given"

@@ -163,7 +163,7 @@ def error_of(exception: BaseException, job: str) -> Error:
         message = "There is not enough memory for this run."
         hint = "Close other programs, crop the CT to the abdomen, or choose another device."
         return Error(job, ErrorCode.OUT_OF_MEMORY, message, hint)
-    if isinstance(exception, OSError) and is_disk_full(exception):
+    if is_disk_full(exception):
         message = f"The disk of the job folder is full ({exception.strerror})."
         return Error(job, ErrorCode.CANNOT_WRITE, message, "Free some space and run again.")
     kind, text = type(exception).__name__, " ".join(str(exception).split())[:500]
