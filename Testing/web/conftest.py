@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -52,6 +53,15 @@ class Server:
     @property
     def token(self) -> str:
         return self.url.split("token=")[1]
+
+    @contextmanager
+    def held_up(self) -> Iterator[None]:
+        """Let it take in nothing, as where it is busy: what a person does meanwhile reaches it all at once."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

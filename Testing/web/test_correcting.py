@@ -63,6 +63,19 @@ def test_a_marker_that_is_dragged_takes_the_segment_with_it_and_back(clicked):
     clicked.wait(f"Math.abs(state('volume_ml') - {before}) < 0.01")
 
 
+def test_undo_right_after_a_drag_takes_back_this_drag_and_not_the_click_before(clicked, server):
+    before = clicked.volume()
+    x, y = at_marker(clicked)
+    with server.held_up():
+        clicked.tab.mouse.down()
+        clicked.tab.mouse.move(x + 14, y - 10, steps=4)
+        clicked.tab.mouse.up()
+        clicked.tab.keyboard.press("Control+Z")
+    at_marker(clicked)
+    assert clicked.volume() == before
+    assert clicked.state("additions") == 1
+
+
 def test_the_delete_key_and_the_menu_remove_a_click_and_undo_brings_it_back(clicked):
     at_marker(clicked)
     clicked.tab.keyboard.press("Delete")

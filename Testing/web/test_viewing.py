@@ -102,6 +102,19 @@ def test_a_dragged_window_shows_its_numbers_and_can_be_brought_back(viewed):
     viewed.button("Reset the window").click()
 
 
+def test_a_button_does_not_overtake_the_drag_before_it(viewed, server):
+    before = viewed.resting_picture("Red")
+    drag(viewed, (0, 0), (60, 20))
+    viewed.wait("state('window') === 'Own'")
+    viewed.resting_picture("Red")
+    with server.held_up():
+        drag(viewed, (0, 0), (-30, 10))
+        viewed.button("Reset the window").click()
+    viewed.wait("state('window') !== 'Own'")
+    viewed.wait_for_picture("Red", lambda now: _changed(now, before) == 0)
+    assert (viewed.state("window"), viewed.state("window_width")) == ("Abdomen 400 / 40", 400)
+
+
 def test_reference_lines_meet_where_a_click_was_made(viewed):
     viewed.button("Reference lines").click()
     box = viewed.view("Red").bounding_box()

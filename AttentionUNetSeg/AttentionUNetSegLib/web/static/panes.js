@@ -143,14 +143,30 @@
       }
       this.isSending = true;
       while (this.queue.length > 0) {
-        const message = this.queue.shift();
-        const values = await call("pointer", CLIENT, this.name, message);
-        if (this.pointer || message.type !== "MouseMove") {
-          document.dispatchEvent(new CustomEvent("undermouse", { detail: { pane: this, message, values } }));
-        }
+        await this.deliver(this.queue.shift());
       }
       this.isSending = false;
     }
+
+    // What waits goes out now, behind what is under way.
+    sendAll() {
+      for (const message of this.queue.splice(0)) {
+        this.deliver(message);
+      }
+    }
+
+    async deliver(message) {
+      const values = await call("pointer", CLIENT, this.name, message);
+      if (this.pointer || message.type !== "MouseMove") {
+        document.dispatchEvent(new CustomEvent("undermouse", { detail: { pane: this, message, values } }));
+      }
+    }
+  }
+
+  // A key or a button must not overtake what the mouse did in a view before: Undo would take back the stroke before
+  // the last one.
+  for (const kind of ["pointerdown", "keydown", "click"]) {
+    window.addEventListener(kind, () => Object.values(panes).forEach((pane) => pane.sendAll()), true);
   }
 
   function start() {
