@@ -2,7 +2,8 @@
 
 ``python -m research.pancreas_ct_gates --work FOLDER --start-from PACKAGE --out OUT [--folds 0] [--seeds 0]``
 trains the first stage of `pancreas_ct_manual`'s folds with each of `VARIANTS`, measures each on the patients of its
-fold, one look, threshold 0.5, and writes ``OUT.json``. What is there already is not trained again.
+fold, one look, threshold 0.5, and writes ``OUT.json``. What is there already is neither trained nor measured again, so
+that folds and seeds can be added by other sessions and machines: delete the file to begin anew.
 
 All begin with the weights of ``pancreas-ct`` 0.3.0 (PACKAGE), whose gates are additive: what another network has of its
 own begins anew. So a variant without these gates may need more steps to show what it can; one that wins in spite of
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -60,14 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=0, help="threads that make patches ahead (default: %(default)s)")
     options = parser.parse_args(arguments)
     options.minutes = None
-    rows = {
-        variant: [
-            {"fold": fold, "seed": seed, **measured}
-            for fold in options.folds for seed in options.seeds
-            for measured in _measured(_trained(options, variant, fold, seed), options.work, fold)
-        ]
-        for variant in options.variants
-    }  # fmt: skip
+    rows = rows_in(options.out.with_suffix(".json"))
+    for variant in options.variants:
+        there = {(row["fold"], row["seed"]) for row in rows.setdefault(variant, [])}
+        for fold, seed in itertools.product(options.folds, options.seeds):
+            if (fold, seed) not in there:
+                measured = _measured(_trained(options, variant, fold, seed), options.work, fold)
+                rows[variant] += [{"fold": fold, "seed": seed, **each} for each in measured]
     document = {
         "command": COMMAND, "date": datetime.date.today().isoformat(), "machine": machine(), "steps": FOLD[0].steps,
         "variants": {variant: compared(each, rows.get(SHIPPED, [])) for variant, each in rows.items()},
@@ -77,6 +78,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with whole_file(options.out.with_suffix(".json")) as beside:
         beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def rows_in(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The measured patients of each variant in a file that this command wrote; none where there is no file.
+
+    Raises
+    ------
+    SystemExit
+        The file tells of trainings of another length: they are not to be compared.
+    """
+    if not path.is_file():
+        return {}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document["steps"] != FOLD[0].steps:
+        raise SystemExit(
+            f"{path} tells of trainings of {document['steps']} steps, a fold's first stage has {FOLD[0].steps}: "
+            "give another --out."
+        )
+    return {variant: list(numbers["cases"]) for variant, numbers in document["variants"].items()}
 
 
 def compared(rows: Sequence[dict[str, Any]], shipped: Sequence[dict[str, Any]]) -> dict[str, Any]:

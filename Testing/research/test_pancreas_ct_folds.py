@@ -17,7 +17,7 @@ from AttentionUNetSegLib.training.trainer import TrainingConfiguration
 from AttentionUNetSegLib.training.trainer.checkpoint import initial_weights, load_what_fits
 from random_model import write_random_model
 
-from research import pancreas_ct_cross_validation
+from research import pancreas_ct_cross_validation, pancreas_ct_gates
 from research.pancreas_ct_card import limitations
 from research.pancreas_ct_cross_validation import (
     EIGHT_PASSES,
@@ -112,6 +112,33 @@ def test_gates_of_another_kind_begin_anew_and_all_else_as_before(tmp_path):
     assert len(shared) > 20 and all(torch.equal(own[name], given[name]) for name in shared)
     with pytest.raises(BadInput, match="do not fit: gates"):
         load_what_fits(network, given)
+
+
+def test_gates_compared_before_are_kept_and_others_are_added(tmp_path, monkeypatch):
+    """Nothing is trained here: what a training would give is told; all else is the command's own."""
+    trained = []
+
+    def rows(package, work, fold):
+        trained.append(package)
+        return [{"patient": f"patient_{fold}", "dice": 0.5 + 0.1 * fold, "gates": [{"auc": 0.9}]}]
+
+    monkeypatch.setattr(pancreas_ct_gates, "_trained", lambda options, *which: which)
+    monkeypatch.setattr(pancreas_ct_gates, "_measured", rows)
+
+    def compare(*arguments):
+        common = ["--work", tmp_path / "work", "--start-from", tmp_path, "--out", tmp_path / "gates"]
+        pancreas_ct_gates.main([str(each) for each in (*common, *arguments)])
+        return json.loads((tmp_path / "gates.json").read_text())["variants"]
+
+    compare("--variants", "none", "--folds", 0, "--seeds", 0)
+    both = compare("--variants", "none", "additive", "--folds", 0, 1, "--seeds", 0)
+    assert trained == [("none", 0, 0), ("none", 1, 0), ("additive", 0, 0), ("additive", 1, 0)]
+    assert both["none"]["n"] == both["additive"]["n"] == 2 and both["none"]["mean_dice"] == 0.55
+    assert both["none"]["dice_minus_shipped"] == 0.0
+    monkeypatch.setattr(pancreas_ct_gates, "FOLD", (replace(pancreas_ct_gates.FOLD[0], steps=7),))
+    with pytest.raises(SystemExit, match="7"):
+        compare("--variants", "none", "--folds", 2, "--seeds", 0)
+    assert len(trained) == 4
 
 
 def test_a_network_of_fewer_levels_takes_over_the_finest():
