@@ -185,12 +185,17 @@ class Page:
     def view(self, name: str):
         return self.tab.locator(f"[data-view={name}]")
 
+    def settle(self) -> None:
+        """Wait until the server has done what was done in the page, however long that takes it."""
+        self.tab.evaluate("window.trame.trigger('settled')")
+
     def picture(self, name: str) -> np.ndarray:
         """The pixels of a view now: rows, columns, RGB."""
         return np.asarray(Image.open(io.BytesIO(self.view(name).screenshot())).convert("RGB")).astype(int)
 
     def resting_picture(self, name: str) -> np.ndarray:
         """The pixels of a view when they have come to rest: the exact picture has come, and no other for a while."""
+        self.settle()
         self.tab.evaluate("name => { window.restOf = { number: null, since: 0 }; }", name)
         self.tab.wait_for_function(
             """name => {
@@ -217,6 +222,7 @@ class Page:
     def volume(self) -> float:
         """The segment's volume in mL once it has come to rest, as the page holds it."""
         self.wait("state('volume_ml') !== null")
+        self.settle()
         before = None
         while (now := self.state("volume_ml")) != before:
             before = now

@@ -74,7 +74,9 @@ class Application:
             on_change=self._take_change,
             changing=lambda: self._shown_result.surface_later(),
         )
-        self.workspace.views = FourViews(server, slicer_app, self._tools.on_pointer)
+        self.workspace.views = FourViews(
+            server, slicer_app, self._tools.on_pointer, on_cancel=lambda: self._comparison.hold(False)
+        )
         self._numbers = GlandNumbers(self.workspace)
         self._shown_result = ShownResult(self.workspace, on_change=self._note_change)
         self._comparison = ComparisonContour(self.workspace)

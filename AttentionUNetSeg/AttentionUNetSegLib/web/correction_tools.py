@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -18,6 +17,7 @@ from trame_slicer.views import SliceView
 
 from ..contracts import DEFAULT_REACH_MM
 from ..session import DoubtfulClick, ResultEditor
+from .pane_protocol import REMOVE_CLICK
 from .questions import Questions
 from .readout import Readout
 from .ruler import AREA, DISTANCE, Ruler
@@ -29,6 +29,7 @@ _EFFECTS = {PAINT: SegmentationEffectPaint, ERASE: SegmentationEffectErase}
 # A press and release further apart than this is a drag.
 _CLICK_PIXELS = 4
 _MEASURES = (DISTANCE, AREA)
+_WAIT = "Wait for the segmentation to end, or cancel it, before you correct: its result takes the place of this one."
 
 
 class CorrectionTools:
@@ -58,6 +59,7 @@ class CorrectionTools:
         self._questions = questions
         self._on_change = on_change
         self._changing = changing
+        self._in_hand = BROWSE
         self._pressed: tuple[SliceView, int, int] | None = None
         self._buttons: set[str] = set()
         self._readout = Readout(workspace)
@@ -83,14 +85,15 @@ class CorrectionTools:
             }
         )
         controller, state = workspace.server.controller, workspace.server.state
-        controller.add("undo")(lambda: self.change(ResultEditor.undo))
-        controller.add("redo")(lambda: self.change(ResultEditor.redo))
+        controller.add("undo")(self._undo)
+        controller.add("redo")(self._redo)
         controller.add("remove_click")(self.remove_click)
-        workspace.server.trigger("remove_click")(self.remove_click)
+        workspace.server.trigger("undo")(self._undo)
+        workspace.server.trigger("redo")(self._redo)
         controller.add("clear_clicks")(self.remove_all_clicks)
         controller.add("clear_corrections")(self.remove_all_corrections)
         controller.add("reset_views")(lambda: workspace.views.reset())
-        state.change("tool", "has_result")(lambda **values: self._take_in_hand())
+        state.change("tool", "has_result", "run")(lambda **values: self._take_in_hand())
         state.change("brush_mm")(lambda **values: self._set_brush())
         state.change("teach", "has_result")(lambda **values: self._set_teaching())
         state.change("reach_mm")(LatestOnly(workspace, self._set_reach))
@@ -119,17 +122,24 @@ class CorrectionTools:
         is_kept = False
         with self._workspace.reporting():
             is_kept = self._follow(view, event)
-        if event["type"] == "MouseMove" and not self._buttons:
+        if (event["type"] == "MouseMove" and not self._buttons) or event["type"] == "RightButtonPress":
             return is_kept, self._readout.at(view, event["ras"], event["mm_per_pixel"])
         return is_kept, None
 
     def _follow(self, view: SliceView, event: dict[str, Any]) -> bool:
-        kind, tool = event["type"], self._workspace.server.state.tool
+        kind, tool = event["type"], self._in_hand
+        if kind == REMOVE_CLICK:
+            click = self._readout.click_at(view, event["ras"], event["mm_per_pixel"])
+            if click is not None:
+                self.remove_click(click)
+            return True
         if kind.endswith("Press"):
             self._buttons.add(kind[: -len("Press")])
         elif kind.endswith("Release"):
             self._buttons.discard(kind[: -len("Release")])
         if kind == "LeftButtonPress":
+            if tool != self._workspace.server.state.tool and self._workspace.server.state.run:
+                self._workspace.notice("warning", _WAIT)
             self._pressed = (view, event["x"], event["y"])
             if tool in _MEASURES:
                 self._ruler.begin(tool, view, event)
@@ -166,6 +176,10 @@ class CorrectionTools:
         dragged, self._dragged = self._dragged, None
         is_click = pressed is not None and pressed[0] is view and _distance(pressed, event) <= _CLICK_PIXELS
         position = event["ras"]
+        if event.get("is_cancelled"):  # a stroke is in the segment already, and a click where it was dragged to
+            self._ruler.cancel()
+            self._drawing.cancel()
+            is_click, dragged = False, None
         if tool in _MEASURES:
             self._ruler.end()
             return True
@@ -175,8 +189,9 @@ class CorrectionTools:
                 self.change(apply)
             return True
         if tool in _EFFECTS:
-            # The effect writes its stroke while it gets this very event.
-            asyncio.get_running_loop().call_soon(self._absorb_strokes)
+            self._workspace.views.pass_on(view, event)  # in which the effect writes its stroke
+            self.change(ResultEditor.absorb_strokes)
+            return True
         elif is_click and (tool == BROWSE or dragged is not None):
             self._workspace.views.jump_to(position, but=view)
         elif is_click:
@@ -206,13 +221,21 @@ class CorrectionTools:
     def _is_drawing(self, tool: str) -> bool:
         return tool in (ADD, REMOVE) and self._workspace.server.state.shape != CLICK
 
-    def _absorb_strokes(self) -> None:
-        self.change(ResultEditor.absorb_strokes)
+    def _undo(self) -> None:
+        if self._workspace.editor is not None and self._workspace.editor.can_undo:
+            self.change(ResultEditor.undo)
+
+    def _redo(self) -> None:
+        if self._workspace.editor is not None and self._workspace.editor.can_redo:
+            self.change(ResultEditor.redo)
 
     def change(self, do: Callable[[ResultEditor], object]) -> None:
         """Correct the workspace's result and show what came of it; asks where a click may not have been meant."""
         editor = self._workspace.editor
         if editor is None:
+            return
+        if self._workspace.server.state.run:
+            self._workspace.notice("warning", _WAIT)
             return
         with self._workspace.reporting():
             try:
@@ -251,9 +274,14 @@ class CorrectionTools:
 
     def _take_in_hand(self) -> None:
         workspace = self._workspace
-        tool = workspace.server.state.tool if workspace.editor is not None else BROWSE
+        tool = workspace.server.state.tool
+        if tool not in _MEASURES and (workspace.editor is None or workspace.server.state.run):
+            tool = BROWSE  # there is nothing to correct, or another result is about to come
+        if tool != self._in_hand:
+            workspace.views.let_go()  # what was begun with the other tool ends with that
         self._ruler.cancel()
         self._drawing.cancel()
+        self._in_hand = tool
         interaction = workspace.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         mode = slicer.vtkMRMLInteractionNode
         interaction.SetCurrentInteractionMode(mode.AdjustWindowLevel if tool == BROWSE else mode.ViewTransform)

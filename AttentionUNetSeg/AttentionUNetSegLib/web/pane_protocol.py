@@ -18,8 +18,13 @@ from .streaming import ViewStream, ViewWindow
 _PICTURE_TOPIC = "attentionunetseg.picture"
 _LONGEST_TRAIL = 500
 _BUTTONS = ("Left", "Middle", "Right")
+# Of a key, but it means a place: the click there shall go.
+REMOVE_CLICK = "RemoveClick"
+# Nobody will say when the buttons go up that are held.
+_CANCEL = "Cancel"
 POINTER_EVENTS = frozenset(
-    {"MouseMove", "MouseWheel", *(f"{name}Button{what}" for name in _BUTTONS for what in ("Press", "Release"))}
+    {"MouseMove", "MouseWheel", REMOVE_CLICK}
+    | {f"{name}Button{what}" for name in _BUTTONS for what in ("Press", "Release")}
 )
 MODIFIERS = {"shift": "shiftKey", "ctrl": "controlKey", "alt": "altKey"}
 
@@ -33,14 +38,21 @@ class PaneProtocol(LinkProtocol):
     ----------
     on_pointer : takes a view's name and an event: `type`, `x`, `y` (pixels of the view now, from the lower left),
         `shiftKey`, `controlKey`, `altKey`, `ticks` of a wheel, `ras` (world, mm; of the picture that the person saw;
-        None in 3D), `mm_per_pixel` of that picture. What it returns goes to the page that sent the event.
+        None in 3D), `mm_per_pixel` of that picture; `buttons`, 0
+        where none is held. What it returns goes to the page that sent the event.
     on_step, on_end : move a view by a number of slices, and to its last slice (or first).
+    on_cancel : called when what is held will not be let go of: the system took the mouse away, or a page has gone.
     """
 
     def __init__(
-        self, on_pointer: Pointer, on_step: Callable[[str, int], None], on_end: Callable[[str, bool], None]
+        self,
+        on_pointer: Pointer,
+        on_step: Callable[[str, int], None],
+        on_end: Callable[[str, bool], None],
+        on_cancel: Callable[[], None],
     ) -> None:
         super().__init__()
+        self._on_cancel = on_cancel
         self._on_step = on_step
         self._on_end = on_end
         self._on_pointer = on_pointer
@@ -58,6 +70,10 @@ class PaneProtocol(LinkProtocol):
     def send(self, name: str, content: bytes, meta: dict[str, Any]) -> None:
         """Send a picture of a view to all pages."""
         self.publish(_PICTURE_TOPIC, {"name": name, "meta": meta, "content": content})
+
+    def onClose(self, client_id: str) -> None:  # noqa: N802 (wslink's name)
+        """Called by wslink with every page that goes."""
+        self._on_cancel()
 
     @export_rpc("attentionunetseg.size")
     def take_size(self, client: str, name: str, width: float, height: float) -> None:
@@ -92,6 +108,9 @@ class PaneProtocol(LinkProtocol):
 
         A move may bring `trail`, the places that the mouse was at since the last one that was sent.
         """
+        if isinstance(event, dict) and event.get("type") == _CANCEL:
+            self._on_cancel()
+            return None
         if name not in self._panes or not isinstance(event, dict) or event.get("type") not in POINTER_EVENTS:
             return None
         trail = event.pop("trail", None)
@@ -120,6 +139,7 @@ class PaneProtocol(LinkProtocol):
                 "x": math.floor(left * width),
                 "y": math.floor((1.0 - top) * height),
                 "ticks": int(event.get("ticks", 0)),
+                "buttons": int(event.get("buttons", 0)),
                 "ras": geometry.position(left, top),
                 "mm_per_pixel": None if matrix is None else math.hypot(*(float(n) for n in matrix[:3, 0])),
                 **{key: int(bool(event.get(sent))) for sent, key in MODIFIERS.items()},

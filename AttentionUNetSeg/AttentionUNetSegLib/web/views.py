@@ -19,7 +19,7 @@ from trame_slicer.views import (
     ViewType,
 )
 
-from .pane_protocol import PaneProtocol
+from .pane_protocol import REMOVE_CLICK, PaneProtocol
 from .scale_bar import ScaleBar
 from .streaming import Turns, ViewStream, ViewWindow
 
@@ -53,14 +53,21 @@ class FourViews:
     server : the trame server.
     slicer_app : the scene's application.
     on_pointer : called with a slice view and every event of the mouse in it (see `PaneProtocol`) but those of the
-        wheel; returns whether to keep it from the view, and what to tell the page under whose mouse it happened.
+        wheel; returns whether to keep it from the view, and what to tell the page under whose mouse it happened. A
+        release that nobody told of comes as `is_cancelled`.
+    on_cancel : called when what is held will not be let go of.
     """
 
-    def __init__(self, server: Server, slicer_app: SlicerApp, on_pointer: PointerListener) -> None:
+    def __init__(
+        self, server: Server, slicer_app: SlicerApp, on_pointer: PointerListener, on_cancel: Callable[[], None]
+    ) -> None:
         self._server = server
         self._on_pointer = on_pointer
         self._fitted: dict[str, tuple[float, float]] = {}
-        self.protocol = PaneProtocol(self._take_pointer, self.step, self.go_to_end)
+        self._on_cancel = on_cancel
+        # The buttons that are held: in which view, and the last that was heard of them.
+        self._held: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.protocol = PaneProtocol(self._take_pointer, self.step, self.go_to_end, self._take_cancel)
         factory = _Factory(self.protocol, self._resizing)
         slicer_app.view_manager.register_factory(factory)
         definitions = (
@@ -144,12 +151,39 @@ class FourViews:
 
     # --- Mouse and size ---
 
+    def let_go(self) -> None:
+        """End what the mouse is doing: where its buttons went up nobody tells, or it shall not go on."""
+        held, self._held = self._held, {}
+        for button, (name, event) in held.items():
+            self._take_pointer(name, {**event, "type": f"{button}Release", "buttons": 0, "is_cancelled": True})
+
+    def pass_on(self, view: SliceView, event: dict[str, Any]) -> None:
+        """Let a slice view itself hear of an event of the mouse, now."""
+        name = next(name for name, each in self.slices.items() if each is view)
+        self._factory.window(name).interact(event)
+
+    def _take_cancel(self) -> None:
+        self.let_go()
+        self._on_cancel()
+
+    def _remember_buttons(self, name: str, event: dict[str, Any]) -> None:
+        kind = event["type"]
+        if kind == "MouseMove" and not event["buttons"]:
+            self.let_go()  # somewhere else they went up
+        elif kind == "MouseMove":
+            self._held = {key: (where, event if where == name else last) for key, (where, last) in self._held.items()}
+        elif kind.endswith("Press"):
+            self._held[kind.removesuffix("Press")] = name, event
+        elif kind.endswith("Release"):
+            self._held.pop(kind.removesuffix("Release"), None)
+
     def _take_pointer(self, name: str, event: dict[str, Any]) -> dict[str, Any] | None:
+        self._remember_buttons(name, event)
         if name == THREE_D_VIEW:
             if event["type"] == "MouseWheel":
                 self.three_d.zoom(0.1 * event["ticks"])
                 self.three_d.schedule_render()
-            else:
+            elif event["type"] != REMOVE_CLICK:
                 self._factory.window(name).interact(event)
             return None
         view = self.slices[name]

@@ -35,6 +35,7 @@ class Workspace:
     dicom_files : those that it was read from, in the order of its slices; empty where it was no DICOM.
     result : its result, once there is one; `editor` changes it.
     folder : private and temporary: nobody else can read it, and it is removed when the server ends.
+    reactions : the tasks that still bring about what controls were set to.
     """
 
     def __init__(self, server: Server, slicer_app: SlicerApp, folder: Path) -> None:
@@ -48,9 +49,11 @@ class Workspace:
         self.views: FourViews  # made by the application, which knows who listens to them
         self._notice_ids = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.reactions: set[asyncio.Task[None]] = set()
         server.state.notices = []
         server.state.unsaved = False
         server.controller.add("dismiss_notice")(self.dismiss)
+        server.trigger("settled")(self.settle)
 
     @property
     def scene(self) -> slicer.vtkMRMLScene:
@@ -123,6 +126,11 @@ class Workspace:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def settle(self) -> None:
+        """Wait until what the person set has come about; the page does, before files go, which need no websocket."""
+        while self.reactions:
+            await asyncio.wait(set(self.reactions))
+
     async def breathe(self) -> None:
         """Let the page show what the state says before something slow keeps this thread busy."""
         await asyncio.sleep(0.03)
@@ -155,7 +163,9 @@ class LatestOnly:
         self._is_wanted = True
         if not self._is_running:
             self._is_running = True
-            self._workspace.start(self._run())
+            task = self._workspace.start(self._run())
+            self._workspace.reactions.add(task)
+            task.add_done_callback(self._workspace.reactions.discard)
 
     async def _run(self) -> None:
         try:

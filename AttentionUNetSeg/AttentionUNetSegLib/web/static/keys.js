@@ -13,6 +13,7 @@
   const CLICK_PIXELS = 4;
   let under = null; // { pane, values } of the place under the mouse
   let pressed = null;
+  let rightPress = null; // { click, isAnswered, place } of the right button, until the menu opens
   let isHolding = false;
 
   const state = (name) => window.trame.state.get(name);
@@ -67,7 +68,20 @@
     End: () => call("end", activePane().name, true),
   };
 
+  // The menu opens when the button is up again and the server has said what lies there.
+  function openMenu() {
+    if (rightPress?.isAnswered && rightPress.place) {
+      set("menu", { ...rightPress.place, click: rightPress.click });
+      rightPress = null;
+      window.setTimeout(() => document.querySelector("#slice-menu button")?.focus(), 60);
+    }
+  }
+
   document.addEventListener("undermouse", ({ detail }) => {
+    if (rightPress && detail.message?.type === "RightButtonPress") {
+      Object.assign(rightPress, { click: detail.values?.click || null, isAnswered: true });
+      openMenu();
+    }
     if (detail.message && detail.message.type !== "MouseMove") {
       return;
     }
@@ -91,20 +105,21 @@
       closeMenu();
     }
     pressed = { x: event.clientX, y: event.clientY };
+    rightPress = event.button === 2 ? { click: null, isAnswered: false, place: null } : null;
   });
 
   document.addEventListener("pointerup", (event) => {
     const root = event.target.closest("[data-stream]");
     const isClick =
       pressed && Math.max(Math.abs(event.clientX - pressed.x), Math.abs(event.clientY - pressed.y)) <= CLICK_PIXELS;
-    if (event.button === 2 && isClick && root && root.dataset.stream !== "ThreeD") {
-      const click = under?.values ? under.values.click : null;
-      set("menu", {
+    if (event.button === 2 && rightPress && isClick && root && root.dataset.stream !== "ThreeD") {
+      rightPress.place = {
         x: Math.min(event.clientX, window.innerWidth - 220),
         y: Math.min(event.clientY, window.innerHeight - 140),
-        click,
-      });
-      window.setTimeout(() => document.querySelector("#slice-menu button")?.focus(), 60);
+      };
+      openMenu();
+    } else {
+      rightPress = null;
     }
   });
 
@@ -131,7 +146,8 @@
       const name = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[key.toLowerCase()];
       if (name) {
         event.preventDefault();
-        press(name);
+        // Not by its button: that may be grey because the correction that is meant is still on its way.
+        window.trame.trigger(name);
       } else if (key.toLowerCase() === "s") {
         event.preventDefault();
         document.querySelector("a[href='download/segment']:not(.v-btn--disabled)")?.click();
@@ -164,13 +180,14 @@
     }
     // Sliders, menus and radio buttons have a use of their own for these keys.
     const others = key.startsWith("Arrow") ? ", [role=radio]" : "";
+    const pointed = Object.values(panes()).find((pane) => pane.pointer);
     const isElsewhere = event.target.closest("[role=slider], [role=listbox], [role=combobox], .v-overlay" + others);
     if (SLICE_KEYS[key] && !isElsewhere && state("volume_name")) {
       event.preventDefault();
       SLICE_KEYS[key]();
-    } else if ((key === "Delete" || key === "Backspace") && under?.values?.click) {
+    } else if ((key === "Delete" || key === "Backspace") && state("has_result") && pointed) {
       event.preventDefault();
-      window.trame.trigger("remove_click", [under.values.click]);
+      pointed.send("RemoveClick", pointed.pointer); // the server knows what lies there now
     } else if (key === "Escape" && state("tool") !== "browse") {
       press("browse");
     } else if (key === "?") {
@@ -194,7 +211,7 @@
     }
   }
 
-  window.addEventListener("keyup", (event) => event.key === "c" && letGo());
+  window.addEventListener("keyup", (event) => event.key.toLowerCase() === "c" && letGo());
   window.addEventListener("blur", letGo);
 
   window.attentionUNetSegKeys = {

@@ -62,14 +62,35 @@
       }
       complain(answer.message, answer.hint);
     };
-    request.onabort = () => set("upload_fraction", 0);
+    const end = () => set("upload_fraction", 0);
+    request.onabort = end;
     request.onerror = () => {
       set("upload_fraction", 0);
       complain("The file could not be sent.", "Is the server still running? Is the file too large?");
     };
     set("upload_fraction", 0.001);
-    request.send(body);
+    settled().then(() => (sending === request ? request.send(body) : end()));
   }
+
+  // What was done before has come about. Files go beside the connection that tells of it: they must not overtake that.
+  function settled() {
+    return window.trame.trigger("settled").catch(() => null);
+  }
+
+  window.addEventListener("click", async (event) => {
+    const link = event.target.closest?.("a[href^='download/']");
+    if (link && !link.dataset.settled) {
+      event.preventDefault();
+      const settledLink = document.createElement("a");
+      settledLink.href = link.href;
+      settledLink.download = "";
+      settledLink.dataset.settled = "yes";
+      await settled();
+      document.body.append(settledLink);
+      settledLink.click();
+      settledLink.remove();
+    }
+  });
 
   // All files below a dropped file or folder.
   async function filesBelow(entry) {
@@ -117,6 +138,7 @@
     },
     stopSending() {
       sending?.abort();
+      sending = null;
       set("upload_fraction", 0); // it may be another tab's, which is gone
     },
   };

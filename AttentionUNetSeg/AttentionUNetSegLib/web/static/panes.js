@@ -3,14 +3,25 @@
   "use strict";
 
   const SVG = "http://www.w3.org/2000/svg";
-  const BUTTONS = ["Left", "Middle", "Right"];
+  const BUTTONS = { Left: 1, Right: 2, Middle: 4 }; // as in the `buttons` of an event
   const PIXELS_OF_A_NOTCH = 40;
   // Names this tab to the server, which asks for no more than that tabs differ.
   const CLIENT = Math.random().toString(36).slice(2) + Date.now().toString(36);
   const panes = {};
   let session = null;
 
+  // What was chosen in the page goes out before what is done with it: trame keeps it back while an answer is due.
+  function sendState() {
+    const keys = [...(window.trame?.state?.dirtyKeys || [])];
+    if (session && keys.length > 0) {
+      window.trame.state.dirtyKeys.clear();
+      const changes = keys.map((key) => ({ key, value: window.trame.state.get(key) }));
+      session.call("trame.state.update", [changes]).catch(() => null);
+    }
+  }
+
   function call(method, ...values) {
+    sendState();
     return session ? session.call("attentionunetseg." + method, values).catch(() => null) : Promise.resolve(null);
   }
 
@@ -27,6 +38,7 @@
       this.name = root.dataset.stream;
       this.shown = null;
       this.pointer = null;
+      this.held = 0; // the buttons that the server was told of
       this.queue = [];
       this.isSending = false;
       this.wheel = 0;
@@ -86,10 +98,22 @@
         root.setPointerCapture(event.pointerId);
         root.focus({ preventScroll: true });
         event.preventDefault();
-        this.send(BUTTONS[event.button] + "ButtonPress", event);
+        this.follow(event, true);
       });
-      root.addEventListener("pointerup", (event) => this.send(BUTTONS[event.button] + "ButtonRelease", event));
-      root.addEventListener("pointermove", (event) => this.send("MouseMove", event));
+      root.addEventListener("pointerup", (event) => this.follow(event));
+      root.addEventListener("pointermove", (event) => {
+        this.follow(event);
+        this.send("MouseMove", event);
+      });
+      // The system takes the mouse away, or another window does: nobody will say when the buttons go up.
+      for (const kind of ["pointercancel", "lostpointercapture"]) {
+        root.addEventListener(kind, () => {
+          if (this.held) {
+            this.held = 0;
+            this.send("Cancel", this.pointer);
+          }
+        });
+      }
       root.addEventListener("pointerleave", () => {
         this.pointer = null;
         document.dispatchEvent(new CustomEvent("undermouse", { detail: { pane: this, values: null } }));
@@ -108,15 +132,27 @@
       );
     }
 
+    // Tells which buttons have gone down and up. While one is held, the browser tells of others by moves alone.
+    follow(event, isPress = false) {
+      for (const [name, bit] of Object.entries(BUTTONS)) {
+        const isDown = Boolean(event.buttons & bit);
+        const wasDown = Boolean(this.held & bit);
+        if (this.shown && isDown !== wasDown && (wasDown || isPress || this.held)) {
+          this.held ^= bit;
+          this.send(name + (isDown ? "ButtonPress" : "ButtonRelease"), event);
+        }
+      }
+    }
+
     send(type, event, ticks = 0) {
-      if (!this.shown || !type) {
+      if (!this.shown || !event) {
         return;
       }
       this.pointer = { clientX: event.clientX, clientY: event.clientY };
       const message = {
         type,
         ticks,
-        buttons: event.buttons,
+        buttons: event.buttons || 0,
         shift: event.shiftKey,
         ctrl: event.ctrlKey || event.metaKey,
         alt: event.altKey,
@@ -178,6 +214,12 @@
       return;
     }
     session = ready;
+    const trigger = window.trame.trigger;
+    window.trame.trigger = (...words) => {
+      sendState();
+      Object.values(panes).forEach((pane) => pane.sendAll());
+      return trigger(...words);
+    };
     session.subscribe("attentionunetseg.picture", ([event]) => panes[event.name]?.show(event.meta, event.content));
     for (const root of roots) {
       panes[root.dataset.stream] = new Pane(root);

@@ -48,7 +48,9 @@
     true
   );
   window.addEventListener("pointermove", (event) => {
-    if (drawn) {
+    if (drawn && !(event.buttons & 1)) {
+      end();
+    } else if (drawn) {
       drawn.points.push(place(drawn.pane, event));
       show();
     }
