@@ -283,3 +283,11 @@ def test_nothing_is_corrected_while_a_run_goes_on_that_would_take_it_away(plain)
     plain.wait("state('additions') === 1")
 
 
+def test_two_clicks_on_phantom_draw_one(result, server, page):
+    with server.held_up():
+        page.button("Phantom").click()
+        page.button("Phantom").click()
+    page.wait("state('volume_name').startsWith('Phantom') && state('opening') === ''")
+    assert page.state("volume_name") == "Phantom 1"
+    page.button("Phantom").click()
+    page.wait("state('volume_name') === 'Phantom 2' && state('opening') === ''")

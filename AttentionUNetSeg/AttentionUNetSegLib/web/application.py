@@ -160,12 +160,11 @@ class Application:
         self.workspace.show(unsaved=False)
 
     def _begin_with_kept(self) -> None:
-        self.workspace.start(self._open_kept())
+        if self.workspace.volume is None and self._opener.is_idle():
+            self._opener.run(self._open_kept())
 
     async def _open_kept(self) -> None:
         """Go on with what an earlier server left."""
-        if self.workspace.volume is not None or self.workspace.server.state.opening:
-            return
         self.workspace.show(opening="Opening the kept session")
         await self.workspace.breathe()
         try:

@@ -150,7 +150,10 @@ class CTOpener:
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Open something in the background; `cancel` gives it up."""
-        self._task = self._workspace.start(work)
+        # From now on, not from its first step on: what a person does at once must find that something is being opened.
+        self._begin("Opening")
+        task = self._task = self._workspace.start(work)
+        task.add_done_callback(lambda ended: self._end() if ended is self._task else None)
 
     async def _open_upload(self, path: Path, sent_name: str) -> None:
         name = name_of_volume(sent_name)
