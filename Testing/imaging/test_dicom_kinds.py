@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import Geometry, list_dicom_series, read_volume
+from AttentionUNetSegLib.imaging.dicom_header import owner_doubts
 from dicom_slice import AXIAL, dicom_slice
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -496,3 +497,17 @@ def test_a_part_that_borrows_from_another_says_so(tmp_path) -> None:
     assert not any("fewer images" in each for each in assert_true(folder, series="1/1"))
     mixed = np.concatenate([truth()[:6] + 50, truth()[6:]])
     assert any("At 4 of its 10 places" in each for each in assert_true(folder, mixed, series="1/2"))
+
+
+def test_a_dicom_file_of_another_patient_is_doubted(tmp_path) -> None:
+    ct = dicom_slice(tmp_path / "ct", (0, 0, 0), "1.2.3")
+    same = dicom_slice(tmp_path / "same", (0, 0, 0), "1.2.4", StudyInstanceUID="1.2.5")
+    nameless = dicom_slice(tmp_path / "nameless", (0, 0, 0), "1.2.4", PatientID=None, FrameOfReferenceUID="")
+    label_map = tmp_path / "labels.nii"
+    label_map.write_bytes(b"no DICOM")
+    for path in (same, nameless, label_map):
+        assert owner_doubts(path, ct) == []
+    other = dicom_slice(tmp_path / "other", (0, 0, 0), "1.2.4", PatientID="2")
+    assert "of the patient 2, and the CT of the patient 1" in owner_doubts(other, ct)[0]
+    moved = dicom_slice(tmp_path / "moved", (0, 0, 0), "1.2.4", FrameOfReferenceUID="1.2.9")
+    assert "frame of reference 1.2.9" in owner_doubts(moved, ct)[0]

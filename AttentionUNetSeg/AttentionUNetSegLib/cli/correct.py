@@ -129,13 +129,15 @@ def _started(options: Namespace) -> _Earlier:
 def _begun(scene: slicer.vtkMRMLScene, options: Namespace, source: dict[str, Any]) -> tuple[ResultNodes, list[str]]:
     """Bring CT and segmentation into the scene; return the result that they are, and warnings."""
     from ..imaging import read_volume
+    from ..imaging.dicom_header import owner_doubts
     from ..scene import add_volume
 
     volume = read_volume(options.result, options.series)
     source["checksum"] = volume.checksum()
     path = options.start or options.start_probability
     nodes, doubts = start_from_file(add_volume(scene, volume), path, options.segment, options.start is None)
-    return nodes, [*volume.warnings, *doubts]
+    owners = owner_doubts(Path(path), volume.dicom_files[0]) if volume.dicom_files else []
+    return nodes, [*volume.warnings, *owners, *doubts]
 
 
 def _find(result: Path) -> _Earlier:

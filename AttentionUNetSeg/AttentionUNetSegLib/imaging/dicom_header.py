@@ -143,6 +143,28 @@ def planes_of(path: Path) -> list[SlicePlane]:
     return [frame.plane for frame in header.frames]
 
 
+def owner_doubts(one: Path, other: Path) -> list[str]:
+    """Say where two DICOM files, a segmentation and a slice of a CT for example, name different patients or frames.
+
+    What is missing in either, or in a file that is no DICOM file or damaged, is no doubt.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            headers = [open_header(path, list(OWNER_TAGS)) for path in (one, other)]
+        except Exception:  # whoever reads the voxels says so
+            return []
+        for keyword, name in OWNER_TAGS.items():
+            told = [_printable(text(header, keyword)) for header in headers if header is not None]
+            # A segmentation may lie in a study of its own.
+            if keyword != "StudyInstanceUID" and len(told) == 2 and all(told) and told[0] != told[1]:
+                return [
+                    f"{printable_name(one)} is of the {name} {told[0]}, and the CT of the {name} {told[1]}: if these "
+                    "are not the same, it does not belong to this CT."
+                ]
+    return []
+
+
 def text(dataset: pydicom.Dataset, keyword: str) -> str:
     """The value as text, several joined by a backslash as in the file; "" for none."""
     return "\\".join(str(value).strip() for value in _values(dataset, keyword)).strip()
