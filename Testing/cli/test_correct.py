@@ -102,6 +102,23 @@ def test_a_result_without_a_scene_is_rebuilt_from_the_ct_and_the_probability(seg
     assert not (result / "phantom ü_corrected_scene.mrb").exists()
 
 
+def test_another_ct_at_the_same_path_is_not_taken_for_the_one_that_was_segmented(
+    segmented, result, in_process, tmp_path
+):
+    report = result / "phantom ü_report.json"
+    written = json.loads(report.read_text(encoding="utf-8"))
+    assert len(written["input"]["checksum"]) == 8
+    other = sitk.ReadImage(str(segmented.input)) + 1
+    written["input"]["path"] = str(tmp_path / "current.nii.gz")
+    sitk.WriteImage(other, written["input"]["path"])
+    report.write_text(json.dumps(written), encoding="utf-8")
+    (result / "phantom ü_scene.mrb").unlink()
+    outcome = in_process("correct", result, "--add", text_of(inside(segmented.input)), "--no-picture")
+    assert outcome.code == 2
+    assert "current.nii.gz no longer holds the CT that this result belongs to" in outcome.stderr
+    assert not list(result.glob("*_corrected_*"))
+
+
 def test_positions_may_begin_with_a_minus_and_the_later_click_counts(segmented, result, in_process, tmp_path):
     place = inside(segmented.input, 0.4)
     text = text_of(place)

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from AttentionUNetSegLib.errors import BadInput
 from AttentionUNetSegLib.imaging import Geometry, list_dicom_series, read_volume
+from AttentionUNetSegLib.imaging.dicom_header import owner_doubts
 from dicom_slice import AXIAL, dicom_slice
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -424,3 +425,89 @@ def test_no_value_of_any_tag_does_more_than_leave_its_file_out(
     assert np.array_equal(values[:9], truth()[:9])
     if len(values) == 9:  # it stands in the same series or, with another UID or modality, in one of its own
         assert any("IM0009" in each for each in volume.warnings) or volume.left_out or tag[0] == 0x00080008
+
+
+# --- One volume: one scale, one patient ---
+
+
+def test_slices_without_an_intercept_among_others_are_refused(tmp_path) -> None:
+    def forget(data: Dataset, number: int) -> None:
+        if number == 4:
+            del data.RescaleIntercept
+
+    folder = edit(series(tmp_path / "ct"), forget)
+    with pytest.raises(BadInput, match=r"1 of the series' 10 images give no rescale intercept.*-1024.*IM0004"):
+        read_volume(folder)
+    # Where the others add nothing, its absence means the same.
+    signed = truth().astype("<i2")
+
+    def in_hu(data: Dataset, number: int) -> None:
+        data.PixelData, data.PixelRepresentation, data.RescaleIntercept = signed[number].tobytes(), 1, 0
+        forget(data, number)
+
+    assert_true(edit(series(tmp_path / "hu"), in_hu))
+
+
+def test_padding_is_air(tmp_path) -> None:
+    """-2000 written as an unsigned number: outside of a round field of view lay 62512 HU."""
+    corner = np.zeros(truth().shape, bool)
+    corner[:, :2, :2] = True
+
+    def pad(data: Dataset, number: int) -> None:
+        stored = np.where(corner[number], 63536, truth()[number].astype(int) + 1024)
+        data.PixelData = stored.astype("<u2").tobytes()
+        data.add_new(0x00280120, "US", 63536)
+
+    assert_true(edit(series(tmp_path / "ct"), pad), np.where(corner, -1024, truth()))
+
+    def as_water(data: Dataset, number: int) -> None:
+        data.add_new(0x00280120, "US", 1024)  # a tag that is wrong must not make holes
+
+    assert_true(edit(series(tmp_path / "wrong"), as_water))
+
+
+@pytest.mark.parametrize("tag", ["PatientID", "StudyInstanceUID", "FrameOfReferenceUID"])
+def test_two_patients_are_no_volume_even_where_their_slices_lie_in_one_row(tmp_path, tag) -> None:
+    def rename(data: Dataset, number: int) -> None:
+        if number % 2:
+            setattr(data, tag, "1.2.9")
+
+    hu = np.repeat(truth(), 2, axis=0)
+    folder = edit(series(tmp_path / "ct", hu), rename)
+    with pytest.raises(BadInput, match=r"images of several patients, studies or frames of reference, in 2 parts") as no:
+        read_volume(folder)
+    assert "1.2.9 (10 images)" in str(no.value)
+    volume = read_volume(folder, series="1/2")
+    assert volume.image.GetSpacing()[2] == pytest.approx(6.0)
+    assert np.array_equal(sitk.GetArrayFromImage(volume.image), truth())
+
+
+def test_names_taken_away_badly_do_not_split_a_series(tmp_path) -> None:
+    def forget(data: Dataset, number: int) -> None:
+        data.FrameOfReferenceUID = f"1.2.{number}"
+        if number == 3:
+            del data.PatientID
+
+    assert_true(edit(series(tmp_path / "ct"), forget))
+
+
+def test_a_part_that_borrows_from_another_says_so(tmp_path) -> None:
+    folder = series(tmp_path / "ct")
+    series(folder, truth()[:6] + 50)
+    assert not any("fewer images" in each for each in assert_true(folder, series="1/1"))
+    mixed = np.concatenate([truth()[:6] + 50, truth()[6:]])
+    assert any("At 4 of its 10 places" in each for each in assert_true(folder, mixed, series="1/2"))
+
+
+def test_a_dicom_file_of_another_patient_is_doubted(tmp_path) -> None:
+    ct = dicom_slice(tmp_path / "ct", (0, 0, 0), "1.2.3")
+    same = dicom_slice(tmp_path / "same", (0, 0, 0), "1.2.4", StudyInstanceUID="1.2.5")
+    nameless = dicom_slice(tmp_path / "nameless", (0, 0, 0), "1.2.4", PatientID=None, FrameOfReferenceUID="")
+    label_map = tmp_path / "labels.nii"
+    label_map.write_bytes(b"no DICOM")
+    for path in (same, nameless, label_map):
+        assert owner_doubts(path, ct) == []
+    other = dicom_slice(tmp_path / "other", (0, 0, 0), "1.2.4", PatientID="2")
+    assert "of the patient 2, and the CT of the patient 1" in owner_doubts(other, ct)[0]
+    moved = dicom_slice(tmp_path / "moved", (0, 0, 0), "1.2.4", FrameOfReferenceUID="1.2.9")
+    assert "frame of reference 1.2.9" in owner_doubts(moved, ct)[0]

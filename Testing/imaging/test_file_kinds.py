@@ -74,7 +74,7 @@ def nifti(path: Path, version: int = 1, order: str = "<", unit: int = 2, scale: 
         struct.pack_into(order + "8h", header, 40, 3, *SIZE, 1, 1, 1, 1)
         struct.pack_into(order + "hh", header, 70, code, values.itemsize * 8)
         struct.pack_into(order + "8f", header, 76, 1, *pixdim, 0, 0, 0, 0)
-        struct.pack_into(order + "3f", header, 108, 352, *more.get("slope", (1, 0)))
+        struct.pack_into(order + "3f", header, 108, more.get("offset", 352), *more.get("slope", (1, 0)))
         header[123] = unit
         struct.pack_into(order + "hh", header, 252, 0, 1)
         struct.pack_into(order + "12f", header, 280, *rows.ravel())
@@ -86,7 +86,7 @@ def nifti(path: Path, version: int = 1, order: str = "<", unit: int = 2, scale: 
         struct.pack_into(order + "hh", header, 12, code, values.itemsize * 8)
         struct.pack_into(order + "8q", header, 16, 3, *SIZE, 1, 1, 1, 1)
         struct.pack_into(order + "8d", header, 104, 1, *pixdim, 0, 0, 0, 0)
-        struct.pack_into(order + "q2d", header, 168, 544, *more.get("slope", (1, 0)))
+        struct.pack_into(order + "q2d", header, 168, more.get("offset", 544), *more.get("slope", (1, 0)))
         struct.pack_into(order + "ii", header, 344, 0, 1)
         struct.pack_into(order + "12d", header, 400, *rows.ravel())
         struct.pack_into(order + "i", header, 500, unit)
@@ -132,6 +132,8 @@ READ = {
     "NIfTI-2, gzip, big-endian": lambda folder: nifti(folder / "a.nii.gz", version=2, order=">"),
     "NIfTI, gzip without .gz": lambda folder: nifti(folder / "a.nii", packed=True),
     "NIfTI, .gz without gzip": lambda folder: nifti(folder / "a.nii.gz", packed=False),
+    "NIfTI, offset 0": lambda folder: nifti(folder / "a.nii.gz", offset=0),
+    "NIfTI-2, offset 0": lambda folder: nifti(folder / "a.nii", version=2, offset=0),
     "NIfTI, metres": lambda folder: nifti(folder / "a.nii", unit=1, scale=1e-3),
     "NIfTI, microns": lambda folder: nifti(folder / "a.nii", unit=3, scale=1e3),
     "NIfTI-2, metres": lambda folder: nifti(folder / "a.nii", version=2, unit=1, scale=1e-3),

@@ -167,6 +167,16 @@ def test_what_lies_outside_the_ct_is_told_and_nothing_is_left_behind_where_all_d
     np.testing.assert_array_equal(array(segment_on_source_grid(nodes)), array(half))
 
 
+def test_a_segmentation_that_lost_its_geometry_is_told(scene, ct_node, job):
+    """With spacing and origin of its own a mask on all of the CT's voxels came elsewhere, without a word."""
+    mask = ball_on(job.ct, job.ct)
+    lost = sitk.Image(mask)
+    lost.SetSpacing([0.7 * each for each in mask.GetSpacing()])
+    for image, told in ((lost, True), (mask, False), (mask[:, ::-1, ::-1], False)):
+        _, warnings = import_start(scene, ct_node, StoredSegment(image, False, "Pancreas"), "tool.nii.gz")
+        assert any("its geometry was lost" in each for each in warnings) is told
+
+
 def test_the_segment_tells_dicom_what_it_is(scene, ct_node, job, tmp_path):
     mask = ball_on(job.ct, job.ct)
     stored = StoredSegment(mask, False, "left kidney", algorithm=("AUTOMATIC", "other net 2"))

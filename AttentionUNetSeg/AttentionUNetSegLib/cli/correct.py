@@ -25,6 +25,7 @@ from .terminal import Terminal
 if TYPE_CHECKING:
     import slicer
 
+    from ..imaging import Volume
     from ..measure import Measurements
     from ..scene import ResultNodes
 
@@ -67,7 +68,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
         with clock.measure("open"):
             _app, scene = open_scene(terminal)  # the application lives as long as the scene is used
             with terminal.interrupts.deferred():
-                nodes, doubts = _begun(scene, options) if is_start else (_load(scene, earlier), [])
+                nodes, doubts = _begun(scene, options, source) if is_start else (_load(scene, earlier), [])
         for text in doubts:
             warn(text)
         line.show(_OPENED, "Correcting")
@@ -125,15 +126,18 @@ def _started(options: Namespace) -> _Earlier:
     return _Earlier(options.output, stem_of(options.result), {"input": source}, None)
 
 
-def _begun(scene: slicer.vtkMRMLScene, options: Namespace) -> tuple[ResultNodes, list[str]]:
+def _begun(scene: slicer.vtkMRMLScene, options: Namespace, source: dict[str, Any]) -> tuple[ResultNodes, list[str]]:
     """Bring CT and segmentation into the scene; return the result that they are, and warnings."""
     from ..imaging import read_volume
+    from ..imaging.dicom_header import owner_doubts
     from ..scene import add_volume
 
     volume = read_volume(options.result, options.series)
+    source["checksum"] = volume.checksum()
     path = options.start or options.start_probability
     nodes, doubts = start_from_file(add_volume(scene, volume), path, options.segment, options.start is None)
-    return nodes, [*volume.warnings, *doubts]
+    owners = owner_doubts(Path(path), volume.dicom_files[0]) if volume.dicom_files else []
+    return nodes, [*volume.warnings, *owners, *doubts]
 
 
 def _find(result: Path) -> _Earlier:
@@ -188,7 +192,6 @@ def _load(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
 
 
 def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
-    from ..imaging import read_volume
     from ..scene import add_volume, import_result
 
     report = earlier.report
@@ -202,8 +205,22 @@ def _rebuilt(scene: slicer.vtkMRMLScene, earlier: _Earlier) -> ResultNodes:
     except (KeyError, TypeError) as error:
         raise BadInput(f"The report of {earlier.stem} in {earlier.folder} lacks {error}.", "Segment again.") from None
     with GivenInput.of(path_or_address(path), source.get("series")).on_disk() as place:
-        node = add_volume(scene, read_volume(place, source.get("series")))
+        node = add_volume(scene, _same_ct(place, source))
     return import_result(scene, node, {**fields, "files": kept}, earlier.folder, keep_largest)
+
+
+def _same_ct(place: Path, source: dict[str, Any]) -> Volume:
+    """Read the CT of a result again; raises BadInput where another one has taken its place since."""
+    from ..imaging import read_volume
+
+    volume = read_volume(place, source.get("series"))
+    # Reports from before November 2026 have none.
+    if "checksum" in source and source["checksum"] != volume.checksum():
+        raise BadInput(
+            f"{source['path']} no longer holds the CT that this result belongs to: its voxels are others.",
+            "Put that CT back to its place, or segment the one that is there now.",
+        )
+    return volume
 
 
 def _correct(nodes: ResultNodes, options: Namespace, warn: Callable[[str], None]) -> tuple[ResultEditor, float]:
@@ -271,11 +288,9 @@ def _write_dicom(
     measurements: Measurements,
 ) -> None:
     """Write the DICOM objects; the CT is read again for its files, or fetched again from where it came."""
-    from ..imaging import read_volume
-
     series = source.get("series")
     with GivenInput.of(path_or_address(str(source["path"])), series).on_disk() as place:
-        files = read_volume(place, series).dicom_files
+        files = _same_ct(place, source).dicom_files
         require_dicom_files(files, str(source["path"]))
         write_objects(options, destination, nodes, files, editor.settings[0], measurements)
 

@@ -80,6 +80,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
             size=list(volume.image.GetSize()),
             spacing_mm=list(volume.image.GetSpacing()),
             is_phantom=volume.is_phantom,
+            checksum=volume.checksum(),
         )
         line.show(_READ, "Opening the scene")
         with clock.measure("open_scene"):

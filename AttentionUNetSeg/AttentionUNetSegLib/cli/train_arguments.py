@@ -120,7 +120,7 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--precision", choices=("auto", "bfloat16"),
-        help="bfloat16 also on a CPU, faster where it has instructions for it (default: auto)",
+        help="bfloat16 also on a CPU that has instructions for it: faster there (default: auto)",
     )  # fmt: skip
     group.add_argument(
         "--attention-weight", type=float, metavar="W", help="in the loss, of gates that look at the gland (default: 0)"

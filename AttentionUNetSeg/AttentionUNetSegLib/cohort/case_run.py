@@ -188,6 +188,7 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
             "size": list(volume.image.GetSize()),
             "spacing_mm": list(volume.image.GetSpacing()),
             "is_phantom": volume.is_phantom,
+            "checksum": volume.checksum(),
         },
         "model": model,
         "device": found.device,

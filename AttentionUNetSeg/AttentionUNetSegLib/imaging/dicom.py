@@ -15,7 +15,7 @@ from .check import FEWEST_SLICES
 from .dicom_differences import differences, orientation_of
 from .dicom_header import DicomFrame, DicomHeader, read_header
 from .dicom_outliers import usual_modality, without_outliers
-from .dicom_parts import Part, parts_of
+from .dicom_parts import SEVERAL_AT_A_PLACE, Part, parts_of
 from .dicom_volume import left_out_sentence, volume_of_frames
 from .image_file import CT_ENDINGS
 from .plain_name import printable, printable_name
@@ -121,6 +121,11 @@ def read_dicom_series(folder: Path, series: str | None = None) -> DicomVolume:
     if entry.problems:
         warnings.append(left_out_sentence(entry.problems))
     warnings += _siblings_left_out(scan, entry, series)
+    if entry.shared:
+        warnings.append(
+            f"At {entry.shared} of its {len(entry.frames)} places the series has fewer images than at others; what "
+            "lies there was taken, and may be of another phase or reconstruction."
+        )
     try:
         image, files, doubts = volume_of_frames(entry.frames)
     except BadInput as error:
@@ -156,7 +161,7 @@ def read_dicom_file(path: Path) -> DicomVolume:
     parts, doubles = parts_of(header.frames)
     if len(parts) > 1:
         raise BadInput(
-            f"{name} holds several images at one place: {_names_of(parts)}.",
+            f"{name} holds {parts[0].why}: {_names_of(parts)}.",
             f"Give its folder alone, and choose one there {HOW_TO_NAME_A_SERIES}.",
         )
     warnings = [f"{doubles} of its frames are the same at the same place, and counted once."] if doubles else []
@@ -172,13 +177,18 @@ def _names_of(parts: Sequence[Part]) -> str:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A series or a part of one; `problems` and `facts` are of its files, `doubles` images that are there twice."""
+    """A series or a part of one; `problems` and `facts` are of its files, `doubles` images that are there twice.
+
+    `why_parts` and `shared` are as of `Part`.
+    """
 
     series: DicomSeries
     frames: tuple[DicomFrame, ...]
     problems: tuple[tuple[Path, str], ...]
     doubles: int
     facts: dict[str, str]
+    why_parts: str = SEVERAL_AT_A_PLACE
+    shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -267,7 +277,8 @@ def _entries(uid: str, headers: Sequence[DicomHeader]) -> Iterator[_Entry]:
         own = part.frames if part else tuple(frames)
         said = next((header.facts for header in images if own and header.path == own[0].path), first.facts)
         facts = {**said, **(orientation_of(own[0].plane) if own else {})}
-        yield _Entry(series, own, tuple(problems), doubles, facts)
+        told = (part.why, part.shared) if part else ()
+        yield _Entry(series, own, tuple(problems), doubles, facts, *told)
 
 
 def _told_apart(entries: Sequence[_Entry]) -> list[_Entry]:
@@ -329,7 +340,7 @@ def _wanted(entries: Sequence[_Entry], cts: Sequence[_Entry], folder: str, wante
     if len(matching_cts) > 1:
         several = f"{_count(matching_cts)} have the number {wanted}"
         if all(entry.series.part for entry in matching_cts):
-            several = f"Series {wanted} has several images at one place, in {len(matching_cts)} parts"
+            several = f"Series {wanted} has {matching_cts[0].why_parts}, in {len(matching_cts)} parts"
         raise BadInput(f"{several}: {_listed(matching_cts)}.", _how_to_choose(matching_cts))
     return matching_cts[0]
 
@@ -343,7 +354,7 @@ def _names(series: DicomSeries) -> set[str]:
 def _count(entries: Sequence[_Entry]) -> str:
     parts = sum(1 for entry in entries if entry.series.part)
     if parts == len(entries):
-        return f"a CT series with several images at one place, in {parts} parts"
+        return f"a CT series with {entries[0].why_parts}, in {parts} parts"
     return f"{len(entries)} CT series" + (" or parts of them" if parts else "")
 
 
@@ -374,7 +385,7 @@ def _siblings_left_out(scan: _Scan, chosen: _Entry, wanted: str | None) -> list[
         e.series for e in scan.entries if e.series.part and e.series.uid.startswith(f"{uid}/") and e is not chosen
     ]
     named = "; ".join(f"{each}" for each in others)
-    return [f"At some places the series has several images; {chosen.series} was taken, and left out: {named}."]
+    return [f"The series holds {chosen.why_parts}; {chosen.series} was taken, and left out: {named}."]
 
 
 def _left_out(scan: _Scan, chosen: _Entry) -> list[str]:

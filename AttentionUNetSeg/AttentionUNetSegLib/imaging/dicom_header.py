@@ -35,11 +35,14 @@ _PARTS_OF_FRAMES = {
     "ConvolutionKernel": ("CTReconstructionSequence", "ConvolutionKernel"),
     "SliceThickness": ("PixelMeasuresSequence", "SliceThickness"),
 }
+# Who or what a slice belongs to: one volume holds slices of one of each.
+OWNER_TAGS = {"PatientID": "patient", "StudyInstanceUID": "study", "FrameOfReferenceUID": "frame of reference"}
 TAGS = [
     "SOPClassUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality", "ImageType", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ModalityLUTSequence",
-    "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "RescaleType", *{*PART_TAGS, *FACT_TAGS},
+    "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue",
+    "PixelPaddingRangeLimit", *{*PART_TAGS, *FACT_TAGS, *OWNER_TAGS},
 ]  # fmt: skip
 CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
@@ -65,6 +68,12 @@ class DicomFrame:
         The values of `PART_TAGS`, "" where there is none.
     inverse : bool
         Whether small values are to be shown white (MONOCHROME1).
+    is_rescaled : bool
+        Whether the file gives an intercept.
+    owners : Mapping[str, str]
+        The values of `OWNER_TAGS`, "" where there is none.
+    padding : tuple[float, float] | None
+        Stored values from the first to the second are no part of the image; None where the file names none.
     """
 
     path: Path
@@ -76,6 +85,9 @@ class DicomFrame:
     instance: float = 0.0
     parts: Mapping[str, str] = field(default_factory=dict)
     inverse: bool = False
+    is_rescaled: bool = True
+    owners: Mapping[str, str] = field(default_factory=dict)
+    padding: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +141,28 @@ def planes_of(path: Path) -> list[SlicePlane]:
         reason = header.problems[0] if header and header.problems else "it is no image with a place"
         raise BadInput(f"{printable_name(path)} cannot be used: {reason}.", "Export the series again.")
     return [frame.plane for frame in header.frames]
+
+
+def owner_doubts(one: Path, other: Path) -> list[str]:
+    """Say where two DICOM files, a segmentation and a slice of a CT for example, name different patients or frames.
+
+    What is missing in either, or in a file that is no DICOM file or damaged, is no doubt.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            headers = [open_header(path, list(OWNER_TAGS)) for path in (one, other)]
+        except Exception:  # whoever reads the voxels says so
+            return []
+        for keyword, name in OWNER_TAGS.items():
+            told = [_printable(text(header, keyword)) for header in headers if header is not None]
+            # A segmentation may lie in a study of its own.
+            if keyword != "StudyInstanceUID" and len(told) == 2 and all(told) and told[0] != told[1]:
+                return [
+                    f"{printable_name(one)} is of the {name} {told[0]}, and the CT of the {name} {told[1]}: if these "
+                    "are not the same, it does not belong to this CT."
+                ]
+    return []
 
 
 def text(dataset: pydicom.Dataset, keyword: str) -> str:
@@ -255,7 +289,18 @@ def _frame(sources: _Sources, path: Path, position: int) -> DicomFrame:
         instance=number(file, "InstanceNumber") or 0.0,
         parts={keyword: _part(sources, keyword) for keyword in PART_TAGS},
         inverse=text(file, "PhotometricInterpretation").upper() == "MONOCHROME1",
+        is_rescaled=bool(sources.of(rescaling, "RescaleIntercept")),
+        owners={keyword: _printable(text(file, keyword)) for keyword in OWNER_TAGS},
+        padding=_padding(file),
     )
+
+
+def _padding(file: pydicom.Dataset) -> tuple[float, float] | None:
+    first = number(file, "PixelPaddingValue")
+    if first is None:
+        return None
+    last = number(file, "PixelPaddingRangeLimit")
+    return min(first, first if last is None else last), max(first, first if last is None else last)
 
 
 def _part(sources: _Sources, keyword: str) -> str:

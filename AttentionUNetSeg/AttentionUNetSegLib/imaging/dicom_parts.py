@@ -5,23 +5,39 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import Any
 
 from .dicom_file import stored_frames
-from .dicom_header import PART_TAGS, DicomFrame
+from .dicom_header import OWNER_TAGS, PART_TAGS, DicomFrame
 
 _FEW_PLACES = 8
+SEVERAL_AT_A_PLACE = "several images at one place"
+SEVERAL_OWNERS = "images of several patients, studies or frames of reference"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Images of one series at most one of which lies at a place; `name` tells it from the others, "" if it is all."""
+    """Images of one series at most one of which lies at a place.
+
+    Attributes
+    ----------
+    name : str
+        Tells it from the others, "" if it is all.
+    frames : tuple[DicomFrame, ...]
+        Its images.
+    why : str
+        Why the series has parts.
+    shared : int
+        How many of its images belong to another part too, because there is no other at their place.
+    """
 
     name: str
     frames: tuple[DicomFrame, ...]
+    why: str = SEVERAL_AT_A_PLACE
+    shared: int = 0
 
 
 def parts_of(frames: Sequence[DicomFrame]) -> tuple[list[Part], int]:
@@ -29,10 +45,32 @@ def parts_of(frames: Sequence[DicomFrame]) -> tuple[list[Part], int]:
 
     The same are images at the same place whose values are the same, whatever their UIDs say: a UID given twice by a bad
     anonymisation does not make two slices one. Parts are told apart by acquisition, time, kernel and the like, or else
-    by the order of the images at each place.
+    by the order of the images at each place. Images of several patients, studies or frames of reference are never of
+    one part, wherever they lie.
     """
-    kept = _without_doubles(frames)
-    return _split(kept), len(frames) - len(kept)
+    parts, count = [], 0
+    owned = _by_owner(frames)
+    for owner, group in owned:
+        kept = _without_doubles(group)
+        count += len(kept)
+        for part in _split(kept):
+            name = ", ".join(filter(None, (owner, part.name)))
+            parts.append(replace(part, name=name, why=SEVERAL_OWNERS if len(owned) > 1 else part.why))
+    return parts, len(frames) - count
+
+
+def _by_owner(frames: Sequence[DicomFrame]) -> list[tuple[str, list[DicomFrame]]]:
+    """Return the images of each patient, study and frame of reference, with a name where there are several."""
+    values = {tag: {frame.owners.get(tag, "") for frame in frames} for tag in OWNER_TAGS}
+    # A tag that is missing in some, or another in nearly every slice, is the mistake of whoever took names away.
+    telling = [tag for tag in OWNER_TAGS if "" not in values[tag] and 1 < len(values[tag]) <= len(frames) // 4 + 1]
+    groups = _grouped(frames, lambda frame: tuple(frame.owners[tag] for tag in telling))
+    # The first that tells all of them apart is enough of a name.
+    named = [at for at in range(len(telling)) if len({value[at] for value in groups}) == len(groups)][:1]
+    return [
+        (", ".join(f"{OWNER_TAGS[telling[at]]} {value[at]}" for at in named or range(len(telling))), group)
+        for value, group in sorted(groups.items())
+    ]
 
 
 def _without_doubles(frames: Sequence[DicomFrame]) -> list[DicomFrame]:
@@ -75,7 +113,11 @@ def _by_order(frames: list[DicomFrame]) -> list[Part]:
     places = list(_grouped(in_order, _place).values())
     most = max(map(len, places))
     return [
-        Part(f"image {n + 1} of {most} at each place", tuple(place[min(n, len(place) - 1)] for place in places))
+        Part(
+            f"image {n + 1} of {most} at each place",
+            tuple(place[min(n, len(place) - 1)] for place in places),
+            shared=sum(len(place) <= n for place in places),
+        )
         for n in range(most)
     ]
 

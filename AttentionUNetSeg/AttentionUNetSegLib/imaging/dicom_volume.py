@@ -20,6 +20,8 @@ from .plain_name import printable_name
 from .voxel_data import MOST_VOXELS
 
 AIR_HU = -1024
+# Padding below is air for every later step as it stands; above it would pass for bone or metal around the patient.
+_BRIGHT_HU = 2000
 # The rows and columns at the border of an image that hold air in any CT.
 _BORDER_VOXELS = 4
 
@@ -35,6 +37,7 @@ def volume_of_frames(frames: Sequence[DicomFrame]) -> tuple[sitk.Image, tuple[Pa
         The slices form no grid (see `grid_of_slices`), also because some could not be read.
     """
     frames = list(frames)
+    _refuse_mixed_rescaling(frames)
     failures: dict[Path, str] = {}
     stack = grid_of_slices([frame.plane for frame in frames])
     values = _values(frames, stack, failures)
@@ -70,6 +73,19 @@ def left_out_sentence(reasons: Sequence[tuple[Path, str]]) -> str:
     return f"{subject} left out: {named}{more}."
 
 
+def _refuse_mixed_rescaling(frames: Sequence[DicomFrame]) -> None:
+    """Refuse slices without an intercept among slices that have one: their HU cannot be known."""
+    without = [frame for frame in frames if not frame.is_rescaled]
+    given = sorted({frame.intercept for frame in frames if frame.is_rescaled} - {0.0})
+    if without and given:
+        named = ", ".join(dict.fromkeys(printable_name(frame.path) for frame in without[:3]))
+        raise BadInput(
+            f"{len(without)} of the series' {len(frames)} images give no rescale intercept, and the others do "
+            f"({given[0]:g}): which HU their values mean cannot be known. The first are in {named}.",
+            "Export the series again.",
+        )
+
+
 def _values(frames: Sequence[DicomFrame], stack: SliceStack, failures: dict[Path, str]) -> np.ndarray:
     """Return the voxels (slices, rows, columns) in HU; what cannot be read stays empty and goes into `failures`."""
     if math.prod(stack.grid.size) > MOST_VOXELS:
@@ -96,9 +112,9 @@ def _put(volume: np.ndarray, place: int, pixels: np.ndarray, frame: DicomFrame) 
     if pixels.shape != volume.shape[1:]:
         raise ValueError(f"it has {pixels.shape[1]} x {pixels.shape[0]} pixels, not as its header says")
     if volume.dtype.kind == "f":
-        volume[place] = pixels * np.float64(frame.slope) + frame.intercept
+        volume[place] = _with_air(pixels * np.float64(frame.slope) + frame.intercept, pixels, frame)
         return volume
-    hu = pixels.astype(np.int64) * int(frame.slope) + int(frame.intercept)
+    hu = _with_air(pixels.astype(np.int64) * int(frame.slope) + int(frame.intercept), pixels, frame)
     for kind in (volume.dtype, np.dtype(np.int32)):
         limits = np.iinfo(kind)
         if limits.min <= hu.min() and hu.max() <= limits.max:
@@ -106,6 +122,14 @@ def _put(volume: np.ndarray, place: int, pixels: np.ndarray, frame: DicomFrame) 
             volume[place] = hu
             return volume
     raise ValueError(f"its values reach from {hu.min()} to {hu.max()}")
+
+
+def _with_air(hu: np.ndarray, pixels: np.ndarray, frame: DicomFrame) -> np.ndarray:
+    """Put air where the file says that there is no image, and a value of bone or metal stands."""
+    if frame.padding is not None:
+        first, last = frame.padding
+        hu[(pixels >= first) & (pixels <= last) & (hu > _BRIGHT_HU)] = AIR_HU
+    return hu
 
 
 def _refuse_inverse(values: np.ndarray) -> None:

@@ -35,6 +35,8 @@ _KINDS = {
 _COMPONENTS = {128: 3, 2304: 4, 32: 2, 1792: 2}  # RGB, RGBA, complex
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # xyzt_units: unknown, metre, millimetre, micron
 _SCANNER = 1
+# Where the voxels of a single file begin at the earliest; some programs write 0 and mean this.
+_LEAST_OFFSETS = {b"n+1": 352, b"n+2": 544}
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def _nifti_1(start: bytes, order: str) -> NiftiHeader | None:
         dim=read("8h", 40),
         datatype=read("h", 70)[0],
         pixdim=read("8f", 76),
-        vox_offset=_whole(read("f", 108)[0]),
+        vox_offset=max(_whole(read("f", 108)[0]), _LEAST_OFFSETS.get(start[344:347], 0)),
         slope=read("f", 112)[0],
         intercept=read("f", 116)[0],
         qform_code=read("h", 252)[0],
@@ -154,7 +156,7 @@ def _nifti_2(start: bytes, order: str) -> NiftiHeader:
         dim=read("8q", 16),
         datatype=read("h", 12)[0],
         pixdim=read("8d", 104),
-        vox_offset=read("q", 168)[0],
+        vox_offset=max(read("q", 168)[0], _LEAST_OFFSETS.get(start[4:7], 0)),
         slope=read("d", 176)[0],
         intercept=read("d", 184)[0],
         qform_code=read("i", 344)[0],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import SimpleITK as sitk
 
 from ..errors import BadInput
@@ -47,6 +49,16 @@ class Volume:
     warnings: tuple[str, ...] = ()
     dicom_files: tuple[Path, ...] = ()
     left_out: tuple[str, ...] = ()
+
+    def checksum(self) -> str:
+        """Return eight hexadecimal digits: those of another CT, or of this one elsewhere, are others.
+
+        A report keeps them, so that a correction does not take whatever CT has got the same path since.
+        """
+        grid = (*self.image.GetSize(), *self.image.GetSpacing(), *self.image.GetOrigin(), *self.image.GetDirection())
+        place = " ".join(f"{number:.3f}" for number in grid).encode()
+        voxels = np.ascontiguousarray(sitk.GetArrayViewFromImage(self.image))
+        return f"{zlib.crc32(voxels.data.cast('B'), zlib.crc32(place)):08x}"
 
 
 def read_volume(

@@ -8,6 +8,7 @@ the corrected segment can come out on that grid too, untouched where nothing was
 from __future__ import annotations
 
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from .segment import segment_id_of
 from .threshold import clean_mask, settings_of
 from .volumes import image_of_node, voxels_of_image
 
+# Half a voxel is what conventions of headers differ by.
+LARGEST_OFFSET_VOXELS = 1.0
 SOURCE = "source"
 # The attributes that say where a result of this kind comes from; absent on those of the network.
 START, START_NAME, START_SEGMENT = "start", "start.name", "start.segment"
@@ -183,17 +186,38 @@ def _resampled(image: sitk.Image, grid: Geometry, outside: float) -> np.ndarray:
 
 
 def _doubts(stored: StoredSegment, volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
-    """Return what a person should know: how much of the segment lies outside of the CT."""
+    """Return what a person should know: a grid that was lost, how much of the segment lies outside of the CT."""
+    doubts = _lost_grid(stored, volume_node)
     inside = np.argwhere(sitk.GetArrayViewFromImage(stored.image) >= (MASK_THRESHOLD if stored.is_probability else 1))
     if not len(inside):
-        return []
+        return doubts
     ras = np.column_stack([inside[:, ::-1], np.ones(len(inside))]) @ ijk_to_ras_of_image(stored.image).T
     ijk = np.linalg.solve(ijk_to_ras_of_node(volume_node), ras.T)[:3]
     size = np.array(volume_node.GetImageData().GetDimensions())[:, None]
     share = float(np.mean(np.any((ijk < -0.5 - 1e-3) | (ijk > size - 0.5 + 1e-3), axis=0)))
     if share == 0.0:
+        return doubts
+    left_out = f"{max(0.1, 100 * share):.1f} % of the segment {stored.name} lies outside the CT and was left out."
+    return [*doubts, left_out]
+
+
+def _lost_grid(stored: StoredSegment, volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
+    """Warn of a segmentation with the CT's number of voxels in another place: written without its geometry, mostly."""
+    size = volume_node.GetImageData().GetDimensions()
+    if sorted(stored.image.GetSize()) != sorted(size):
         return []
-    return [f"{max(0.1, 100 * share):.1f} % of the segment {stored.name} lies outside the CT and was left out."]
+    corners = np.array(list(product(*((-0.5, n - 0.5) for n in stored.image.GetSize()))))
+    ras = np.column_stack([corners, np.ones(8)]) @ ijk_to_ras_of_image(stored.image).T
+    ijk = np.linalg.solve(ijk_to_ras_of_node(volume_node), ras.T)[:3]
+    off = np.abs([ijk.min(axis=1) + 0.5, ijk.max(axis=1) - np.array(size) + 0.5])
+    if off.max() <= LARGEST_OFFSET_VOXELS:
+        return []
+    millimetres = (off * np.array(volume_node.GetSpacing())).max()
+    return [
+        f"The segmentation of {stored.name} has as many voxels as the CT ({' x '.join(map(str, size))}), and its "
+        f"header places them elsewhere, by up to {millimetres:.0f} mm: if it was made on this CT, its geometry was "
+        "lost when it was saved."
+    ]
 
 
 def _describe(nodes: ResultNodes, stored: StoredSegment, source: str) -> None:

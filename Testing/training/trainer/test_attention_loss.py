@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from AttentionUNetSegLib.training.trainer import train
+from AttentionUNetSegLib.inference import device
+from AttentionUNetSegLib.training.trainer import TrainingReporter, train
 from AttentionUNetSegLib.training.trainer.attention_loss import attention_loss
+from AttentionUNetSegLib.training.trainer.checkpoint import initial_weights
 from AttentionUNetSegLib.training.trainer.loss import PatchBatch
 
 
@@ -48,6 +50,24 @@ def test_coarse_gates_are_left_alone():
     assert float(attention_loss(alphas, batch())) == before
 
 
-def test_a_run_with_supervised_attention_in_bfloat16_ends_with_a_package(scans, configured):
+def test_a_run_with_supervised_attention_in_bfloat16_ends_with_a_package(scans, configured, monkeypatch):
+    monkeypatch.setattr(device, "_cpu_computes_bfloat16", lambda: True)
     package = train(configured(attention_weight=0.2, precision="bfloat16", augmentation="wide"), scans)
     assert package.network["gate"] == "additive"
+
+
+def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(scans, configured, monkeypatch, tmp_path):
+    monkeypatch.setattr(device, "_cpu_computes_bfloat16", lambda: False)
+    notes = []
+
+    class Reporter(TrainingReporter):
+        def note(self, sentence):
+            notes.append(sentence)
+
+    asked = train(configured(out=tmp_path / "asked", precision="bfloat16"), scans, Reporter())
+    assert any("no instructions for bfloat16" in note for note in notes)
+    notes.clear()
+    plain = train(configured(out=tmp_path / "plain"), scans, Reporter())
+    assert not any("bfloat16" in note for note in notes)
+    one, other = (initial_weights(package.folder) for package in (asked, plain))
+    assert all(torch.equal(one[name], other[name]) for name in one)

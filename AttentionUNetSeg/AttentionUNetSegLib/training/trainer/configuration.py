@@ -53,8 +53,8 @@ class TrainingConfiguration:
     batch : patches per step, over all processes together.
     rate, schedule, optimizer, weight_decay : of the optimization.
     averaging : decay per step of the moving average of the weights, which is what is exported.
-    precision : "auto" computes in half precision on CUDA only, "bfloat16" on a CPU too, where that is three times as
-        fast on processors that have instructions for it.
+    precision : "auto" computes in half precision on CUDA only, "bfloat16" on a CPU too, where that has instructions for
+        it: three times as fast. Another trains in float32: emulated, a step took 12 times as long as that.
     attention_weight : how much the supervised attention counts (see `attention_loss`); 0: gates are left alone.
     augmentation : "usual"; "strong": turned by up to 30 degrees, sizes of 0.7 to 1.4; "affine": turned and scaled only;
         "wide": fields of view cut at random and mirrored beyond, sizes of 0.8 to 1.25, soft tissue up to 60 HU off, HU

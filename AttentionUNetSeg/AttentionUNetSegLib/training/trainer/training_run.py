@@ -170,6 +170,8 @@ class _Run:
         )  # fmt: skip
         with connected(self.processes, self.device.kind == "cuda") as self.processes:
             self.optimization = self._optimization(network)
+            if self.configuration.precision == "bfloat16" and self.optimization.reduced is None:
+                self.reporter.note(f"{self.device.name} has no instructions for bfloat16: this is trained in float32.")
             self._resume(checkpoint)
             package = checkpoint = None  # the checkpoint's tensors are as large as the run's
             if self.processes.is_first:
