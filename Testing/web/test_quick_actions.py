@@ -139,7 +139,7 @@ def test_right_click_with_a_trembling_hand_offers_to_remove_the_click(plain, ser
     over_click(plain)
     plain.tab.mouse.down(button="right")
     plain.tab.mouse.move(*place(plain, 2, 1))
-    plain.tab.wait_for_timeout(300)
+    plain.settle()
     plain.tab.mouse.up(button="right")
     plain.tab.get_by_role("menuitem", name="Remove this click").click()
     plain.wait("state('additions') === 0")
@@ -151,7 +151,7 @@ def paints_no_more(page: Page) -> None:
     volume = page.volume()
     page.tab.mouse.move(*place(page, 60, 30), steps=5)
     page.tab.mouse.move(*place(page, 5, 30), steps=5)
-    page.tab.wait_for_timeout(500)
+    page.settle()
     page.tab.keyboard.press("Escape")
     page.wait("state('tool') === 'browse'")
     assert page.volume() == volume
@@ -178,7 +178,7 @@ def test_a_stroke_that_the_system_takes_away_ends_there(plain):
         """() => document.querySelector("[data-stream=Red]").dispatchEvent(
             new PointerEvent("pointercancel", { pointerId: 1, bubbles: true }))"""
     )
-    plain.tab.wait_for_timeout(300)
+    plain.settle()
     plain.wait("state('can_undo')")
     plain.tab.mouse.up()
     paints_no_more(plain)
@@ -200,7 +200,7 @@ def test_a_lasso_that_the_system_takes_away_is_none(plain):
     for each in places[3:]:
         plain.tab.mouse.move(*each, steps=4)
     plain.tab.mouse.up()
-    plain.tab.wait_for_timeout(500)
+    plain.settle()
     assert plain.state("marks") == 0
 
 
@@ -211,9 +211,9 @@ def test_another_tool_during_a_stroke(plain):
     plain.tab.mouse.move(*place(plain, 10, 0), steps=3)
     plain.tab.keyboard.press("b")
     plain.wait("state('tool') === 'browse'")
-    plain.tab.wait_for_timeout(300)
+    plain.settle()
     plain.tab.mouse.up()
-    plain.tab.wait_for_timeout(500)
+    plain.settle()
     plain.wait("state('can_undo') && state('unsaved')")
     assert plain.volume() > plain.plain_volume
 
@@ -226,7 +226,7 @@ def test_a_page_closed_in_the_middle_of_a_stroke(plain, browser, server):
     other.tab.mouse.move(*place(other))
     other.tab.mouse.down()
     other.tab.mouse.move(*place(other, 10, 0), steps=3)
-    other.tab.wait_for_timeout(300)
+    other.settle()
     other.context.close()
     paints_no_more(plain)
 
