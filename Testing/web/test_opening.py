@@ -181,6 +181,14 @@ def test_an_upload_that_does_not_end_can_be_cancelled_and_leaves_nothing(first_s
     first_screen.wait("state('volume_name') === 'abdomen' && state('opening') === ''")
 
 
+def test_what_is_dropped_but_no_file_is_said_to_be_none(first_screen):
+    session = first_screen.context.new_cdp_session(first_screen.tab)
+    data = {"items": [{"mimeType": "text/plain", "data": "a link"}], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 700, "y": 400, "data": data})
+    first_screen.tab.get_by_text("What was dropped is no file.").wait_for()
+
+
 def test_header_and_data_are_opened_together(first_screen, small_ct, tmp_path):
     sitk.WriteImage(sitk.ReadImage(str(small_ct)), str(tmp_path / "apart.mhd"))
     choose(first_screen, tmp_path / "apart.mhd", tmp_path / "apart.raw")
@@ -225,7 +233,7 @@ def test_a_pipe_that_would_hang_is_refused_and_the_page_says_when_the_server_has
     assert "hangs.nrrd" in str(page.state("notices"))
     page.button("Choose a file").wait_for()
     running.process.terminate()
-    page.tab.get_by_role("heading", name="The server has ended").wait_for()
+    page.tab.get_by_role("heading", name="There is no connection to the server").wait_for()
     assert running.process.wait(30) == 0
     page.context.close()
 

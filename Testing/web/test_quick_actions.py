@@ -266,7 +266,7 @@ def test_a_file_holds_what_was_set_before_it_was_asked_for(plain, server, tmp_pa
     assert volume == pytest.approx(shown, abs=0.011)
 
 
-def test_nothing_is_corrected_while_a_run_goes_on_that_would_take_it_away(plain):
+def test_nothing_is_corrected_while_a_run_goes_on_that_would_take_it_away(plain, small_ct):
     plain.tool("Add")
     plain.resting_picture("Red")
     plain.tab.get_by_label("Measure the spread (8 passes)").check()  # so that the run lasts
@@ -275,9 +275,13 @@ def test_nothing_is_corrected_while_a_run_goes_on_that_would_take_it_away(plain)
     draw(plain, place(plain))
     plain.tab.get_by_text("Wait for the segmentation to end, or cancel it, before you correct").wait_for()
     assert plain.state("additions") == 0
+    plain.tab.locator("#ct-file").set_input_files(small_ct)
+    plain.tab.get_by_text("abdomen.nrrd was not opened.").wait_for()
     plain.button("Cancel").click()
     plain.wait("state('run') === ''")
-    plain.button("Dismiss").click()
+    for left in (1, 0):
+        plain.button("Dismiss").first.click()
+        plain.wait(f"state('notices').length === {left}")
     plain.tab.get_by_label("Measure the spread (8 passes)").uncheck()
     draw(plain, place(plain))
     plain.wait("state('additions') === 1")

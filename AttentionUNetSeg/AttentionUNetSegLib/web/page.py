@@ -50,10 +50,11 @@ _OF_ONE_TAB: dict[str, Any] = {
     "show_lines": False,
 }
 
-# What trame shows in place of the page when the server is gone.
+# What trame shows in place of the page when the server is gone, or does not answer any more.
 _GONE = (
-    "<div class='gone'><h1>The server has ended</h1>"
-    "<p>Start it again with <code>attention-unet-seg serve</code> and open the address that it prints.</p></div>"
+    "<div class='gone'><h1>There is no connection to the server</h1>"
+    "<p>Reload this page: where the server still runs, all is as you left it. Where it has ended, start it again "
+    "with <code>attention-unet-seg serve</code> and open the address that it prints.</p></div>"
 )
 
 

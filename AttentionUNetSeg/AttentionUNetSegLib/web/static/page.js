@@ -21,6 +21,8 @@
   // files: [{ file, path }]; one file goes as it is, several as the parts of a form.
   function send(files, name) {
     if (isBusy()) {
+      const what = window.trame.state.get("run") !== "" ? "the segmentation" : "what is being opened";
+      complain(`${name} was not opened.`, `Wait for ${what} to end, or cancel it, and send it again.`);
       return;
     }
     if (files.length === 0) {
@@ -156,9 +158,13 @@
     event.preventDefault();
     document.body.classList.remove("dropping");
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    if (entries.length === 0) {
+      complain("What was dropped is no file.", "Drop a file, a DICOM folder or a .zip of one.");
+      return;
+    }
     try {
       const files = (await Promise.all(entries.map(filesBelow))).flat();
-      send(files, entries[0]?.name || "The files");
+      send(files, entries[0].name);
     } catch (error) {
       complain("What was dropped cannot be read.", String(error.message || error));
     }
