@@ -193,15 +193,29 @@ class Page:
         """The pixels of a view now: rows, columns, RGB."""
         return np.asarray(Image.open(io.BytesIO(self.view(name).screenshot())).convert("RGB")).astype(int)
 
-    def resting_picture(self, name: str) -> np.ndarray:
-        """The pixels of a view when they have come to rest: the exact picture has come, and no other for a while."""
+    def resting_picture(self, name: str, is_asked_for: bool = True) -> np.ndarray:
+        """The pixels of a view when they have come to rest: the exact picture has come, and no other for a while.
+
+        Where the machine is busy, what was done may not have been drawn yet when the last picture has been there for a
+        while: a new one is asked for, unless the test looks at what is drawn unasked.
+        """
         self.settle()
-        self.tab.evaluate("name => { window.restOf = { number: null, since: 0 }; }", name)
+        self.tab.evaluate(
+            """([name, isAskedFor]) => {
+                const pane = window.attentionUNetSegPanes.panes[name];
+                window.restOf = { number: null, since: 0, after: isAskedFor ? pane.shown?.number || 0 : 0 };
+                if (isAskedFor) {
+                    pane.tellSize();
+                }
+            }""",
+            [name, is_asked_for],
+        )
         self.tab.wait_for_function(
             """name => {
                 const shown = window.attentionUNetSegPanes.panes[name].shown;
-                if (!shown || shown.number !== window.restOf.number || shown.type !== "image/png") {
-                    window.restOf = { number: shown && shown.number, since: performance.now() };
+                const isNew = shown && shown.number > window.restOf.after && shown.type === "image/png";
+                if (!isNew || shown.number !== window.restOf.number) {
+                    Object.assign(window.restOf, { number: shown && shown.number, since: performance.now() });
                 }
                 return performance.now() - window.restOf.since > 400;
             }""",

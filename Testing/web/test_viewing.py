@@ -60,7 +60,7 @@ def test_a_notch_of_the_wheel_draws_the_view_that_it_moves_and_no_other(viewed):
         viewed.tab.mouse.wheel(0, -100)
         viewed.tab.wait_for_timeout(30)
     viewed.wait(f"Math.abs(state('Red_offset') - {offset} - 20) < 0.1")
-    viewed.resting_picture("Red")
+    viewed.resting_picture("Red", is_asked_for=False)
     counts = viewed.tab.evaluate("() => window.counts")
     assert counts["Red"] > 0
     assert (counts["Green"], counts["Yellow"], counts["ThreeD"]) == (0, 0, 0)
@@ -322,7 +322,7 @@ def test_clicks_land_where_they_are_made_while_another_window_is_open_and_after(
         window.button("Let it act").click()  # there is nothing to remove, so the page asks
         window.wait("state('removals') === 1")
         window.wait_for_picture("Red", lambda now: np.count_nonzero(_is_red(now)) > 10)
-        window.resting_picture("Red")
+        window.resting_picture("Red", is_asked_for=False)
         # So far from the segment it changes nothing, and by now the view has taken this window's size.
         after = _outline_box(window)
         scale = (after[1] - after[0]) / (before[1] - before[0])
@@ -335,7 +335,7 @@ def test_clicks_land_where_they_are_made_while_another_window_is_open_and_after(
 
 def _outline_box(page: Page) -> tuple[float, float, float]:
     """Leftmost and rightmost column, and the highest row, of the segment in the axial view."""
-    rows, columns = np.nonzero(_is_orange(page.resting_picture("Red")))
+    rows, columns = np.nonzero(_is_orange(page.resting_picture("Red", is_asked_for=False)))
     return float(columns.min()), float(columns.max()), float(rows.min())
 
 
