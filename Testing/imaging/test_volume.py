@@ -238,7 +238,8 @@ def test_an_nrrd_without_space_is_doubted(tmp_path: Path) -> None:
     header, _, voxels = (tmp_path / "a.nrrd").read_bytes().partition(b"\n\n")
     kept = [line for line in header.split(b"\n") if not line.startswith(b"space")]
     (tmp_path / "a.nrrd").write_bytes(b"\n".join([*kept, b"spacings: 1.5 1.25 3"]) + b"\n\n" + voxels)
-    assert any("no orientation" in warning for warning in read_volume(tmp_path / "a.nrrd").warnings)
+    (sentence,) = (warning for warning in read_volume(tmp_path / "a.nrrd").warnings if "no orientation" in warning)
+    assert "spacing" not in sentence
 
 
 def test_a_sheared_nrrd_is_refused(tmp_path: Path) -> None:
@@ -294,3 +295,21 @@ except CannotWrite as error:
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     assert "could not be written" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_slices_whose_distance_no_file_gives_are_told(tmp_path: Path) -> None:
+    """Neither a TIFF nor these headers say how far apart slices lie: 1 mm instead of 3 is a third of every volume."""
+    sitk.WriteImage(sitk.Cast(ct(), sitk.sitkInt16), str(tmp_path / "a.tif"))
+    sitk.WriteImage(ct(), str(tmp_path / "a.mhd"))
+    lines = (tmp_path / "a.mhd").read_text().splitlines(keepends=True)
+    (tmp_path / "a.mhd").write_text("".join(line for line in lines if not line.startswith("ElementSpacing")))
+    write_image(ct(), tmp_path / "a.nrrd", compress=False)
+    header, _, voxels = (tmp_path / "a.nrrd").read_bytes().partition(b"\n\n")
+    kept = [line for line in header.split(b"\n") if not line.startswith(b"space")]
+    (tmp_path / "a.nrrd").write_bytes(b"\n".join(kept) + b"\n\n" + voxels)
+    for name in ("a.tif", "a.mhd", "a.nrrd"):
+        volume = read_volume(tmp_path / name)
+        assert volume.image.GetSpacing()[2] == 1
+        assert any("no spacing" in warning and "volume hangs on that" in warning for warning in volume.warnings), name
+    sitk.WriteImage(ct(), str(tmp_path / "whole.mhd"))
+    assert read_volume(tmp_path / "whole.mhd").warnings == ()

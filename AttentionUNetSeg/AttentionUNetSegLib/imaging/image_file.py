@@ -18,7 +18,7 @@ from ..errors import BadInput
 from ..whole_file import whole_file
 from .check import check_geometry, check_shape
 from .geometry import Geometry, image_on_grid
-from .image_header import ImageHeader
+from .image_header import ImageHeader, unsaid_geometry
 from .metaimage import is_metaimage, metaimage
 from .nifti import nifti_image
 from .nrrd import MAGIC, nrrd_image
@@ -110,11 +110,9 @@ def _read_by_itk(path: Path, check: CheckShape) -> tuple[sitk.Image, list[str]]:
     grid = Geometry.of(image)
     check_geometry(grid)
     image.SetDirection(grid.direction)
-    if grid.origin == (0, 0, 0) and grid.direction == (1, 0, 0, 0, 1, 0, 0, 0, 1):
-        return image, [
-            f"{printable_name(path)} holds no orientation: its axes were taken as left, posterior, superior."
-        ]
-    return image, []
+    is_placed = grid.origin != (0, 0, 0) or grid.direction != (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    # A TIFF gives no distance between its slices, and ITK makes it 1 mm.
+    return image, unsaid_geometry(printable_name(path), is_placed, is_placed or grid.spacing[2] != 1)
 
 
 def read_written(path: Path) -> sitk.Image:

@@ -32,3 +32,14 @@ class ImageHeader:
     scale: tuple[float, float] = (1.0, 0.0)
     fields: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+def unsaid_geometry(name: str, has_orientation: bool, has_spacing: bool) -> list[str]:
+    """Say what a file leaves open of where its voxels lie, and what was taken instead; nothing where it says all."""
+    if has_orientation and has_spacing:
+        return []
+    missing = {"orientation": has_orientation, "spacing": has_spacing}
+    taken = {"orientation": "its axes as left, posterior, superior", "spacing": "its voxels as 1 mm apart"}
+    unsaid = [each for each, is_there in missing.items() if not is_there]
+    sentence = f"{name} holds no {' and no '.join(unsaid)}: {', and '.join(taken[each] for each in unsaid)} were taken"
+    return [sentence + ("." if has_spacing else "; every length and volume hangs on that.")]

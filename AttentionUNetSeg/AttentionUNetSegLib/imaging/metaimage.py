@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .geometry import Geometry, grid_of_steps
-from .image_header import ImageHeader
+from .image_header import ImageHeader, unsaid_geometry
 from .nrrd import UNITS_IN_MM
 from .plain_name import printable_name
 from .voxel_data import VoxelData, beside
@@ -150,6 +150,7 @@ def _grid(fields: dict[str, str], rank: int, size: tuple[int, ...], name: str) -
     spacing = numbers(("ElementSpacing", "ElementSize"), rank)
     matrix = numbers(("TransformMatrix", "Rotation", "Orientation"), rank * rank)
     origin = numbers(("Offset", "Position", "Origin"), rank)
+    has_spacing = spacing is not None
     unplaced = spacing is None and matrix is None and origin is None
     spacing = np.ones(rank) if spacing is None else spacing
     if np.any(spacing < 0):
@@ -167,9 +168,9 @@ def _grid(fields: dict[str, str], rank: int, size: tuple[int, ...], name: str) -
     steps = (axes * spacing)[:3, :3] * to_mm
     place = (np.zeros(rank) if origin is None else origin)[:3] * to_mm
     grid, warnings = grid_of_steps(steps, place, size[:3], name)
-    if unplaced or (grid.origin == (0, 0, 0) and grid.spacing == (1, 1, 1) and np.array_equal(grid.axes, np.eye(3))):
-        warnings.append(f"{name} holds no orientation: its axes were taken as left, posterior, superior.")
-    return grid, warnings
+    # What programs write that know of no geometry.
+    unplaced |= grid.origin == (0, 0, 0) and grid.spacing == (1, 1, 1) and np.array_equal(grid.axes, np.eye(3))
+    return grid, [*warnings, *unsaid_geometry(name, not unplaced, has_spacing)]
 
 
 def _is_true(value: str) -> bool:

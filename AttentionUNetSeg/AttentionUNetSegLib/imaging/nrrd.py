@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .geometry import Geometry, grid_of_steps
-from .image_header import ImageHeader
+from .image_header import ImageHeader, unsaid_geometry
 from .plain_name import printable_name
 from .voxel_data import VoxelData, beside
 
@@ -154,11 +154,9 @@ def _grid(fields: dict[str, str], size: tuple[int, ...], name: str) -> tuple[lis
         spatial.pop()
     if len(spatial) != 3:
         return spatial, Geometry((1, 1, 1), (1, 1, 1), (0, 0, 0), tuple(np.eye(3).ravel())), []
-    warnings = []
     space = fields.get("space", "").lower().removesuffix("-time").removesuffix("t")
     signs = np.array(_SPACES.get(space, (1, 1, 1)), dtype=float)
-    if space not in _SPACES:
-        warnings.append(f"{name} holds no orientation: its axes were taken as left, posterior, superior.")
+    warnings = unsaid_geometry(name, space in _SPACES, bool(vectors) or "spacings" in fields)
     steps, origin = _steps(fields, vectors, spatial, size, name)
     units = re.findall(r'"([^"]*)"', fields.get("space units", fields.get("units", "")))[:3]
     try:
