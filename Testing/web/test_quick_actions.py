@@ -66,6 +66,18 @@ def test_a_tool_is_in_hand_before_what_is_done_with_it(plain, server):
     plain.wait("state('marks') === 1")
 
 
+def test_a_key_is_for_the_view_under_the_mouse_before_the_server_knows(plain, server):
+    plain.tab.mouse.move(*place(plain))
+    plain.resting_picture("Red")
+    red, number = plain.state("Red_offset"), plain.state("Green_pane")["number"]
+    box = plain.view("Green").bounding_box()
+    with server.held_up():
+        plain.tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        plain.tab.keyboard.press("ArrowUp")
+    plain.wait(f"state('Green_pane').number === {number + 1} || state('Red_offset') !== {red}")
+    assert plain.state("Red_offset") == red
+
+
 def test_what_is_ticked_counts_for_the_run_that_is_started_then(plain, server):
     plain.resting_picture("Red")
     with server.held_up():

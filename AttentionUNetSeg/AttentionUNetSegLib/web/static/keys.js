@@ -23,7 +23,12 @@
   // The view that keys are for: the one under the mouse, or the one with the focus, or the axial one.
   function activePane() {
     const focused = document.activeElement?.dataset?.stream;
-    return under?.pane || panes()[focused] || panes().Red;
+    return pointedPane() || panes()[focused] || panes().Red;
+  }
+
+  // What the page itself knows: what the server says of the place comes later.
+  function pointedPane() {
+    return Object.values(panes()).find((pane) => pane.pointer);
   }
 
   function step(slices) {
@@ -180,7 +185,7 @@
     }
     // Sliders, menus and radio buttons have a use of their own for these keys.
     const others = key.startsWith("Arrow") ? ", [role=radio]" : "";
-    const pointed = Object.values(panes()).find((pane) => pane.pointer);
+    const pointed = pointedPane();
     const isElsewhere = event.target.closest("[role=slider], [role=listbox], [role=combobox], .v-overlay" + others);
     if (SLICE_KEYS[key] && !isElsewhere && state("volume_name")) {
       event.preventDefault();
