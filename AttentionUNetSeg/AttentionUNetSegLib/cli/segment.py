@@ -76,12 +76,7 @@ def run(options: Namespace, terminal: Terminal) -> None:
             volume = _read(path, options, terminal)
         if wants_dicom(options):
             require_dicom_files(volume.dicom_files, given.name)
-        source.update(
-            size=list(volume.image.GetSize()),
-            spacing_mm=list(volume.image.GetSpacing()),
-            is_phantom=volume.is_phantom,
-            checksum=volume.checksum(),
-        )
+        source.update(volume.described())
         line.show(_READ, "Opening the scene")
         with clock.measure("open_scene"):
             _app, scene = open_scene(terminal)  # the application lives as long as the scene is used

@@ -182,14 +182,7 @@ def _fill(order: Order, place: Path, timings: dict[str, float]) -> None:
             files |= objects
     report = {
         **_heading(order),
-        "input": {
-            "path": order.case.path,
-            "series": order.case.series,
-            "size": list(volume.image.GetSize()),
-            "spacing_mm": list(volume.image.GetSpacing()),
-            "is_phantom": volume.is_phantom,
-            "checksum": volume.checksum(),
-        },
+        "input": {"path": order.case.path, "series": order.case.series, **volume.described()},
         "model": model,
         "device": found.device,
         "device_name": found.device_name,

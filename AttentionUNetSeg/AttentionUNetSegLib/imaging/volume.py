@@ -6,7 +6,7 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -49,6 +49,15 @@ class Volume:
     warnings: tuple[str, ...] = ()
     dicom_files: tuple[Path, ...] = ()
     left_out: tuple[str, ...] = ()
+
+    def described(self) -> dict[str, Any]:
+        """Return what a report says of its input: size, spacing_mm, is_phantom, checksum."""
+        return {
+            "size": list(self.image.GetSize()),
+            "spacing_mm": list(self.image.GetSpacing()),
+            "is_phantom": self.is_phantom,
+            "checksum": self.checksum(),
+        }
 
     def checksum(self) -> str:
         """Return eight hexadecimal digits: those of another CT, or of this one elsewhere, are others.

@@ -191,8 +191,7 @@ def _doubts(stored: StoredSegment, volume_node: slicer.vtkMRMLScalarVolumeNode) 
     inside = np.argwhere(sitk.GetArrayViewFromImage(stored.image) >= (MASK_THRESHOLD if stored.is_probability else 1))
     if not len(inside):
         return doubts
-    ras = np.column_stack([inside[:, ::-1], np.ones(len(inside))]) @ ijk_to_ras_of_image(stored.image).T
-    ijk = np.linalg.solve(ijk_to_ras_of_node(volume_node), ras.T)[:3]
+    ijk = _in_the_ct(inside[:, ::-1], stored, volume_node)
     size = np.array(volume_node.GetImageData().GetDimensions())[:, None]
     share = float(np.mean(np.any((ijk < -0.5 - 1e-3) | (ijk > size - 0.5 + 1e-3), axis=0)))
     if share == 0.0:
@@ -207,8 +206,7 @@ def _lost_grid(stored: StoredSegment, volume_node: slicer.vtkMRMLScalarVolumeNod
     if sorted(stored.image.GetSize()) != sorted(size):
         return []
     corners = np.array(list(product(*((-0.5, n - 0.5) for n in stored.image.GetSize()))))
-    ras = np.column_stack([corners, np.ones(8)]) @ ijk_to_ras_of_image(stored.image).T
-    ijk = np.linalg.solve(ijk_to_ras_of_node(volume_node), ras.T)[:3]
+    ijk = _in_the_ct(corners, stored, volume_node)
     off = np.abs([ijk.min(axis=1) + 0.5, ijk.max(axis=1) - np.array(size) + 0.5])
     if off.max() <= LARGEST_OFFSET_VOXELS:
         return []
@@ -218,6 +216,12 @@ def _lost_grid(stored: StoredSegment, volume_node: slicer.vtkMRMLScalarVolumeNod
         f"header places them elsewhere, by up to {millimetres:.0f} mm: if it was made on this CT, its geometry was "
         "lost when it was saved."
     ]
+
+
+def _in_the_ct(ijk: np.ndarray, stored: StoredSegment, volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    """Return where places (n, 3) in the segmentation's voxels lie in those of the CT (3, n)."""
+    ras = np.column_stack([ijk, np.ones(len(ijk))]) @ ijk_to_ras_of_image(stored.image).T
+    return np.linalg.solve(ijk_to_ras_of_node(volume_node), ras.T)[:3]
 
 
 def _describe(nodes: ResultNodes, stored: StoredSegment, source: str) -> None:

@@ -38,8 +38,8 @@ class PaneProtocol(LinkProtocol):
     ----------
     on_pointer : takes a view's name and an event: `type`, `x`, `y` (pixels of the view now, from the lower left),
         `shiftKey`, `controlKey`, `altKey`, `ticks` of a wheel, `ras` (world, mm; of the picture that the person saw;
-        None in 3D), `mm_per_pixel` of that picture; `buttons`, 0
-        where none is held. What it returns goes to the page that sent the event.
+        None in 3D), `mm_per_pixel` of that picture, `buttons` (0 where none is held). What it returns goes to the page
+        that sent the event.
     on_step, on_end : move a view by a number of slices, and to its last slice (or first).
     on_cancel : called when what is held will not be let go of: the system took the mouse away, or a page has gone.
     """
